@@ -1,0 +1,191 @@
+"""What the BentoML model store holds of one trained model: write it, read it, check it.
+
+::
+
+    pipeline.skops   the fitted scikit-learn pipeline, readable without running code that it holds
+    network.npz      the arrays that `Predictor` serves
+    card.json        what is known of the model, see `Card`
+    report/          the card as HTML with its plots
+
+No file holds a respondent's row. The store's metadata repeat the headline figures and hold the files' sha256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import bentoml
+from bentoml.exceptions import BentoMLException
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from drugpred import codebook
+from drugpred.errors import BundleError
+from drugpred.predictor import Predictor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["NAME", "Bins", "Bundle", "Card", "DataCard", "TaggedCard", "WindowCard", "find", "read", "write"]
+
+NAME = "drug_consumption"
+"""The model's name in the store."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class WindowCard(_Frozen):
+    """One drug within one window; cross-validated figures are None where they cannot be measured."""
+
+    base_rate: float
+    """Share of users among the respondents trained on."""
+    threshold: float
+    """Probability from which on a person is predicted to use."""
+    auc: float | None
+    sensitivity: float | None
+    specificity: float | None
+    log_loss: float | None
+    brier: float | None
+    calibration_error: float
+    reliable: bool
+    """Whether there were enough users and non-users to learn from, and the model tells them apart."""
+
+
+class DataCard(_Frozen):
+    """The data trained on."""
+
+    source: codebook.DataSource
+    sha256: str
+    """Of the file, or of nothing but the seed where the cohort was simulated."""
+    respondents: int
+    overclaimers: Literal["keep", "drop"]
+    """What was done with respondents who claim the invented drug Semeron."""
+
+
+class Bins(_Frozen):
+    """Shares of the respondents trained on, by bin: what drift is measured against."""
+
+    labels: tuple[str, ...]
+    edges: tuple[float, ...] = ()
+    """Upper bounds of all bins but the last; none for a category."""
+    shares: tuple[float, ...]
+
+
+class Card(_Frozen):
+    """What is known of a model."""
+
+    data: DataCard
+    inputs: tuple[str, ...]
+    windows: tuple[str, ...]
+    drugs: dict[str, dict[str, WindowCard]]
+    """By drug and window."""
+    overall: dict[str, float]
+    """Headline figures of cross-validation."""
+    reference_split: dict[str, float] | None
+    """Cannabis (decade) on the split of the reference system; None where the data is not that of UCI."""
+    input_bins: dict[str, Bins]
+    probability_bins: dict[str, Bins]
+    """By drug, of the cross-validated probabilities of use within a decade."""
+    estimator: str
+    configuration: dict[str, object]
+    seed: int
+    versions: dict[str, str]
+    git_commit: str | None
+    """None outside a checkout; ends in -dirty where files differ from it."""
+    created: str
+
+
+class TaggedCard(Card):
+    """A card with the tag of its model, once it is stored."""
+
+    model: str
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A stored model, read for serving."""
+
+    tag: str
+    path: Path
+    card: Card
+    predictor: Predictor
+
+
+def write(pipeline: bytes, network: bytes, card: Card, report: Mapping[str, bytes]) -> str:
+    """Store a model as the newest version and return its tag.
+
+    The store takes all of it or nothing.
+
+    Parameters
+    ----------
+    pipeline : bytes
+        The fitted pipeline in skops' format.
+    network : bytes
+        The arrays of `Predictor` in npz format.
+    card : Card
+    report : mapping of str to bytes
+        Files of the report by name.
+    """
+    files = {
+        "pipeline.skops": pipeline,
+        "network.npz": network,
+        "card.json": card.model_dump_json(indent=1).encode(),
+        **{f"report/{name}": content for name, content in report.items()},
+    }
+    labels = {"data_source": card.data.source, "estimator": card.estimator}
+    metadata = {
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        "overall": dict(card.overall),
+    }
+    with bentoml.models.create(NAME, labels=labels, metadata=metadata) as model:
+        for name, content in files.items():
+            path = Path(model.path_of(name))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    return str(model.tag)
+
+
+def read(model: bentoml.Model) -> Bundle:
+    """Read and check a stored model.
+
+    Raises
+    ------
+    BundleError
+        A file is missing or altered, or the model speaks of other inputs, drugs or windows.
+    """
+    metadata: dict[str, Any] = model.info.metadata
+    expected = metadata.get("sha256", {})
+    for name in {"network.npz", "card.json", *expected}:
+        path = Path(model.path_of(name))
+        if not path.is_file():
+            raise BundleError(f"{model.tag}: {name} is missing; train again with `python train.py`")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != expected.get(name):
+            raise BundleError(f"{model.tag}: {name} is not as it was written; train again with `python train.py`")
+    path = Path(model.path)
+    try:
+        card = Card.model_validate_json((path / "card.json").read_bytes())
+    except ValidationError as error:
+        raise BundleError(
+            f"{model.tag}: card.json is not of this version; train again with `python train.py`"
+        ) from error
+    if (card.inputs, tuple(card.drugs), card.windows) != (codebook.INPUTS, codebook.DRUGS, codebook.WINDOWS):
+        raise BundleError(f"{model.tag}: the model has other inputs, drugs or windows than this version")
+    return Bundle(str(model.tag), path, card, Predictor.load(path / "network.npz"))
+
+
+def find(tag: str) -> bentoml.Model:
+    """Return a model of the store.
+
+    Raises
+    ------
+    BundleError
+        There is none with that tag.
+    """
+    try:
+        return bentoml.models.get(tag)
+    except (BentoMLException, ValueError) as error:  # ValueError where the tag is malformed
+        raise BundleError(f"no model {tag} in the BentoML model store; run `python train.py` first") from error

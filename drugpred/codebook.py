@@ -1,0 +1,375 @@
+"""The vocabulary of the data: inputs, drugs and windows of use, with every published table.
+
+A respondent is a row of twelve floats in the order of `INPUTS`: for the five categories the code of the
+level (its place in `Category.labels`), for the seven scores the standardized value. Training, serving and
+the simulated cohort all speak this row and build it from the tables below, so that no two encodings exist.
+
+Labels, values and counts are those of Drug Consumption (Quantified), UCI Machine Learning Repository no. 373,
+doi:10.24432/C5TC7S; raw totals are of E. Fehrman et al., arXiv:1506.06297, with items scored 1 to 5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, Literal, get_args
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "CATEGORIES",
+    "DRUGS",
+    "DRUG_COLUMNS",
+    "INPUTS",
+    "LAST_USE",
+    "NEO_TOTALS",
+    "SCORES",
+    "SEMERON",
+    "WINDOWS",
+    "Category",
+    "DataSource",
+    "Drug",
+    "Score",
+    "Window",
+    "age_band",
+]
+
+
+def _fold(label: str) -> str:
+    """Return a label without spacing and case, the form in which labels are compared."""
+    return "".join(label.split()).casefold()
+
+
+@dataclass(frozen=True)
+class Category:
+    """An input with named levels.
+
+    Attributes
+    ----------
+    name : str
+        Its name in requests and columns.
+    column : str
+        Its heading in the decoded CSV.
+    labels : tuple of str
+        The levels; the place of a label is its code.
+    values : tuple of float
+        The quantified value of each level in the UCI file.
+    counts : tuple of int
+        Respondents at each level, of 1885.
+    aliases : mapping of str to str
+        Other spellings, each to its label.
+    """
+
+    name: str
+    column: str
+    labels: tuple[str, ...]
+    values: tuple[float, ...]
+    counts: tuple[int, ...]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def codes(self) -> dict[str, int]:
+        """Codes by label and alias, spelled as published."""
+        codes = {label: code for code, label in enumerate(self.labels)}
+        return codes | {alias: codes[label] for alias, label in self.aliases.items()}
+
+    @cached_property
+    def _folded(self) -> dict[str, int]:
+        return {_fold(label): code for label, code in self.codes.items()}
+
+    @cached_property
+    def expected(self) -> str:
+        """The accepted spellings, for error messages."""
+        return " | ".join(self.codes)
+
+    def code(self, label: str) -> int:
+        """Return the code of a label, whatever its case and spacing.
+
+        Raises
+        ------
+        ValueError
+            No such level; the message lists those that exist and never the one given.
+        """
+        code = self.codes.get(label)
+        if code is None:  # mostly labels come as published, and are found without folding
+            code = self._folded.get(_fold(label))
+        if code is None:
+            raise ValueError(f"expected one of {self.expected}")
+        return code
+
+
+@dataclass(frozen=True)
+class Score:
+    """An input on a standardized scale.
+
+    Attributes
+    ----------
+    name : str
+        Its name in requests and columns.
+    column : str
+        Its heading in the decoded CSV; in lower case also accepted in requests.
+    raw : tuple of int
+        The raw totals that respondents had (NEO-FFI-R), or ordinal levels where totals were not published.
+    values : tuple of float
+        The standardized value of each.
+    counts : tuple of int
+        Respondents at each, of 1885.
+    is_neo : bool
+        Whether `raw` are NEO totals, which a request may give in place of the standardized value.
+    """
+
+    name: str
+    column: str
+    raw: tuple[int, ...]
+    values: tuple[float, ...]
+    counts: tuple[int, ...]
+    is_neo: bool
+
+    @property
+    def lowest(self) -> float:
+        """The lowest standardized value."""
+        return self.values[0]
+
+    @property
+    def highest(self) -> float:
+        """The highest standardized value."""
+        return self.values[-1]
+
+    @cached_property
+    def by_total(self) -> dict[int, float]:
+        """Standardized value of every possible NEO total.
+
+        A total between two that respondents had is interpolated; one beyond them takes the nearest.
+        """
+        totals = range(NEO_TOTALS[0], NEO_TOTALS[1] + 1)
+        return dict(zip(totals, np.interp(totals, self.raw, self.values).tolist(), strict=True))
+
+
+def _score(name: str, column: str, table: str, *, is_neo: bool = True) -> Score:
+    levels = [level.split(":") for level in table.split()]
+    return Score(
+        name,
+        column,
+        raw=tuple(int(raw) for raw, _, _ in levels),
+        values=tuple(float(value) for _, value, _ in levels),
+        counts=tuple(int(count) for _, _, count in levels),
+        is_neo=is_neo,
+    )
+
+
+AGE: Final = Category(
+    "age",
+    "Age",
+    ("18-24", "25-34", "35-44", "45-54", "55-64", "65+"),
+    (-0.95197, -0.07854, 0.49788, 1.09449, 1.82213, 2.59171),
+    (643, 481, 356, 294, 93, 18),
+)
+GENDER: Final = Category(
+    "gender",
+    "Gender",
+    ("Female", "Male"),
+    (0.48246, -0.48246),
+    (942, 943),
+    {"F": "Female", "M": "Male"},
+)
+EDUCATION: Final = Category(
+    "education",
+    "Education",
+    (
+        "Left school before 16 years",
+        "Left school at 16 years",
+        "Left school at 17 years",
+        "Left school at 18 years",
+        "Some college or university, no certificate or degree",
+        "Professional certificate/ diploma",
+        "University degree",
+        "Masters degree",
+        "Doctorate degree",
+    ),
+    (-2.43591, -1.73790, -1.43719, -1.22751, -0.61113, -0.05921, 0.45468, 1.16365, 1.98437),
+    (28, 99, 30, 100, 506, 270, 480, 283, 89),
+)
+COUNTRY: Final = Category(
+    "country",
+    "Country",
+    ("Australia", "Canada", "New Zealand", "Other", "Republic of Ireland", "UK", "USA"),
+    (-0.09765, 0.24923, -0.46841, -0.28519, 0.21128, 0.96082, -0.57009),
+    (54, 87, 5, 118, 20, 1044, 557),
+)
+ETHNICITY: Final = Category(
+    "ethnicity",
+    "Ethnicity",
+    ("Asian", "Black", "Mixed-Black/Asian", "Mixed-White/Asian", "Mixed-White/Black", "Other", "White"),
+    (-0.50212, -1.10702, 1.90725, 0.12600, -0.22166, 0.11440, -0.31685),
+    (26, 33, 3, 20, 20, 63, 1720),
+)
+CATEGORIES: Final = (AGE, GENDER, EDUCATION, COUNTRY, ETHNICITY)
+
+NEO_TOTALS: Final = (12, 60)
+"""Lowest and highest total of a NEO-FFI-R scale: twelve items scored 1 to 5. Manuals that score 0 to 4 give 12 less."""
+
+# Each entry is raw:standardized:count, the raw total (or ordinal level), its value and its respondents.
+SCORES: Final = (
+    _score(
+        "neuroticism",
+        "Nscore",
+        """
+    12:-3.46436:1 13:-3.15735:1 14:-2.75696:7 15:-2.52197:4 16:-2.42317:3 17:-2.34360:4 18:-2.21844:10
+    19:-2.05048:16 20:-1.86962:24 21:-1.69163:31 22:-1.55078:26 23:-1.43907:29 24:-1.32828:35 25:-1.19430:56
+    26:-1.05308:57 27:-0.92104:65 28:-0.79151:70 29:-0.67825:60 30:-0.58016:61 31:-0.46725:87 32:-0.34799:78
+    33:-0.24649:68 34:-0.14882:76 35:-0.05188:69 36:0.04257:73 37:0.13606:67 38:0.22393:63 39:0.31287:66
+    40:0.41667:80 41:0.52135:61 42:0.62967:77 43:0.73545:49 44:0.82562:51 45:0.91093:37 46:1.02119:67 47:1.13281:27
+    48:1.23461:49 49:1.37297:40 50:1.49158:24 51:1.60383:27 52:1.72012:17 53:1.83990:20 54:1.98437:15 55:2.12700:11
+    56:2.28554:10 57:2.46262:6 58:2.61139:3 59:2.82196:5 60:3.27393:2
+        """,
+    ),
+    _score(
+        "extraversion",
+        "Escore",
+        """
+    16:-3.27393:2 18:-3.00537:1 19:-2.72827:6 20:-2.53830:3 21:-2.44904:3 22:-2.32338:8 23:-2.21069:5 24:-2.11437:9
+    25:-2.03972:4 26:-1.92173:21 27:-1.76250:23 28:-1.63340:23 29:-1.50796:32 30:-1.37639:38 31:-1.23177:55
+    32:-1.09207:52 33:-0.94779:77 34:-0.80615:68 35:-0.69509:58 36:-0.57545:89 37:-0.43999:90 38:-0.30033:106
+    39:-0.15487:107 40:0.00332:130 41:0.16767:116 42:0.32197:109 43:0.47617:105 44:0.63779:103 45:0.80523:91
+    46:0.96248:69 47:1.11406:64 48:1.28610:62 49:1.45421:37 50:1.58487:25 51:1.74091:34 52:1.93886:21 53:2.12700:15
+    54:2.32338:10 55:2.57309:9 56:2.85950:2 58:3.00537:1 59:3.27393:2
+        """,
+    ),
+    _score(
+        "openness",
+        "Oscore",
+        """
+    24:-3.27393:2 26:-2.85950:4 28:-2.63199:4 29:-2.39883:11 30:-2.21069:9 31:-2.09015:9 32:-1.97495:13
+    33:-1.82919:23 34:-1.68062:25 35:-1.55521:26 36:-1.42424:39 37:-1.27553:51 38:-1.11902:64 39:-0.97631:60
+    40:-0.84732:68 41:-0.71727:76 42:-0.58331:87 43:-0.45174:86 44:-0.31776:101 45:-0.17779:103 46:-0.01928:134
+    47:0.14143:107 48:0.29338:116 49:0.44585:98 50:0.58331:83 51:0.72330:87 52:0.88309:87 53:1.06238:81
+    54:1.24033:57 55:1.43533:63 56:1.65653:38 57:1.88511:34 58:2.15324:19 59:2.44904:13 60:2.90161:7
+        """,
+    ),
+    _score(
+        "agreeableness",
+        "AScore",
+        """
+    12:-3.46436:1 16:-3.15735:1 18:-3.00537:1 23:-2.90161:1 24:-2.78793:2 25:-2.70172:1 26:-2.53830:7 27:-2.35413:7
+    28:-2.21844:8 29:-2.07848:13 30:-1.92595:18 31:-1.77200:24 32:-1.62090:30 33:-1.47955:34 34:-1.34289:42
+    35:-1.21213:45 36:-1.07533:62 37:-0.91699:83 38:-0.76096:82 39:-0.60633:102 40:-0.45321:98 41:-0.30172:114
+    42:-0.15487:101 43:-0.01729:105 44:0.13136:118 45:0.28783:112 46:0.43852:100 47:0.59042:100 48:0.76096:104
+    49:0.94156:85 50:1.11406:68 51:1.28610:58 52:1.45039:39 53:1.61108:36 54:1.81866:36 55:2.03972:16 56:2.23427:14
+    57:2.46262:8 58:2.75696:7 59:3.15735:1 60:3.46436:1
+        """,
+    ),
+    _score(
+        "conscientiousness",
+        "Cscore",
+        """
+    17:-3.46436:1 19:-3.15735:1 20:-2.90161:3 21:-2.72827:2 22:-2.57309:5 23:-2.42317:5 24:-2.30408:6 25:-2.18109:9
+    26:-2.04506:13 27:-1.92173:13 28:-1.78169:25 29:-1.64101:24 30:-1.51840:29 31:-1.38502:41 32:-1.25773:39
+    33:-1.13788:49 34:-1.01450:55 35:-0.89891:55 36:-0.78155:69 37:-0.65253:81 38:-0.52745:77 39:-0.40581:87
+    40:-0.27607:97 41:-0.14277:99 42:-0.00665:105 43:0.12331:90 44:0.25953:111 45:0.41594:111 46:0.58489:113
+    47:0.75830:95 48:0.93949:95 49:1.13407:76 50:1.30612:47 51:1.46191:43 52:1.63088:34 53:1.81175:28 54:2.04506:27
+    55:2.33337:13 56:2.63199:8 57:3.00537:3 59:3.46436:1
+        """,
+    ),
+    # Raw BIS-11 and ImpSS totals were not published, only their order.
+    _score(
+        "impulsivity",
+        "Impulsive",
+        """
+    0:-2.55524:20 1:-1.37983:276 2:-0.71126:307 3:-0.21712:355 4:0.19268:257 5:0.52975:216 6:0.88113:195
+    7:1.29221:148 8:1.86203:104 9:2.90161:7
+        """,
+        is_neo=False,
+    ),
+    _score(
+        "sensation_seeking",
+        "SS",
+        """
+    0:-2.07848:71 1:-1.54858:87 2:-1.18084:132 3:-0.84637:169 4:-0.52593:211 5:-0.21575:223 6:0.07987:219
+    7:0.40148:249 8:0.76540:211 9:1.22470:210 10:1.92173:103
+        """,
+        is_neo=False,
+    ),
+)
+
+INPUTS: Final = tuple(column.name for column in (*CATEGORIES, *SCORES))
+"""The twelve inputs, in the order of a respondent's row."""
+
+Drug = Literal[
+    "alcohol",
+    "amphetamines",
+    "amyl_nitrite",
+    "benzodiazepines",
+    "caffeine",
+    "cannabis",
+    "chocolate",
+    "cocaine",
+    "crack",
+    "ecstasy",
+    "heroin",
+    "ketamine",
+    "legal_highs",
+    "lsd",
+    "methadone",
+    "mushrooms",
+    "nicotine",
+    "volatile_substances",
+]
+
+DRUG_COLUMNS: Final[dict[Drug, str]] = {
+    "alcohol": "Alcohol",
+    "amphetamines": "Amphet",
+    "amyl_nitrite": "Amyl",
+    "benzodiazepines": "Benzos",
+    "caffeine": "Caff",
+    "cannabis": "Cannabis",
+    "chocolate": "Choc",
+    "cocaine": "Coke",
+    "crack": "Crack",
+    "ecstasy": "Ecstasy",
+    "heroin": "Heroin",
+    "ketamine": "Ketamine",
+    "legal_highs": "Legalh",
+    "lsd": "LSD",
+    "methadone": "Meth",
+    "mushrooms": "Mushrooms",
+    "nicotine": "Nicotine",
+    "volatile_substances": "VSA",
+}
+"""The eighteen drugs and their headings in the decoded CSV. `Meth` is methadone, not methamphetamine."""
+
+DRUGS: Final = tuple(DRUG_COLUMNS)
+
+SEMERON: Final = "Semer"
+"""Heading of the invented drug, there to catch over-claimers. It stands between nicotine and volatile substances."""
+
+LAST_USE: Final = ("CL0", "CL1", "CL2", "CL3", "CL4", "CL5", "CL6")
+"""When a drug was last used: never, over a decade ago, in the last decade, year, month, week, day."""
+
+Window = Literal["ever", "decade", "year", "month", "week", "day"]
+
+WINDOWS: Final[tuple[Window, ...]] = get_args(Window)
+"""Windows of use. Window k means last use of class k + 1 or more recent, so that each contains the next."""
+
+DataSource = Literal["uci", "file", "simulated"]
+"""Where respondents come from: the real data, any other file, or the simulated cohort."""
+
+
+def age_band(years: int) -> str:
+    """Return the age band of a whole number of years.
+
+    Raises
+    ------
+    ValueError
+        Under 18: the study had adults only.
+
+    Examples
+    --------
+    >>> age_band(25)
+    '25-34'
+    """
+    if years < 18:
+        raise ValueError("expected 18 or more years")
+    return AGE.labels[min((years - 15) // 10, len(AGE.labels) - 1)]

@@ -1,0 +1,142 @@
+"""Respondents as a table, read from a file and written to one."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+import numpy as np
+import pandas as pd
+
+from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, LAST_USE, SCORES, Category, DataSource
+from drugpred.data.cohort import Cohort
+from drugpred.data.forms import COLUMNS, HEADINGS, LAST_USES, parse
+from drugpred.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["Respondents", "read", "simulate", "simulated_frame", "write_csv"]
+
+_REAL: Final = {
+    "f8319ee1cf3ee961d316d3cd7b7e2a2f98d1cd51d5bbd75527e0c227fec3a20e",  # 1885 respondents, as in the UCI form
+    "94add21b2753f2dd0c1e974330a10c4e153237c39f95fde7afd21ee702572328",  # 1884: the decoded CSV lost id 1
+}
+"""Digests of the real records as parsed: form, spelling and line endings of the file do not matter."""
+
+
+@dataclass(frozen=True, eq=False)
+class Respondents:
+    """Respondents of one file.
+
+    Attributes
+    ----------
+    frame : pandas.DataFrame
+        A row for each: the twelve inputs as float64 (code of the category, standardized score), then the class of
+        last use, 0 to 6, of the eighteen drugs and of "semeron" as int8. The index, "id", is of integers, or all of
+        strings where any id is a simulated one such as ``sim-1``.
+    source : {"uci", "simulated", "file"}
+        The real data, our simulated cohort, or anything else.
+    sha256 : str
+        Of the file's bytes.
+    """
+
+    frame: pd.DataFrame
+    source: DataSource
+    sha256: str
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def X(self) -> NDArray[np.float64]:  # noqa: N802 - the name that scikit-learn's users expect
+        """Inputs, shape (respondents, 12), C-contiguous."""
+        return np.array(self.frame[list(INPUTS)], dtype=np.float64, order="C")
+
+    @property
+    def last_use(self) -> NDArray[np.int8]:
+        """Class of last use of each drug, shape (respondents, 18), C-contiguous."""
+        return np.array(self.frame[list(DRUGS)], dtype=np.int8, order="C")
+
+    def without_overclaimers(self) -> Respondents:
+        """Return a copy without those who claim to have used Semeron, which does not exist."""
+        return replace(self, frame=self.frame[self.frame["semeron"] == 0].copy())
+
+
+def read(path: Path) -> Respondents:
+    """Read a file of respondents: the UCI form or the decoded CSV, told apart by its first field.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file. A decoded CSV may have its columns in any order, and others besides, which are ignored.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read or is malformed: the line and the column of its first problem.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    ids, table = parse(content)
+    simulated = any(isinstance(identifier, str) for identifier in ids)
+    index = pd.Index([str(identifier) for identifier in ids] if simulated else ids, name="id")
+    frame = pd.DataFrame(table, columns=list(COLUMNS), index=index).astype(dict.fromkeys(LAST_USES, np.int8))
+    source: DataSource = "simulated" if simulated else "uci" if _digest(ids, table) in _REAL else "file"
+    return Respondents(frame, source, hashlib.sha256(content).hexdigest())
+
+
+def simulate(n: int, seed: int) -> Respondents:
+    """Draw respondents from the simulated cohort that ships."""
+    rows, last_use = (np.concatenate(chunks) for chunks in zip(*Cohort.load().draw(n, seed), strict=True))
+    digest = hashlib.sha256(rows.tobytes() + last_use.tobytes()).hexdigest()
+    return Respondents(simulated_frame(rows, last_use), "simulated", digest)
+
+
+def simulated_frame(rows: NDArray[np.float64], last_use: NDArray[np.integer[Any]], *, first: int = 1) -> pd.DataFrame:
+    """Return drawn respondents as in `Respondents.frame`, with ids from ``sim-<first>`` on; none claims Semeron."""
+    index = pd.Index([f"sim-{i}" for i in range(first, first + len(rows))], name="id")
+    drugs = pd.DataFrame(last_use, columns=list(DRUGS), index=index, dtype=np.int8)
+    return pd.DataFrame(rows, columns=list(INPUTS), index=index).join(drugs.assign(semeron=np.int8(0)))
+
+
+def write_csv(frame: pd.DataFrame, file: TextIO, *, header: bool) -> None:
+    """Write respondents as the decoded CSV, from which `read` returns the same rows.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Rows as in `Respondents.frame`, their scores with five decimals as published.
+    file : text file
+        Opened with ``newline=""`` and in UTF-8.
+    header : bool
+        Whether the headings go first, as for the first of several chunks.
+    """
+    spell: dict[str, Callable[[float], str]] = {category.name: _speller(category) for category in CATEGORIES}
+    spell |= {score.name: "{:.5f}".format for score in SCORES}
+    spell |= {name: lambda value: LAST_USE[int(value)] for name in LAST_USES}
+    columns = [frame.index.tolist()]
+    for name in list(HEADINGS)[1:]:
+        texts = {value: spell[name](value) for value in frame[name].unique().tolist()}
+        columns.append(frame[name].map(texts).tolist())
+    writer = csv.writer(file, lineterminator="\n")
+    if header:
+        writer.writerow(HEADINGS.values())
+    writer.writerows(zip(*columns, strict=True))
+
+
+def _speller(category: Category) -> Callable[[float], str]:
+    """Return what spells a code as the published CSV does: the alias where there is one, such as F and M."""
+    labels = dict(enumerate(category.labels)) | {category.codes[alias]: alias for alias in category.aliases}
+    return lambda code: labels[int(code)]
+
+
+def _digest(ids: Sequence[int | str], table: NDArray[np.float64]) -> str:
+    return hashlib.sha256(np.array(ids, dtype="<i8").tobytes() + table.astype("<f8").tobytes()).hexdigest()

@@ -1,0 +1,106 @@
+"""Where the real data come from: a given path, DRUGPRED_DATA, the cache, or a download from UCI.
+
+The cache is ``pooch.os_cache("drugpred")``, a folder of the user's. Nothing enters it but the published file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Final
+
+import pooch
+import requests
+
+from drugpred.data.respondents import Respondents, read
+from drugpred.errors import DownloadError
+from drugpred.settings import Settings
+
+__all__ = ["FILE", "SHA256", "URLS", "fetch", "load", "locate"]
+
+FILE: Final = "drug_consumption.data"
+SHA256: Final = "37333e8db8a5529906b3729e5131d41313b5fa3f50dc3afeb4add892108be213"
+URLS: Final = (
+    "https://archive.ics.uci.edu/ml/machine-learning-databases/00373/drug_consumption.data",
+    "https://archive.ics.uci.edu/static/public/373/drug+consumption+quantified.zip",
+)
+
+_TIMEOUT: Final = (5, 20)
+"""Seconds to connect, and to wait for what comes next."""
+
+
+def load(path: Path | None = None) -> Respondents:
+    """Read the respondents of the first source there is; see `locate`.
+
+    Raises
+    ------
+    DataError
+        The file that was named, or DRUGPRED_DATA, cannot be read or is malformed: nothing takes its place.
+    DownloadError
+        No file was named and none could be downloaded.
+    """
+    return read(locate(path))
+
+
+def locate(path: Path | None = None) -> Path:
+    """Return the path that was given, else that in DRUGPRED_DATA, else what `fetch` returns.
+
+    Raises
+    ------
+    DownloadError
+        No file was named and none could be downloaded.
+    """
+    return path or Settings().data or fetch()
+
+
+def fetch() -> Path:
+    """Return the published file in the cache, downloaded where it is not there or is not as published.
+
+    Raises
+    ------
+    DownloadError
+        Every address failed: each with its reason. The cache is as it was.
+    """
+    pooch.get_logger().setLevel(logging.WARNING)
+    cache = pooch.os_cache("drugpred")
+    failures = []
+    for url in URLS:
+        try:
+            return Path(pooch.retrieve(url, f"sha256:{SHA256}", fname=FILE, path=cache, downloader=_download))
+        except (OSError, ValueError) as error:
+            failures.append(f"{url}: {_reason(error)}")
+    with contextlib.suppress(OSError):
+        cache.rmdir()  # pooch made it; a cache that holds anything stays
+    raise DownloadError(f"cannot download the data: {'; '.join(failures)}")
+
+
+def _download(url: str, file: str, _: object) -> None:
+    """Download to a file of pooch's, which then checks its content and moves it into the cache."""
+    # Without streaming, the connection is closed whatever happens.
+    pooch.HTTPDownloader(timeout=_TIMEOUT, stream=False)(url, file, None)
+    if url.endswith(".zip"):
+        _unzip(Path(file))
+
+
+def _unzip(file: Path) -> None:
+    """Put what a zip holds in its place, so that one hash serves both addresses."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            content = archive.read(FILE)
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError) as error:
+        raise ValueError(f"not a zip with {FILE}") from error
+    file.write_bytes(content)
+
+
+def _reason(error: Exception) -> str:
+    """Return in a few words why an address failed."""
+    if isinstance(error, requests.HTTPError):
+        return f"HTTP {error.response.status_code}"
+    if isinstance(error, requests.RequestException):
+        return type(error).__name__
+    if isinstance(error, OSError):
+        return str(error)
+    return "what came is not the published file"

@@ -1,0 +1,139 @@
+"""From respondents' rows to probabilities: the one object that every transport calls, numpy alone."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Final, Self
+from zipfile import BadZipFile
+
+import numpy as np
+
+from drugpred import codebook
+from drugpred.errors import BundleError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["LEVELS", "Predictor", "design"]
+
+_SIZES: Final = [len(category.labels) for category in codebook.CATEGORIES]
+_N_CATEGORIES: Final = len(_SIZES)
+_N_LEVELS: Final = sum(_SIZES)
+_COLUMNS: Final = np.concatenate(
+    [np.repeat(np.arange(_N_CATEGORIES), _SIZES), np.arange(_N_CATEGORIES, len(codebook.INPUTS))]
+)
+"""The input that each design column is made of: one column a level, then one a score."""
+
+LEVELS: Final = np.concatenate([np.arange(size, dtype=np.float64) for size in _SIZES])
+"""The code that each of the first design columns stands for."""
+
+_SHAPE: Final = (-1, len(codebook.DRUGS), len(codebook.WINDOWS))
+
+
+def design(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the design matrix of respondents' rows: an indicator for each level, then the scores.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, 12)
+        Respondents' rows, as `drugpred.codebook` describes them.
+
+    Returns
+    -------
+    ndarray of shape (n, 38)
+    """
+    columns = rows.take(_COLUMNS, axis=1)
+    indicators = columns[:, :_N_LEVELS]
+    np.equal(indicators, LEVELS, out=indicators, casting="unsafe")
+    return columns
+
+
+class Predictor:
+    """A network of one hidden layer that gives every drug's probability of use in every window.
+
+    The hidden layer is tanh; the outputs are the log-odds of use of 18 drugs x 6 windows, to which the inputs are
+    connected directly as well. The windows of a drug contain each other, so its six log-odds are put in order, which
+    never moves an estimate away from the truth
+    (V. Chernozhukov, I. Fernandez-Val and A. Galichon, Biometrika 96 (2009), 559-575).
+
+    Parameters
+    ----------
+    inputs : ndarray of shape (38, h)
+        Weight of each design column in each hidden unit.
+    bias : ndarray of shape (h,)
+        Bias of the hidden units.
+    outputs : ndarray of shape (h, 108)
+        Weight of each hidden unit in each log-odds, windows of a drug side by side.
+    output_bias : ndarray of shape (108,)
+        Bias of the log-odds.
+    direct : ndarray of shape (38, 108)
+        Weight of each design column in each log-odds.
+
+    Raises
+    ------
+    BundleError
+        The arrays do not fit together or are not finite.
+    """
+
+    def __init__(
+        self,
+        inputs: NDArray[np.floating],
+        bias: NDArray[np.floating],
+        outputs: NDArray[np.floating],
+        output_bias: NDArray[np.floating],
+        direct: NDArray[np.floating],
+    ) -> None:
+        h, m, n = bias.size, len(_COLUMNS), len(codebook.DRUGS) * len(codebook.WINDOWS)
+        expected = ((m, h), (h,), (h, n), (n,), (m, n))
+        arrays = (inputs, bias, outputs, output_bias, direct)
+        if tuple(array.shape for array in arrays) != expected or not all(np.isfinite(array).all() for array in arrays):
+            raise BundleError(f"expected finite arrays of shapes {expected}")
+        self._inputs = np.array(inputs, np.float64)
+        # Every row has exactly one age, so a bias can be part of the age levels' weights.
+        self._inputs[: _SIZES[0]] += bias
+        # Negated, because the logistic function wants -log-odds, and sorting them upwards puts the widest window first.
+        self._outputs = -np.asarray(outputs, np.float64)
+        self._direct = -np.asarray(direct, np.float64)
+        self._direct[: _SIZES[0]] -= output_bias
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a predictor from an npz file of the arrays, never running code that it holds.
+
+        Raises
+        ------
+        BundleError
+            The file is missing, damaged, or holds other arrays.
+        """
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return cls(**arrays)
+        except (OSError, ValueError, TypeError, EOFError, KeyError, BadZipFile, zlib.error) as error:
+            raise BundleError(f"{path} is not a readable network: {error}") from error
+
+    def probabilities(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probability of use of every drug in every window.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n, 12)
+            Respondents' rows, as `drugpred.codebook` describes them.
+
+        Returns
+        -------
+        ndarray of shape (n, 18, 6)
+            Probabilities in the order of `codebook.DRUGS` and `codebook.WINDOWS`, never rising along the windows.
+        """
+        columns = design(rows)
+        hidden = columns.dot(self._inputs)
+        np.tanh(hidden, out=hidden)
+        result: NDArray[np.float64] = hidden.dot(self._outputs)
+        result += columns.dot(self._direct)
+        result = result.reshape(_SHAPE)
+        result.sort()
+        # In place: at one row, each temporary array costs as much as the arithmetic.
+        np.exp(result, out=result)
+        result += 1.0
+        return np.reciprocal(result, out=result)

@@ -1,0 +1,215 @@
+"""Requests and answers: what every transport takes and gives, checked once by types.
+
+No message about a malformed request contains a value of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, NoReturn
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, RootModel, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+from typing_extensions import NotRequired, TypedDict  # noqa: UP035 - pydantic wants these before Python 3.12
+
+from drugpred import codebook
+from drugpred.codebook import Category, DataSource, Drug, Score, Window
+
+__all__ = ["EXAMPLE", "MOST_PROFILES", "Batch", "Error", "Health", "Prediction", "Predictions", "Profile", "Risk"]
+
+MOST_PROFILES: Final = 1000
+"""The most profiles of one batch."""
+
+_OLDEST: Final = 120
+
+_CATEGORIES: Final = {category.name: category for category in codebook.CATEGORIES}
+_SCORES: Final = {score.name: score for score in codebook.SCORES}
+
+EXAMPLE: Final[dict[str, str | float]] = {
+    "age": 25,
+    "gender": "F",
+    "education": "University degree",
+    "country": "UK",
+    "ethnicity": "White",
+    "neuroticism": 0.31,
+    "extraversion": -0.58,
+    "openness": 1.24,
+    "agreeableness": -0.30,
+    "conscientiousness": -0.14,
+    "impulsivity": 0.53,
+    "sensation_seeking": 0.77,
+}
+
+
+def _category_field(category: Category) -> Any:  # noqa: ANN401 - as pydantic's own Field
+    if category is not codebook.AGE:
+        return Field(json_schema_extra={"enum": list(category.codes)})
+
+    def numbers_too(schema: dict[str, Any]) -> None:
+        del schema["type"]
+        schema["oneOf"] = [
+            {"type": "integer", "minimum": 18, "maximum": _OLDEST},
+            {"type": "string", "enum": list(category.codes)},
+        ]
+
+    return Field(json_schema_extra=numbers_too)
+
+
+def _score_field(score: Score) -> Any:  # noqa: ANN401 - as pydantic's own Field
+    lowest, highest = score.lowest, score.highest
+    description = f"Standardized, from {lowest} to {highest}"
+    if score.is_neo:
+        highest = codebook.NEO_TOTALS[1]
+        description += "; with scale raw a whole NEO-FFI-R total from {} to {}".format(*codebook.NEO_TOTALS)
+    return Field(
+        validation_alias=AliasChoices(score.name, _alias(score)),
+        strict=True,
+        allow_inf_nan=False,
+        description=f"{description}.",
+        json_schema_extra={"minimum": lowest, "maximum": highest},
+    )
+
+
+def _alias(score: Score) -> str:
+    return "impulsiveness" if score.name == "impulsivity" else score.column.lower()
+
+
+def _refuse(expected: str) -> NoReturn:
+    raise PydanticCustomError("unexpected", "expected {expected}", {"expected": expected})
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Profile(_Request):
+    """A person, and what to tell of them.
+
+    Labels may be spelled in any case and spacing. The twelve inputs have no default.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"example": {**EXAMPLE}})
+
+    # First, because the bounds of the scores depend on it.
+    scale: Literal["standardized", "raw"] = Field(
+        "standardized",
+        description="Of the five NEO scores: as published, or raw totals. Impulsivity and sensation seeking, whose raw "
+        "totals were never published, are standardized either way.",
+    )
+    age: str = _category_field(codebook.AGE)
+    gender: str = _category_field(codebook.GENDER)
+    education: str = _category_field(codebook.EDUCATION)
+    country: str = _category_field(codebook.COUNTRY)
+    ethnicity: str = _category_field(codebook.ETHNICITY)
+    neuroticism: float = _score_field(_SCORES["neuroticism"])
+    extraversion: float = _score_field(_SCORES["extraversion"])
+    openness: float = _score_field(_SCORES["openness"])
+    agreeableness: float = _score_field(_SCORES["agreeableness"])
+    conscientiousness: float = _score_field(_SCORES["conscientiousness"])
+    impulsivity: float = _score_field(_SCORES["impulsivity"])
+    sensation_seeking: float = _score_field(_SCORES["sensation_seeking"])
+    drugs: frozenset[Drug] = Field(frozenset(codebook.DRUGS), min_length=1, description="Which drugs; all by default.")
+    window: Window = Field("decade", description="Use within which time.")
+    include: frozenset[Literal["windows"]] = Field(
+        frozenset(), description="What to add to each risk: windows, the probability within every window."
+    )
+
+    @field_validator(*_CATEGORIES, mode="before")
+    @classmethod
+    def _to_label(cls, value: object, info: ValidationInfo) -> str:
+        category = _CATEGORIES[str(info.field_name)]
+        if category is codebook.AGE and isinstance(value, int | float) and not isinstance(value, bool):
+            if not 18 <= value <= _OLDEST or value != int(value):
+                _refuse(f"a whole number from 18 to {_OLDEST}, or one of {category.expected}")
+            return codebook.age_band(int(value))
+        if not isinstance(value, str):
+            _refuse(f"one of {category.expected}")
+        try:
+            return category.labels[category.code(value)]
+        except ValueError:
+            _refuse(f"one of {category.expected}")
+
+    @field_validator(*_SCORES)
+    @classmethod
+    def _within_bounds(cls, value: float, info: ValidationInfo) -> float:
+        score = _SCORES[str(info.field_name)]
+        if score.is_neo and info.data.get("scale") == "raw":
+            if value not in score.by_total:
+                _refuse("a whole number from {} to {}".format(*codebook.NEO_TOTALS))
+        elif not score.lowest <= value <= score.highest:
+            _refuse(f"a number from {score.lowest} to {score.highest}")
+        return value
+
+    def row(self) -> list[float]:
+        """Return the person's row, as `drugpred.codebook` describes it."""
+        values = self.__dict__
+        raw = self.scale == "raw"
+        return [category.codes[values[name]] for name, category in _CATEGORIES.items()] + [
+            score.by_total[values[name]] if raw and score.is_neo else values[name] for name, score in _SCORES.items()
+        ]
+
+
+class Batch(_Request):
+    """Up to 1000 people."""
+
+    profiles: list[Profile] = Field(min_length=1, max_length=MOST_PROFILES)
+
+
+class Risk(TypedDict):
+    """One drug: how likely its use is within the window."""
+
+    drug: Drug
+    probability: float
+    prediction: Literal[0, 1]
+    """1 from the threshold on."""
+    label: Literal["High Risk", "Low Risk"]
+    threshold: float
+    """The share of users among the respondents trained on, as `base_rate`: higher is above average."""
+    base_rate: float
+    auc: float | None
+    """Cross-validated; None where it could not be measured."""
+    reliable: bool
+    """False where there were too few users or non-users to learn from, or the model barely tells them apart."""
+    windows: NotRequired[dict[Window, float]]
+    """Probability of use within every window, never rising from ever to day."""
+
+
+class Prediction(BaseModel):
+    """What the model says of one person."""
+
+    prediction_id: str
+    model: str
+    window: Window
+    data_source: DataSource
+    """What the model was trained on: real respondents of UCI, another file, or simulated ones."""
+    risks: list[Risk]
+
+
+class Predictions(RootModel[list[Prediction]]):
+    """What the model says of each person of a batch, in its order."""
+
+
+class Health(BaseModel):
+    """Whether and what is served."""
+
+    status: Literal["ok"]
+    version: str
+    model: str
+    data_source: DataSource
+    uptime_seconds: float
+
+
+class ErrorDetail(BaseModel):
+    """One thing wrong with a request."""
+
+    loc: list[str | int]
+    """Where: the names and places from the body down."""
+    msg: str
+    """What was expected."""
+    type: str
+
+
+class Error(BaseModel):
+    """The one shape of every error."""
+
+    error: str
+    detail: list[ErrorDetail]

@@ -1,0 +1,1 @@
+"""What training needs and serving does not: encoding, estimators, evaluation, report."""

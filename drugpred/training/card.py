@@ -1,0 +1,110 @@
+"""Assemble the card of a model from what a training run knows."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from drugpred import codebook
+from drugpred.bundle import Bins, Card, DataCard, WindowCard
+from drugpred.training.estimators import cumulative_targets
+from drugpred.training.evaluation import base_rates
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from drugpred.data.respondents import Respondents
+    from drugpred.training.configuration import Configuration
+    from drugpred.training.evaluation import Evaluation
+
+__all__ = ["make_card"]
+
+_PACKAGES: Final = ("bentoml", "imbalanced-learn", "numpy", "pandas", "scikit-learn", "skops")
+
+_DIGITS: Final = 4
+"""More would be noise, in every answer."""
+
+_FEWEST: Final = 100
+_LOWEST_AUC: Final = 0.7
+"""A drug and window is reliable with so many users and non-users, and an AUC that clinical texts call acceptable
+(D. W. Hosmer and S. Lemeshow, Applied Logistic Regression, 2nd edition, 2000, p. 162)."""
+
+
+def make_card(
+    respondents: Respondents,
+    configuration: Configuration,
+    evaluation: Evaluation,
+    reference_split: dict[str, float] | None,
+) -> Card:
+    """Return the card of a model trained on these respondents."""
+    decade = codebook.WINDOWS.index("decade")
+    probabilities = evaluation.probabilities.mean(axis=0)[:, :, decade]
+    return Card(
+        data=DataCard(
+            source=respondents.source,
+            sha256=respondents.sha256,
+            respondents=len(respondents),
+            overclaimers=configuration.overclaimers,
+        ),
+        inputs=codebook.INPUTS,
+        windows=codebook.WINDOWS,
+        drugs=_drugs(evaluation),
+        overall=evaluation.overall(),
+        reference_split=reference_split,
+        input_bins=_input_bins(respondents.X),
+        probability_bins={drug: _bins(probabilities[:, i]) for i, drug in enumerate(codebook.DRUGS)},
+        estimator=configuration.estimator.kind,
+        configuration=configuration.model_dump(),
+        seed=configuration.seed,
+        versions={"python": platform.python_version()} | {package: version(package) for package in _PACKAGES},
+        git_commit=_git_commit(),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _drugs(evaluation: Evaluation) -> dict[str, dict[str, WindowCard]]:
+    shares, figures = base_rates(evaluation.last_use), evaluation.figures()
+    users = cumulative_targets(evaluation.last_use).sum(axis=0)
+    rarer = np.minimum(users, len(evaluation.last_use) - users)
+
+    def window(at: tuple[int, int]) -> WindowCard:
+        values = {n: round(float(v[at]), _DIGITS) if np.isfinite(v[at]) else None for n, v in figures.items()}
+        reliable = rarer[at] >= _FEWEST and (values["auc"] or 0.0) >= _LOWEST_AUC
+        share = round(float(shares[at]), _DIGITS)
+        return WindowCard.model_validate(values | {"base_rate": share, "threshold": share, "reliable": bool(reliable)})
+
+    return {
+        drug: {name: window((i, k)) for k, name in enumerate(codebook.WINDOWS)} for i, drug in enumerate(codebook.DRUGS)
+    }
+
+
+def _input_bins(X: NDArray[np.float64]) -> dict[str, Bins]:
+    bins = {}
+    for i, category in enumerate(codebook.CATEGORIES):
+        shares = np.bincount(X[:, i].astype(np.intp), minlength=len(category.labels)) / len(X)
+        bins[category.name] = Bins(labels=category.labels, shares=tuple(shares.tolist()))
+    for i, score in enumerate(codebook.SCORES, len(codebook.CATEGORIES)):
+        bins[score.name] = _bins(X[:, i])
+    return bins
+
+
+def _bins(values: NDArray[np.float64]) -> Bins:
+    """Return bins that hold about a tenth of the values each; a value on an edge is of the bin below it."""
+    edges = np.unique(np.quantile(values, np.linspace(0.1, 0.9, 9), method="higher"))
+    shares = np.bincount(np.searchsorted(edges, values), minlength=len(edges) + 1) / len(values)
+    labels = [f"<={edge:.5f}" for edge in edges] + [f">{edges[-1]:.5f}"]
+    return Bins(labels=tuple(labels), edges=tuple(edges.tolist()), shares=tuple(shares.tolist()))
+
+
+def _git_commit() -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return None

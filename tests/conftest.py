@@ -1,0 +1,143 @@
+"""What several tests share: the real data, and a model store with one model trained on it."""
+
+import io
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bentoml._internal.models import ModelStore
+from hypothesis import settings
+
+from drugpred import bundle as bundles
+from drugpred.codebook import SCORES
+from drugpred.data.respondents import Respondents, read
+
+ROOT = Path(__file__).parents[1]
+UCI = "drug_consumption.data"
+
+# Read by BentoML when it first reports something; processes that tests start inherit it.
+os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+
+# On a busy machine any example may take long.
+settings.register_profile("drugpred", deadline=None)
+settings.load_profile("drugpred")
+
+
+def skip(reason: str) -> None:
+    """Skip with a clear line, or fail where DRUGPRED_TESTS_MUST_NOT_SKIP is set (as .ci/run does)."""
+    if os.environ.get("DRUGPRED_TESTS_MUST_NOT_SKIP"):
+        pytest.fail(f"may not skip here: {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of the real data: that of DRUGPRED_DATA, else ../shared/data, else the cache of the download."""
+    given = os.environ.get("DRUGPRED_DATA")
+    folder = Path(given).parent if given else ROOT.parent / "shared" / "data"
+    if given or (folder / UCI).is_file():
+        return folder
+    from drugpred.data import source
+    from drugpred.errors import DownloadError
+
+    try:
+        return source.fetch().parent
+    except DownloadError as error:
+        skip(f"no {UCI} in {folder}, and {error}")
+        raise
+
+
+@pytest.fixture(scope="session")
+def uci_path(data_folder: Path) -> Path:
+    return _present(data_folder / UCI)
+
+
+@pytest.fixture(scope="session")
+def decoded_path(data_folder: Path) -> Path:
+    """The decoded CSV, which no download has."""
+    return _present(data_folder / "drug_consumption_decoded.csv")
+
+
+@pytest.fixture(scope="session")
+def real(uci_path: Path) -> Respondents:
+    """The 1885 real respondents; do not change them."""
+    return read(uci_path)
+
+
+def _train(home: Path, *arguments: object) -> Path:
+    command = [sys.executable, ROOT / "train.py", *map(str, arguments)]
+    environment = os.environ | {"BENTOML_HOME": str(home)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return home
+
+
+def _newest(home: Path) -> bundles.Bundle:
+    return bundles.read(ModelStore(home / "models").get(bundles.NAME))
+
+
+@pytest.fixture(scope="session")
+def store(uci_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BENTOML_HOME with one model, trained by the command on the real data in seconds; do not add to it."""
+    return _train(tmp_path_factory.mktemp("quick"), "--data", uci_path, "--config", ROOT / "tests" / "quick.yaml")
+
+
+@pytest.fixture(scope="session")
+def bundle(store: Path) -> bundles.Bundle:
+    """The model of `store`, as the service reads it."""
+    return _newest(store)
+
+
+@pytest.fixture(scope="session")
+def default_store(uci_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BENTOML_HOME with what `python train.py` stores by default; it takes a minute, so only slow tests use it."""
+    return _train(tmp_path_factory.mktemp("default"), "--data", uci_path)
+
+
+@pytest.fixture(scope="session")
+def default_bundle(default_store: Path) -> bundles.Bundle:
+    """The model of `default_store`."""
+    return _newest(default_store)
+
+
+@pytest.fixture(scope="session")
+def records_in(real: Respondents) -> Callable[[bytes], list[str]]:
+    """What tells of single real respondents in a file's content: nothing in whatever is stored or ships.
+
+    Looks into zips and npz, for arrays as long as the data or a part of it that cross-validation trains on, for the
+    seven scores of anybody as floats in rows or columns, and for the same as text.
+    """
+    scores = real.X[:, -len(SCORES) :]
+    needles = {row.astype(dtype).tobytes() for row in scores for dtype in ("<f8", "<f4")}
+    texts = {tuple(row) for row in scores.round(5).tolist()}
+    sizes = {1884, 1885, 1877, 1876}
+    sizes |= {size for n in sizes for k in (2, 3, 4, 5, 10) for size in (n // k, n - n // k, -(-n // k), n + -n // k)}
+
+    def find(content: bytes) -> list[str]:
+        file = io.BytesIO(content)
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                return [found for name in archive.namelist() for found in find(archive.read(name))]
+        blocks, found = [content], []
+        if content.startswith(b"\x93NUMPY"):
+            array = np.load(io.BytesIO(content), allow_pickle=False)
+            found += [f"an array of shape {array.shape}"] * bool(sizes & set(array.shape))
+            blocks = [array.tobytes(), array.T.tobytes()]
+        numbers = [round(float(text), 5) for text in re.findall(rb"-?[0-9]+\.[0-9]+", content)]
+        windows = zip(*(numbers[i:] for i in range(len(SCORES))), strict=False)
+        found += ["the scores of a respondent as text"] * (not texts.isdisjoint(windows))
+        return found + ["the scores of a respondent"] * any(needle in block for block in blocks for needle in needles)
+
+    return find
+
+
+def _present(path: Path) -> Path:
+    if not path.is_file():
+        skip(f"no {path}; set DRUGPRED_DATA to the path of {UCI}, the other form beside it")
+    return path

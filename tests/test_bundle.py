@@ -1,0 +1,209 @@
+"""The model store: what goes in comes out, or is refused."""
+
+import io
+import json
+import pickletools
+import shutil
+from pathlib import Path
+
+import bentoml
+import numpy as np
+import pytest
+import skops.io
+from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.models import ModelStore
+from sklearn.neighbors import KNeighborsClassifier
+
+from drugpred import bundle as bundles
+from drugpred.errors import BundleError
+
+REPORT = {"index.html": b"<p>report</p>", "roc.png": b"png"}
+
+
+@pytest.fixture
+def empty_store(tmp_path):
+    """A model store of the test's own, in the place of the user's."""
+    (tmp_path / "store").mkdir()
+    store = ModelStore(tmp_path / "store")
+    BentoMLContainer.model_store.set(store)
+    yield store
+    BentoMLContainer.model_store.reset()
+
+
+@pytest.fixture
+def network(bundle):
+    return (bundle.path / "network.npz").read_bytes()
+
+
+@pytest.fixture
+def stored(bundle, network, empty_store):
+    """A small model in the test's own store."""
+    return bentoml.models.get(bundles.write(b"pipeline", network, bundle.card, REPORT))
+
+
+def files_of(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_what_is_written_is_read(bundle, network, empty_store, real):
+    tag = bundles.write(b"pipeline", network, bundle.card, REPORT)
+    again = bundles.read(bundles.find(bundles.NAME))
+    assert tag.startswith("drug_consumption:")
+    assert again.tag == tag
+    assert again.card == bundle.card
+    assert np.array_equal(again.predictor.probabilities(real.X), bundle.predictor.probabilities(real.X))
+    assert {name: content for name, content in files_of(again.path).items() if name != "model.yaml"} == {
+        "pipeline.skops": b"pipeline",
+        "network.npz": network,
+        "card.json": bundle.card.model_dump_json(indent=1).encode(),
+        "report/index.html": REPORT["index.html"],
+        "report/roc.png": REPORT["roc.png"],
+    }
+
+
+def test_the_newest_is_found_and_the_older_stays(bundle, network, empty_store):
+    first, second = (bundles.write(b"pipeline", network, bundle.card, {}) for _ in range(2))
+    assert first != second
+    assert str(bundles.find(bundles.NAME).tag) == second
+    assert bundles.read(bundles.find(first)).tag == first
+
+
+def test_the_store_can_tell_versions_apart(stored, bundle):
+    assert stored.info.labels == {"data_source": "uci", "estimator": bundle.card.estimator}
+    assert stored.info.metadata["overall"] == bundle.card.overall
+    assert stored.info.metadata["overall"]["cannabis_decade_auc"] > 0.8
+
+
+def test_any_altered_byte_is_noticed(store, tmp_path):
+    shutil.copytree(store / "models", tmp_path / "models")
+    model = ModelStore(tmp_path / "models").get(bundles.NAME)
+    bundles.read(model)
+    rng = np.random.default_rng(0)
+    names = set(files_of(Path(model.path))) - {"model.yaml"}
+    assert names > {"pipeline.skops", "network.npz", "card.json", "report/index.html"}
+    for name in names:
+        path = Path(model.path_of(name))
+        content = path.read_bytes()
+        altered = [content[:-1], content + b"\n", b""]
+        for place in {0, len(content) - 1, *rng.integers(0, len(content), 15).tolist()}:
+            flipped = content[place] ^ (1 << int(rng.integers(8)))
+            altered.append(content[:place] + bytes([flipped]) + content[place + 1 :])
+        for wrong in altered:
+            path.write_bytes(wrong)
+            with pytest.raises(BundleError, match=r"not as it was written.*train\.py"):
+                bundles.read(model)
+        path.write_bytes(content)
+    bundles.read(model)
+
+
+@pytest.mark.parametrize("name", ["pipeline.skops", "network.npz", "card.json", "report/index.html"])
+def test_a_missing_file_is_noticed(stored, name):
+    Path(stored.path_of(name)).unlink()
+    with pytest.raises(BundleError, match=rf"{name} is missing.*train\.py"):
+        bundles.read(stored)
+
+
+def test_a_model_that_is_not_ours_is_refused(empty_store):
+    with bentoml.models.create(bundles.NAME) as model:
+        Path(model.path_of("network.npz")).write_bytes(b"")
+        Path(model.path_of("card.json")).write_bytes(b"{}")
+    with pytest.raises(BundleError):
+        bundles.read(model)
+
+
+@pytest.mark.parametrize("change", ["drugs", "inputs", "windows"])
+def test_models_of_other_drugs_inputs_or_windows_are_refused(bundle, network, empty_store, change):
+    value = getattr(bundle.card, change)
+    fewer = dict(list(value.items())[1:]) if change == "drugs" else value[::-1]
+    tag = bundles.write(b"pipeline", network, bundle.card.model_copy(update={change: fewer}), {})
+    with pytest.raises(BundleError, match="other inputs, drugs or windows"):
+        bundles.read(bundles.find(tag))
+
+
+def test_a_card_of_another_version_is_refused(bundle, network, empty_store, monkeypatch):
+    class Other(bundles.Card):
+        more: int = 1
+
+    tag = bundles.write(b"pipeline", network, Other(**dict(bundle.card)), {})
+    with pytest.raises(BundleError, match=r"not of this version.*train\.py"):
+        bundles.read(bundles.find(tag))
+
+
+@pytest.mark.parametrize("damage", ["not npz", "shapes", "nan", "pickle"])
+def test_networks_that_cannot_be_served_are_refused(bundle, network, empty_store, damage):
+    with np.load(io.BytesIO(network)) as stored:
+        arrays = dict(stored)
+    name = next(iter(arrays))
+    if damage == "shapes":
+        arrays[name] = arrays[name][:-1]
+    if damage == "nan":
+        arrays[name][0] = np.nan
+    if damage == "pickle":
+        arrays[name] = arrays[name].astype(object)
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    tag = bundles.write(b"pipeline", b"not npz" if damage == "not npz" else file.getvalue(), bundle.card, {})
+    with pytest.raises(BundleError):
+        bundles.read(bundles.find(tag))
+
+
+@pytest.mark.parametrize("tag", ["drug_consumption", "drug_consumption:absent", "Not a tag!", ""])
+def test_a_model_that_is_not_there_is_told_clearly(empty_store, tag):
+    with pytest.raises(BundleError, match=r"no model .*run `python train\.py` first"):
+        bundles.find(tag)
+
+
+def test_the_store_takes_all_or_nothing(bundle, network, empty_store, tmp_path):
+    def tree():
+        return sorted(path.relative_to(tmp_path) for path in (tmp_path / "store").rglob("*"))
+
+    before = tree()
+    # A file and a folder of one name cannot both be written, and the second fails after all else was.
+    with pytest.raises(OSError, match="exists"):
+        bundles.write(b"pipeline", network, bundle.card, {"a": b"", "a/b": b""})
+    assert tree() == before
+    assert bentoml.models.list() == []
+    with pytest.raises(BundleError):
+        bundles.find(bundles.NAME)
+
+
+def test_no_stored_file_runs_code_when_read(bundle):
+    stored = files_of(bundle.path)
+    with np.load(io.BytesIO(stored["network.npz"]), allow_pickle=False) as arrays:
+        assert all(arrays[name].dtype == np.float32 for name in arrays)
+    assert all(name.startswith("drugpred.") for name in skops.io.get_untrusted_types(data=stored["pipeline.skops"]))
+    for content in stored.values():
+        with pytest.raises(ValueError, match=r".*"):
+            list(pickletools.genops(content))
+
+
+def test_no_stored_file_holds_a_respondent(bundle, records_in):
+    found = {name: records_in(content) for name, content in files_of(bundle.path).items()}
+    assert len(found) >= 6
+    assert not any(found.values()), found
+
+
+def test_the_search_for_respondents_finds_them(real, records_in):
+    """What the test above relies on."""
+
+    def npz(array):
+        file = io.BytesIO()
+        np.savez_compressed(file, array=array)
+        return file.getvalue()
+
+    some = real.X[100:180]
+    fitted = KNeighborsClassifier().fit(some, real.last_use[100:180, 5])
+    rows = [
+        npz(np.zeros((1885, 2), np.float32)),
+        npz(np.zeros((3, 1508))),
+        npz(some),
+        npz(some.astype(np.float32)),
+        npz(np.asfortranarray(some)),
+        npz(np.ascontiguousarray(some.T)),
+        skops.io.dumps(fitted),
+        json.dumps(real.X[7].tolist()).encode(),
+        b"..." + real.X[7].tobytes(),
+    ]
+    for content in rows:
+        assert records_in(content)
+    assert records_in(npz(np.arange(700.0).reshape(100, 7))) == []

@@ -1,0 +1,202 @@
+"""The training command, run as its users run it."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+from bentoml._internal.models import ModelStore
+from click.testing import CliRunner
+
+from drugpred import bundle as bundles
+from drugpred import cli
+
+TESTS = Path(__file__).parent
+TRAIN = TESTS.parent / "train.py"
+QUICK = (TESTS / "quick.yaml").read_text(encoding="utf-8")
+
+
+@dataclass
+class Run:
+    """A training run in folders of its own."""
+
+    process: subprocess.Popen
+    folder: Path
+
+    def finish(self):
+        """Wait for the end; return the exit code and all that was printed."""
+        with (self.folder / "output").open(encoding="utf-8") as output:
+            return self.process.wait(timeout=600), output.read()
+
+    @property
+    def models(self):
+        return ModelStore(self.folder / "home" / "models")
+
+    def network(self):
+        return Path(self.models.get(bundles.NAME).path_of("network.npz")).read_bytes()
+
+    def card(self):
+        code, output = self.finish()
+        assert code == 0, output
+        assert f"stored {self.models.get(bundles.NAME).tag}" in output
+        return bundles.read(self.models.get(bundles.NAME)).card
+
+
+def start(folder, *arguments, **environment):
+    """Start a run: with the environment of the tests, without its data and its way to the network."""
+    (folder / "cwd").mkdir(parents=True)
+    (folder / "home").mkdir()
+    mine = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy") and k != "DRUGPRED_DATA"}
+    mine |= {
+        "BENTOML_HOME": str(folder / "home"),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        # Of plots, its list of fonts: to make it again would take longer than the run.
+        "MPLCONFIGDIR": mpl.get_cachedir(),
+        # Nothing listens there.
+        "HTTPS_PROXY": "http://127.0.0.1:9",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        # One core a run, because several run at once.
+        "LOKY_MAX_CPU_COUNT": "1",
+    }
+    with (folder / "output").open("w", encoding="utf-8") as output:
+        process = subprocess.Popen(
+            [sys.executable, TRAIN, *arguments],
+            env=mine | environment,
+            cwd=folder / "cwd",
+            stdout=output,
+            stderr=output,
+        )
+    return Run(process, folder)
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory):
+    """A configuration that learns next to nothing and drops over-claimers, for what does not depend on it."""
+    path = tmp_path_factory.mktemp("hasty") / "hasty.yaml"
+    text = QUICK.replace("iterations: 60", "iterations: 5").replace("repeats: 2", "repeats: 1")
+    path.write_text(text.replace("overclaimers: keep", "overclaimers: drop"), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, uci_path, hasty):
+    """Runs that end well, all at once, because a run is mostly one core's work."""
+    folder = tmp_path_factory.mktemp("runs")
+    started = {
+        "environment": start(folder / "environment", "--config", hasty, DRUGPRED_DATA=str(uci_path)),
+        "data": start(folder / "data", "--config", hasty, "--data", uci_path, DRUGPRED_DATA="/nowhere"),
+        "nothing": start(folder / "nothing", "--config", hasty, DRUGPRED_DATA=""),
+    }
+    yield started
+    for run in started.values():
+        run.process.kill()
+        run.process.wait()
+
+
+def figures(card):
+    """Return all that the data, the configuration and the seed decide."""
+    return json.loads(card.model_dump_json(exclude={"created", "git_commit"}))
+
+
+def test_the_same_input_gives_the_same_figures(runs):
+    first, second = runs["environment"], runs["data"]
+    assert figures(first.card()) == figures(second.card())
+    assert first.network() == second.network()
+
+
+def test_a_quick_model_is_no_worse_than_the_reference_system(bundle):
+    assert bundle.card.reference_split["accuracy"] > 0.7825
+    assert bundle.card.reference_split["auc"] > 0.847
+
+
+def test_over_claimers_are_dropped_on_demand(runs):
+    data = runs["data"].card().data
+    assert (data.respondents, data.overclaimers, data.source) == (1877, "drop", "uci")
+
+
+def test_a_run_prints_every_drug_and_the_headline_figures(runs):
+    run = runs["environment"]
+    card, (_, output) = run.card(), run.finish()
+    for drug, windows in card.drugs.items():
+        assert drug in output
+        assert f"{windows['year'].auc:.3f}" in output
+    # Rich cuts with it whatever does not fit.
+    assert "…" not in output
+    assert f"{card.overall['cannabis_decade_auc']:.4f}" in output
+    assert "1877 respondents, source: uci" in output
+
+
+def test_runs_leave_nothing_where_they_are_run(runs):
+    for run in runs.values():
+        run.finish()
+        assert list((run.folder / "cwd").iterdir()) == []
+        assert not (run.folder / "cache" / "drugpred").exists()
+
+
+@pytest.mark.slow
+def test_respondents_drawn_by_the_cli_are_known_as_simulated(tmp_path, hasty):
+    simulated = tmp_path / "simulated.csv"
+    assert CliRunner().invoke(cli.main, ["simulate", "--rows", "300", "--output", str(simulated)]).exit_code == 0
+    card = start(tmp_path / "run", "--config", hasty, "--data", simulated).card()
+    assert (card.data.source, card.data.respondents) == ("simulated", 300)
+    assert card.reference_split is None
+
+
+@pytest.mark.slow
+def test_both_forms_give_the_same_figures_again_on_any_number_of_cores(tmp_path, uci_path, decoded_path, bundle):
+    paths = {"uci": uci_path, "decoded": decoded_path, "again": decoded_path}
+    runs = {
+        name: start(tmp_path / name, "--config", TESTS / "quick.yaml", "--data", path) for name, path in paths.items()
+    }
+    cards = {name: run.card() for name, run in runs.items()}
+    assert figures(cards["uci"]) == figures(bundle.card)
+    assert runs["uci"].network() == (bundle.path / "network.npz").read_bytes()
+    assert figures(cards["decoded"]) == figures(cards["again"])
+    assert (cards["decoded"].data.source, cards["decoded"].data.respondents) == ("uci", 1884)
+    # The split is of the 1884 respondents that both forms have.
+    assert cards["decoded"].reference_split == bundle.card.reference_split
+
+
+def test_without_data_and_network_it_trains_on_simulated_respondents_and_says_so_loudly(runs):
+    run = runs["nothing"]
+    card, (_, output) = run.card(), run.finish()
+    assert "NO REAL DATA: training on SIMULATED respondents" in output
+    assert "archive.ics.uci.edu" in output
+    assert "Traceback" not in output
+    assert (card.data.source, card.data.respondents, card.reference_split) == ("simulated", 1000, None)
+    model = run.models.get(bundles.NAME)
+    assert model.info.labels["data_source"] == "simulated"
+    assert "SIMULATED DATA" in Path(model.path_of("report/index.html")).read_text(encoding="utf-8")
+
+
+def refused(run):
+    """Return the one line of an orderly refusal that stored nothing."""
+    code, output = run.finish()
+    assert code == 2, output
+    assert "Traceback" not in output
+    assert not list((run.folder / "home").glob("models/*/*"))
+    assert not (run.folder / "cache" / "drugpred").exists()
+    assert list((run.folder / "cwd").iterdir()) == []
+    return output.strip()
+
+
+def test_malformed_input_is_refused_in_a_line_and_nothing_is_stored(tmp_path, uci_path):
+    lines = uci_path.read_text(encoding="utf-8").splitlines()
+    fields = lines[99].split(",")
+    fields[7] = "secret-value"
+    malformed = tmp_path / "malformed.data"
+    malformed.write_text("\n".join([*lines[:99], ",".join(fields), *lines[100:]]), encoding="utf-8")
+    config = tmp_path / "malformed.yaml"
+    config.write_text(QUICK.replace("folds: 2", "folds: two"), encoding="utf-8")
+    runs = {
+        "data": start(tmp_path / "data", DRUGPRED_DATA=str(malformed)),
+        "config": start(tmp_path / "config", "--config", config, "--data", uci_path),
+    }
+    said = {name: refused(run) for name, run in runs.items()}
+    assert said["data"] == "error: line 100, column extraversion: expected a number"
+    assert said["config"].startswith(f"error: {config}: ")
+    assert "cross_validation.folds" in said["config"]
