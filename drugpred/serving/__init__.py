@@ -1,0 +1,1 @@
+"""What the service is made of: routes, error shape, documentation, transport formats."""

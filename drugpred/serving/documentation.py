@@ -1,0 +1,83 @@
+"""The OpenAPI document, made of the models that check requests and answers.
+
+BentoML's own leaves out the GET routes and examples, and describes errors in another shape.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic.json_schema import models_json_schema
+
+from drugpred import __version__
+from drugpred.bundle import TaggedCard
+from drugpred.schemas import EXAMPLE, Batch, Error, Health, Prediction, Predictions, Profile
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+__all__ = ["document"]
+
+_REQUESTS: Final = (Profile, Batch)
+_ANSWERS: Final = (Prediction, Predictions, Health, TaggedCard, Error)
+
+
+def document() -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of the service."""
+    models: list[tuple[type[BaseModel], Any]] = [(model, "validation") for model in _REQUESTS]
+    models += [(model, "serialization") for model in _ANSWERS]
+    _, schemas = models_json_schema(models, ref_template="#/components/schemas/{model}")
+    overloaded = {"503": _answer("Overloaded; try again after a moment.", Error)}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "drugpred",
+            "version": __version__,
+            "description": "Calibrated probabilities of drug use from personality scores and demographics. They are "
+            "conditional on the sample of one survey; not for diagnosis, employment, insurance, schooling or policing.",
+        },
+        "paths": {
+            "/predict": _post("Tell of one person how likely the use of each drug is.", Profile, EXAMPLE, Prediction),
+            "/predict_batch": _post(
+                "Tell of up to 1000 people how likely the use of each drug is.",
+                Batch,
+                {"profiles": [EXAMPLE]},
+                Predictions,
+                overloaded,
+            ),
+            "/health": _get("Whether and what is served.", _answer("It is up.", Health)),
+            "/model": _get("The card of the model that is served.", _answer("The card.", TaggedCard)),
+            "/livez": _get("For probes: the process is alive.", {"description": "It is."}),
+            "/readyz": _get("For probes: it answers predictions.", {"description": "It does."}),
+            "/metrics": _get("For Prometheus.", {"description": "In its text format.", "content": {"text/plain": {}}}),
+        },
+        "components": {"schemas": schemas["$defs"]},
+    }
+
+
+def _post(
+    summary: str,
+    request: type[BaseModel],
+    example: dict[str, Any],
+    answer: type[BaseModel],
+    others: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    body = {"application/json": {"schema": _reference(request), "example": example}}
+    responses = {
+        "200": _answer("The prediction.", answer),
+        "400": _answer("Malformed: what was expected, and where.", Error),
+        **(others or {}),
+    }
+    return {"post": {"summary": summary, "requestBody": {"required": True, "content": body}, "responses": responses}}
+
+
+def _get(summary: str, answer: dict[str, Any]) -> dict[str, Any]:
+    return {"get": {"summary": summary, "responses": {"200": answer}}}
+
+
+def _answer(description: str, model: type[BaseModel]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": _reference(model)}}}
+
+
+def _reference(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}

@@ -1,0 +1,78 @@
+"""The one shape of every error: `{"error": ..., "detail": [...]}`, see `drugpred.schemas.Error`."""
+
+from __future__ import annotations
+
+import json
+import logging
+from http import HTTPStatus
+from http.client import responses
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from drugpred.schemas import Error
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["ErrorShape", "quieten_rejections"]
+
+
+class ErrorShape:
+    """Middleware that gives every answer of 400 and above the one shape.
+
+    BentoML and Starlette answer errors as text, as an object or as a list, depending on where they arise.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and hold back an answer's start until it is known to be no error."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        start: Message | None = None
+        body = b""
+
+        async def shape(message: Message) -> None:
+            nonlocal start, body
+            if message["type"] == "http.response.start" and message["status"] >= HTTPStatus.BAD_REQUEST:
+                start = message
+            elif start is None:
+                await send(message)
+            else:
+                body += message.get("body", b"")
+                if not message.get("more_body"):
+                    await _send_shaped(start, body, send)
+
+        await self.app(scope, receive, shape)
+
+
+async def _send_shaped(start: Message, body: bytes, send: Send) -> None:
+    content = _shaped(start["status"], body).model_dump_json().encode()
+    headers = [header for header in start["headers"] if header[0] not in {b"content-length", b"content-type"}]
+    headers += [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+    await send({**start, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+
+
+def _shaped(status: int, body: bytes) -> Error:
+    unknown = Error(error=responses.get(status, "error"), detail=[])
+    try:
+        content = json.loads(body)
+        if isinstance(content, list):
+            content = content[0]
+        known = Error.model_validate(unknown.model_dump() | content)
+    except (ValueError, TypeError, IndexError):
+        return unknown
+    return known.model_copy(update={"error": "the request is malformed"}) if known.detail else known
+
+
+def quieten_rejections() -> None:
+    """Keep BentoML from logging a traceback of every malformed request: a caller's mistake is not a fault."""
+    logging.getLogger("bentoml._internal.server.http_app").addFilter(_is_fault)
+
+
+def _is_fault(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], ValidationError))

@@ -1,0 +1,140 @@
+"""Real servers: `bentoml serve` in a process of its own on a free loopback port."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from drugpred.codebook import CATEGORIES, INPUTS
+from drugpred.data import respondents
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Server:
+    """A running `bentoml serve`."""
+
+    url: str
+    process: subprocess.Popen
+    temporary: Path
+    """Its temporary files, and what it writes to stdout and stderr as log."""
+
+    @property
+    def output(self) -> str:
+        return (self.temporary / "log").read_text(encoding="utf-8")
+
+    @property
+    def workers(self) -> list[psutil.Process]:
+        """The processes that answer."""
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        return [child for child in children if "_bentoml_impl.worker.service" in child.cmdline()]
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=60)
+
+    def stop(self) -> tuple[int, list[psutil.Process]]:
+        """End it as an operator does; return its exit code and those of its processes that had to be killed."""
+        family = psutil.Process(self.process.pid).children(recursive=True) if self.process.poll() is None else []
+        self.process.terminate()
+        try:
+            exit_code = self.process.wait(30)
+        finally:
+            self.process.kill()
+            left = psutil.wait_procs(family, timeout=5)[1]
+            for process in left:
+                process.kill()
+        return exit_code, left
+
+
+@pytest.fixture(scope="session")
+def launch(tmp_path_factory):
+    """Return what starts a server of the checkout or of a bento, with the given BENTOML_HOME, and does not wait."""
+
+    def start(home: Path, bento: str = ".", folder: Path = ROOT, **environment: str) -> Server:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        temporary = tmp_path_factory.mktemp("server")
+        with (temporary / "log").open("w") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "bentoml", "serve", bento, "--host", "127.0.0.1", "--port", str(port)],
+                cwd=folder,
+                env=os.environ | {"BENTOML_HOME": str(home), "TMPDIR": str(temporary)} | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        return Server(f"http://127.0.0.1:{port}", process, temporary)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def serve(launch):
+    """Return a context manager of a server that answers; at its end SIGTERM must end all of it without an error."""
+
+    @contextmanager
+    def serving(*args, **kwargs) -> Iterator[Server]:
+        server = launch(*args, **kwargs)
+        try:
+            wait_until_ready(server)
+            yield server
+        finally:
+            ended = server.stop()
+        assert ended == (0, []), server.output
+
+    return serving
+
+
+def wait_until_ready(server: Server) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and server.process.poll() is None:
+        try:
+            if httpx.get(f"{server.url}/readyz", timeout=1).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    pytest.fail(f"the server is not ready:\n{server.output}")
+
+
+@pytest.fixture
+def copied_store(store, tmp_path) -> Path:
+    """The store, for a test to alter."""
+    return shutil.copytree(store, tmp_path / "bentoml")
+
+
+@pytest.fixture(scope="session")
+def server(serve, store):
+    """The checkout, served as a newcomer does after training."""
+    with serve(store) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def client(server):
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def people(uci_path) -> list[dict[str, object]]:
+    """The 1885 respondents as a caller would write them."""
+    rows = [dict(zip(INPUTS, row, strict=True)) for row in respondents.read(uci_path).X.tolist()]
+    return [row | {each.name: each.labels[int(row[each.name])] for each in CATEGORIES} for row in rows]
+
+
+@pytest.fixture(scope="session")
+def expected(bundle, uci_path):
+    """What the predictor says of them, shape (1885, 18, 6)."""
+    return bundle.predictor.probabilities(respondents.read(uci_path).X)

@@ -1,0 +1,127 @@
+"""The server as its operator meets it: its processes, memory, output, start and end."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from drugpred.schemas import EXAMPLE
+
+ROOT = Path(__file__).parents[2]
+TRAINING_ONLY = {"imblearn", "joblib", "matplotlib", "pandas", "pooch", "scipy", "sklearn", "skops"}
+
+
+def test_the_service_imports_nothing_that_trains(store):
+    code = """if True:
+        import sys
+        from service import DrugPrediction
+        DrugPrediction.inner()
+        print(*{name.partition(".")[0] for name in sys.modules})
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | {"BENTOML_HOME": str(store)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(done.stdout.split())
+    assert "numpy" in loaded
+    assert not loaded & TRAINING_ONLY
+
+
+def test_workers_hold_nothing_that_trains_and_little_memory(server, client):
+    client.post("/predict", json=EXAMPLE)
+    (worker,) = server.workers
+    mapped = {Path(each.path).parts for each in worker.memory_maps() if "site-packages" in each.path}
+    packages = {parts[parts.index("site-packages") + 1].partition(".")[0] for parts in mapped}
+    assert "numpy" in packages
+    assert not packages & (TRAINING_ONLY | {"scikit_learn"})
+    assert worker.memory_info().rss < 200e6
+
+
+MARKS = {"neuroticism": 0.27182818284, "extraversion": -1.41421356237, "openness": 1.73205080756}
+MALFORMED = {
+    "age": 223606797749,
+    "gender": "gender-8f14e45f",
+    "ethnicity": ["ethnicity-c9f0f895"],
+    "neuroticism": 161803398874.5,
+    "openness": "openness-45c48cce",
+    "window": "window-d3d94468",
+}
+
+
+def test_no_value_of_a_profile_is_written_anywhere(server, client, store):
+    for profile, status in ((EXAMPLE | MARKS, 200), (EXAMPLE | MALFORMED, 400)):
+        assert client.post("/predict", json=profile).status_code == status
+        assert client.post("/predict_batch", json={"profiles": [profile]}).status_code == status
+        assert client.post("/predict", content=json.dumps(profile)[:-1]).status_code == 400
+        assert client.post("/predict", files={"file": json.dumps(profile)}).status_code == 400
+        assert client.put("/predict", json=profile).status_code == 405
+        assert client.post("/nowhere", json=profile).status_code == 404
+    written = [client.get("/metrics").content]
+    written += [path.read_bytes() for home in (store, server.temporary) for path in home.rglob("*") if path.is_file()]
+    values = [value[0] if isinstance(value, list) else value for value in (*MARKS.values(), *MALFORMED.values())]
+    assert [value for value in values if any(str(value).encode() in content for content in written)] == []
+
+
+@pytest.mark.slow
+def test_two_workers_share_the_requests_add_up_and_end_by_sigterm(serve, store):
+    with serve(store, BENTOML_CONFIG_OPTIONS="services.drugpred.workers=2") as server:
+        assert len(server.workers) == 2
+        answered, sent, deadline = set(), 0, time.monotonic() + 30
+        while len(answered) < 2 and time.monotonic() < deadline:
+            with server.client() as client:  # a new connection, for any worker to take
+                assert client.post("/predict", json=EXAMPLE).status_code == 200
+                sent += 1
+                families = {
+                    family.name: family for family in text_string_to_metric_families(client.get("/metrics").text)
+                }
+            last = families["bentoml_service_last_request_timestamp_seconds"].samples
+            answered = {int(sample.labels["pid"]) for sample in last}
+        assert answered == {worker.pid for worker in server.workers}
+        total = sum(
+            sample.value
+            for sample in families["bentoml_service_request"].samples
+            if (sample.labels["endpoint"], sample.labels["http_response_code"]) == ("/predict", "200")
+        )
+        assert total == sent
+        workers = server.workers
+        assert server.stop() == (0, [])
+    assert not any(worker.is_running() for worker in workers)
+
+
+def test_an_empty_store_ends_the_start_with_what_to_do(launch, tmp_path):
+    server = launch(tmp_path)
+    try:
+        assert server.process.wait(60) == 1
+    finally:
+        server.stop()
+    message = "no model drug_consumption in the BentoML model store; run `python train.py` first"
+    assert server.output.splitlines()[-1].endswith(message)
+
+
+def test_a_model_that_was_altered_ends_the_start(launch, copied_store):
+    (card,) = copied_store.rglob("card.json")
+    card.write_text(card.read_text().replace('"keep"', '"drop"'))
+    server = launch(copied_store)
+    try:
+        assert server.process.wait(60) == 1
+    finally:
+        server.stop()
+    assert "card.json is not as it was written" in server.output.splitlines()[-1]
+
+
+def test_another_model_can_be_asked_for_and_must_exist(launch, store):
+    server = launch(store, DRUGPRED_MODEL="drug_consumption:nowhere")
+    try:
+        assert server.process.wait(60) == 1
+    finally:
+        server.stop()
+    assert "no model drug_consumption:nowhere in the BentoML model store" in server.output.splitlines()[-1]

@@ -1,0 +1,185 @@
+"""The one shape of every error, around applications that answer errors in every other."""
+
+import asyncio
+import json
+import logging
+
+import httpx
+import pytest
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from drugpred.schemas import Error, Profile
+from drugpred.serving.errors import ErrorShape, quieten_rejections
+
+PLACE = {"loc": ["profiles", 3, "age"], "msg": "expected 18 or more", "type": "unexpected"}
+
+
+def request(app, method="GET", path="/"):
+    """What a client of the application gets."""
+
+    async def send():
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.request(method, path)
+
+    return asyncio.run(send())
+
+
+def answering(response):
+    return Starlette(routes=[Route("/", lambda _: response)])
+
+
+def shape(response):
+    answer = request(ErrorShape(answering(response)))
+    assert answer.status_code == response.status_code
+    assert answer.headers["content-type"] == "application/json"
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    Error.model_validate_json(answer.content)
+    return answer.json()
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        PlainTextResponse("all is well"),
+        JSONResponse({"detail": "kept", "other": 1}),
+        JSONResponse([1, 2]),
+        Response(status_code=204),
+        Response(status_code=307, headers={"location": "/"}),
+        Response(b"\xff\xfe", media_type="image/png", headers={"x-own": "kept"}),
+    ],
+    ids=["text", "object", "list", "empty", "redirect", "bytes"],
+)
+def test_answers_below_400_pass_untouched(response):
+    bare, shaped = (request(app) for app in (answering(response), ErrorShape(answering(response))))
+    assert (shaped.status_code, shaped.headers, shaped.content) == (bare.status_code, bare.headers, bare.content)
+
+
+def test_streams_pass_piece_by_piece():
+    sent = []
+
+    async def pieces():
+        for i in range(3):
+            sent.append(i)
+            yield f"piece {i} "
+
+    answer = request(ErrorShape(answering(StreamingResponse(pieces()))))
+    assert (answer.text, sent) == ("piece 0 piece 1 piece 2 ", [0, 1, 2])
+    assert "content-length" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("response", "error"),
+    [
+        (PlainTextResponse("no such thing", 404), "Not Found"),
+        (PlainTextResponse("1", 405), "Method Not Allowed"),
+        (PlainTextResponse('"text in JSON"', 400), "Bad Request"),
+        (Response(status_code=503), "Service Unavailable"),
+        (Response(b"\xff\xfe\x00", 500), "Internal Server Error"),
+        (JSONResponse({}, 404), "Not Found"),
+        (JSONResponse([], 404), "Not Found"),
+        (JSONResponse(["text"], 404), "Not Found"),
+        (JSONResponse([[]], 404), "Not Found"),
+        (JSONResponse(None, 404), "Not Found"),
+        (JSONResponse({"error": "no such model"}, 404), "no such model"),
+        (JSONResponse([{"error": "as BentoML does"}], 400), "as BentoML does"),
+        (JSONResponse({"error": "as BentoML does", "detail": []}, 400), "as BentoML does"),
+        (JSONResponse({"detail": "as FastAPI does"}, 404), "Not Found"),
+        (JSONResponse({"detail": {"a": 1}}, 400), "Bad Request"),
+        (JSONResponse({"detail": None}, 400), "Bad Request"),
+        (JSONResponse({"detail": ["text", {"msg": "no place"}]}, 400), "Bad Request"),
+        (JSONResponse({"error": None}, 400), "Bad Request"),
+        (JSONResponse({"error": {"code": 1}}, 400), "Bad Request"),
+        (PlainTextResponse("a status without a name", 499), "error"),
+        (PlainTextResponse("a status without a name", 599), "error"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.body.decode(errors="replace"),
+)
+def test_every_error_gets_the_shape(response, error):
+    assert shape(response) == {"error": error, "detail": []}
+
+
+def test_what_is_malformed_is_told_by_place_and_nothing_else():
+    body = {
+        "error": "2 validation errors for Profile",
+        "detail": [PLACE | {"input": "secret", "ctx": {}, "url": "…"}, PLACE],
+    }
+    assert shape(JSONResponse(body, 400)) == {"error": "the request is malformed", "detail": [PLACE, PLACE]}
+
+
+def test_an_error_in_pieces_is_read_whole():
+    text = json.dumps({"error": "told late", "detail": []})
+    pieces = StreamingResponse((text[i : i + 5] for i in range(0, len(text), 5)), 400)
+    assert shape(pieces) == {"error": "told late", "detail": []}
+
+
+def test_other_headers_are_kept():
+    answer = request(
+        ErrorShape(answering(PlainTextResponse("later", 503, headers={"retry-after": "7", "allow": "POST"})))
+    )
+    assert (answer.headers["retry-after"], answer.headers["allow"]) == ("7", "POST")
+
+
+def test_starlettes_own_errors_get_the_shape():
+    def raises(_):
+        raise HTTPException(418)
+
+    def fails(_):
+        raise RuntimeError("secret")
+
+    app = ErrorShape(
+        Starlette(routes=[Route("/", lambda _: Response()), Route("/raises", raises), Route("/fails", fails)])
+    )
+    assert request(app, path="/nowhere").json() == {"error": "Not Found", "detail": []}
+    assert request(app, "POST").json() == {"error": "Method Not Allowed", "detail": []}
+    assert request(app, path="/raises").json() == {"error": "I'm a Teapot", "detail": []}
+    failed = request(app, path="/fails")
+    assert (failed.status_code, failed.json()) == (500, {"error": "Internal Server Error", "detail": []})
+
+
+@pytest.mark.parametrize("kind", ["lifespan", "websocket"])
+def test_what_is_not_http_passes_untouched(kind):
+    async def receive():
+        raise AssertionError
+
+    async def send(message):
+        raise AssertionError
+
+    passed = []
+
+    async def app(*arguments):
+        passed.extend(arguments)
+
+    scope = {"type": kind}
+    asyncio.run(ErrorShape(app)(scope, receive, send))
+    assert passed == [scope, receive, send]
+
+
+@pytest.fixture
+def rejections(caplog):
+    """BentoML's logger of failed requests, quietened."""
+    logger = logging.getLogger("bentoml._internal.server.http_app")
+    before = logger.filters[:]
+    quieten_rejections()
+    logger.addHandler(caplog.handler)
+    yield logger
+    logger.removeHandler(caplog.handler)
+    logger.filters[:] = before
+
+
+def test_a_callers_mistake_is_not_logged(rejections, caplog):
+    with pytest.raises(ValidationError) as caught:
+        Profile.model_validate({})
+    rejections.error("Exception on /predict", exc_info=caught.value)
+    assert not caplog.records
+
+
+def test_faults_are_logged(rejections, caplog):
+    rejections.error("Exception on /predict", exc_info=RuntimeError("a fault"))
+    rejections.error("without an exception")
+    assert "a fault" in caplog.text
+    assert "without an exception" in caplog.text

@@ -1,0 +1,60 @@
+"""The routes that are not predictions, on a real model."""
+
+import asyncio
+import json
+import time
+
+import httpx
+import pytest
+
+from drugpred import __version__
+from drugpred.bundle import TaggedCard
+from drugpred.serving.documentation import document
+from drugpred.serving.routes import Routes
+
+
+@pytest.fixture(scope="module")
+def request_(bundle):
+    """Return what a client of the routes gets."""
+    routes = Routes()
+    routes.connect(bundle)
+
+    async def send(method, path):
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(routes), base_url="http://test") as client:
+            return await client.request(method, path)
+
+    return lambda method, path: asyncio.run(send(method, path))
+
+
+@pytest.fixture(scope="module")
+def get(request_):
+    return lambda path: request_("GET", path)
+
+
+def test_health_tells_what_is_served(get, bundle):
+    answer = get("/health").json()
+    assert answer.pop("uptime_seconds") >= 0
+    assert answer == {"status": "ok", "version": __version__, "model": bundle.tag, "data_source": "uci"}
+
+
+def test_uptime_grows(get):
+    first = get("/health").json()["uptime_seconds"]
+    time.sleep(0.01)
+    assert get("/health").json()["uptime_seconds"] > first
+
+
+def test_the_card_is_the_one_that_was_stored(get, bundle):
+    answer = get("/model")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == json.loads((bundle.path / "card.json").read_bytes()) | {"model": bundle.tag}
+    assert TaggedCard.model_validate_json(answer.content).model == bundle.tag
+
+
+def test_the_documentation_is_served(get):
+    assert get("/docs.json").json() == document()
+
+
+@pytest.mark.parametrize("path", ["/health", "/model", "/docs.json"])
+def test_routes_are_for_reading(request_, path):
+    assert request_("HEAD", path).status_code == 200
+    assert request_("POST", path).status_code == 405

@@ -1,0 +1,99 @@
+"""Answers against the predictor and the card that they are made of."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from drugpred.codebook import DRUGS, WINDOWS
+from drugpred.schemas import EXAMPLE, Prediction, Profile
+from drugpred.scoring import Scorer
+
+
+def profile(**changes):
+    return Profile.model_validate(EXAMPLE | changes)
+
+
+def probabilities(bundle, *profiles):
+    return bundle.predictor.probabilities(np.array([profile.row() for profile in profiles], np.float64))
+
+
+@pytest.fixture(scope="module")
+def scorer(bundle):
+    return Scorer(bundle)
+
+
+def test_an_answer_tells_of_every_drug_in_the_codebooks_order(scorer):
+    (answer,) = scorer.score([profile()])
+    assert [risk["drug"] for risk in answer.risks] == list(DRUGS)
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_probabilities_and_figures_are_those_of_the_window(scorer, bundle, window):
+    asked = profile(window=window)
+    (answer,) = scorer.score([asked])
+    (expected,) = probabilities(bundle, asked)
+    assert answer.window == window
+    for i, risk in enumerate(answer.risks):
+        card = bundle.card.drugs[risk["drug"]][window]
+        assert risk["probability"] == expected[i, WINDOWS.index(window)]
+        figures = (risk["threshold"], risk["base_rate"], risk["auc"], risk["reliable"])
+        assert figures == (card.threshold, card.base_rate, card.auc, card.reliable)
+        high = risk["probability"] >= card.threshold
+        assert (risk["prediction"], risk["label"]) == ((1, "High Risk") if high else (0, "Low Risk"))
+
+
+def with_threshold(bundle, drug, threshold):
+    drugs = {name: dict(windows) for name, windows in bundle.card.drugs.items()}
+    drugs[drug]["decade"] = drugs[drug]["decade"].model_copy(update={"threshold": threshold})
+    return replace(bundle, card=bundle.card.model_copy(update={"drugs": drugs}))
+
+
+def test_risk_is_high_from_the_threshold_on(bundle):
+    probability = probabilities(bundle, profile())[0, DRUGS.index("lsd"), WINDOWS.index("decade")].item()
+    for threshold, prediction in (
+        (np.nextafter(probability, 0).item(), 1),
+        (probability, 1),
+        (np.nextafter(probability, 1).item(), 0),
+    ):
+        (answer,) = Scorer(with_threshold(bundle, "lsd", threshold)).score([profile(drugs=["lsd"])])
+        assert answer.risks[0]["prediction"] == prediction
+
+
+def test_only_the_drugs_asked_for_are_told_in_the_codebooks_order(scorer):
+    everything, some = scorer.score([profile(), profile(drugs=["nicotine", "alcohol", "lsd"])])
+    assert [risk["drug"] for risk in some.risks] == ["alcohol", "lsd", "nicotine"]
+    assert [risk for risk in everything.risks if risk["drug"] in {"alcohol", "lsd", "nicotine"}] == some.risks
+
+
+def test_every_window_is_told_where_asked_for(scorer, bundle):
+    asked = profile(include=["windows"], window="week")
+    (answer,) = scorer.score([asked])
+    (expected,) = probabilities(bundle, asked)
+    for i, risk in enumerate(answer.risks):
+        assert list(risk["windows"]) == list(WINDOWS)
+        assert list(risk["windows"].values()) == expected[i].tolist()
+        assert risk["windows"]["week"] == risk["probability"]
+    assert all("windows" not in risk for risk in scorer.score([profile()])[0].risks)
+
+
+def test_answers_stand_in_the_order_of_the_profiles(scorer):
+    profiles = [profile(openness=value, window=window) for value in (-3.0, 0.0, 2.5) for window in WINDOWS]
+    together = scorer.score(profiles)
+    alone = [scorer.score([asked])[0] for asked in profiles]
+    assert [answer.window for answer in together] == [asked.window for asked in profiles]
+    for one, other in zip(together, alone, strict=True):
+        expected = [risk["probability"] for risk in other.risks]
+        assert [risk["probability"] for risk in one.risks] == pytest.approx(expected, abs=1e-12)
+
+
+def test_every_answer_has_an_id_of_its_own_and_names_its_model(scorer, bundle):
+    answers = scorer.score([profile()] * 100)
+    assert len({answer.prediction_id for answer in answers}) == 100
+    assert {(answer.model, answer.data_source) for answer in answers} == {(bundle.tag, "uci")}
+
+
+def test_answers_are_as_their_schema_says(scorer):
+    for answer in scorer.score([profile(), profile(include=["windows"]), profile(drugs=["crack"], window="day")]):
+        # Scorer builds them unchecked.
+        assert Prediction.model_validate_json(answer.model_dump_json(), strict=True) == answer
