@@ -13,6 +13,7 @@ No file holds a respondent's row. The store's metadata repeat the headline figur
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["NAME", "Bins", "Bundle", "Card", "DataCard", "TaggedCard", "WindowCard", "find", "read", "write"]
+
+# BentoML reports to its makers what is saved and served, unless it is told not to before it first asks.
+os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 
 NAME = "drug_consumption"
 """The model's name in the store."""
@@ -60,7 +64,7 @@ class DataCard(_Frozen):
 
     source: codebook.DataSource
     sha256: str
-    """Of the file, or of nothing but the seed where the cohort was simulated."""
+    """Of the file, or of the rows drawn where there was none."""
     respondents: int
     overclaimers: Literal["keep", "drop"]
     """What was done with respondents who claim the invented drug Semeron."""
