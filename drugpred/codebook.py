@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "CATEGORIES",
@@ -35,6 +35,7 @@ __all__ = [
     "Score",
     "Window",
     "age_band",
+    "describe",
 ]
 
 
@@ -373,3 +374,11 @@ def age_band(years: int) -> str:
     if years < 18:
         raise ValueError("expected 18 or more years")
     return AGE.labels[min((years - 15) // 10, len(AGE.labels) - 1)]
+
+
+def describe(row: Sequence[float]) -> dict[str, str | float]:
+    """Return a respondent's row as a caller would write it: inputs by name, categories by label."""
+    described: dict[str, str | float] = dict(zip(INPUTS, row, strict=True))
+    return described | {
+        category.name: category.labels[int(code)] for category, code in zip(CATEGORIES, row, strict=False)
+    }

@@ -6,7 +6,6 @@ usage: locust -f loadtest/locustfile.py --headless --host http://127.0.0.1:3000 
 from __future__ import annotations
 
 import random
-from typing import Any
 
 import numpy as np
 from locust import FastHttpUser, task
@@ -18,18 +17,7 @@ BATCH = 100
 """Profiles of one batch request."""
 
 
-def draw_profiles(n: int) -> list[dict[str, Any]]:
-    """Return n drawn profiles as a caller would send them."""
-    profiles = []
-    for row in Cohort.load().rows(n, np.random.default_rng()).tolist():
-        profile: dict[str, Any] = dict(zip(codebook.INPUTS, row, strict=True))
-        for category in codebook.CATEGORIES:
-            profile[category.name] = category.labels[int(profile[category.name])]
-        profiles.append(profile)
-    return profiles
-
-
-PROFILES = draw_profiles(10_000)
+PROFILES = [codebook.describe(row) for row in Cohort.load().rows(10_000, np.random.default_rng()).tolist()]
 
 
 class Person(FastHttpUser):

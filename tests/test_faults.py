@@ -8,7 +8,7 @@ import skops.io
 from pydantic import ValidationError
 from sklearn.metrics import roc_auc_score
 
-from drugpred.codebook import CATEGORIES, COUNTRY, DRUGS, EDUCATION, ETHNICITY, INPUTS, SCORES, WINDOWS
+from drugpred.codebook import CATEGORIES, COUNTRY, DRUGS, EDUCATION, ETHNICITY, INPUTS, SCORES, WINDOWS, describe
 from drugpred.data.respondents import read
 from drugpred.errors import DataError
 from drugpred.schemas import EXAMPLE, Profile
@@ -17,12 +17,6 @@ from drugpred.training.estimators import make_pipeline
 
 TESTS = Path(__file__).parent
 CANNABIS, DECADE = DRUGS.index("cannabis"), WINDOWS.index("decade")
-
-
-def as_request(row):
-    """Return a respondent's row as a client would send it."""
-    values = dict(zip(INPUTS, row.tolist(), strict=True))
-    return values | {category.name: category.labels[int(values[category.name])] for category in CATEGORIES}
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +79,7 @@ def test_4_country_and_ethnicity_matter_to_a_single_respondent(real, bundle, cat
 def test_5_a_request_has_the_names_of_the_model_inputs(real, bundle):
     assert tuple(EXAMPLE) == INPUTS == bundle.card.inputs
     for row in real.X[::100]:
-        request = as_request(row)
+        request = describe(row.tolist())
         assert Profile(**dict(reversed(request.items()))).row() == row.tolist()
 
 
@@ -97,7 +91,7 @@ def test_5_a_request_without_an_input_is_refused(name):
 
 
 def test_6_every_real_respondent_is_accepted(real):
-    rows = [Profile(**as_request(row)).row() for row in real.X]
+    rows = [Profile(**describe(row.tolist())).row() for row in real.X]
     assert np.array_equal(rows, real.X)
 
 

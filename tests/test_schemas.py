@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from drugpred import codebook
-from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES, WINDOWS
+from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES, WINDOWS, describe
 from drugpred.data import respondents
 from drugpred.schemas import EXAMPLE, MOST_PROFILES, Batch, Profile
 
@@ -344,13 +344,13 @@ def test_every_respondent_of_the_decoded_file_becomes_the_row_that_training_read
     assert np.array_equal(rows, uci.frame.loc[decoded.frame.index, list(INPUTS)].to_numpy())
 
 
-def test_every_respondent_of_the_uci_file_is_accepted_by_label_and_raw_total(uci_path):
-    X = respondents.read(uci_path).X
-    assert len(X) == 1885
-    for x in X:
+def test_every_respondent_of_the_uci_file_is_accepted_by_label_and_raw_total(real):
+    assert len(real) == 1885
+    for x in real.X:
         values = dict(zip(INPUTS, x.tolist(), strict=True))
         labels = {category.name: category.labels[int(values[category.name])] for category in CATEGORIES}
         totals = {score.name: score.raw[score.values.index(values[score.name])] for score in NEO}
+        assert describe(x.tolist()) == values | labels
         assert read(values | labels).row() == x.tolist()
         assert read(values | labels | totals | {"scale": "raw"}).row() == x.tolist()
 

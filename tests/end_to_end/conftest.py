@@ -15,8 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from drugpred.codebook import CATEGORIES, INPUTS
-from drugpred.data import respondents
+from drugpred.codebook import describe
 
 ROOT = Path(__file__).parents[2]
 
@@ -128,13 +127,12 @@ def client(server):
 
 
 @pytest.fixture(scope="session")
-def people(uci_path) -> list[dict[str, object]]:
+def people(real) -> list[dict[str, object]]:
     """The 1885 respondents as a caller would write them."""
-    rows = [dict(zip(INPUTS, row, strict=True)) for row in respondents.read(uci_path).X.tolist()]
-    return [row | {each.name: each.labels[int(row[each.name])] for each in CATEGORIES} for row in rows]
+    return [describe(row) for row in real.X.tolist()]
 
 
 @pytest.fixture(scope="session")
-def expected(bundle, uci_path):
+def expected(bundle, real):
     """What the predictor says of them, shape (1885, 18, 6)."""
-    return bundle.predictor.probabilities(respondents.read(uci_path).X)
+    return bundle.predictor.probabilities(real.X)
