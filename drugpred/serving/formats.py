@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 import bentoml
-from pydantic import RootModel, TypeAdapter
+from pydantic import TypeAdapter
 from starlette.responses import Response
 
-from drugpred.schemas import Batch, Prediction, Profile
+from drugpred.schemas import Batch, Prediction, Predictions, Profile
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
 __all__ = ["BatchInput", "PredictionsOutput", "ProfileInput"]
+
+_PREDICTIONS: Final = TypeAdapter(list[Prediction])
 
 
 class _JSONInput(bentoml.IODescriptor):
@@ -36,13 +38,10 @@ class BatchInput(_JSONInput, Batch):
     """A batch of profiles."""
 
 
-class PredictionsOutput(bentoml.IODescriptor, RootModel[list[Prediction]]):
-    """A list of answers, written in one go: BentoML would walk it in Python, at a millisecond an answer."""
+class PredictionsOutput(bentoml.IODescriptor, Predictions):
+    """Answers, written in one go: BentoML would walk them in Python, at a millisecond an answer."""
 
     @classmethod
     async def to_http_response(cls, obj: list[Prediction], serde: object) -> Response:  # noqa: ARG003
         """Return the answers as a JSON array."""
         return Response(_PREDICTIONS.dump_json(obj), media_type="application/json")
-
-
-_PREDICTIONS: TypeAdapter[Any] = TypeAdapter(list[Prediction])

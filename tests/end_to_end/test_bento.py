@@ -46,7 +46,7 @@ def home(store, tmp_path_factory):
     indices = dict.fromkeys(
         ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX"), index
     )
-    run(home, checkout, "-m", "bentoml", "build", **dict.fromkeys(indices, index))
+    run(home, checkout, "-m", "bentoml", "build", **indices)
     return home
 
 
