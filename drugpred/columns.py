@@ -1,0 +1,162 @@
+"""From columns of many people to rows, checked as `drugpred.schemas.Profile` checks one person.
+
+For transports that take people as columns. Both steps raise `ColumnError`, which tells the column, the row and what was
+expected there::
+
+    rows(
+        {
+            "age": np.fromiter(request.age, np.int64) - 1,  # integer codes: the fast path, compared all at once
+            "gender": codes(codebook.GENDER, ["F", "male"]),  # labels, spelled as in a profile
+            ...,
+            "sensation_seeking": np.array(request.sensation_seeking),  # floats
+        },
+        scale="raw",
+    )
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+import numpy as np
+
+from drugpred import codebook
+from drugpred.codebook import INPUTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from drugpred.codebook import Category, Score
+
+__all__ = ["MOST_ROWS", "ColumnError", "codes", "rows"]
+
+MOST_ROWS: Final = 10_000
+"""The most people of one call."""
+
+Scale = Literal["standardized", "raw"]
+
+
+class _Rule(NamedTuple):
+    lowest: float
+    highest: float
+    expected: str
+
+
+def _rule(column: Category | Score, scale: Scale) -> _Rule:
+    if isinstance(column, codebook.Category):
+        return _Rule(0, len(column.labels) - 1, f"one of {column.expected}")
+    if scale == "raw" and column.is_neo:
+        return _Rule(*codebook.NEO_TOTALS, "a whole number from {} to {}".format(*codebook.NEO_TOTALS))
+    return _Rule(column.lowest, column.highest, f"a number from {column.lowest} to {column.highest}")
+
+
+_RULES: Final[dict[Scale, list[_Rule]]] = {
+    "standardized": [_rule(column, "standardized") for column in (*codebook.CATEGORIES, *codebook.SCORES)],
+    "raw": [_rule(column, "raw") for column in (*codebook.CATEGORIES, *codebook.SCORES)],
+}
+_BY_TOTAL: Final = {
+    INPUTS.index(score.name): np.array(list(score.by_total.values())) for score in codebook.SCORES if score.is_neo
+}
+
+
+class ColumnError(ValueError):
+    """A column is malformed; the message holds no value of it.
+
+    Parameters
+    ----------
+    field : str
+        The column.
+    expected : str
+        What should have stood there.
+    row : int, optional
+        The first malformed row, counted from 0; None where it is the whole column.
+    """
+
+    def __init__(self, field: str, expected: str, row: int | None = None) -> None:
+        where = field if row is None else f"{field}, row {row}"
+        super().__init__(f"{where}: expected {expected}")
+        self.field = field
+        self.expected = expected
+        self.row = row
+
+
+def codes(category: Category, labels: Sequence[str]) -> NDArray[np.int64]:
+    """Return the codes of labels, whatever their case and spacing.
+
+    Parameters
+    ----------
+    category : Category
+    labels : sequence of str, of length n
+
+    Returns
+    -------
+    ndarray of shape (n,)
+
+    Raises
+    ------
+    ColumnError
+        A label is unknown.
+
+    Examples
+    --------
+    >>> codes(codebook.GENDER, ["F", "male"])
+    array([0, 1])
+    """
+    known = dict(category.codes)
+    for row, label in enumerate(labels):
+        if label not in known:  # seldom: few spellings make up a column
+            try:
+                known[label] = category.code(label)
+            except ValueError:
+                raise ColumnError(category.name, f"one of {category.expected}", row) from None
+    return np.fromiter(map(known.__getitem__, labels), np.int64, len(labels))
+
+
+def rows(columns: Mapping[str, NDArray[Any]], scale: Scale = "standardized") -> NDArray[np.float64]:
+    """Return people's rows, as `drugpred.codebook` describes them.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray of shape (n,)
+        All of `codebook.INPUTS`: categories as integer codes, scores as float64 or float32. One of float32 may lie
+        beyond a bound by what float32 rounds, and is then taken as the bound.
+    scale : str
+        Of the five NEO scores: standardized, or raw totals.
+
+    Returns
+    -------
+    ndarray of shape (n, 12)
+
+    Raises
+    ------
+    ColumnError
+        Columns differ in length, there are none or more than 10,000 people, or a value is not possible. It tells the
+        first such column in the order of `codebook.INPUTS`, and there the first row.
+    """
+    n = len(columns[INPUTS[0]])
+    if not 1 <= n <= MOST_ROWS:
+        raise ColumnError(INPUTS[0], f"1 to {MOST_ROWS} values")
+    result = np.empty((len(INPUTS), n))
+    bounds = np.array([(rule.lowest, rule.highest) for rule in _RULES[scale]])
+    single = [i for i, name in enumerate(INPUTS) if columns[name].dtype == np.float32]
+    for name, into in zip(INPUTS, result, strict=True):
+        if len(columns[name]) != n:
+            raise ColumnError(name, f"{n} values, as many as of {INPUTS[0]}")
+        into[:] = columns[name]
+    widened = bounds.copy()
+    widened[single] = bounds[single].astype(np.float32)
+    possible = (result >= widened[:, :1]) & (result <= widened[:, 1:])
+    if scale == "raw":
+        for i in _BY_TOTAL:
+            possible[i] &= np.rint(result[i]) == result[i]
+    if not possible.all():
+        i, row = divmod(int(possible.argmin()), n)
+        raise ColumnError(INPUTS[i], _RULES[scale][i].expected, row)
+    for i in single:
+        result[i].clip(*bounds[i], out=result[i])
+    if scale == "raw":
+        for i, values in _BY_TOTAL.items():
+            result[i] = values[result[i].astype(np.intp) - codebook.NEO_TOTALS[0]]
+    return np.ascontiguousarray(result.T)
