@@ -1,94 +1,89 @@
 """Train the drug consumption model and put it into the BentoML model store.
 
-usage: python train.py [--data PATH] [--config PATH]
+usage: python train.py [--data PATH] [--config PATH] [--track] [--force]
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import sys
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import skops.io
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from drugpred import bundle
-from drugpred.data import source
-from drugpred.data.respondents import simulate
-from drugpred.errors import DataError, DownloadError, DrugpredError
-from drugpred.training import configuration
-from drugpred.training.card import make_card
+from drugpred.errors import DrugpredError
+from drugpred.predictor import Predictor, pack
+from drugpred.training import configuration, gate
+from drugpred.training.background import make_background
 from drugpred.training.estimators import make_pipeline
-from drugpred.training.evaluation import cross_validate, reference_split, splits
 from drugpred.training.report import render
+from drugpred.training.run import carded, cross_validated, load
+from drugpred.training.tracking import tracked
 
 if TYPE_CHECKING:
     from drugpred.bundle import Card
-    from drugpred.data.respondents import Respondents
     from drugpred.training.configuration import Configuration
+    from drugpred.training.tracking import Run
 
 console = Console()
 
-FEWEST = 200
-"""With fewer respondents, folds would lack users or non-users of nearly every drug."""
-
 
 def main() -> int:
-    """Train, evaluate, store. Return 0, or 2 where the data or the configuration is malformed."""
+    """Train, evaluate, store.
+
+    Return 0, or 2 where the data or the configuration is malformed, or 3 where the gate refuses the model.
+    """
     parser = argparse.ArgumentParser(description="Train the model and put it into the BentoML model store.")
     parser.add_argument("--data", type=Path, help="respondents, in the UCI form or as decoded CSV")
     parser.add_argument("--config", type=Path, default=Path(__file__).parent / "configs" / "train.yaml")
+    parser.add_argument(
+        "--track", action="store_true", help="keep the run in MLflow (mlflow.db, or MLFLOW_TRACKING_URI)"
+    )
+    parser.add_argument("--force", action="store_true", help="store the model even if it is worse than the newest one")
     arguments = parser.parse_args()
     try:
-        tag = train(arguments.data, configuration.read(arguments.config))
+        config = configuration.read(arguments.config)
+        with tracked(config) if arguments.track else nullcontext() as run:
+            train(arguments.data, config, run, force=arguments.force)
     except DrugpredError as error:
         Console(stderr=True).print(f"error: {error}", style="bold red", highlight=False, markup=False, soft_wrap=True)
-        return 2
-    console.print(f"stored {tag}; serve it with: bentoml serve", highlight=False)
+        return 3 if isinstance(error, gate.GateError) else 2
     return 0
 
 
-def train(data: Path | None, config: Configuration) -> str:
-    """Train on the given file, or on the best data there is, and return the stored model's tag."""
-    respondents = load(data, config)
-    X, last_use = respondents.X, respondents.last_use
-    pipeline = make_pipeline(config.estimator.estimator(config.seed))
-
-    folds = splits(last_use, config.cross_validation.folds, config.cross_validation.repeats, config.seed)
-    evaluation = cross_validate(pipeline, X, last_use, folds)
-    is_real = respondents.source == "uci"
-    reference = reference_split(pipeline, X, last_use, respondents.frame.index.to_numpy()) if is_real else None
-    card = make_card(respondents, config, evaluation, reference)
+def train(data: Path | None, config: Configuration, run: Run | None, *, force: bool) -> None:
+    """Train on the given file, or on the best data there is, and store the model where the gate lets it through."""
+    respondents = load(data, config, console)
+    evaluation = cross_validated(respondents, config)
+    card = carded(respondents, config, evaluation, run.id if run else None)
     show(card)
+    if run:
+        run.evaluated(card)
 
-    pipeline.fit(X, last_use)
-    network = io.BytesIO()
-    np.savez_compressed(network, **pipeline[-1].arrays())
-    return bundle.write(skops.io.dumps(pipeline), network.getvalue(), card, render(card, evaluation))
+    with gate.turn():
+        if not force:
+            tell(gate.check(card, config, partial(cross_validated, respondents)))
+        pipeline = make_pipeline(config.estimator.estimator(config.seed)).fit(respondents.X, respondents.last_use)
+        network = pack(pipeline[-1].arrays())
+        report = render(card, evaluation, respondents.X, pipeline.predict_proba)
+        background = make_background(Predictor(**pipeline[-1].arrays()))
+        tag = bundle.write(skops.io.dumps(pipeline), network, background, card, report)
+    tell(f"stored {tag}; serve it with: bentoml serve")
+    if run:
+        run.stored(tag, pipeline, card, report)
+        tell(f"tracked as MLflow run {run.id}")
 
 
-def load(data: Path | None, config: Configuration) -> Respondents:
-    """Return the respondents to train on: of the file, of UCI, or simulated where neither can be had."""
-    try:
-        respondents = source.load(data)
-    except DownloadError as error:
-        console.print(f"{error}", highlight=False, markup=False, soft_wrap=True)
-        console.print(
-            "NO REAL DATA: training on SIMULATED respondents. Give a file with --data or DRUGPRED_DATA.",
-            style="bold red",
-        )
-        return simulate(config.simulated_respondents, config.seed)
-    if config.overclaimers == "drop":
-        respondents = respondents.without_overclaimers()
-    if len(respondents) < FEWEST:
-        raise DataError(f"expected at least {FEWEST} respondents to train on")
-    console.print(f"{len(respondents)} respondents, source: {respondents.source}", highlight=False)
-    return respondents
+def tell(line: str) -> None:
+    """Print a line as it is."""
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def show(card: Card) -> None:

@@ -4,6 +4,7 @@
 
     pipeline.skops   the fitted scikit-learn pipeline, readable without running code that it holds
     network.npz      the arrays that `Predictor` serves
+    background.npy   simulated respondents with whom `Explainer` compares a person
     card.json        what is known of the model, see `Card`
     report/          the card as HTML with its plots
 
@@ -24,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from drugpred import codebook
 from drugpred.errors import BundleError
+from drugpred.explanation import Explainer
 from drugpred.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -50,11 +52,15 @@ class WindowCard(_Frozen):
     threshold: float
     """Probability from which on a person is predicted to use."""
     auc: float | None
+    average_precision: float | None
     sensitivity: float | None
     specificity: float | None
+    balanced_accuracy: float | None
     log_loss: float | None
     brier: float | None
     calibration_error: float
+    intervals: dict[str, tuple[float, float]]
+    """95% confidence intervals of these figures, corrected for what folds share; none where it cannot be told."""
     reliable: bool
     """Whether there were enough users and non-users to learn from, and the model tells them apart."""
 
@@ -87,8 +93,14 @@ class Card(_Frozen):
     windows: tuple[str, ...]
     drugs: dict[str, dict[str, WindowCard]]
     """By drug and window."""
+    ranked_probability_scores: dict[str, float]
+    """By drug."""
     overall: dict[str, float]
     """Headline figures of cross-validation."""
+    overall_intervals: dict[str, tuple[float, float]]
+    """Their 95% confidence intervals."""
+    folds: dict[str, tuple[float, ...]]
+    """They by test fold, so that a later run on the same folds can be compared fold by fold."""
     reference_split: dict[str, float] | None
     """Cannabis (decade) on the split of the reference system; None where the data is not that of UCI."""
     input_bins: dict[str, Bins]
@@ -101,6 +113,8 @@ class Card(_Frozen):
     git_commit: str | None
     """None outside a checkout; ends in -dirty where files differ from it."""
     created: str
+    run_id: str | None
+    """Of the experiment tracker; None where the run was not tracked."""
 
 
 class TaggedCard(Card):
@@ -117,9 +131,10 @@ class Bundle:
     path: Path
     card: Card
     predictor: Predictor
+    explainer: Explainer
 
 
-def write(pipeline: bytes, network: bytes, card: Card, report: Mapping[str, bytes]) -> str:
+def write(pipeline: bytes, network: bytes, background: bytes, card: Card, report: Mapping[str, bytes]) -> str:
     """Store a model as the newest version and return its tag.
 
     The store takes all of it or nothing.
@@ -130,6 +145,8 @@ def write(pipeline: bytes, network: bytes, card: Card, report: Mapping[str, byte
         The fitted pipeline in skops' format.
     network : bytes
         The arrays of `Predictor` in npz format.
+    background : bytes
+        The background of `Explainer` in npy format: simulated respondents, never real ones.
     card : Card
     report : mapping of str to bytes
         Files of the report by name.
@@ -137,6 +154,7 @@ def write(pipeline: bytes, network: bytes, card: Card, report: Mapping[str, byte
     files = {
         "pipeline.skops": pipeline,
         "network.npz": network,
+        "background.npy": background,
         "card.json": card.model_dump_json(indent=1).encode(),
         **{f"report/{name}": content for name, content in report.items()},
     }
@@ -163,7 +181,7 @@ def read(model: bentoml.Model) -> Bundle:
     """
     metadata: dict[str, Any] = model.info.metadata
     expected = metadata.get("sha256", {})
-    for name in {"network.npz", "card.json", *expected}:
+    for name in {"network.npz", "background.npy", "card.json", *expected}:
         path = Path(model.path_of(name))
         if not path.is_file():
             raise BundleError(f"{model.tag}: {name} is missing; train again with `python train.py`")
@@ -178,7 +196,8 @@ def read(model: bentoml.Model) -> Bundle:
         ) from error
     if (card.inputs, tuple(card.drugs), card.windows) != (codebook.INPUTS, codebook.DRUGS, codebook.WINDOWS):
         raise BundleError(f"{model.tag}: the model has other inputs, drugs or windows than this version")
-    return Bundle(str(model.tag), path, card, Predictor.load(path / "network.npz"))
+    predictor = Predictor.load(path / "network.npz")
+    return Bundle(str(model.tag), path, card, predictor, Explainer.load(path / "background.npy", predictor))
 
 
 def find(tag: str) -> bentoml.Model:

@@ -14,7 +14,18 @@ from typing_extensions import NotRequired, TypedDict  # noqa: UP035 - pydantic w
 from drugpred import codebook
 from drugpred.codebook import Category, DataSource, Drug, Score, Window
 
-__all__ = ["EXAMPLE", "MOST_PROFILES", "Batch", "Error", "Health", "Prediction", "Predictions", "Profile", "Risk"]
+__all__ = [
+    "EXAMPLE",
+    "MOST_PROFILES",
+    "Batch",
+    "Error",
+    "Explanation",
+    "Health",
+    "Prediction",
+    "Predictions",
+    "Profile",
+    "Risk",
+]
 
 MOST_PROFILES: Final = 1000
 """The most profiles of one batch."""
@@ -109,8 +120,10 @@ class Profile(_Request):
     sensation_seeking: float = _score_field(_SCORES["sensation_seeking"])
     drugs: frozenset[Drug] = Field(frozenset(codebook.DRUGS), min_length=1, description="Which drugs; all by default.")
     window: Window = Field("decade", description="Use within which time.")
-    include: frozenset[Literal["windows"]] = Field(
-        frozenset(), description="What to add to each risk: windows, the probability within every window."
+    include: frozenset[Literal["windows", "explanation"]] = Field(
+        frozenset(),
+        description="What to add to each risk: windows, the probability within every window; explanation, what each "
+        "input contributes to the log-odds (10 ms a person).",
     )
 
     @field_validator(*_CATEGORIES, mode="before")
@@ -154,6 +167,15 @@ class Batch(_Request):
     profiles: list[Profile] = Field(min_length=1, max_length=MOST_PROFILES)
 
 
+class Explanation(TypedDict):
+    """What moves one probability, in log-odds: base and contributions sum up to the log-odds of the probability."""
+
+    base: float
+    """The mean of a few simulated respondents who stand for the sample."""
+    contributions: dict[str, float]
+    """By input, its exact Shapley value: how far the model's answer moves, on average, when it becomes the person's."""
+
+
 class Risk(TypedDict):
     """One drug: how likely its use is within the window."""
 
@@ -171,6 +193,8 @@ class Risk(TypedDict):
     """False where there were too few users or non-users to learn from, or the model barely tells them apart."""
     windows: NotRequired[dict[Window, float]]
     """Probability of use within every window, never rising from ever to day."""
+    explanation: NotRequired[Explanation]
+    """Of the model's answer, not of the person: no input is shown to be a cause."""
 
 
 class Prediction(BaseModel):

@@ -8,10 +8,12 @@ from uuid import uuid4
 import numpy as np
 
 from drugpred import codebook
-from drugpred.schemas import Prediction, Profile, Risk
+from drugpred.schemas import Explanation, Prediction, Profile, Risk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from drugpred.bundle import Bundle, WindowCard
     from drugpred.codebook import Drug, Window
@@ -22,7 +24,7 @@ _PLACES: Final = {window: i for i, window in enumerate(codebook.WINDOWS)}
 
 
 class Scorer:
-    """Answers for profiles, by one stored model."""
+    """Answers for profiles, by one stored model; several threads may use it at the same time."""
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
@@ -32,10 +34,12 @@ class Scorer:
         }
 
     def score(self, profiles: Sequence[Profile]) -> list[Prediction]:
-        """Return an answer for each profile, in their order."""
-        probabilities = self.bundle.predictor.probabilities(
-            np.array([profile.row() for profile in profiles], np.float64)
-        )
+        """Return an answer for each profile, in their order.
+
+        It takes microseconds a profile, and 10 milliseconds where an explanation is asked for.
+        """
+        rows = np.array([profile.row() for profile in profiles], np.float64)
+        probabilities = self.bundle.predictor.probabilities(rows)
         return [
             # Built from checked parts: to check them again would cost more than the prediction.
             Prediction.model_construct(
@@ -43,12 +47,13 @@ class Scorer:
                 model=self.bundle.tag,
                 window=profile.window,
                 data_source=self.bundle.card.data.source,
-                risks=self._risks(profile, by_drug),
+                risks=self._risks(profile, row, by_drug),
             )
-            for profile, by_drug in zip(profiles, probabilities.tolist(), strict=True)
+            for profile, row, by_drug in zip(profiles, rows, probabilities.tolist(), strict=True)
         ]
 
-    def _risks(self, profile: Profile, by_drug: list[list[float]]) -> list[Risk]:
+    def _risks(self, profile: Profile, row: NDArray[np.float64], by_drug: list[list[float]]) -> list[Risk]:
+        explanations = self._explanations(row, profile.window) if "explanation" in profile.include else {}
         place = _PLACES[profile.window]
         risks = []
         for (drug, card), by_window in zip(self._cards[profile.window], by_drug, strict=True):
@@ -68,5 +73,14 @@ class Scorer:
             }
             if "windows" in profile.include:
                 risk["windows"] = dict(zip(codebook.WINDOWS, by_window, strict=True))
+            if drug in explanations:
+                risk["explanation"] = explanations[drug]
             risks.append(risk)
         return risks
+
+    def _explanations(self, row: NDArray[np.float64], window: Window) -> dict[Drug, Explanation]:
+        bases, contributions = (array[:, _PLACES[window]].tolist() for array in self.bundle.explainer.explain(row))
+        return {
+            drug: {"base": base, "contributions": dict(zip(codebook.INPUTS, by_input, strict=True))}
+            for drug, base, by_input in zip(codebook.DRUGS, bases, contributions, strict=True)
+        }

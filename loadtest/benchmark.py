@@ -55,6 +55,7 @@ def main() -> None:
             "JSON -> validated profile": microseconds(lambda: Profile.model_validate_json(body)),
             "validated profile -> answer": microseconds(lambda: scorer.score([profile])),
             "answer -> JSON": microseconds(answer.model_dump_json),
+            "explanation of 18 drugs": microseconds(lambda: stored.explainer.explain(row[0])),
             "stored scikit-learn pipeline, 1 row": microseconds(lambda: pipeline.predict_proba(row)),
         }.items():
             print(f"{name:48}{figure:10.1f}")

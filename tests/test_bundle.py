@@ -36,33 +36,40 @@ def network(bundle):
 
 
 @pytest.fixture
-def stored(bundle, network, empty_store):
+def background(bundle):
+    return (bundle.path / "background.npy").read_bytes()
+
+
+@pytest.fixture
+def stored(bundle, network, background, empty_store):
     """A small model in the test's own store."""
-    return bentoml.models.get(bundles.write(b"pipeline", network, bundle.card, REPORT))
+    return bentoml.models.get(bundles.write(b"pipeline", network, background, bundle.card, REPORT))
 
 
 def files_of(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_what_is_written_is_read(bundle, network, empty_store, real):
-    tag = bundles.write(b"pipeline", network, bundle.card, REPORT)
+def test_what_is_written_is_read(bundle, network, background, empty_store, real):
+    tag = bundles.write(b"pipeline", network, background, bundle.card, REPORT)
     again = bundles.read(bundles.find(bundles.NAME))
     assert tag.startswith("drug_consumption:")
     assert again.tag == tag
     assert again.card == bundle.card
     assert np.array_equal(again.predictor.probabilities(real.X), bundle.predictor.probabilities(real.X))
+    assert np.array_equal(again.explainer.explain(real.X[0])[1], bundle.explainer.explain(real.X[0])[1])
     assert {name: content for name, content in files_of(again.path).items() if name != "model.yaml"} == {
         "pipeline.skops": b"pipeline",
         "network.npz": network,
+        "background.npy": background,
         "card.json": bundle.card.model_dump_json(indent=1).encode(),
         "report/index.html": REPORT["index.html"],
         "report/roc.png": REPORT["roc.png"],
     }
 
 
-def test_the_newest_is_found_and_the_older_stays(bundle, network, empty_store):
-    first, second = (bundles.write(b"pipeline", network, bundle.card, {}) for _ in range(2))
+def test_the_newest_is_found_and_the_older_stays(bundle, network, background, empty_store):
+    first, second = (bundles.write(b"pipeline", network, background, bundle.card, {}) for _ in range(2))
     assert first != second
     assert str(bundles.find(bundles.NAME).tag) == second
     assert bundles.read(bundles.find(first)).tag == first
@@ -80,7 +87,7 @@ def test_any_altered_byte_is_noticed(store, tmp_path):
     bundles.read(model)
     rng = np.random.default_rng(0)
     names = set(files_of(Path(model.path))) - {"model.yaml"}
-    assert names > {"pipeline.skops", "network.npz", "card.json", "report/index.html"}
+    assert names > {"pipeline.skops", "network.npz", "background.npy", "card.json", "report/index.html"}
     for name in names:
         path = Path(model.path_of(name))
         content = path.read_bytes()
@@ -96,7 +103,7 @@ def test_any_altered_byte_is_noticed(store, tmp_path):
     bundles.read(model)
 
 
-@pytest.mark.parametrize("name", ["pipeline.skops", "network.npz", "card.json", "report/index.html"])
+@pytest.mark.parametrize("name", ["pipeline.skops", "network.npz", "background.npy", "card.json", "report/index.html"])
 def test_a_missing_file_is_noticed(stored, name):
     Path(stored.path_of(name)).unlink()
     with pytest.raises(BundleError, match=rf"{name} is missing.*train\.py"):
@@ -112,39 +119,56 @@ def test_a_model_that_is_not_ours_is_refused(empty_store):
 
 
 @pytest.mark.parametrize("change", ["drugs", "inputs", "windows"])
-def test_models_of_other_drugs_inputs_or_windows_are_refused(bundle, network, empty_store, change):
+def test_models_of_other_drugs_inputs_or_windows_are_refused(bundle, network, background, empty_store, change):
     value = getattr(bundle.card, change)
     fewer = dict(list(value.items())[1:]) if change == "drugs" else value[::-1]
-    tag = bundles.write(b"pipeline", network, bundle.card.model_copy(update={change: fewer}), {})
+    tag = bundles.write(b"pipeline", network, background, bundle.card.model_copy(update={change: fewer}), {})
     with pytest.raises(BundleError, match="other inputs, drugs or windows"):
         bundles.read(bundles.find(tag))
 
 
-def test_a_card_of_another_version_is_refused(bundle, network, empty_store, monkeypatch):
+def test_a_card_of_another_version_is_refused(bundle, network, background, empty_store, monkeypatch):
     class Other(bundles.Card):
         more: int = 1
 
-    tag = bundles.write(b"pipeline", network, Other(**dict(bundle.card)), {})
+    tag = bundles.write(b"pipeline", network, background, Other(**dict(bundle.card)), {})
     with pytest.raises(BundleError, match=r"not of this version.*train\.py"):
         bundles.read(bundles.find(tag))
 
 
 @pytest.mark.parametrize("damage", ["not npz", "shapes", "nan", "pickle"])
-def test_networks_that_cannot_be_served_are_refused(bundle, network, empty_store, damage):
+def test_networks_that_cannot_be_served_are_refused(bundle, network, background, empty_store, damage):
     with np.load(io.BytesIO(network)) as stored:
         arrays = dict(stored)
     name = next(iter(arrays))
     if damage == "shapes":
         arrays[name] = arrays[name][:-1]
     if damage == "nan":
-        arrays[name][0] = np.nan
+        arrays[name] = np.full(arrays[name].shape, np.nan)
     if damage == "pickle":
         arrays[name] = arrays[name].astype(object)
     file = io.BytesIO()
     np.savez(file, **arrays)
-    tag = bundles.write(b"pipeline", b"not npz" if damage == "not npz" else file.getvalue(), bundle.card, {})
+    damaged = b"not npz" if damage == "not npz" else file.getvalue()
+    tag = bundles.write(b"pipeline", damaged, background, bundle.card, {})
     with pytest.raises(BundleError):
         bundles.read(bundles.find(tag))
+
+
+@pytest.mark.parametrize("damaged", [b"not npy", b""])
+def test_backgrounds_that_cannot_be_compared_with_are_refused(bundle, network, empty_store, damaged):
+    tag = bundles.write(b"pipeline", network, damaged, bundle.card, {})
+    with pytest.raises(BundleError, match=r"background\.npy is not a readable background"):
+        bundles.read(bundles.find(tag))
+
+
+def test_a_model_of_an_older_version_that_has_no_background_is_refused(stored):
+    files = dict(stored.info.metadata["sha256"])
+    del files["background.npy"]
+    stored.info.metadata["sha256"] = files
+    Path(stored.path_of("background.npy")).unlink()
+    with pytest.raises(BundleError, match=r"background\.npy is missing; train again with `python train\.py`"):
+        bundles.read(stored)
 
 
 @pytest.mark.parametrize("tag", ["drug_consumption", "drug_consumption:absent", "Not a tag!", ""])
@@ -153,14 +177,14 @@ def test_a_model_that_is_not_there_is_told_clearly(empty_store, tag):
         bundles.find(tag)
 
 
-def test_the_store_takes_all_or_nothing(bundle, network, empty_store, tmp_path):
+def test_the_store_takes_all_or_nothing(bundle, network, background, empty_store, tmp_path):
     def tree():
         return sorted(path.relative_to(tmp_path) for path in (tmp_path / "store").rglob("*"))
 
     before = tree()
     # A file and a folder of one name cannot both be written, and the second fails after all else was.
     with pytest.raises(OSError, match="exists"):
-        bundles.write(b"pipeline", network, bundle.card, {"a": b"", "a/b": b""})
+        bundles.write(b"pipeline", network, background, bundle.card, {"a": b"", "a/b": b""})
     assert tree() == before
     assert bentoml.models.list() == []
     with pytest.raises(BundleError):
@@ -170,7 +194,7 @@ def test_the_store_takes_all_or_nothing(bundle, network, empty_store, tmp_path):
 def test_no_stored_file_runs_code_when_read(bundle):
     stored = files_of(bundle.path)
     with np.load(io.BytesIO(stored["network.npz"]), allow_pickle=False) as arrays:
-        assert all(arrays[name].dtype == np.float32 for name in arrays)
+        assert all(arrays[name].dtype == np.int16 for name in set(arrays) - {"step"})
     assert all(name.startswith("drugpred.") for name in skops.io.get_untrusted_types(data=stored["pipeline.skops"]))
     for content in stored.values():
         with pytest.raises(ValueError, match=r".*"):

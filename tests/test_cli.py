@@ -1,16 +1,21 @@
 """The `drugpred` command."""
 
 import csv
+import json
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from drugpred import __version__
+from drugpred import __version__, cli
 from drugpred.cli import main
 from drugpred.codebook import DRUGS
 from drugpred.data.forms import HEADINGS
 from drugpred.data.respondents import read, simulate
+from drugpred.training import configuration
+from drugpred.training.run import carded, cross_validated
 
 
 @pytest.fixture
@@ -90,6 +95,170 @@ def test_an_output_that_cannot_be_written_is_told_in_words(run, tmp_path, output
     assert output in result.output
 
 
+LOGISTIC = """
+seed: 42
+overclaimers: keep
+estimator: {kind: logistic, penalty: 5, sampler: none}
+cross_validation: {folds: 2, repeats: 1}
+simulated_respondents: 1000
+"""
+
+
+@pytest.fixture
+def evaluate(run, tmp_path, uci_path):
+    """Evaluate a model of a second."""
+    (tmp_path / "config.yaml").write_text(LOGISTIC, encoding="utf-8")
+    return lambda *arguments: run("evaluate", "--data", uci_path, "--config", "config.yaml", *arguments)
+
+
+def table(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def check_figures(folder, card):
+    """Compare what was written with a card, to the last bit."""
+    found = {(row["drug"], row["window"], row["figure"]): row for row in table(folder / "figures.csv")}
+    for drug, windows in card.drugs.items():
+        for window, figures in windows.items():
+            expected = figures.model_dump(exclude={"threshold", "intervals", "reliable"})
+            for name, value in expected.items():
+                row = found.pop((drug, window, name))
+                assert row["value"] == ("" if value is None else str(value))
+                low, high = figures.intervals.get(name, ("", ""))
+                assert (row["low"], row["high"]) == (str(low), str(high))
+        assert (
+            float(found.pop((drug, "all", "ranked_probability_score"))["value"]) == card.ranked_probability_scores[drug]
+        )
+    assert not found
+    overall = json.loads((folder / "overall.json").read_text(encoding="utf-8"))
+    assert {name: figure["value"] for name, figure in overall["overall"].items()} == card.overall
+    assert {
+        name: (figure["low"], figure["high"]) for name, figure in overall["overall"].items()
+    } == card.overall_intervals
+    assert {name: tuple(values) for name, values in overall["folds"].items()} == card.folds
+    assert overall["reference_split"] == card.reference_split
+    assert overall["configuration"] == card.configuration
+
+
+def test_evaluation_gives_the_figures_that_training_would(evaluate, tmp_path, real):
+    result = evaluate()
+    assert result.exit_code == 0, result.output
+    config = configuration.read(tmp_path / "config.yaml")
+    check_figures(tmp_path / "evaluation", carded(real, config, cross_validated(real, config)))
+
+
+@pytest.mark.slow
+def test_evaluation_has_the_figures_of_the_stored_card(run, tmp_path, uci_path, bundle):
+    result = run("evaluate", "--data", uci_path, "--config", Path(__file__).parent / "quick.yaml", "--output", "out")
+    assert result.exit_code == 0, result.output
+    check_figures(tmp_path / "out", bundle.card)
+
+
+def test_evaluation_prints_and_writes_its_tables(evaluate, tmp_path):
+    output = evaluate().output
+    written = (tmp_path / "evaluation" / "evaluation.md").read_text(encoding="utf-8")
+    assert "1885 respondents" in written
+    for text in ("headline figures", "cannabis decade auc", "95%", "volatile_substances", "153.5", "optimistic"):
+        assert text in output
+        assert text in written
+    assert "…" not in output
+    assert sorted(path.name for path in (tmp_path / "evaluation").iterdir()) == [
+        "evaluation.md",
+        "figures.csv",
+        "folds",
+        "overall.json",
+    ]
+
+
+def test_evaluation_leaves_nothing_of_a_respondent(evaluate, tmp_path, records_in):
+    evaluate("--against", "logistic")
+    files = [path for path in (tmp_path / "evaluation").iterdir() if path.is_file()]
+    assert len(files) == 5
+    assert [path.name for path in files if records_in(path.read_bytes())] == []
+
+
+def test_finished_folds_are_found_again(evaluate, tmp_path):
+    evaluate()
+    folder = tmp_path / "evaluation"
+    before = {path: path.stat().st_mtime_ns for path in (folder / "folds").iterdir()}
+    figures = (folder / "figures.csv").read_bytes()
+    assert len(before) == 2
+    evaluate()
+    assert {path: path.stat().st_mtime_ns for path in (folder / "folds").iterdir()} == before
+    assert (folder / "figures.csv").read_bytes() == figures
+
+
+def test_a_comparison_is_printed_and_written(evaluate, tmp_path):
+    result = evaluate("--against", "logistic", "--against", "logistic")
+    assert result.exit_code == 0, result.output
+    rows = table(tmp_path / "evaluation" / "comparison.csv")
+    assert {row["model"] for row in rows} == {"logistic"}
+    # The configured model is logistic regression itself.
+    assert {(float(row["difference"]), row["verdict"]) for row in rows} == {(0.0, "within error")}
+    assert rows[0]["figure"] == "cannabis_decade_auc"
+    assert len(rows) == 10
+    assert "against logistic" in result.output
+    assert "against logistic" in (tmp_path / "evaluation" / "comparison.md").read_text(encoding="utf-8")
+    assert not (tmp_path / "evaluation" / "imbalance.csv").exists()
+
+
+@pytest.mark.slow
+def test_all_comparisons(run, evaluate, tmp_path):
+    run("simulate", "--rows", 300)
+    result = evaluate("--data", "simulated.csv", "--against", "all", "--imbalance", "--output", "deep/out")
+    assert result.exit_code == 0, result.output
+    assert {row["model"] for row in table(tmp_path / "deep" / "out" / "comparison.csv")} == set(cli.PEERS)
+    treatments = [row["treatment"] for row in table(tmp_path / "deep" / "out" / "imbalance.csv")]
+    assert len(set(treatments)) == 8
+    for one, other in pairwise(["headline", "published", "against logistic", "against reference", "imbalance, decade"]):
+        assert result.output.index(one) < result.output.rindex(other)
+    assert "…" not in result.output
+
+
+def test_respondents_may_be_simulated(run, tmp_path):
+    (tmp_path / "config.yaml").write_text(LOGISTIC, encoding="utf-8")
+    run("simulate", "--rows", 300)
+    result = run("evaluate", "--data", "simulated.csv", "--config", "config.yaml")
+    assert result.exit_code == 0, result.output
+    assert "source: simulated" in result.output
+    overall = json.loads((tmp_path / "evaluation" / "overall.json").read_text(encoding="utf-8"))
+    assert overall["reference_split"] is None
+
+
+def test_what_is_malformed_is_told_in_a_line(evaluate, run, tmp_path):
+    malformed = tmp_path / "malformed.csv"
+    malformed.write_text("1,2,secret", encoding="utf-8")
+    for arguments, text in (
+        (("--data", malformed), "line 1"),
+        (("--data", "absent.csv"), "absent.csv"),
+        (("--config", "absent.yaml"), "absent.yaml"),
+    ):
+        result = evaluate(*arguments)
+        assert result.exit_code == 2
+        assert result.output.startswith("Error: ")
+        assert text in result.output
+        assert "secret" not in result.output
+        assert "Traceback" not in result.output
+    assert not (tmp_path / "evaluation" / "figures.csv").exists()
+
+
+@pytest.mark.parametrize("arguments", [["--against", "oracle"], ["--imbalance", "yes"], ["--output", "config.yaml"]])
+def test_what_cannot_be_evaluated_is_refused(evaluate, arguments):
+    result = evaluate(*arguments)
+    assert result.exit_code == 2
+    assert "Error: " in result.output
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_words(evaluate, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    result = evaluate("--output", "file/out")
+    assert result.exit_code == 1
+    assert "Error: " in result.output
+    assert "file/out" in result.output
+
+
 def test_help_names_the_commands_and_the_version_is_known(run):
-    assert "simulate" in run("--help").output
+    for command in ("simulate", "evaluate"):
+        assert command in run("--help").output
     assert __version__ in run("--version").output

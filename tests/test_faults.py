@@ -1,5 +1,7 @@
 """The eight faults of the system that this one takes the place of, each with what keeps it out."""
 
+import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,8 @@ from drugpred.errors import DataError
 from drugpred.schemas import EXAMPLE, Profile
 from drugpred.training import configuration
 from drugpred.training.estimators import make_pipeline
+from drugpred.training.measures import FIGURES
+from drugpred.training.per_drug import PerDrug, logistic
 
 TESTS = Path(__file__).parent
 CANNABIS, DECADE = DRUGS.index("cannabis"), WINDOWS.index("decade")
@@ -114,6 +118,27 @@ def test_7_nothing_stored_holds_a_respondent(bundle, pipeline, records_in):
     assert len(stored) >= 6
     assert [path.name for path in stored if records_in(path.read_bytes())] == []
     assert not any(hasattr(step, "fit_resample") for step in pipeline)
+
+
+@pytest.mark.parametrize("sampler", ["smote", "smotenc", "undersampling"])
+def test_7_a_model_of_resampled_respondents_keeps_none_of_them(real, records_in, sampler):
+    estimator = PerDrug(logistic(5), sampler, recalibrate=True, windows=("decade",))
+    fitted = make_pipeline(estimator).fit(real.X[:400], real.last_use[:400])
+    stored = skops.io.dumps(fitted)
+    assert records_in(stored) == []
+    assert b"imblearn" not in b"".join(zipfile.ZipFile(io.BytesIO(stored)).read(name) for name in ("schema.json",))
+
+
+def test_8_no_figure_comes_without_its_error(bundle):
+    card, folds = bundle.card, configuration.read(TESTS / "quick.yaml").cross_validation
+    for name, value in card.overall.items():
+        low, high = card.overall_intervals[name]
+        assert low < value < high
+        assert len(card.folds[name]) == folds.folds * folds.repeats > 1
+    for windows in card.drugs.values():
+        assert set(windows["decade"].intervals) == {*FIGURES, "calibration_error"}
+    # The score that the majority class decides is not among them.
+    assert not [name for name in (*card.overall, *FIGURES) if "f1" in name or name == "accuracy"]
 
 
 def test_8_figures_come_of_many_folds_and_cover_both_classes(bundle):

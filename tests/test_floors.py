@@ -43,7 +43,7 @@ def test_the_reference_system_is_beaten_on_its_own_split(default_bundle):
 
 def test_what_is_served_is_small(default_bundle):
     content = (default_bundle.path / "network.npz").read_bytes()
-    assert len(content) <= 50_000
+    assert len(content) <= 15_000
     with np.load(io.BytesIO(content)) as arrays:
         assert sum(arrays[name].nbytes for name in arrays) <= 50_000
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from drugpred import codebook
 from drugpred.errors import BundleError
-from drugpred.predictor import LEVELS, Predictor, design
+from drugpred.predictor import LEVELS, STEP, Predictor, design, pack
 
 N_COLUMNS = len(LEVELS) + len(codebook.SCORES)
 N_OUTPUTS = len(codebook.DRUGS) * len(codebook.WINDOWS)
@@ -28,7 +28,7 @@ def draw_arrays(seed, n_hidden=8, scale=1.0):
         "output_bias": (N_OUTPUTS,),
         "direct": (N_COLUMNS, N_OUTPUTS),
     }
-    return {name: rng.normal(0, scale, shape) for name, shape in shapes.items()}
+    return {name: np.rint(rng.normal(0, scale, shape) / STEP) * STEP for name, shape in shapes.items()}
 
 
 def draw_rows(seed, n):
@@ -45,11 +45,11 @@ def predictor():
 
 @pytest.fixture
 def npz(tmp_path):
-    """Write arrays as an npz file and return its path."""
+    """Write arrays as they are packed and return the file's path."""
 
     def write(**arrays):
         path = tmp_path / "network.npz"
-        np.savez_compressed(path, **arrays)
+        path.write_bytes(pack(arrays))
         return path
 
     return write
@@ -134,6 +134,14 @@ def test_what_was_saved_is_loaded(predictor, npz):
     assert (Predictor.load(npz(**draw_arrays(0))).probabilities(rows) == predictor.probabilities(rows)).all()
 
 
+@pytest.mark.parametrize("weight", [np.nan, np.inf, 256.0, -1e9])
+def test_weights_that_cannot_be_packed_are_refused(weight):
+    arrays = draw_arrays(0)
+    arrays["outputs"][3, 5] = weight
+    with pytest.raises(BundleError, match=r"expected weights from -255\.99"):
+        pack(arrays)
+
+
 def test_a_missing_file_is_refused_by_name(tmp_path):
     with pytest.raises(BundleError, match=r"nowhere\.npz is not a readable network"):
         Predictor.load(tmp_path / "nowhere.npz")
@@ -163,6 +171,19 @@ def test_a_file_with_an_array_less_is_refused(npz, name):
         Predictor.load(npz(**{other: array for other, array in draw_arrays(0).items() if other != name}))
 
 
+def test_a_file_says_what_its_weights_are_multiples_of(npz):
+    with np.load(npz(**draw_arrays(0))) as arrays:
+        coarser = dict(arrays) | {"step": arrays["step"] * 2}
+    path = npz(**draw_arrays(0))
+    np.savez_compressed(path, **coarser)
+    doubled = Predictor(**{name: 2 * array for name, array in draw_arrays(0).items()})
+    assert (Predictor.load(path).probabilities(draw_rows(7, 10)) == doubled.probabilities(draw_rows(7, 10))).all()
+    del coarser["step"]
+    np.savez_compressed(path, **coarser)
+    with pytest.raises(BundleError, match="not a readable network"):
+        Predictor.load(path)
+
+
 def test_a_file_with_an_array_more_is_refused(npz):
     with pytest.raises(BundleError, match="not a readable network"):
         Predictor.load(npz(**draw_arrays(0), more=np.zeros(1)))
@@ -177,9 +198,11 @@ class Trap:
         return setattr, (Trap, "sprung", True)
 
 
-def test_a_pickle_within_is_refused_and_never_run(npz):
+def test_a_pickle_within_is_refused_and_never_run(tmp_path):
+    path = tmp_path / "network.npz"
+    np.savez_compressed(path, **draw_arrays(0) | {"bias": np.array([Trap()] * 8)})
     with pytest.raises(BundleError, match="not a readable network"):
-        Predictor.load(npz(**draw_arrays(0) | {"bias": np.array([Trap()] * 8)}))
+        Predictor.load(path)
     assert not Trap.sprung
 
 

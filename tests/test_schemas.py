@@ -269,7 +269,7 @@ def test_the_window_may_be_chosen(window):
     assert read(EXAMPLE | {"window": window}).window == window
 
 
-@pytest.mark.parametrize("include", [[], ["windows"]])
+@pytest.mark.parametrize("include", [[], ["windows"], ["explanation"], ["explanation", "windows"]])
 def test_what_to_include_may_be_chosen(include):
     assert read(EXAMPLE | {"include": include}).include == set(include)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from drugpred.codebook import DRUGS, WINDOWS
+from drugpred.codebook import DRUGS, INPUTS, WINDOWS
 from drugpred.schemas import EXAMPLE, Prediction, Profile
 from drugpred.scoring import Scorer
 
@@ -77,6 +77,31 @@ def test_every_window_is_told_where_asked_for(scorer, bundle):
     assert all("windows" not in risk for risk in scorer.score([profile()])[0].risks)
 
 
+@pytest.mark.parametrize("window", WINDOWS)
+def test_the_probability_of_the_window_is_explained_where_asked_for(scorer, bundle, window):
+    asked = profile(include=["explanation"], window=window)
+    (answer,) = scorer.score([asked])
+    bases, contributions = bundle.explainer.explain(np.array(asked.row(), np.float64))
+    for i, risk in enumerate(answer.risks):
+        explanation, p = risk["explanation"], risk["probability"]
+        assert list(explanation) == ["base", "contributions"]
+        assert list(explanation["contributions"]) == list(INPUTS)
+        assert explanation["base"] == bases[i, WINDOWS.index(window)]
+        assert list(explanation["contributions"].values()) == contributions[i, WINDOWS.index(window)].tolist()
+        log_odds = explanation["base"] + sum(explanation["contributions"].values())
+        assert log_odds == pytest.approx(np.log(p / (1 - p)), abs=1e-9)
+
+
+def test_only_what_was_asked_for_is_explained(scorer):
+    profiles = [profile(), profile(drugs=["lsd", "crack"], include=["explanation"]), profile(include=["windows"])]
+    plain, explained, windows = scorer.score(profiles)
+    assert [risk["drug"] for risk in explained.risks if "explanation" in risk] == ["crack", "lsd"]
+    assert not any("explanation" in risk for answer in (plain, windows) for risk in answer.risks)
+    (alone,) = scorer.score([profiles[1]])
+    for one, other in zip(alone.risks, explained.risks, strict=True):
+        assert one["explanation"] == other["explanation"]
+
+
 def test_answers_stand_in_the_order_of_the_profiles(scorer):
     profiles = [profile(openness=value, window=window) for value in (-3.0, 0.0, 2.5) for window in WINDOWS]
     together = scorer.score(profiles)
@@ -94,6 +119,7 @@ def test_every_answer_has_an_id_of_its_own_and_names_its_model(scorer, bundle):
 
 
 def test_answers_are_as_their_schema_says(scorer):
-    for answer in scorer.score([profile(), profile(include=["windows"]), profile(drugs=["crack"], window="day")]):
+    included = profile(include=["windows", "explanation"])
+    for answer in scorer.score([profile(), included, profile(drugs=["crack"], window="day")]):
         # Scorer builds them unchecked.
         assert Prediction.model_validate_json(answer.model_dump_json(), strict=True) == answer

@@ -2,12 +2,13 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib as mpl
 import pytest
 from bentoml._internal.models import ModelStore
 from click.testing import CliRunner
@@ -46,16 +47,16 @@ class Run:
         return bundles.read(self.models.get(bundles.NAME)).card
 
 
-def start(folder, *arguments, **environment):
-    """Start a run: with the environment of the tests, without its data and its way to the network."""
+def start(folder, *arguments, home=None, **environment):
+    """Start a run, in a copy of that home: with the environment of the tests, without its data and its network."""
     (folder / "cwd").mkdir(parents=True)
     (folder / "home").mkdir()
+    if home:
+        shutil.copytree(home, folder / "home", dirs_exist_ok=True)
     mine = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy") and k != "DRUGPRED_DATA"}
     mine |= {
         "BENTOML_HOME": str(folder / "home"),
         "XDG_CACHE_HOME": str(folder / "cache"),
-        # Of plots, its list of fonts: to make it again would take longer than the run.
-        "MPLCONFIGDIR": mpl.get_cachedir(),
         # Nothing listens there.
         "HTTPS_PROXY": "http://127.0.0.1:9",
         "HTTP_PROXY": "http://127.0.0.1:9",
@@ -200,3 +201,63 @@ def test_malformed_input_is_refused_in_a_line_and_nothing_is_stored(tmp_path, uc
     assert said["data"] == "error: line 100, column extraversion: expected a number"
     assert said["config"].startswith(f"error: {config}: ")
     assert "cross_validation.folds" in said["config"]
+
+
+@pytest.fixture(scope="module")
+def gated(tmp_path_factory, store, hasty, uci_path):
+    """Runs at once, each where a model of tests/quick.yaml is the newest; their ends and what they said."""
+    folder = tmp_path_factory.mktemp("gated")
+    quick, real = ("--config", TESTS / "quick.yaml"), ("--data", uci_path)
+    runs = {
+        "equal": start(folder / "equal", *quick, *real, home=store),
+        "worse": start(folder / "worse", "--config", hasty, *real, home=store),
+        "forced": start(folder / "forced", "--config", hasty, *real, "--force", home=store),
+        "simulated": start(folder / "simulated", *quick, home=store),
+    }
+    return {name: (run, *run.finish()) for name, run in runs.items()}
+
+
+def tags(run):
+    return {str(model.tag) for model in run.models.list(bundles.NAME)}
+
+
+def test_the_first_model_needs_no_gate(runs):
+    _, output = runs["environment"].finish()
+    assert "no model to compare with: this is the first" in output
+
+
+@pytest.mark.slow
+def test_an_equal_model_becomes_the_newest(gated, bundle):
+    run, code, output = gated["equal"]
+    assert code == 0, output
+    log_loss = f"{bundle.card.overall['decade_log_loss']:.4f}"
+    assert f"log-loss {log_loss}, that of {bundle.tag} {log_loss} on the same folds: no worse" in output
+    assert str(run.models.get(bundles.NAME).tag) != bundle.tag
+
+
+@pytest.mark.slow
+def test_a_worse_model_is_refused_with_the_figures(gated, bundle):
+    run, code, output = gated["worse"]
+    assert code == 3, output
+    said = (
+        rf"error: not stored: log-loss 0\.\d{{4}}, that of {bundle.tag} 0\.\d{{4}} on the same folds: 0\.\d{{4}} worse"
+    )
+    assert re.search(said, output), output
+    assert "Traceback" not in output
+    assert tags(run) == {bundle.tag}
+
+
+@pytest.mark.slow
+def test_a_worse_model_is_stored_by_force(gated, bundle):
+    run, code, output = gated["forced"]
+    assert code == 0, output
+    assert str(run.models.get(bundles.NAME).tag) != bundle.tag
+    assert len(tags(run)) == 2
+
+
+@pytest.mark.slow
+def test_a_simulated_model_never_replaces_a_real_one_unasked(gated, bundle):
+    run, code, output = gated["simulated"]
+    assert code == 3, output
+    assert f"error: not stored: it is of simulated respondents, and {bundle.tag} is not; --force" in output
+    assert tags(run) == {bundle.tag}

@@ -14,7 +14,7 @@ import numpy as np
 from drugpred import codebook
 from drugpred.bundle import Bins, Card, DataCard, WindowCard
 from drugpred.training.estimators import cumulative_targets
-from drugpred.training.evaluation import base_rates
+from drugpred.training.measures import base_rates
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,8 +41,9 @@ def make_card(
     configuration: Configuration,
     evaluation: Evaluation,
     reference_split: dict[str, float] | None,
+    run_id: str | None = None,
 ) -> Card:
-    """Return the card of a model trained on these respondents."""
+    """Return the card of a model trained on these respondents, and of the tracked run that did it."""
     decade = codebook.WINDOWS.index("decade")
     probabilities = evaluation.probabilities.mean(axis=0)[:, :, decade]
     return Card(
@@ -55,21 +56,25 @@ def make_card(
         inputs=codebook.INPUTS,
         windows=codebook.WINDOWS,
         drugs=_drugs(evaluation),
+        ranked_probability_scores=evaluation.ranked_probability_scores(),
         overall=evaluation.overall(),
+        overall_intervals=evaluation.overall_intervals(),
+        folds={name: tuple(values.tolist()) for name, values in evaluation.overall_folds().items()},
         reference_split=reference_split,
         input_bins=_input_bins(respondents.X),
         probability_bins={drug: _bins(probabilities[:, i]) for i, drug in enumerate(codebook.DRUGS)},
         estimator=configuration.estimator.kind,
-        configuration=configuration.model_dump(),
+        configuration=configuration.model_dump(mode="json"),
         seed=configuration.seed,
         versions={"python": platform.python_version()} | {package: version(package) for package in _PACKAGES},
         git_commit=_git_commit(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
+        run_id=run_id,
     )
 
 
 def _drugs(evaluation: Evaluation) -> dict[str, dict[str, WindowCard]]:
-    shares, figures = base_rates(evaluation.last_use), evaluation.figures()
+    shares, figures, bounds = base_rates(evaluation.last_use), evaluation.figures(), evaluation.intervals()
     users = cumulative_targets(evaluation.last_use).sum(axis=0)
     rarer = np.minimum(users, len(evaluation.last_use) - users)
 
@@ -77,7 +82,10 @@ def _drugs(evaluation: Evaluation) -> dict[str, dict[str, WindowCard]]:
         values = {n: round(float(v[at]), _DIGITS) if np.isfinite(v[at]) else None for n, v in figures.items()}
         reliable = rarer[at] >= _FEWEST and (values["auc"] or 0.0) >= _LOWEST_AUC
         share = round(float(shares[at]), _DIGITS)
-        return WindowCard.model_validate(values | {"base_rate": share, "threshold": share, "reliable": bool(reliable)})
+        known = {n: v[at] for n, v in bounds.items() if np.isfinite(v[at]).all()}
+        intervals = {n: tuple(round(float(bound), _DIGITS) for bound in pair) for n, pair in known.items()}
+        others = {"base_rate": share, "threshold": share, "intervals": intervals, "reliable": bool(reliable)}
+        return WindowCard.model_validate(values | others)
 
     return {
         drug: {name: window((i, k)) for k, name in enumerate(codebook.WINDOWS)} for i, drug in enumerate(codebook.DRUGS)

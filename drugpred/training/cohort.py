@@ -106,4 +106,6 @@ def _nearest(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 if __name__ == "__main__":
     respondents = read(Path(sys.argv[1]))
     target = Path(__file__).parents[1] / "data" / "cohort.npz"
-    target.write_bytes(fit(respondents.X, respondents.last_use, CumulativeNetwork()))
+    # Without the forest, which is distilled with the cohort.
+    network = CumulativeNetwork(hidden_units=16, linear_drugs=(), forest_share=0.0)
+    target.write_bytes(fit(respondents.X, respondents.last_use, network))

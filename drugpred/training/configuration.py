@@ -5,17 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from drugpred import codebook
 from drugpred.errors import ConfigurationError
 from drugpred.training.estimators import CumulativeNetwork
+from drugpred.training.per_drug import PerDrug, Sampler, logistic
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Configuration", "NetworkConfiguration", "read"]
+__all__ = ["Configuration", "CrossValidationConfiguration", "LogisticConfiguration", "NetworkConfiguration", "read"]
 
 Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _some_inputs(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not set(names) < set(codebook.INPUTS):
+        raise ValueError(f"expected some of {' | '.join(codebook.INPUTS)}, and not all")
+    return names
+
+
+Inputs = Annotated[tuple[str, ...], AfterValidator(_some_inputs)]
 
 
 class _Strict(BaseModel):
@@ -27,15 +40,35 @@ class NetworkConfiguration(_Strict):
 
     kind: Literal["network"]
     hidden_units: Count
-    penalty: Annotated[float, Field(gt=0)]
+    penalty: Positive
     networks: Count
-    linear_share: Annotated[float, Field(ge=0, le=1)]
-    linear_penalty: Annotated[float, Field(gt=0)]
+    linear_share: Share
+    linear_drugs: tuple[codebook.Drug, ...]
+    linear_penalty: Positive
     iterations: Count
+    forest_share: Share
+    trees: Count
+    leave_out: Inputs = ()
+    """Inputs that the model must not use."""
 
     def estimator(self, seed: int) -> CumulativeNetwork:
         """Return the estimator, not yet fitted."""
         return CumulativeNetwork(**self.model_dump(exclude={"kind"}), random_state=seed)
+
+
+class LogisticConfiguration(_Strict):
+    """Logistic regression for each drug and window, see `PerDrug`; always recalibrated where a sampler is used."""
+
+    kind: Literal["logistic"]
+    penalty: Positive
+    sampler: Sampler
+    leave_out: Inputs = ()
+    """Inputs that the model must not use."""
+
+    def estimator(self, seed: int) -> PerDrug:
+        """Return the estimator, not yet fitted."""
+        resampled = self.sampler != "none"
+        return PerDrug(logistic(self.penalty), self.sampler, resampled, leave_out=self.leave_out, random_state=seed)
 
 
 class CrossValidationConfiguration(_Strict):
@@ -51,7 +84,7 @@ class Configuration(_Strict):
     seed: Annotated[int, Field(ge=0)]
     overclaimers: Literal["keep", "drop"]
     """Respondents who claim the invented drug Semeron."""
-    estimator: NetworkConfiguration
+    estimator: Annotated[NetworkConfiguration | LogisticConfiguration, Field(discriminator="kind")]
     cross_validation: CrossValidationConfiguration
     simulated_respondents: Annotated[int, Field(ge=1000)]
     """How many to draw where there is no data."""

@@ -18,7 +18,7 @@ SECRET = "token-6512bd43"
 NEWER = """
 from drugpred import bundle
 old = bundle.read(bundle.find(bundle.NAME))
-files = [(old.path / name).read_bytes() for name in ("pipeline.skops", "network.npz")]
+files = [(old.path / name).read_bytes() for name in ("pipeline.skops", "network.npz", "background.npy")]
 print(bundle.write(*files, old.card, {}))
 """
 

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import math
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -89,9 +90,39 @@ def test_windows_are_added_on_request_and_never_rise(client):
         assert risk["probability"] == risk["windows"]["month"]
 
 
-def test_an_explanation_is_not_offered_yet(client):
-    error = refusal(client.post("/predict", json=EXAMPLE | {"include": ["explanation"]}), 400)
-    assert error.detail[0].loc == ["include", 0]
+def log_odds(risk):
+    return math.log(risk["probability"] / (1 - risk["probability"]))
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_explanations_are_added_on_request_and_sum_up(client, window):
+    content = client.post("/predict", json=EXAMPLE | {"include": ["explanation"], "window": window}).json()
+    assert [risk["drug"] for risk in content["risks"]] == list(DRUGS)
+    for risk in content["risks"]:
+        assert list(risk) == [*RISK, "explanation"]
+        explanation = risk["explanation"]
+        assert list(explanation) == ["base", "contributions"]
+        assert list(explanation["contributions"]) == list(INPUTS)
+        total = explanation["base"] + sum(explanation["contributions"].values())
+        assert total == pytest.approx(log_odds(risk), abs=1e-9)
+
+
+def test_in_a_batch_those_are_explained_who_ask(client, people):
+    asked = {"include": ["windows", "explanation"], "drugs": ["cannabis", "lsd"], "window": "year"}
+    profiles = [person | (asked if i % 3 == 0 else {}) for i, person in enumerate(people[:30])]
+    answers = client.post("/predict_batch", json={"profiles": profiles}).json()
+    for i, answer in enumerate(answers):
+        if i % 3:
+            assert all(list(risk) == RISK for risk in answer["risks"])
+            continue
+        (alone,) = client.post("/predict_batch", json={"profiles": [profiles[i]]}).json()
+        for risk, other in zip(answer["risks"], alone["risks"], strict=True):
+            assert list(risk) == [*RISK, "windows", "explanation"]
+            total = risk["explanation"]["base"] + sum(risk["explanation"]["contributions"].values())
+            assert total == pytest.approx(log_odds(risk), abs=1e-9)
+            assert risk["explanation"]["contributions"] == pytest.approx(
+                other["explanation"]["contributions"], abs=1e-9
+            )
 
 
 @pytest.mark.parametrize("name", INPUTS)

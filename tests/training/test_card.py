@@ -12,8 +12,10 @@ from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES, WINDOWS
 from drugpred.training import configuration
 from drugpred.training.card import make_card
 from drugpred.training.evaluation import Evaluation
+from drugpred.training.measures import FIGURES
 
 QUICK = configuration.read(Path(__file__).parents[1] / "quick.yaml")
+CANNABIS = DRUGS.index("cannabis")
 
 # Users within decade, year, month and week, as the study's authors count them.
 USERS = {
@@ -40,11 +42,12 @@ USERS = {
 
 def invent(real, auc=0.8):
     """Return a card of figures that are given, not measured."""
-    names = ("auc", "sensitivity", "specificity", "log_loss", "brier")
-    folds = {name: np.full((2, 18, 6), auc) for name in names}
+    folds = {name: np.full((4, 18, 6), auc) for name in FIGURES}
     folds["auc"][:, DRUGS.index("crack"), WINDOWS.index("day")] = np.nan
+    folds["auc"][:, CANNABIS, WINDOWS.index("decade")] = auc + np.array([-0.02, 0.02, 0.0, 0.0])
     probabilities = np.random.default_rng(0).random((2, len(real), 18, 6))
-    evaluation = Evaluation(real.last_use, probabilities, folds)
+    tested = np.tile(np.arange(len(real)) % 2, (2, 1))
+    evaluation = Evaluation(real.last_use, probabilities, folds, tested)
     return make_card(real, QUICK, evaluation, {"accuracy": 0.8, "auc": 0.9}), evaluation
 
 
@@ -95,6 +98,55 @@ def test_what_cannot_be_measured_is_none(card):
     assert not crack.reliable
 
 
+def test_intervals_are_those_of_the_evaluation(invented):
+    card, evaluation = invented
+    for i, drug in enumerate(DRUGS):
+        for k, window in enumerate(WINDOWS):
+            found = card.drugs[drug][window].intervals
+            assert found == {
+                name: tuple(bounds[i, k].round(4))
+                for name, bounds in evaluation.intervals().items()
+                if np.isfinite(bounds[i, k]).all()
+            }
+    # t(3) = 3.182446, s = .016330, and 1/J + n_test/n_train = 1.25
+    assert card.drugs["cannabis"]["decade"].intervals["auc"] == pytest.approx((0.8 - 0.0581, 0.8 + 0.0581), abs=1e-4)
+    assert "auc" not in card.drugs["crack"]["day"].intervals
+    assert "brier" in card.drugs["crack"]["day"].intervals
+
+
+def test_every_interval_is_of_a_figure(card, bundle):
+    for windows in (*card.drugs.values(), *bundle.card.drugs.values()):
+        for window in windows.values():
+            for name, (low, high) in window.intervals.items():
+                assert low <= getattr(window, name) <= high
+
+
+def test_headline_figures_have_intervals_and_folds(invented, bundle):
+    card, evaluation = invented
+    assert card.overall == evaluation.overall()
+    assert card.overall_intervals == evaluation.overall_intervals()
+    assert card.folds == {name: tuple(values) for name, values in evaluation.overall_folds().items()}
+    for each, n in ((card, 4), (bundle.card, QUICK.cross_validation.folds * QUICK.cross_validation.repeats)):
+        assert set(each.overall) == set(each.overall_intervals) == set(each.folds)
+        assert {len(values) for values in each.folds.values()} == {n}
+        for name, (low, high) in each.overall_intervals.items():
+            assert low <= each.overall[name] <= high
+
+
+def test_every_drug_has_a_ranked_probability_score(invented, bundle):
+    card, evaluation = invented
+    assert card.ranked_probability_scores == evaluation.ranked_probability_scores()
+    scores = bundle.card.ranked_probability_scores
+    assert tuple(scores) == DRUGS
+    assert np.mean(list(scores.values())) == pytest.approx(bundle.card.overall["ranked_probability_score"])
+    # Nobody can tell when nicotine was last used as well as that crack never was.
+    assert scores["crack"] < scores["nicotine"]
+
+
+def test_a_tracked_run_is_named(real, invented):
+    assert make_card(real, QUICK, invented[1], None, "abc").run_id == "abc"
+
+
 def test_input_bins_are_shares_of_the_data(card, real):
     assert tuple(card.input_bins) == INPUTS
     for category in CATEGORIES:
@@ -133,7 +185,9 @@ def test_the_card_says_what_it_was_made_of(card, real):
         "overclaimers": "keep",
     }
     assert (card.inputs, card.windows) == (INPUTS, WINDOWS)
-    assert card.configuration == QUICK.model_dump()
+    assert card.configuration == QUICK.model_dump(mode="json")
+    assert card.configuration["estimator"]["leave_out"] == []
+    assert card.run_id is None
     assert (card.seed, card.estimator) == (QUICK.seed, QUICK.estimator.kind)
     assert card.reference_split == {"accuracy": 0.8, "auc": 0.9}
     assert {"python", "numpy", "scikit-learn", "bentoml"} <= set(card.versions)
@@ -147,7 +201,9 @@ def test_the_card_survives_json(card, bundle):
 
 def test_a_card_of_few_respondents_survives_json(real):
     few = type(real)(real.frame.iloc[:12], "file", "")
-    names = ("auc", "sensitivity", "specificity", "log_loss", "brier")
-    nothing = {name: np.full((2, 18, 6), np.nan) for name in names}
-    card = make_card(few, QUICK, Evaluation(few.last_use, np.full((1, 12, 18, 6), 0.5), nothing), None)
+    nothing = {name: np.full((2, 18, 6), np.nan) for name in FIGURES}
+    evaluation = Evaluation(few.last_use, np.full((1, 12, 18, 6), 0.5), nothing, np.arange(12)[np.newaxis] % 2)
+    card = make_card(few, QUICK, evaluation, None)
+    assert set(card.drugs["heroin"]["decade"].intervals) <= {"calibration_error"}
+    assert set(card.overall_intervals) == set(card.folds) == {"decade_calibration_error", "ranked_probability_score"}
     assert Card.model_validate_json(card.model_dump_json()) == card

@@ -1,14 +1,34 @@
 """The configuration: the files that ship are valid, and anything malformed is refused with its place."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from drugpred.codebook import INPUTS
 from drugpred.errors import ConfigurationError
 from drugpred.training.configuration import read
+from drugpred.training.per_drug import PerDrug
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = (ROOT / "configs" / "train.yaml").read_text(encoding="utf-8")
+LOGISTIC = re.sub(
+    r"estimator:\n(  .*\n)+",
+    "estimator:\n  kind: logistic\n  penalty: 5\n  sampler: none\n  leave_out: []\n",
+    DEFAULT,
+)
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Read a configuration of some content."""
+
+    def write(content):
+        path = tmp_path / "train.yaml"
+        path.write_text(content, encoding="utf-8")
+        return read(path)
+
+    return write
 
 
 @pytest.fixture
@@ -43,9 +63,46 @@ def test_the_seed_reaches_the_estimator():
     assert config.estimator.estimator(7).get_params() != config.estimator.estimator(8).get_params()
 
 
+def test_logistic_regression_is_a_choice(written):
+    config = written(LOGISTIC)
+    assert config.estimator.kind == "logistic"
+    estimator = config.estimator.estimator(7)
+    assert isinstance(estimator, PerDrug)
+    assert (estimator.classifier.C, estimator.random_state) == (0.2, 7)
+    assert (estimator.sampler, estimator.recalibrate) == ("none", False)
+
+
+@pytest.mark.parametrize("sampler", ["smote", "smotenc", "undersampling"])
+def test_what_is_resampled_is_recalibrated(written, sampler):
+    estimator = written(LOGISTIC.replace("sampler: none", f"sampler: {sampler}")).estimator.estimator(7)
+    assert (estimator.sampler, estimator.recalibrate) == (sampler, True)
+
+
+@pytest.mark.parametrize("content", [DEFAULT, LOGISTIC], ids=["network", "logistic"])
+def test_inputs_may_be_left_out(written, content):
+    assert "leave_out: []" in content
+    assert tuple(written(content).estimator.estimator(7).leave_out) == ()
+    assert tuple(written(content.replace("  leave_out: []\n", "")).estimator.estimator(7).leave_out) == ()
+    config = written(content.replace("leave_out: []", "leave_out: [gender, ethnicity]"))
+    assert tuple(config.estimator.estimator(7).leave_out) == ("gender", "ethnicity")
+    assert config.model_dump(mode="json")["estimator"]["leave_out"] == ["gender", "ethnicity"]
+
+
+@pytest.mark.parametrize("names", ["[sex]", "[age, Gender]", "gender", str(list(INPUTS))])
+def test_only_inputs_may_be_left_out_and_not_all(refusal, names):
+    for content in (DEFAULT, LOGISTIC):
+        assert "leave_out" in refusal(content.replace("leave_out: []", f"leave_out: {names}"))
+
+
+@pytest.mark.parametrize("sampler", ["rose", "", "[smote]"])
+def test_other_samplers_are_refused(refusal, sampler):
+    assert "estimator.logistic.sampler" in refusal(LOGISTIC.replace("sampler: none", f"sampler: {sampler}"))
+
+
 def test_unknown_keys_are_refused(refusal):
     assert "sead" in refusal(DEFAULT + "sead: 1\n")
-    assert "estimator.depth" in refusal(DEFAULT.replace("  kind:", "  depth: 3\n  kind:"))
+    assert "estimator.network.depth" in refusal(DEFAULT.replace("  kind:", "  depth: 3\n  kind:"))
+    assert "estimator.logistic.networks" in refusal(LOGISTIC.replace("  kind:", "  networks: 3\n  kind:"))
 
 
 @pytest.mark.parametrize("key", ["seed", "overclaimers", "estimator", "cross_validation", "simulated_respondents"])

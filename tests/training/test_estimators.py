@@ -8,7 +8,7 @@ import skops.io
 from sklearn.base import clone
 
 from drugpred import codebook
-from drugpred.predictor import Predictor
+from drugpred.predictor import Predictor, pack
 from drugpred.training import configuration
 from drugpred.training.estimators import cumulative_targets, make_pipeline
 
@@ -99,6 +99,46 @@ def test_the_predictor_gives_the_numbers_of_the_pipeline(real, fitted, probabili
     assert np.abs(predictor.probabilities(real.X) - probabilities).max() < 1e-9
     singly = np.concatenate([predictor.probabilities(real.X[i : i + 1]) for i in range(len(real))])
     assert np.abs(singly - probabilities).max() < 1e-9
+
+
+def test_what_is_packed_gives_the_numbers_of_the_pipeline(real, fitted, probabilities, tmp_path):
+    path = tmp_path / "network.npz"
+    path.write_bytes(pack(fitted[-1].arrays()))
+    assert np.abs(Predictor.load(path).probabilities(real.X) - probabilities).max() < 1e-9
+
+
+def test_inputs_that_are_left_out_change_nothing(real):
+    some = slice(0, 400)
+    estimator = QUICK.estimator(1).set_params(leave_out=("gender", "ethnicity", "openness"))
+    fitted = make_pipeline(estimator).fit(real.X[some], real.last_use[some])
+    others = real.X.copy()
+    for name in ("gender", "ethnicity", "openness"):
+        column = codebook.INPUTS.index(name)
+        others[:, column] = np.random.default_rng(0).permutation(others[:, column])
+    assert np.array_equal(fitted.predict_proba(others), fitted.predict_proba(real.X))
+    others[:, codebook.INPUTS.index("age")] = 0
+    assert not np.allclose(fitted.predict_proba(others), fitted.predict_proba(real.X), atol=0.01)
+
+
+def test_drugs_of_the_linear_model_are_linear_in_the_scores(real):
+    some = slice(0, 400)
+    estimator = QUICK.estimator(1).set_params(linear_drugs=("lsd",), forest_share=0.0)
+    fitted = make_pipeline(estimator).fit(real.X[some], real.last_use[some])
+    hidden = fitted[-1].outputs_.reshape(-1, 18, 6)
+    assert not hidden[:, codebook.DRUGS.index("lsd")].any()
+    assert hidden[:, codebook.DRUGS.index("alcohol")].any()
+
+
+def test_the_forest_moves_probabilities_by_its_share(real):
+    some = slice(0, 400)
+    alone, a_little, more = (
+        make_pipeline(QUICK.estimator(1).set_params(forest_share=share))
+        .fit(real.X[some], real.last_use[some])
+        .predict_proba(real.X)
+        for share in (0.0, 0.1, 0.2)
+    )
+    little, much = np.abs(a_little - alone).mean(), np.abs(more - alone).mean()
+    assert 0.002 < little < much < 0.05
 
 
 def test_estimators_follow_scikit_learn():

@@ -6,21 +6,15 @@ import joblib
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
-from sklearn.metrics import confusion_matrix
 from sklearn.model_selection import train_test_split
 
 from drugpred.codebook import DRUGS, WINDOWS
 from drugpred.errors import DataError
+from drugpred.training import evaluation as evaluations
 from drugpred.training.estimators import cumulative_targets
-from drugpred.training.evaluation import (
-    Evaluation,
-    base_rates,
-    calibration_error,
-    cross_validate,
-    measure,
-    reference_split,
-    splits,
-)
+from drugpred.training.evaluation import Evaluation, cross_validate, reference_split, splits
+from drugpred.training.intervals import half_widths
+from drugpred.training.measures import FIGURES, base_rates, calibration_error, measure
 
 CANNABIS, HEROIN = DRUGS.index("cannabis"), DRUGS.index("heroin")
 DECADE, YEAR = WINDOWS.index("decade"), WINDOWS.index("year")
@@ -45,6 +39,27 @@ class Memory(Constant):
 
     def predict_proba(self, X):
         return np.array([self.seen_.get(row.tobytes(), np.full((18, 6), 0.5)) for row in X], dtype=float)
+
+
+class Noise(Constant):
+    """Says something else of everybody, and is scaled by a parameter."""
+
+    fits = 0
+    fails_at = None
+
+    def __init__(self, scale=0.3):
+        self.scale = scale
+
+    def fit(self, X, y):
+        type(self).fits += 1
+        if self.fits == self.fails_at:
+            raise KeyboardInterrupt
+        self.offset_ = len(X)
+        return self
+
+    def predict_proba(self, X):
+        noise = np.random.default_rng(int(abs(X).sum() * 1e6) + self.offset_).random((len(X), 18, 6))
+        return 0.5 + self.scale * (noise - 0.5)
 
 
 class Recorder(Constant):
@@ -113,54 +128,6 @@ def test_too_few_respondents_are_refused_in_words(invented, n):
         splits(invented[1][:n], 5, 1, 42)
 
 
-def test_base_rates_count_the_users(real):
-    shares = base_rates(real.last_use)
-    assert shares.shape == (18, 6)
-    assert shares[CANNABIS, DECADE] == 1265 / 1885
-    assert shares[HEROIN, YEAR] == 118 / 1885
-
-
-def test_measures_agree_with_computations_by_hand(invented):
-    _, last_use = invented
-    # One decimal: many ties, and many probabilities that are the threshold itself.
-    probabilities = np.random.default_rng(1).uniform(0.1, 0.9, size=(200, 18, 6)).round(1)
-    threshold = np.full((18, 6), 0.6)
-    figures = measure(probabilities, last_use, threshold)
-    for at in [(0, 0), (CANNABIS, DECADE), (17, 5)]:
-        y, p = last_use[:, at[0]] > at[1], probabilities[:, *at]
-        users, others = p[y][:, np.newaxis], p[~y][np.newaxis]
-        assert figures["auc"][at] == pytest.approx(((users > others) + (users == others) / 2).mean())
-        (tn, fp), (fn, tp) = confusion_matrix(y, p >= 0.6)
-        assert figures["sensitivity"][at] == pytest.approx(tp / (tp + fn))
-        assert figures["specificity"][at] == pytest.approx(tn / (tn + fp))
-        assert figures["log_loss"][at] == pytest.approx(-np.log(np.where(y, p, 1 - p)).mean())
-        assert figures["brier"][at] == pytest.approx(((p - y) ** 2).mean())
-
-
-def test_what_cannot_be_measured_is_nan(invented):
-    _, last_use = invented
-    last_use[:, 0], last_use[:, 1] = 0, 6
-    figures = measure(np.full((200, 18, 6), 0.5), last_use, np.full((18, 6), 0.5))
-    for values in figures.values():
-        assert np.isnan(values[:2]).all()
-        assert np.isfinite(values[2:]).all()
-
-
-def test_calibration_error_of_what_is_calibrated_and_of_what_is_not():
-    rng = np.random.default_rng(0)
-    probabilities = rng.uniform(0.2, 0.8, 100_000)
-    truth = rng.random(100_000) < probabilities
-    assert calibration_error(truth, probabilities) < 0.006
-    assert calibration_error(truth, probabilities + 0.1) == pytest.approx(0.1, abs=0.006)
-    assert calibration_error(truth, probabilities - 0.1) == pytest.approx(0.1, abs=0.006)
-    # The right mean does not hide exaggeration.
-    assert calibration_error(truth, 0.5 + 1.6 * (probabilities - 0.5)) > 0.08
-
-
-def test_calibration_error_of_few():
-    assert calibration_error(np.array([True, False]), np.array([0.75, 0.25])) == pytest.approx(0.25)
-
-
 def test_cross_validation_judges_nobody_by_a_model_that_has_seen_them(invented):
     X, last_use = invented
     estimator, folds = Memory(), splits(last_use, 2, 2, 42)
@@ -188,6 +155,214 @@ def test_thresholds_come_from_training_rows(invented):
     assert (folds["specificity"][0] == 0).all()
     assert (folds["sensitivity"][1] == 0).all()
     assert (folds["specificity"][1] == 1).all()
+
+
+def test_a_threshold_may_be_given(invented):
+    X, last_use = invented
+    for threshold, sensitivity in ((0.5, 1), (0.51, 0)):
+        folds = cross_validate(Constant(), X, last_use, splits(last_use, 2, 1, 42), threshold=threshold).folds
+        assert (folds["sensitivity"] == sensitivity).all()
+        assert (folds["specificity"] == 1 - sensitivity).all()
+
+
+@pytest.fixture
+def noisy(invented, monkeypatch):
+    """An evaluation of noise over 5 folds, 3 times."""
+    X, last_use = invented
+    monkeypatch.setattr(Noise, "fits", 0)
+    return cross_validate(Noise(), X, last_use, splits(last_use, 5, 3, 42))
+
+
+def test_which_fold_tested_whom_is_known(invented, noisy):
+    folds = splits(invented[1], 5, 3, 42)
+    for i, (_, test) in enumerate(folds):
+        assert (noisy.tested[i // 5][test] == i % 5).all()
+    assert noisy.test_to_train == 1 / 4
+
+
+def test_intervals_are_about_the_figures(noisy):
+    figures, intervals = noisy.figures(), noisy.intervals()
+    assert set(figures) == set(intervals) == {*FIGURES, "calibration_error"}
+    for name, bounds in intervals.items():
+        assert bounds.shape == (18, 6, 2)
+        assert (bounds[:, :, 0] >= 0).all()
+        middle = bounds.mean(axis=2)
+        cut = (bounds[:, :, 0] == 0) | (bounds[:, :, 1] == 1)
+        assert middle[~cut] == pytest.approx(figures[name][~cut])
+        assert (np.diff(bounds) >= 0).all()
+    assert (np.diff(intervals["auc"]) > 0).all()
+    half = half_widths(noisy.folds["auc"], 1 / 4)
+    assert intervals["auc"][CANNABIS, DECADE] == pytest.approx(
+        figures["auc"][CANNABIS, DECADE] + np.array([-1, 1]) * half[CANNABIS, DECADE]
+    )
+
+
+def test_intervals_end_where_figures_do():
+    last_use = np.tile([[0], [6]], (10, 18))
+    tested = np.tile([0, 0, 1, 1], (2, 5))
+    folds = {name: np.tile(np.reshape([0.0, 1.0] * 2, (4, 1, 1)), (1, 18, 6)) for name in FIGURES}
+    intervals = Evaluation(last_use, np.full((2, 20, 18, 6), 0.5), folds, tested).intervals()
+    for name in set(FIGURES) - {"log_loss"}:
+        assert (intervals[name] == [0, 1]).all()
+    assert (intervals["log_loss"][..., 0] == 0).all()
+    assert (intervals["log_loss"][..., 1] > 1).all()
+
+
+def test_the_calibration_error_by_fold_is_the_jackknife_of_that_of_all(noisy):
+    at = (CANNABIS, DECADE)
+    truth = noisy.last_use[:, CANNABIS] > DECADE
+    by_fold = noisy.by_fold["calibration_error"][:, *at].reshape(3, 5)
+    for values, repeat, tested in zip(by_fold, noisy.probabilities, noisy.tested, strict=True):
+        whole = calibration_error(truth, repeat[:, *at])
+        without = np.array([calibration_error(truth[tested != i], repeat[tested != i][:, *at]) for i in range(5)])
+        assert values.mean() == pytest.approx(whole)
+        # The fold without which the error is smallest has the largest part in it.
+        assert values.argmax() == without.argmin()
+        assert values.var(ddof=1) / 5 == pytest.approx(4 / 5 * ((without - without.mean()) ** 2).sum())
+    # A fold alone has a fifth of the respondents in each bin, and would seem worse.
+    alone = [
+        calibration_error(truth[tested == i], repeat[tested == i][:, *at])
+        for repeat, tested in zip(noisy.probabilities, noisy.tested, strict=True)
+        for i in range(5)
+    ]
+    assert np.mean(alone) > by_fold.mean() + 0.02
+
+
+def test_headline_figures_by_fold_have_the_headline_figures_as_means(noisy):
+    overall, folds = noisy.overall(), noisy.overall_folds()
+    assert set(folds) == set(overall)
+    assert {values.shape for values in folds.values()} == {(15,)}
+    assert {name: values.mean() for name, values in folds.items()} == pytest.approx(overall)
+    assert folds["cannabis_decade_auc"] == pytest.approx(noisy.folds["auc"][:, CANNABIS, DECADE])
+    first = noisy.tested[0] == 0
+    errors = (noisy.probabilities[0] - cumulative_targets(noisy.last_use))[first] ** 2
+    assert folds["ranked_probability_score"][0] == pytest.approx(errors.sum(axis=2).mean())
+
+
+def test_intervals_of_headline_figures(noisy):
+    overall, folds, intervals = noisy.overall(), noisy.overall_folds(), noisy.overall_intervals()
+    assert set(intervals) == set(overall)
+    for name, (low, high) in intervals.items():
+        half = float(half_widths(folds[name], 1 / 4))
+        assert (low, high) == pytest.approx((max(overall[name] - half, 0), overall[name] + half))
+
+
+def test_ranked_probability_scores_by_drug(noisy):
+    scores = noisy.ranked_probability_scores()
+    assert tuple(scores) == DRUGS
+    assert np.mean(list(scores.values())) == pytest.approx(noisy.overall()["ranked_probability_score"])
+    errors = (noisy.probabilities[:, :, HEROIN] - cumulative_targets(noisy.last_use)[:, HEROIN]) ** 2
+    assert scores["heroin"] == pytest.approx(errors.sum(axis=2).mean())
+
+
+def test_a_single_test_has_no_intervals(noisy):
+    single = Evaluation(noisy.last_use, noisy.probabilities, noisy.folds)
+    assert single.figures().keys() == noisy.figures().keys()
+    assert single.overall() == noisy.overall()
+    assert all(np.isnan(bounds).all() for bounds in single.intervals().values())
+    assert single.overall_intervals() == single.overall_folds() == {}
+
+
+def test_figures_that_a_fold_lacks_have_no_folds(noisy):
+    folds = {name: values.copy() for name, values in noisy.folds.items()}
+    folds["auc"][3, :, YEAR] = np.nan
+    lacking = Evaluation(noisy.last_use, noisy.probabilities, folds, noisy.tested)
+    assert set(noisy.overall_folds()) - set(lacking.overall_folds()) == {"year_auc15"}
+    assert "year_auc15" in lacking.overall()
+    assert "year_auc15" not in lacking.overall_intervals()
+
+
+def test_a_model_of_some_windows_has_the_figures_of_those(noisy, invented, monkeypatch):
+    class Some(Noise):
+        def predict_proba(self, X):
+            probabilities = super().predict_proba(X)
+            probabilities[:, :, [k for k in range(6) if k not in {DECADE, YEAR}]] = np.nan
+            return probabilities
+
+    monkeypatch.setattr(Noise, "fits", 0)
+    some = cross_validate(Some(), *invented, splits(invented[1], 5, 3, 42))
+    without = set(noisy.overall()) - {"ranked_probability_score"}
+    assert some.overall() == {name: value for name, value in noisy.overall().items() if name in without}
+    assert set(some.overall_folds()) == set(some.overall_intervals()) == without
+
+
+@pytest.fixture
+def run(invented, tmp_path, monkeypatch):
+    """Cross-validate noise with a folder for finished folds; tell how many folds were fitted."""
+    X, last_use = invented
+    folder = tmp_path / "deep" / "folds"
+
+    def run(pipeline=None, X=X, last_use=last_use, folds=None, fails_at=None):
+        monkeypatch.setattr(Noise, "fits", 0)
+        monkeypatch.setattr(Noise, "fails_at", fails_at)
+        folds = splits(last_use, 2, 2, 42) if folds is None else folds
+        with joblib.parallel_config("sequential"):
+            evaluation = cross_validate(pipeline or Noise(), X, last_use, folds, folder)
+        return evaluation, Noise.fits
+
+    run.folder = folder
+    return run
+
+
+def test_finished_folds_are_found_again(run):
+    (first, fits), (second, fits_again) = run(), run()
+    assert (fits, fits_again) == (4, 0)
+    assert np.array_equal(first.probabilities, second.probabilities)
+    assert first.overall() == second.overall()
+    kept = list(run.folder.iterdir())
+    assert len(kept) == 4
+    assert all(np.load(path, allow_pickle=False).shape == (100, 18, 6) for path in kept)
+
+
+def test_an_interrupted_run_goes_on_where_it_ended(run):
+    with pytest.raises(KeyboardInterrupt):
+        run(fails_at=3)
+    evaluation, fits = run()
+    assert fits == 2
+    assert np.isfinite(evaluation.probabilities).all()
+
+
+def test_what_decides_a_fold_decides_its_file(run, invented, monkeypatch):
+    X, last_use = invented
+    run()
+    assert run(Noise(0.2))[1] == 4
+    other = X.copy()
+    other[0, 0] += 1e-9
+    assert run(X=other)[1] == 4
+    changed = last_use.copy()
+    changed[0, 0] = 6 - changed[0, 0]
+    assert run(last_use=changed, folds=splits(last_use, 2, 2, 42))[1] == 4
+    assert run(folds=splits(last_use, 2, 2, 43))[1] == 4
+    assert run(folds=splits(last_use, 2, 1, 42))[1] == 0
+    monkeypatch.setattr(evaluations, "version", lambda package: f"another {package}")
+    assert run()[1] == 4
+
+
+def test_a_fold_of_other_code_is_not_taken(run, tmp_path, monkeypatch):
+    run()
+    package = tmp_path / "package"
+    (package / "training").mkdir(parents=True)
+    (package / "codebook.py").touch()
+    monkeypatch.setattr(evaluations.codebook, "__file__", str(package / "codebook.py"))
+    assert run()[1] == 4
+    (package / "training" / "estimators.py").write_text("a = 1", encoding="utf-8")
+    assert run()[1] == 4
+
+
+def test_a_damaged_file_is_made_again(run):
+    before, _ = run()
+    damaged = min(run.folder.iterdir())
+    for content in (b"", damaged.read_bytes()[:-8], b"nothing"):
+        damaged.write_bytes(content)
+        after, fits = run()
+        assert fits == 1
+        assert np.array_equal(after.probabilities, before.probabilities)
+
+
+def test_without_a_folder_nothing_is_written(invented, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cross_validate(Constant(), *invented, splits(invented[1], 2, 1, 42))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_headline_figures_by_hand():

@@ -1,17 +1,21 @@
-"""The report: a page that stands alone and plots that show something."""
+"""The report: a page that stands alone, plots that show something, and figures that are those of the card."""
 
-import io
+import csv
 import re
+from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
-from matplotlib.image import imread
 
-from drugpred.codebook import DRUGS
+from drugpred.codebook import DRUGS, INPUTS, WINDOWS
+from drugpred.data.respondents import simulate
 from drugpred.training import configuration
 from drugpred.training.card import make_card
 from drugpred.training.evaluation import Evaluation
+from drugpred.training.measures import FIGURES
+from drugpred.training.published import PUBLISHED
 from drugpred.training.report import render
 
 
@@ -27,70 +31,199 @@ def page(files):
     return files["index.html"].decode()
 
 
-@pytest.fixture(scope="module")
-def simulated(real):
-    """The report of respondents who are said to be simulated, and one of their drugs beyond measuring."""
+def render_few(commit=None):
+    """Return the report of a few simulated respondents, of whom nothing could be measured."""
+    people = simulate(200, 0)
     quick = configuration.read(Path(__file__).parents[1] / "quick.yaml")
-    few = type(real)(real.frame.iloc[:200], "simulated", "")
-    folds = {name: np.full((1, 18, 6), np.nan) for name in ("auc", "sensitivity", "specificity", "log_loss", "brier")}
-    evaluation = Evaluation(few.last_use, np.random.default_rng(0).random((1, 200, 18, 6)), folds)
-    return render(make_card(few, quick, evaluation, None), evaluation)
+    last_use = people.last_use.copy()
+    last_use[:, DRUGS.index("crack")] = 0
+    folds = {name: np.full((1, 18, 6), np.nan) for name in FIGURES}
+    evaluation = Evaluation(last_use, np.random.default_rng(0).random((1, 200, 18, 6)), folds)
+    card = make_card(people, quick, evaluation, None).model_copy(update={"git_commit": commit, "created": "today"})
+    return render(card, evaluation, people.X, lambda rows: np.full((len(rows), 18, 6), 0.5))
 
 
-def test_the_page_names_every_drug(page):
+@pytest.fixture(scope="module")
+def few():
+    return render_few("<script>alert(1)</script>")
+
+
+class Reader(HTMLParser):
+    """Reads a page: which tags are open, where its links go, and what its sections are."""
+
+    VOID = frozenset({"meta", "link", "br", "img", "hr", "input"})
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.links, self.ids, self.text = [], [], [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.links += [attributes[name] for name in ("href", "src") if name in attributes]
+        self.ids += [attributes["id"]] if "id" in attributes else []
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        pass
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, self.getpos()
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.text.append(data)
+
+
+def drawings(page):
+    """Return the plots that have a name, by it."""
+    found = [ET.fromstring(svg) for svg in re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)]
+    return {svg.get("aria-label"): svg for svg in found if svg.get("role") == "img"}
+
+
+def test_the_report_is_a_page_and_two_tables_of_moderate_size(files):
+    assert set(files) == {"index.html", "figures.csv", "groups.csv"}
+    assert sum(map(len, files.values())) < 1_500_000
+
+
+def test_the_page_is_well_formed_and_its_links_lead_somewhere(page, few, files):
+    for text in (page, few["index.html"].decode()):
+        reader = Reader(text)
+        assert reader.open == []
+        assert len(reader.ids) == len(set(reader.ids))
+        assert len(reader.links) > 8
+        assert {link for link in reader.links if not link.startswith("#")} == {"figures.csv", "groups.csv"}
+        assert {link[1:] for link in reader.links if link.startswith("#")} == set(reader.ids)
+
+
+def test_the_page_asks_nothing_of_any_other_host(page):
+    for request in ("//", "<script", "url(", "@import", "<link", "<img", "<iframe"):
+        assert request not in page
+
+
+def test_the_page_gives_the_figures_of_the_card_with_their_intervals(page, bundle):
+    for drug, windows in bundle.card.drugs.items():
+        assert f'<th scope="row">{"LSD" if drug == "lsd" else drug.replace("_", " ")}</th>' in page
+        for window in WINDOWS:
+            of = windows[window]
+            for name in ("auc", "average_precision", "brier"):
+                low, high = of.intervals[name]
+                assert f"<td>{getattr(of, name):.3f}<small>{low:.3f} to {high:.3f}</small></td>" in page
+    low, high = bundle.card.overall_intervals["decade_log_loss"]
+    assert f"<td>{bundle.card.overall['decade_log_loss']:.4f}<small>{low:.4f} to {high:.4f}</small></td>" in page
+    assert f"{bundle.card.reference_split['auc']:.4f}" in page
+
+
+def test_the_page_says_what_the_model_is_for_and_how_it_was_made(page, bundle):
+    for said in ("Not for diagnosis", "not population risks", "artefact of recruitment", "Semeron were kept"):
+        assert said in page
+    for made in (bundle.card.data.sha256, bundle.card.created, bundle.card.versions["scikit-learn"]):
+        assert made in page
+
+
+def test_every_drug_has_its_plots(page):
+    plots = drawings(page)
+    assert len(plots) == 18 * (3 + 7)
     for drug in DRUGS:
-        assert drug.replace("_", " ") in page
+        name = "LSD" if drug == "lsd" else drug.replace("_", " ")
+        (roc,) = [svg for label, svg in plots.items() if label.startswith(f"ROC curve of {name},")]
+        assert len(roc.find("polyline").get("points").split()) > 20
+        reliability = plots[f"Share of users of {name} in ten bins of predicted probability"]
+        assert len(reliability.findall("circle")) == 10
+        recency = plots[f"Shares of last use of {name}, found and predicted"]
+        assert len(recency.findall("rect")) == 7
+        assert sum(label.startswith(f"mean probability of {name} use by") for label in plots) == 7
 
 
-def test_the_page_gives_the_figures_of_the_card(page, bundle):
-    for windows in bundle.card.drugs.values():
-        assert f"{windows['decade'].auc:.3f}" in page
-        assert f"{windows['year'].base_rate:.3f}" in page
-    assert f"{bundle.card.overall['cannabis_decade_auc']:.4g}" in page
+def test_nothing_is_drawn_outside_the_drawing(page, few):
+    for text in (page, few["index.html"].decode()):
+        for svg in drawings(text).values():
+            *_, width, height = map(float, svg.get("viewBox").split())
+            for line in svg.iter("polyline"):
+                points = np.array([point.split(",") for point in line.get("points").split()], float)
+                assert (points >= 0).all()
+                assert (points <= [width, height]).all()
+            for dot in svg.iter("circle"):
+                assert 0 < float(dot.get("cx")) < width
+                assert 0 < float(dot.get("cy")) < height
+            for bar in svg.iter("rect"):
+                assert 0 <= float(bar.get("width")) <= width - float(bar.get("x"))
 
 
-def test_the_page_cautions(page):
-    for caution in ("Not for diagnosis", "not population risks", "artefact of recruitment", "Semeron"):
-        assert caution in page
+def test_the_effects_of_all_inputs_are_named(page):
+    section = page[page.index('id="effects"') : page.index('id="groups"')]
+    for name in INPUTS:
+        assert section.count(name.replace("_", " ")) >= 18
 
 
-def test_the_page_asks_nothing_of_any_other_host(page, files):
-    assert "//" not in page
-    assert "<script" not in page
-    assert "url(" not in page
-    wanted = re.findall(r"""(?:src|href)\s*=\s*["']?([^"'\s>]+)""", page)
-    assert wanted
-    assert set(wanted) < set(files)
+def test_the_published_figures_stand_beside_ours_with_the_reason(page, bundle, few):
+    section = page[page.index('id="published"') : page.index('id="made"')]
+    assert "optimistic by selection" in section
+    for drug, published in PUBLISHED.items():
+        assert f"<td>{published.sensitivity:.1f}</td><td>{published.specificity:.1f}</td>" in section
+        assert f"<td>{100 * bundle.card.drugs[drug]['decade'].sensitivity:.1f}<small>" in section
+    assert "arXiv" not in few["index.html"].decode()  # simulated respondents are not those of the paper
 
 
-def test_plots_show_something(files):
-    plots = {name: content for name, content in files.items() if name.endswith(".png")}
-    assert len(plots) == 2
-    for content in plots.values():
-        pixels = imread(io.BytesIO(content), format="png")[:, :, :3]
-        height, width, _ = pixels.shape
-        # Eighteen panels in five rows of four: each but the last two has ink.
-        panels = [
-            pixels[i * height // 5 : (i + 1) * height // 5, j * width // 4 : (j + 1) * width // 4]
-            for i in range(5)
-            for j in range(4)
-        ]
-        assert all((panel < 0.9).any(axis=2).mean() > 0.01 for panel in panels[:18])
-        assert len(np.unique((255 * pixels).round() @ [1, 256, 65536])) > 20
+def test_the_figures_are_a_table_too(files, bundle):
+    rows = list(csv.DictReader(files["figures.csv"].decode().splitlines()))
+    assert [(row["drug"], row["window"]) for row in rows] == [(drug, window) for drug in DRUGS for window in WINDOWS]
+    for row in rows:
+        of = bundle.card.drugs[row["drug"]][row["window"]]
+        for name in (*FIGURES, "calibration_error"):
+            assert row[name] == str(getattr(of, name))
+            assert (row[f"{name}_low"], row[f"{name}_high"]) == tuple(map(str, of.intervals[name]))
+        assert (row["base_rate"], row["reliable"]) == (str(of.base_rate), str(of.reliable))
+
+
+def test_the_groups_are_a_table_too_and_the_page_has_its_figures(files, page):
+    rows = list(csv.DictReader(files["groups.csv"].decode().splitlines()))
+    assert len(rows) == 18 * 24
+    section = page[page.index('id="groups"') : page.index('id="published"')]
+    assert section.count("<details open>") == 1
+    assert section.count("<details") == 18
+    for row in rows:
+        if row["auc"]:
+            assert f"<td>{float(row['auc']):.3f}<small>" in section
+    assert section.count("too few</td>") == sum(not row["auc"] for row in rows)
+    assert section.count("<td>under 10</td>") == sum(not row["people"] for row in rows) == 18 * 2
+
+
+def test_no_file_tells_of_a_respondent(files, records_in):
+    assert {name: records_in(content) for name, content in files.items()} == {name: [] for name in files}
 
 
 def test_real_data_are_not_called_simulated(page):
-    assert "simulated" not in re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL).lower()
+    body = page[page.index("<body>") :]
+    assert "simulated data" not in body.lower()
+    assert 'class="simulated"' not in body
 
 
-def test_simulated_data_are_called_so_loudly(simulated):
-    page = simulated["index.html"].decode()
+def test_simulated_data_are_called_so_loudly(few):
+    page = few["index.html"].decode()
     assert re.search(r'<p class="simulated"><strong>SIMULATED DATA', page)
-    assert page.index("SIMULATED DATA") < page.index("<h2>")
+    assert page.index("SIMULATED DATA") < page.index("<h2")
 
 
-def test_what_could_not_be_measured_is_a_dash(simulated):
-    page = simulated["index.html"].decode()
+def test_what_could_not_be_measured_is_a_dash(few):
+    page = few["index.html"].decode()
     assert "<td>-</td>" in page
-    assert "nan" not in page.lower()
-    assert "None" not in page
+    assert "<p>too few</p>" in page  # users of crack, for a ROC curve
+    text = " ".join(Reader(page).text).lower()
+    assert not re.search(r"\bnan\b|\bnone to\b|undefined", text)
+    assert "share of users among all respondents" in text
+    (crack,) = [
+        row
+        for row in csv.DictReader(few["figures.csv"].decode().splitlines())
+        if (row["drug"], row["window"]) == ("crack", "year")
+    ]
+    assert (crack["auc"], crack["auc_low"]) == ("", "")
+
+
+def test_what_the_page_is_told_is_never_markup(few):
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in few["index.html"].decode()
+
+
+def test_the_same_model_has_the_same_report():
+    assert render_few() == render_few()

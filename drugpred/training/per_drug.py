@@ -1,0 +1,201 @@
+"""One binary classifier for each drug and window: logistic regression to be served, anything else to compare with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self
+
+import numpy as np
+from imblearn.over_sampling import SMOTE, SMOTENC
+from imblearn.pipeline import Pipeline
+from imblearn.under_sampling import RandomUnderSampler
+from scipy.special import expit
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+from sklearn.preprocessing import FunctionTransformer
+from threadpoolctl import threadpool_limits
+
+from drugpred import codebook
+from drugpred.predictor import STARTS, design
+from drugpred.training.estimators import cumulative_targets, rounded, used
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["PerDrug", "Sampler", "logistic"]
+
+Sampler = Literal["none", "smote", "smotenc", "undersampling"]
+
+_FEWEST: Final = 10
+"""Of fewer users or non-users, the folds of recalibration would lack some, and SMOTE neighbours."""
+
+_INNER_FOLDS: Final = 5
+
+
+def logistic(penalty: float, class_weight: str | None = None) -> LogisticRegression:
+    """Return logistic regression with an L2 penalty, not yet fitted."""
+    return LogisticRegression(C=1 / penalty, class_weight=class_weight, max_iter=1000)
+
+
+class _Fitted(NamedTuple):
+    """What is kept of one classifier."""
+
+    classifier: Any
+    """None where everybody or nobody was a user."""
+    slope: float | None
+    """Probabilities are expit(slope * response + intercept); as the classifier says where it is None."""
+    intercept: float
+
+    def probabilities(self, X: Floats) -> Floats:
+        if self.classifier is None:
+            return np.full(len(X), expit(self.intercept))
+        linear = hasattr(self.classifier, "decision_function") and self.slope is not None
+        response: Floats = self.classifier.decision_function(X) if linear else self.classifier.predict_proba(X)[:, 1]
+        return response if self.slope is None else np.asarray(expit(self.slope * response + self.intercept))
+
+
+class PerDrug(BaseEstimator):
+    """A binary classifier for every drug and window.
+
+    The windows of a drug are put in order, as the networks' are. What is fitted holds no sampler: SMOTE and its like
+    keep the rows that they were fitted on.
+
+    Parameters
+    ----------
+    classifier : scikit-learn classifier
+        Cloned for every drug and window.
+    sampler : {"none", "smote", "smotenc", "undersampling"}
+        How imbalanced-learn evens out users and non-users among the training rows; not where there are fewer than ten
+        of either.
+    recalibrate : bool
+        Whether probabilities are mapped back by Platt's sigmoid, fitted on held-out training rows that no sampler
+        touched: of as many users and non-users as there are.
+    windows : tuple of str
+        Those that are fitted; the probabilities of the others are nan.
+    leave_out : tuple of str
+        Inputs that are not used.
+    random_state : int
+        Of the sampler and of the folds of recalibration.
+
+    Attributes
+    ----------
+    direct_, output_bias_ : ndarray of float32
+        Of logistic regression: arrays of `drugpred.predictor.Predictor`, multiples of its `STEP`; all that is kept.
+    fitted_ : dict
+        Of any other classifier: what was fitted, by drug and window.
+    """
+
+    def __init__(
+        self,
+        classifier: ClassifierMixin,
+        sampler: Sampler = "none",
+        recalibrate: bool = False,
+        windows: tuple[codebook.Window, ...] = codebook.WINDOWS,
+        leave_out: tuple[str, ...] = (),
+        random_state: int = 42,
+    ) -> None:
+        self.classifier = classifier
+        self.sampler = sampler
+        self.recalibrate = recalibrate
+        self.windows = windows
+        self.leave_out = leave_out
+        self.random_state = random_state
+
+    def fit(self, X: Floats, y: NDArray[np.integer[Any]]) -> Self:
+        """Fit to design columns of shape (n, 38) and classes of last use of shape (n, 18)."""
+        columns, targets = X * used(self.leave_out), cumulative_targets(y)
+        with threadpool_limits(1):  # folds run side by side
+            fitted = {at: self._fit_one(columns, targets[:, *at]) for at in self._outcomes()}
+        if not self._is_linear():
+            self.fitted_ = fitted
+            return self
+        direct = np.zeros((X.shape[1], *targets.shape[1:]))
+        bias = np.full(targets.shape[1:], np.nan)
+        for at, (classifier, slope, intercept) in fitted.items():
+            bias[at] = intercept
+            if classifier is not None:
+                steepness = 1.0 if slope is None else slope
+                direct[:, *at] = steepness * classifier.coef_[0]
+                bias[at] += steepness * classifier.intercept_[0]
+        self.direct_, self.output_bias_ = rounded(direct.reshape(len(direct), -1)), rounded(bias.ravel())
+        return self
+
+    def _fit_one(self, X: Floats, y: NDArray[np.bool_]) -> _Fitted:
+        rarer = min(y.sum(), (~y).sum())
+        if rarer == 0:
+            return _Fitted(None, 1.0, float(np.log((y.sum() + 0.5) / ((~y).sum() + 0.5))))
+        pipeline = Pipeline([*(self._steps() if rarer >= _FEWEST else ()), ("classify", clone(self.classifier))])
+        if not self.recalibrate or rarer < _FEWEST:
+            return _Fitted(pipeline.fit(X, y)[-1], None, 0.0)
+        folds = StratifiedKFold(_INNER_FOLDS, shuffle=True, random_state=self.random_state)
+        fitted = CalibratedClassifierCV(pipeline, method="sigmoid", cv=folds, ensemble=False).fit(X, y)
+        (calibrated,) = fitted.calibrated_classifiers_
+        (sigmoid,) = calibrated.calibrators
+        return _Fitted(calibrated.estimator[-1], -float(sigmoid.a_), -float(sigmoid.b_))
+
+    def _steps(self) -> list[tuple[str, Any]]:
+        """Return what evens out users and non-users, when a pipeline is fitted and never when it predicts."""
+        if self.sampler == "none":
+            return []
+        if self.sampler == "undersampling":
+            return [("sample", RandomUnderSampler(random_state=self.random_state))]
+        if self.sampler == "smote":
+            return [("sample", SMOTE(random_state=self.random_state))]
+        categories, mask = list(range(len(codebook.CATEGORIES))), used(self.leave_out)
+        return [
+            ("decode", FunctionTransformer(_rows)),
+            ("sample", SMOTENC(categories, random_state=self.random_state)),
+            ("encode", FunctionTransformer(lambda rows: design(rows) * mask)),
+        ]
+
+    def predict_proba(self, X: Floats) -> Floats:
+        """Return probabilities of use of shape (n, 18, 6), never rising along the windows."""
+        columns = X * used(self.leave_out)
+        shape = (len(X), len(codebook.DRUGS), len(codebook.WINDOWS))
+        if self._is_linear():
+            log_odds = columns @ self.direct_.astype(np.float64) + self.output_bias_.astype(np.float64)
+            probabilities: Floats = expit(log_odds).reshape(shape)
+        else:
+            probabilities = np.full(shape, np.nan)
+            with threadpool_limits(1):
+                for at, fitted in self.fitted_.items():
+                    probabilities[:, *at] = fitted.probabilities(columns)
+        some = [k for k, window in enumerate(codebook.WINDOWS) if window in self.windows]
+        probabilities[:, :, some] = -np.sort(-probabilities[:, :, some], axis=2)
+        return probabilities
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Return the fitted weights as `drugpred.predictor.Predictor` takes them: a network without hidden units.
+
+        Raises
+        ------
+        TypeError
+            It is not logistic regression of every window, and there is no such form of it.
+        """
+        if not self._is_linear() or set(self.windows) != set(codebook.WINDOWS):
+            raise TypeError("only logistic regression of every window can be served")
+        m, n = self.direct_.shape
+        return {
+            "inputs": np.zeros((m, 0), np.float32),
+            "bias": np.zeros(0, np.float32),
+            "outputs": np.zeros((0, n), np.float32),
+            "output_bias": self.output_bias_,
+            "direct": self.direct_,
+        }
+
+    def _is_linear(self) -> bool:
+        return isinstance(self.classifier, LogisticRegression)
+
+    def _outcomes(self) -> list[tuple[int, int]]:
+        windows = [k for k, window in enumerate(codebook.WINDOWS) if window in self.windows]
+        return [(i, k) for i in range(len(codebook.DRUGS)) for k in windows]
+
+
+def _rows(columns: Floats) -> Floats:
+    """Return the respondents' rows of design columns: the inverse of `drugpred.predictor.design`."""
+    n = len(codebook.CATEGORIES)
+    levels = np.split(columns[:, : STARTS[n]], STARTS[1:n], axis=1)
+    return np.column_stack([*(level.argmax(axis=1) for level in levels), columns[:, STARTS[n] :]])

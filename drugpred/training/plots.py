@@ -1,0 +1,135 @@
+"""What the report's plots show, and where on the drawing: the template draws it as SVG.
+
+All of it is of cross-validated probabilities, repeats averaged. Plots show shares of at least a few respondents, and
+curves through a few points, never a single respondent.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import ceil, floor
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+from sklearn.metrics import roc_curve
+
+from drugpred import codebook
+from drugpred.training import estimates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from drugpred.training.estimates import Estimate
+
+    Bools = NDArray[np.bool_]
+    Floats = NDArray[np.float64]
+
+__all__ = ["Axes", "Roc", "Shares", "axes", "recency", "reliability", "roc"]
+
+_BINS: Final = 10
+_FALSE_POSITIVE_RATES: Final = np.linspace(0.0, 1.0, 41) ** 1.5  # closer where the curve is steep
+
+
+class Axes(NamedTuple):
+    """A plot's ranges, and where they lie on a drawing of 160 by 160 units."""
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+    left: float = 38.0
+    right: float = 154.0
+    top: float = 6.0
+    bottom: float = 126.0
+
+    def across(self, value: float) -> float:
+        """Return how far to the right a value lies."""
+        return round(self.left + (value - self.x[0]) / (self.x[1] - self.x[0]) * (self.right - self.left), 1)
+
+    def down(self, value: float) -> float:
+        """Return how far down a value lies."""
+        return round(self.bottom - (value - self.y[0]) / (self.y[1] - self.y[0]) * (self.bottom - self.top), 1)
+
+    def line(self, x: ArrayLike, y: ArrayLike) -> str:
+        """Return the points of a polyline."""
+        points = zip(np.asarray(x).tolist(), np.asarray(y).tolist(), strict=True)
+        return " ".join(f"{self.across(a):g},{self.down(b):g}" for a, b in points)
+
+
+def axes(values: ArrayLike) -> tuple[float, float]:
+    """Return a range of round numbers around probabilities."""
+    low, high = float(np.min(values)), float(np.max(values))
+    step = next(step for step in (0.02, 0.1, 0.2) if high - low < 6 * step)
+    bottom, top = step * floor(round(low / step, 6)), step * ceil(round(high / step, 6))
+    return round(bottom, 2), round(top if top > bottom else bottom + step, 2)
+
+
+class Roc(NamedTuple):
+    """A ROC curve, and where on it the threshold lies."""
+
+    false_positive_rates: Floats
+    true_positive_rates: Floats
+    false_positive_rate: Estimate
+    true_positive_rate: Estimate
+
+
+def roc(truth: Bools, probabilities: Floats, predicted: Bools) -> Roc:
+    """Return the mean of the repeats' ROC curves.
+
+    Parameters
+    ----------
+    truth : ndarray of shape (n,)
+        Of both kinds.
+    probabilities, predicted : ndarray of shape (repeats, n)
+    """
+    curves = [roc_curve(truth, repeat)[:2] for repeat in probabilities]
+    heights = [np.interp(_FALSE_POSITIVE_RATES, *curve) for curve in curves]
+    return Roc(
+        _FALSE_POSITIVE_RATES,
+        np.mean(heights, axis=0),
+        estimates.share(predicted[:, ~truth]),
+        estimates.share(predicted[:, truth]),
+    )
+
+
+class Shares(NamedTuple):
+    """Shares of respondents with their intervals, beside what was predicted."""
+
+    predicted: Floats
+    share: Floats
+    low: Floats
+    high: Floats
+
+    def rows(self) -> Iterator[tuple[float, ...]]:
+        """Return them side by side."""
+        return zip(*(values.tolist() for values in self), strict=True)
+
+
+def reliability(truth: Bools, probabilities: Floats) -> Shares:
+    """Return the share of users in each tenth of the respondents, from the lowest to the highest probability.
+
+    Parameters
+    ----------
+    truth : ndarray of shape (n,)
+    probabilities : ndarray of shape (repeats, n)
+    """
+    order = np.argsort(probabilities, axis=1, kind="stable")
+    edges = np.linspace(0, len(truth), _BINS + 1).astype(int)
+    tenths = [order[:, start:end] for start, end in pairwise(edges)]
+    predicted = [np.take_along_axis(probabilities, tenth, axis=1).mean() for tenth in tenths]
+    shares = np.array([truth[tenth].mean() for tenth in tenths])
+    return Shares(np.array(predicted), shares, *estimates.wilson(shares, np.diff(edges)))
+
+
+def recency(last_use: NDArray[np.integer[Any]], probabilities: Floats) -> Shares:
+    """Return how respondents and predictions are distributed over the seven classes of last use.
+
+    Parameters
+    ----------
+    last_use : ndarray of shape (n,)
+    probabilities : ndarray of shape (repeats, n, 6)
+        Of use within each window.
+    """
+    shares = np.bincount(last_use, minlength=len(codebook.LAST_USE)) / len(last_use)
+    within = np.concatenate([[1.0], probabilities.mean(axis=(0, 1)), [0.0]])
+    return Shares(within[:-1] - within[1:], shares, *estimates.wilson(shares, len(last_use)))

@@ -1,0 +1,178 @@
+"""Training runs in a real MLflow server, asked by its client, by REST and by the addresses of its page."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+from bentoml._internal.models import ModelStore
+
+from drugpred import bundle as bundles
+from drugpred.schemas import EXAMPLE, Profile
+from tests.conftest import skip
+
+ROOT = Path(__file__).parents[2]
+QUICK = ROOT / "tests" / "quick.yaml"
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    """The address of a server that keeps all it is given in a folder of the tests."""
+    if find_spec("mlflow") is None:
+        skip("no MLflow: pip install -e '.[track]'")
+    folder = tmp_path_factory.mktemp("mlflow")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    command = ["server", "--host", "127.0.0.1", "--port", port, "--workers", "1"]
+    places = ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", f"{folder}/artifacts"]
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", *command, *places],
+            cwd=folder,
+            env=os.environ | quiet,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        wait_until_ready(process, f"http://127.0.0.1:{port}", folder / "log")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        for each in [*family, process]:
+            each.kill()
+        process.wait()
+
+
+def wait_until_ready(process, url, log):
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/health", timeout=5).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    pytest.fail(f"MLflow is not ready:\n{log.read_text()}")
+
+
+@dataclass
+class Training:
+    """A folder with a model store, in which training runs are started."""
+
+    folder: Path
+    url: str
+
+    def start(self, *arguments):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+        environment |= {"BENTOML_HOME": str(self.folder / "home"), "MLFLOW_TRACKING_URI": self.url}
+        return subprocess.Popen(
+            [sys.executable, ROOT / "train.py", "--track", *map(str, arguments)],
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    @property
+    def models(self):
+        return [bundles.read(model) for model in ModelStore(self.folder / "home" / "models").list(bundles.NAME)]
+
+
+def finish(process):
+    """Return the exit code and all that was printed."""
+    output, _ = process.communicate(timeout=600)
+    return process.returncode, output
+
+
+@pytest.fixture(scope="module")
+def training(tmp_path_factory, url, uci_path):
+    """Two runs of the same configuration at once, into the same server and the same model store."""
+    training = Training(tmp_path_factory.mktemp("training"), url)
+    for process in [training.start("--data", uci_path, "--config", QUICK) for _ in range(2)]:
+        code, output = finish(process)
+        assert code == 0, output
+    return training
+
+
+@pytest.fixture(scope="module")
+def client(url):
+    import mlflow
+
+    return mlflow.MlflowClient(tracking_uri=url)
+
+
+def test_runs_at_once_store_whole_models_that_name_their_runs(training, client):
+    assert len(training.models) == 2
+    for model in training.models:
+        run = client.get_run(model.card.run_id)
+        assert run.info.status == "FINISHED"
+        assert run.data.tags["bento_model"] == model.tag
+        assert model.card.overall.items() <= run.data.metrics.items()
+        assert run.data.params["data.sha256"] == model.card.data.sha256
+    newest = ModelStore(training.folder / "home" / "models").get(bundles.NAME)
+    assert str(newest.tag) in {model.tag for model in training.models}
+
+
+def test_nothing_is_left_where_runs_are_tracked_elsewhere(training):
+    assert {path.name for path in training.folder.iterdir()} == {"home"}
+
+
+def test_the_run_is_shown_by_rest(training, url):
+    (card, _) = (model.card for model in training.models)
+    said = httpx.get(f"{url}/api/2.0/mlflow/runs/get", params={"run_id": card.run_id}).json()["run"]
+    metrics = {metric["key"]: metric["value"] for metric in said["data"]["metrics"]}
+    assert metrics["cannabis/decade/auc"] == card.drugs["cannabis"]["decade"].auc
+    assert metrics["decade_log_loss_low"] == card.overall_intervals["decade_log_loss"][0]
+
+
+def test_its_report_and_card_are_downloaded_as_they_are_stored(training, url):
+    for model in training.models:
+        for path in [model.path / "card.json", *(model.path / "report").iterdir()]:
+            name = path.relative_to(model.path).as_posix()
+            answer = httpx.get(f"{url}/get-artifact", params={"path": name, "run_uuid": model.card.run_id})
+            assert answer.content == path.read_bytes(), name
+
+
+def test_the_registered_model_predicts_what_the_stored_one_does(training, client, url, tmp_path):
+    import mlflow
+
+    versions = {version.run_id: version for version in client.search_model_versions("name='drug_consumption'")}
+    assert set(versions) == {model.card.run_id for model in training.models}
+    model = training.models[0]
+    version = versions[model.card.run_id]
+    assert version.tags == {"bento_model": model.tag, "data_source": "uci"}
+    row = np.array([Profile.model_validate(EXAMPLE).row()])
+    mlflow.set_tracking_uri(url)
+    try:
+        loaded = mlflow.pyfunc.load_model(f"models:/drug_consumption/{version.version}", dst_path=str(tmp_path))
+    finally:
+        mlflow.set_tracking_uri(None)
+    assert np.allclose(loaded.predict(row), model.predictor.probabilities(row), atol=1e-9)
+
+
+def test_a_run_that_the_gate_refuses_is_marked_as_failed(training, client, tmp_path, uci_path):
+    worse = tmp_path / "worse.yaml"
+    worse.write_text(QUICK.read_text(encoding="utf-8").replace("iterations: 60", "iterations: 2"), encoding="utf-8")
+    before = [model.tag for model in training.models]
+    code, output = finish(training.start("--data", uci_path, "--config", worse))
+    assert code == 3, output
+    assert [model.tag for model in training.models] == before
+    experiment = client.get_experiment_by_name("drug_consumption")
+    (failed,) = client.search_runs([experiment.experiment_id], "attributes.status = 'FAILED'")
+    assert "0.0" in failed.data.tags["error"]
+    assert failed.data.tags["error"] in output
+    assert failed.data.metrics["decade_log_loss"] > 0.4
+    assert "bento_model" not in failed.data.tags
+    assert [artifact.path for artifact in client.list_artifacts(failed.info.run_id)] == ["card.json"]
