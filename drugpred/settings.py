@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 __all__ = ["Settings"]
@@ -19,3 +20,15 @@ class Settings(BaseSettings):
 
     model: str = "drug_consumption"
     """The model to serve: a tag of the BentoML model store, or without a version the newest (in a bento, its own)."""
+
+    grpc_port: int = Field(3001, ge=0, le=65535)
+    """The port of gRPC, on the address that HTTP listens on; 0 for any that is free."""
+
+    grpc_certificate: Path | None = None
+    """The server's certificate chain in PEM format; with it gRPC is by TLS alone."""
+
+    grpc_key: Path | None = None
+    """The certificate's private key in PEM format."""
+
+    grpc_client_ca: Path | None = None
+    """Certificates of those who sign clients' certificates; with them a client must have one (mutual TLS)."""

@@ -10,16 +10,38 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic.json_schema import models_json_schema
 
 from drugpred import __version__
-from drugpred.bundle import TaggedCard
+from drugpred.bundle import NAME, TaggedCard
+from drugpred.codebook import CATEGORIES
 from drugpred.schemas import EXAMPLE, Batch, Error, Health, Prediction, Predictions, Profile
+from drugpred.serving.inference_messages import (
+    InferenceRequest,
+    InferenceResponse,
+    Live,
+    ModelMetadata,
+    ModelReady,
+    Ready,
+    ServerMetadata,
+)
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
 __all__ = ["document"]
 
-_REQUESTS: Final = (Profile, Batch)
-_ANSWERS: Final = (Prediction, Predictions, Health, TaggedCard, Error)
+_REQUESTS: Final = (Profile, Batch, InferenceRequest)
+_ANSWERS: Final = (
+    Prediction,
+    Predictions,
+    Health,
+    TaggedCard,
+    InferenceResponse,
+    ServerMetadata,
+    ModelMetadata,
+    Live,
+    Ready,
+    ModelReady,
+    Error,
+)
 
 
 def document() -> dict[str, Any]:
@@ -49,9 +71,33 @@ def document() -> dict[str, Any]:
             "/model": _get("The card of the model that is served.", _answer("The card.", TaggedCard)),
             "/livez": _get("For probes: the process is alive.", {"description": "It is."}),
             "/readyz": _get("For probes: it answers predictions.", {"description": "It does."}),
+            **_inference(f"/v2/models/{NAME}"),
             "/metrics": _get("For Prometheus.", {"description": "In its text format.", "content": {"text/plain": {}}}),
         },
         "components": {"schemas": schemas["$defs"]},
+    }
+
+
+def _inference(model: str) -> dict[str, Any]:
+    people: dict[str, Any] = EXAMPLE | {"age": "25-34"}
+    labels = {category.name for category in CATEGORIES}
+    inputs = [
+        {"name": name, "datatype": "BYTES" if name in labels else "FP64", "shape": [1], "data": [value]}
+        for name, value in people.items()
+    ]
+    version = "The model's name may be followed by /versions/ and its version."
+    return {
+        "/v2": _get("Open Inference Protocol: the server.", _answer("Its name and version.", ServerMetadata)),
+        "/v2/health/live": _get("Open Inference Protocol: the process is alive.", _answer("It is.", Live)),
+        "/v2/health/ready": _get("Open Inference Protocol: it answers predictions.", _answer("It does.", Ready)),
+        model: _get("Open Inference Protocol: the model's tensors.", _answer(version, ModelMetadata)),
+        f"{model}/ready": _get("Open Inference Protocol: the model answers.", _answer(version, ModelReady)),
+        f"{model}/infer": _post(
+            "Open Inference Protocol: tell of up to 10,000 people, a tensor for each input.",
+            InferenceRequest,
+            {"inputs": inputs, "outputs": [{"name": "cannabis"}], "parameters": {"window": "year"}},
+            InferenceResponse,
+        ),
     }
 
 

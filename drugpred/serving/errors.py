@@ -66,7 +66,9 @@ def _shaped(status: int, body: bytes) -> Error:
         known = Error.model_validate(unknown.model_dump() | content)
     except (ValueError, TypeError, IndexError):
         return unknown
-    return known.model_copy(update={"error": "the request is malformed"}) if known.detail else known
+    # BentoML's own names classes; that of the V2 routes is all that its clients show.
+    is_bentoml_s = " validation error" in known.error
+    return known.model_copy(update={"error": "the request is malformed"}) if is_bentoml_s else known
 
 
 def quieten_rejections() -> None:

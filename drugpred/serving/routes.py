@@ -1,4 +1,4 @@
-"""The routes that are not predictions: health, the model's card and the documentation."""
+"""All routes but the prediction endpoints: health, the model's card, the documentation and the inference protocol."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from drugpred import __version__
 from drugpred.bundle import TaggedCard
 from drugpred.schemas import Health
 from drugpred.serving.documentation import document
+from drugpred.serving.inference_routes import ERRORS, InferenceRoutes
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -29,6 +30,7 @@ class Routes(Starlette):
     def __init__(self) -> None:
         specification = JSONResponse(document())
         index = Response((files("drugpred.serving") / "index.html").read_bytes(), media_type="text/html")
+        self._inference = InferenceRoutes()
         super().__init__(
             routes=[
                 Route("/health", self._health),
@@ -36,12 +38,15 @@ class Routes(Starlette):
                 # These two go before BentoML's own, whose page reports every visit to a tracker of another host.
                 Route("/docs.json", lambda _: specification),
                 Route("/", lambda _: index),
-            ]
+                *self._inference.routes,
+            ],
+            exception_handlers=ERRORS,
         )
 
     def connect(self, bundle: Bundle) -> None:
         """Tell from now on of this model."""
         self._bundle = bundle
+        self._inference.connect(bundle)
         self._started = time.monotonic()
         card = TaggedCard(model=bundle.tag, **dict(bundle.card)).model_dump_json()
         self._card = Response(card, media_type="application/json")

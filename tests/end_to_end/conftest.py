@@ -1,4 +1,4 @@
-"""Real servers: `bentoml serve` in a process of its own on a free loopback port."""
+"""Real servers: `bentoml serve` in a process of its own on free loopback ports."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,8 @@ class Server:
     """A running `bentoml serve`."""
 
     url: str
+    grpc: str
+    """The address and port of gRPC."""
     process: subprocess.Popen
     temporary: Path
     """Its temporary files, and what it writes to stdout and stderr as log."""
@@ -56,25 +58,33 @@ class Server:
         return exit_code, left
 
 
+def free_ports(n: int) -> list[int]:
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(n)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
 @pytest.fixture(scope="session")
 def launch(tmp_path_factory):
     """Return what starts a server of the checkout or of a bento, with the given BENTOML_HOME, and does not wait."""
 
     def start(home: Path, bento: str = ".", folder: Path = ROOT, **environment: str) -> Server:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port, grpc_port = free_ports(2)
         temporary = tmp_path_factory.mktemp("server")
         with (temporary / "log").open("w") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "bentoml", "serve", bento, "--host", "127.0.0.1", "--port", str(port)],
                 cwd=folder,
-                env=os.environ | {"BENTOML_HOME": str(home), "TMPDIR": str(temporary)} | environment,
+                env=os.environ
+                | {"BENTOML_HOME": str(home), "TMPDIR": str(temporary), "DRUGPRED_GRPC_PORT": str(grpc_port)}
+                | environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        return Server(f"http://127.0.0.1:{port}", process, temporary)
+        return Server(f"http://127.0.0.1:{port}", f"127.0.0.1:{grpc_port}", process, temporary)
 
     return start
 

@@ -1,7 +1,9 @@
 """The OpenAPI document against its standard, and against what the service really takes and gives."""
 
+import asyncio
 import json
 
+import httpx
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -11,10 +13,13 @@ from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES, WINDOWS
 from drugpred.schemas import EXAMPLE, Batch, Profile
 from drugpred.scoring import Scorer
 from drugpred.serving.documentation import document
+from drugpred.serving.inference_messages import InferenceRequest
+from drugpred.serving.routes import Routes
 
 DOCUMENT = json.loads(json.dumps(document()))
 POSTS = {path: item["post"] for path, item in DOCUMENT["paths"].items() if "post" in item}
-MODELS = {"/predict": Profile, "/predict_batch": Batch}
+INFER = "/v2/models/drug_consumption/infer"
+MODELS = {"/predict": Profile, "/predict_batch": Batch, INFER: InferenceRequest}
 
 
 def check(name, content):
@@ -48,6 +53,11 @@ def test_every_endpoint_is_described():
         "/livez",
         "/readyz",
         "/metrics",
+        "/v2",
+        "/v2/health/live",
+        "/v2/health/ready",
+        "/v2/models/drug_consumption",
+        "/v2/models/drug_consumption/ready",
     }
 
 
@@ -81,7 +91,7 @@ def test_schemas_say_what_is_accepted():
         *({category.name: label} for category in CATEGORIES for label in category.codes),
         *({score.name: value} for score in SCORES for value in (score.lowest, score.highest)),
         {"scale": "raw"} | {score.name: 60 for score in SCORES if score.is_neo},
-        {"drugs": ["lsd"], "window": "day", "include": ["windows"]},
+        {"drugs": ["lsd"], "window": "day", "include": ["windows", "explanation"]},
     ],
     ids=str,
 )
@@ -118,9 +128,8 @@ def test_what_its_schema_refuses_the_service_refuses(change):
 
 
 def test_answers_are_as_described(bundle):
-    profiles = [
-        Profile.model_validate(EXAMPLE | change) for change in ({}, {"include": ["windows"]}, {"drugs": ["lsd"]})
-    ]
+    changes = ({}, {"include": ["windows"]}, {"include": ["explanation"]}, {"drugs": ["lsd"]})
+    profiles = [Profile.model_validate(EXAMPLE | change) for change in changes]
     answers = [json.loads(answer.model_dump_json()) for answer in Scorer(bundle).score(profiles)]
     for answer in answers:
         check("Prediction", answer)
@@ -129,3 +138,20 @@ def test_answers_are_as_described(bundle):
     check(
         "Error", {"error": "malformed", "detail": [{"loc": ["profiles", 0, "age"], "msg": "…", "type": "unexpected"}]}
     )
+
+
+def test_answers_of_the_inference_protocol_are_as_described(bundle):
+    routes = Routes()
+    routes.connect(bundle)
+
+    async def send(method, path, content):
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(routes), base_url="http://test") as client:
+            return await client.request(method, path, json=content)
+
+    paths = {path: item for path, item in DOCUMENT["paths"].items() if path.startswith("/v2")}
+    for path, item in paths.items():
+        ((method, described),) = item.items()
+        answer = asyncio.run(send(method, path, request_of(path)["example"] if method == "post" else None))
+        assert answer.status_code == 200
+        schema = described["responses"]["200"]["content"]["application/json"]["schema"]
+        check(schema["$ref"].rpartition("/")[2], answer.json())

@@ -103,6 +103,11 @@ def test_every_error_gets_the_shape(response, error):
     assert shape(response) == {"error": error, "detail": []}
 
 
+def test_an_error_that_says_what_was_expected_keeps_its_words():
+    body = {"error": "inputs.openness: expected FP64 or FP32", "detail": [PLACE]}
+    assert shape(JSONResponse(body, 400)) == body
+
+
 def test_what_is_malformed_is_told_by_place_and_nothing_else():
     body = {
         "error": "2 validation errors for Profile",

@@ -1,4 +1,4 @@
-"""The routes that are not predictions, on a real model."""
+"""The routes beside the prediction endpoints, on a real model."""
 
 import asyncio
 import json
@@ -54,7 +54,11 @@ def test_the_documentation_is_served(get):
     assert get("/docs.json").json() == document()
 
 
-@pytest.mark.parametrize("path", ["/health", "/model", "/docs.json"])
+def test_the_inference_protocol_is_served(get, bundle):
+    assert f"drug_consumption:{get('/v2/models/drug_consumption').json()['versions'][0]}" == bundle.tag
+
+
+@pytest.mark.parametrize("path", ["/health", "/model", "/docs.json", "/v2"])
 def test_routes_are_for_reading(request_, path):
     assert request_("HEAD", path).status_code == 200
     assert request_("POST", path).status_code == 405

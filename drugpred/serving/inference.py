@@ -1,0 +1,205 @@
+"""The Open Inference Protocol (V2) without its transports: named tensors to probabilities.
+
+Each of the twelve inputs is a tensor of n people, and so is each drug of the answer. REST and gRPC are adapters that
+translate their messages into `Tensor` and back.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeVar
+
+import numpy as np
+from pydantic import Strict, TypeAdapter, ValidationError
+
+from drugpred import __version__
+from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, WINDOWS
+from drugpred.columns import MOST_ROWS, ColumnError, codes, rows
+from drugpred.schemas import ErrorDetail
+from drugpred.serving.inference_messages import ModelMetadata, ServerMetadata, TensorMetadata
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from drugpred.bundle import Bundle
+    from drugpred.serving.inference_messages import Parameters
+
+__all__ = ["DataPlane", "MalformedError", "Tensor", "UnknownModelError"]
+
+_LABELS: Final = TypeAdapter(list[Annotated[str, Strict()]])
+_NUMBERS: Final = TypeAdapter(list[Annotated[float, Strict()]])
+_CATEGORIES: Final = {category.name: category for category in CATEGORIES}
+_PLACES: Final[dict[str, int]] = {drug: place for place, drug in enumerate(DRUGS)}
+_DATATYPES: Final = {name: ("BYTES",) if name in _CATEGORIES else ("FP64", "FP32") for name in INPUTS}
+_DTYPES: Final[dict[str, np.dtype[Any]]] = {"FP64": np.dtype("<f8"), "FP32": np.dtype("<f4")}
+
+_Element = TypeVar("_Element", str, float)
+
+
+class MalformedError(ValueError):
+    """A request is malformed; tells where and what was expected, never what was sent.
+
+    Parameters
+    ----------
+    details : sequence of ErrorDetail
+        At least one; the message is that of the first.
+    """
+
+    def __init__(self, details: Sequence[ErrorDetail]) -> None:
+        self.details = list(details)
+        self.violations = {_path(detail.loc): detail.msg for detail in details}
+        """What was expected by place, written as `inputs.age.data[3]`."""
+        super().__init__(": ".join(next(iter(self.violations.items()))))
+
+    @classmethod
+    def at(cls, *loc: str | int, expected: str) -> MalformedError:
+        """Return the error of one place."""
+        return cls([ErrorDetail(loc=list(loc), msg=f"expected {expected}", type="unexpected")])
+
+    @classmethod
+    def of(cls, error: ValidationError, *within: str | int) -> MalformedError:
+        """Return the error of a message that pydantic refused, all of it at a place within the request."""
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        return cls([ErrorDetail(loc=[*within, *each["loc"]], msg=each["msg"], type=each["type"]) for each in found])
+
+
+def _path(loc: Sequence[str | int]) -> str:
+    steps = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc]
+    return "".join(steps).removeprefix(".") or "request"
+
+
+class UnknownModelError(LookupError):
+    """Another model or version than the one served was asked for."""
+
+
+class Tensor(NamedTuple):
+    """A tensor of a request."""
+
+    name: str
+    datatype: str
+    shape: Sequence[int]
+    data: bytes | Sequence[object]
+    """In the protocol's raw form, or its elements: str or bytes, or numbers."""
+
+
+class DataPlane:
+    """What every transport of the protocol calls, on one stored model."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._predictor = bundle.predictor
+        self.name, _, self.version = bundle.tag.partition(":")
+        self.data_source = bundle.card.data.source
+        self.server = ServerMetadata(name="drugpred", version=__version__, extensions=["binary_tensor_data"])
+        self.model = ModelMetadata(
+            name=self.name,
+            versions=[self.version],
+            platform="drugpred",
+            inputs=[TensorMetadata(name=name, datatype=_DATATYPES[name][0], shape=[-1]) for name in INPUTS],
+            outputs=[TensorMetadata(name=drug, datatype="FP64", shape=[-1]) for drug in DRUGS],
+        )
+
+    def check_model(self, name: str, version: str) -> None:
+        """Check that a model is the one served; no version stands for any.
+
+        Raises
+        ------
+        UnknownModelError
+        """
+        if name != self.name or version not in {"", self.version}:
+            raise UnknownModelError(f"expected the model {self.name}, its version {self.version} or none")
+
+    def infer(
+        self, inputs: Iterable[Tensor], outputs: Iterable[str], parameters: Parameters
+    ) -> dict[str, NDArray[np.float64]]:
+        """Return the probability of use of each drug, an array of shape (n,) by its name.
+
+        Parameters
+        ----------
+        inputs : iterable of Tensor
+            One for each of `codebook.INPUTS`, in any order, of shape [n] or [n, 1].
+        outputs : iterable of str
+            Drugs, in the order of the answer; all where it is empty.
+        parameters : Parameters
+
+        Raises
+        ------
+        MalformedError
+            Anything that `drugpred.schemas.Profile` would refuse of a person, or tensors of other names or forms.
+        """
+        asked: list[str] = []
+        for i, name in enumerate(outputs):
+            if name not in _PLACES or name in asked:
+                raise MalformedError.at("outputs", i, "name", expected=f"one of {' | '.join(DRUGS)}, each once at most")
+            asked.append(name)
+        try:
+            people = rows(_columns(inputs), parameters.scale)
+        except ColumnError as error:
+            place = () if error.row is None else (error.row,)
+            raise MalformedError.at("inputs", error.field, "data", *place, expected=error.expected) from None
+        window = WINDOWS.index(parameters.window)
+        by_drug = self._predictor.probabilities(people)[:, :, window].T.copy()
+        return {drug: by_drug[_PLACES[drug]] for drug in asked or DRUGS}
+
+
+def _columns(tensors: Iterable[Tensor]) -> dict[str, NDArray[np.generic]]:
+    columns: dict[str, NDArray[np.generic]] = {}
+    for i, tensor in enumerate(tensors):
+        name = tensor.name
+        if name not in INPUTS or name in columns:
+            raise MalformedError.at("inputs", i, "name", expected=f"one of {' | '.join(INPUTS)}, each once")
+        if tensor.datatype not in _DATATYPES[name]:
+            raise MalformedError.at("inputs", name, "datatype", expected=" or ".join(_DATATYPES[name]))
+        n, *others = tensor.shape or [0]
+        if not 1 <= n <= MOST_ROWS or others not in ([], [1]):
+            raise MalformedError.at("inputs", name, "shape", expected=f"[n] or [n, 1], n from 1 to {MOST_ROWS}")
+        columns[name] = codes(_CATEGORIES[name], _labels(tensor, n)) if name in _CATEGORIES else _scores(tensor, n)
+    for name in INPUTS:
+        if name not in columns:
+            raise MalformedError.at("inputs", name, expected="a tensor of this name")
+    return columns
+
+
+def _labels(tensor: Tensor, n: int) -> list[str]:
+    elements = _unpacked(tensor.name, tensor.data, n) if isinstance(tensor.data, bytes) else tensor.data
+    # One too many is enough to be refused, and what is not UTF-8 becomes what no label has.
+    decoded = [each.decode(errors="replace") if isinstance(each, bytes) else each for each in elements[: n + 1]]
+    return _checked(_LABELS, tensor.name, decoded, n)
+
+
+def _unpacked(name: str, data: bytes, n: int) -> list[bytes]:
+    elements = []
+    at = 0
+    try:
+        for _ in range(n):
+            start = at + 4
+            at = start + struct.unpack_from("<I", data, at)[0]
+            elements.append(data[start:at])
+    except struct.error:
+        at = -1
+    if at != len(data):
+        raise MalformedError.at(
+            "inputs", name, "data", expected=f"{n} strings, each behind its length in 4 bytes, little-endian"
+        )
+    return elements
+
+
+def _scores(tensor: Tensor, n: int) -> NDArray[np.floating]:
+    dtype = _DTYPES[tensor.datatype]
+    if isinstance(tensor.data, bytes):
+        if len(tensor.data) != n * dtype.itemsize:
+            raise MalformedError.at("inputs", tensor.name, "data", expected=f"{n * dtype.itemsize} bytes")
+        return np.frombuffer(tensor.data, dtype)
+    numbers = np.array(_checked(_NUMBERS, tensor.name, tensor.data, n))
+    with np.errstate(over="ignore"):  # an infinity is refused as any number beyond the bounds is
+        return numbers.astype(dtype, copy=False)
+
+
+def _checked(adapter: TypeAdapter[list[_Element]], name: str, data: Sequence[object], n: int) -> list[_Element]:
+    if len(data) != n:
+        raise MalformedError.at("inputs", name, "data", expected=f"{n} elements, as the shape says")
+    try:
+        return adapter.validate_python(list(data))
+    except ValidationError as error:
+        raise MalformedError.of(error, "inputs", name, "data") from None

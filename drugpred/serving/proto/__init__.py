@@ -1,0 +1,1 @@
+"""The gRPC contracts, and the code that protoc generates from them."""

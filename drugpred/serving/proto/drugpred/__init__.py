@@ -1,0 +1,1 @@
+"""The drugpred packages of the contracts."""

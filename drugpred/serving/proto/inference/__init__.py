@@ -1,0 +1,1 @@
+"""The public contract of the Open Inference Protocol, version 2."""

@@ -1,0 +1,82 @@
+"""The messages of answers, made of templates: to build each from its parts would cost more than the prediction."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
+from uuid import uuid4
+
+import numpy as np
+
+from drugpred import codebook
+from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.serving.rpc import messages
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from drugpred.bundle import Bundle
+    from drugpred.codebook import Drug, Window
+    from drugpred.schemas import Profile
+
+__all__ = ["Answers"]
+
+_TEMPLATES: Final = 256
+"""How many are kept, of 6 windows and any choice of drugs."""
+
+
+class _Template(NamedTuple):
+    """All that answers about some drugs within a window have in common."""
+
+    message: pb.Prediction
+    window: int
+    """Its place in the codebook, as those of the drugs."""
+    drugs: list[int]
+    thresholds: list[float]
+
+
+class Answers:
+    """The answers of `drugpred.scoring.Scorer`, but for explanations, as messages."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+        self._template = lru_cache(_TEMPLATES)(self._make)
+
+    def fill(self, answers: Sequence[pb.Prediction], profiles: Sequence[Profile]) -> None:
+        """Write the answer about each profile into an empty message."""
+        rows = np.array([profile.row() for profile in profiles], np.float64)
+        probabilities = self._bundle.predictor.probabilities(rows).tolist()
+        for answer, profile, by_drug in zip(answers, profiles, probabilities, strict=True):
+            message, window, drugs, thresholds = self._template(profile.window, profile.drugs)
+            answer.CopyFrom(message)
+            answer.prediction_id = uuid4().hex
+            windows = "windows" in profile.include
+            for risk, drug, threshold in zip(answer.risks, drugs, thresholds, strict=True):
+                by_window = by_drug[drug]
+                probability = by_window[window]
+                risk.probability = probability
+                if probability >= threshold:
+                    risk.prediction = True
+                if windows:
+                    into = risk.windows
+                    into.ever, into.decade, into.year, into.month, into.week, into.day = by_window
+
+    def _make(self, window: Window, drugs: frozenset[Drug]) -> _Template:
+        places = [place for place, drug in enumerate(codebook.DRUGS) if drug in drugs]
+        cards = {codebook.DRUGS[place]: self._bundle.card.drugs[codebook.DRUGS[place]][window] for place in places}
+        message = pb.Prediction(
+            model=self._bundle.tag,
+            window=messages.WINDOWS[window],
+            data_source=messages.DATA_SOURCES[self._bundle.card.data.source],
+            risks=[
+                pb.Risk(
+                    drug=messages.DRUGS[drug],
+                    threshold=card.threshold,
+                    base_rate=card.base_rate,
+                    auc=card.auc,
+                    reliable=card.reliable,
+                )
+                for drug, card in cards.items()
+            ],
+        )
+        return _Template(message, codebook.WINDOWS.index(window), places, [card.threshold for card in cards.values()])

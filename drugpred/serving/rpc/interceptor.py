@@ -1,0 +1,121 @@
+"""What happens around every call: refusals, faults, deadlines, counts."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import traceback
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+from grpc import StatusCode
+
+from drugpred.serving.rpc import telemetry
+from drugpred.serving.rpc.gate import Gate
+from drugpred.serving.rpc.refusals import Malformed
+
+__all__ = ["Guard"]
+
+logger = logging.getLogger(__name__)
+
+_Behaviour = Callable[[Any, grpc.aio.ServicerContext], Awaitable[Any]]
+
+
+class Guard(grpc.aio.ServerInterceptor):
+    """Ends every call with a proper status, and counts it.
+
+    A malformed request is INVALID_ARGUMENT; any other exception of a handler is INTERNAL, of which neither the client
+    nor the log sees the message, because it may hold a person's values.
+    """
+
+    def __init__(self) -> None:
+        self.gate = Gate()
+        self._guarded: dict[str, grpc.RpcMethodHandler] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler | None:
+        """Return the handler of a method, wrapped once."""
+        method = handler_call_details.method
+        guarded = self._guarded.get(method)
+        if guarded is None:
+            handler = await continuation(handler_call_details)
+            if handler is None:  # by any name: names that callers make up are no labels of metrics
+                telemetry.observe("unknown", StatusCode.UNIMPLEMENTED.name, 0)
+                return None
+            guarded = self._guarded[method] = _guard(
+                method,
+                handler,
+                # Who watches the health does so for ever, and is not waited for.
+                Gate() if method.startswith("/grpc.") else self.gate,
+            )
+        return guarded
+
+
+def _guard(method: str, handler: grpc.RpcMethodHandler, gate: Gate) -> grpc.RpcMethodHandler:
+    name = method.removeprefix("/")
+    behaviour = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+    if inspect.isasyncgenfunction(behaviour):
+        behaviour = _writing(behaviour)
+    deserialize = handler.request_deserializer
+    if not handler.request_streaming:
+        # Inside the guard, because grpc would log what it cannot read as a fault.
+        behaviour, deserialize = _reading(behaviour, deserialize), None
+    make = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, False): grpc.stream_unary_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }[handler.request_streaming, handler.response_streaming]
+    return make(_ending(name, behaviour, gate), deserialize, handler.response_serializer)
+
+
+def _reading(behaviour: _Behaviour, deserialize: Callable[[bytes], Any]) -> _Behaviour:
+    def read(request: bytes, context: grpc.aio.ServicerContext) -> Awaitable[Any]:
+        return behaviour(deserialize(request), context)
+
+    return read
+
+
+def _writing(behaviour: Callable[[Any, grpc.aio.ServicerContext], Any]) -> _Behaviour:
+    async def write(requests: Any, context: grpc.aio.ServicerContext) -> None:  # noqa: ANN401
+        async for response in behaviour(requests, context):
+            await context.write(response)
+
+    return write
+
+
+def _ending(name: str, behaviour: _Behaviour, gate: Gate) -> _Behaviour:
+    async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: ANN401
+        started = perf_counter()
+        code = StatusCode.OK
+        try:
+            await gate.enter(context)
+            return await behaviour(request, context)
+        except asyncio.CancelledError:
+            code = StatusCode.DEADLINE_EXCEEDED if context.time_remaining() == 0 else StatusCode.CANCELLED
+            raise
+        except grpc.aio.BaseError:  # a handler ended the call, or the client did
+            code = context.code() or StatusCode.CANCELLED
+            raise
+        except Malformed as error:
+            code = StatusCode.INVALID_ARGUMENT
+            await context.abort_with_status(error.status())
+        except DecodeError:
+            code = StatusCode.INVALID_ARGUMENT
+            await context.abort(code, "expected a message as the .proto file describes it")
+        except Exception as error:  # noqa: BLE001 - the caller gets an answer whatever happens
+            code = StatusCode.INTERNAL
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            logger.error("%s in %s:\n%s", type(error).__name__, name, frames)  # noqa: TRY400 - without its message
+            await context.abort(code, "an unexpected error; the server's log tells where")
+        finally:
+            telemetry.observe(name, code.name, perf_counter() - started)
+
+    return call

@@ -1,0 +1,114 @@
+"""The service drugpred.v1.DrugPrediction."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from typing_extensions import override
+
+from drugpred import codebook
+from drugpred.codebook import Drug, Window
+from drugpred.columns import ColumnError, Scale, rows
+from drugpred.schemas import MOST_PROFILES, Batch, Profile
+from drugpred.serving.answering import is_slow, score
+from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
+from drugpred.serving.rpc import messages
+from drugpred.serving.rpc.answers import Answers
+from drugpred.serving.rpc.refusals import Malformed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from grpc.aio import ServicerContext
+
+    from drugpred.scoring import Scorer
+
+__all__ = ["DrugPredictionServicer"]
+
+
+class _Options(BaseModel):
+    """What a chunk asks for, with a profile's defaults."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    scale: Scale = "standardized"
+    window: Window = "decade"
+    drugs: frozenset[Drug] = frozenset(codebook.DRUGS)
+
+
+class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
+    """Answers of one scorer, the one that HTTP answers from too."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+        self._answers = Answers(scorer.bundle)
+        self._model = messages.model(scorer.bundle)
+
+    @override
+    async def Predict(self, request: pb.PredictRequest, context: ServicerContext) -> pb.PredictResponse:
+        """Tell of one person."""
+        try:
+            profile = Profile.model_validate(messages.profile(request.profile))
+        except ValidationError as error:
+            raise Malformed.of(error, "profile") from None
+        response = pb.PredictResponse()
+        await self._answer([response.prediction], [profile])
+        return response
+
+    @override
+    async def PredictBatch(self, request: pb.PredictBatchRequest, context: ServicerContext) -> pb.PredictBatchResponse:
+        """Tell of up to 1000 people."""
+        asked = request.profiles[: MOST_PROFILES + 1]  # one too many is enough to be refused
+        try:
+            batch = Batch.model_validate({"profiles": [messages.profile(profile) for profile in asked]})
+        except ValidationError as error:
+            raise Malformed.of(error) from None
+        response = pb.PredictBatchResponse()
+        await self._answer([response.predictions.add() for _ in batch.profiles], batch.profiles)
+        return response
+
+    async def _answer(self, answers: Sequence[pb.Prediction], profiles: Sequence[Profile]) -> None:
+        if not any(map(is_slow, profiles)):
+            self._answers.fill(answers, profiles)
+            return
+        await asyncio.sleep(0)  # a lane goes on in the event loop
+        for answer, said in zip(answers, await score(self._scorer, profiles), strict=True):
+            answer.CopyFrom(messages.prediction(said))
+
+    @override
+    async def PredictStream(
+        self, request_iterator: AsyncIterator[pb.PredictStreamRequest], context: ServicerContext
+    ) -> AsyncIterator[pb.PredictStreamResponse]:
+        """Tell of chunks of people, each before the next one is read."""
+        async for request in request_iterator:
+            yield self._chunk(request)
+
+    def _chunk(self, request: pb.PredictStreamRequest) -> pb.PredictStreamResponse:
+        where = f"chunk {request.chunk}"
+        try:
+            options = _Options.model_validate(messages.options(request))
+            people = rows(messages.columns(request), options.scale)
+        except ValidationError as error:
+            raise Malformed.of(error, where=where) from None
+        except ColumnError as error:
+            field = error.field if error.row is None else f"{error.field}[{error.row}]"
+            raise Malformed({field: f"expected {error.expected}"}, where) from None
+        places = [place for place, drug in enumerate(codebook.DRUGS) if drug in options.drugs]
+        probabilities = self._scorer.bundle.predictor.probabilities(people)
+        asked = probabilities[:, :, codebook.WINDOWS.index(options.window)][:, places]
+        return pb.PredictStreamResponse(
+            chunk=request.chunk,
+            model=self._model.model,
+            window=messages.WINDOWS[options.window],
+            data_source=self._model.data_source,
+            drugs=[messages.DRUGS[codebook.DRUGS[place]] for place in places],
+            probabilities=asked.ravel().tolist(),
+        )
+
+    @override
+    async def GetModel(self, request: pb.GetModelRequest, context: ServicerContext) -> pb.GetModelResponse:
+        """Tell what is known of the model."""
+        return self._model

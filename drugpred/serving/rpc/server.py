@@ -1,0 +1,136 @@
+"""The gRPC server of one worker, in the event loop that answers HTTP too."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2, drug_prediction_pb2_grpc
+from drugpred.serving.proto.inference import grpc_service_pb2, grpc_service_pb2_grpc
+from drugpred.serving.rpc.configuration import credentials
+from drugpred.serving.rpc.inference import InferenceServicer
+from drugpred.serving.rpc.interceptor import Guard
+from drugpred.serving.rpc.lane import Handlers, Lane
+from drugpred.serving.rpc.prediction import DrugPredictionServicer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from drugpred.scoring import Scorer
+    from drugpred.settings import Settings
+
+__all__ = ["Server"]
+
+# Each service: its name, what adds its servicer to a server, and what makes the servicer of a scorer.
+_SERVICES: Final[tuple[tuple[str, Callable[[Any, grpc.aio.Server], None], Callable[[Scorer], Any]], ...]] = (
+    (
+        drug_prediction_pb2.DESCRIPTOR.services_by_name["DrugPrediction"].full_name,
+        drug_prediction_pb2_grpc.add_DrugPredictionServicer_to_server,
+        DrugPredictionServicer,
+    ),
+    (
+        grpc_service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name,
+        grpc_service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server,
+        lambda scorer: InferenceServicer(scorer.bundle),
+    ),
+)
+
+_FAST: Final = "/drugpred.v1.DrugPrediction/Predict"
+"""The method that takes microseconds."""
+
+_OPTIONS: Final = (
+    ("grpc.so_reuseport", 1),  # the workers of one service share the port
+    ("grpc.max_receive_message_length", 4 * 2**20),  # 10,000 people in a chunk are 0.7 MB, 1000 profiles 0.2 MB
+    ("grpc.max_metadata_size", 8 * 2**10),
+    ("grpc.absolute_max_metadata_size", 16 * 2**10),
+    ("grpc.max_concurrent_streams", 256),  # of one connection
+    ("grpc.server_handshake_timeout_ms", 10_000),  # what connects and says nothing is let go
+    # A client that vanished is noticed within a minute and a half; one that pings more than that is let go.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.max_ping_strikes", 2),
+)
+
+GRACE: Final = 20.0
+"""Seconds that calls may take to end, once no more are taken."""
+
+_QUIET: Final = 0.2
+"""Seconds in which a call that was sent arrives, or a client hears that the server ends."""
+
+_PATIENCE: Final = 5
+"""How often that is waited for, while ever new clients call."""
+
+
+class Server:
+    """The services, health and reflection on one port.
+
+    Parameters
+    ----------
+    scorer : Scorer
+        What answers.
+    settings : Settings
+        TLS.
+    address : str
+        The host and port to listen on.
+    """
+
+    def __init__(self, scorer: Scorer, settings: Settings, address: str) -> None:
+        guard = Guard()
+        self._gate = guard.gate
+        self._server = grpc.aio.server(interceptors=[guard], options=_OPTIONS)
+        self._names = [name for name, _, _ in _SERVICES]
+        handlers = Handlers(self._server)
+        for _, add, servicer in _SERVICES:
+            add(servicer(scorer), handlers)
+        self._lane = Lane.beside(self._server, {_FAST: handlers.by_name[_FAST]}, [guard])
+        self._health = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection((*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        certificates = credentials(settings)
+        self.port: int = (
+            self._server.add_secure_port(address, certificates)
+            if certificates
+            else self._server.add_insecure_port(address)
+        )
+
+    async def start(self) -> None:
+        """Take calls."""
+        for name in self._names:
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self._server.start()
+        if self._lane:
+            self._lane.start()
+
+    async def announce_end(self) -> None:
+        """Tell whoever asks for the health that the server takes no more calls soon."""
+        await self._health.enter_graceful_shutdown()
+
+    async def stop(self, grace: float = GRACE) -> None:
+        """Take no more calls, and wait for those that were taken.
+
+        grpc cancels what arrived and no handler has begun yet. So all that arrives is begun and held back for a moment,
+        in which clients that wait for their answers send nothing new; then they are told to go elsewhere.
+        """
+        await self.announce_end()
+        self._gate.close()
+        for _ in range(_PATIENCE):
+            entered = self._gate.entered
+            await asyncio.sleep(_QUIET)
+            if entered == self._gate.entered:
+                break
+        if self._lane:
+            self._lane.stop()
+        stopping = asyncio.create_task(self._server.stop(grace))
+        await asyncio.sleep(_QUIET)
+        self._gate.open()
+        await self._gate.wait_until_empty(grace)
+        await self._server.stop(None)  # for those who watch the health
+        await stopping
+        if self._lane:
+            await asyncio.to_thread(self._lane.close)

@@ -1,0 +1,342 @@
+"""The service over gRPC, as its callers and its operator meet it."""
+
+import json
+import os
+import resource
+import socket
+import threading
+import time
+from collections import Counter
+from contextlib import ExitStack
+
+import grpc
+import httpx
+import numpy as np
+import pytest
+from grpc import StatusCode
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from prometheus_client import CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.parser import text_string_to_metric_families
+
+from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES, WINDOWS
+from drugpred.schemas import EXAMPLE
+from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
+from tests.certificates import make_certificates
+from tests.end_to_end.conftest import wait_until_ready
+
+PERSON = pb.Profile(
+    years=25,
+    gender=pb.GENDER_FEMALE,
+    education=pb.EDUCATION_UNIVERSITY_DEGREE,
+    country=pb.COUNTRY_UK,
+    ethnicity=pb.ETHNICITY_WHITE,
+    **{score.name: EXAMPLE[score.name] for score in SCORES},
+)
+REQUEST = pb.PredictRequest(profile=PERSON)
+PREDICT = "/drugpred.v1.DrugPrediction/Predict"
+OWN = [("grpc.use_local_subchannel_pool", 1)]  # a connection of its own
+TWO_WORKERS = {"BENTOML_CONFIG_OPTIONS": "services.drugpred.workers=2"}
+
+
+@pytest.fixture(scope="module")
+def channel(server):
+    with grpc.insecure_channel(server.grpc) as channel:
+        yield channel
+
+
+@pytest.fixture(scope="module")
+def stub(channel):
+    return pb_grpc.DrugPredictionStub(channel)
+
+
+def healthy(address):
+    with grpc.insecure_channel(address, OWN) as channel:
+        answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
+    return answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def chunk_of(rows, **options):
+    columns = dict(zip(INPUTS, rows.T, strict=True))
+    codes = {category.name: columns[category.name].astype(int) + 1 for category in CATEGORIES}
+    return pb.PredictStreamRequest(**columns | codes, **options)
+
+
+# --- answers
+
+
+def test_it_answers_what_http_answers(stub, client):
+    risks = client.post("/predict", json=EXAMPLE).json()["risks"]
+    answer = stub.Predict(REQUEST).prediction
+    assert [DRUGS[risk.drug - 1] for risk in answer.risks] == [risk["drug"] for risk in risks]
+    for said, risk in zip(answer.risks, risks, strict=True):
+        assert said.probability == pytest.approx(risk["probability"], abs=1e-12)
+        assert said.prediction == risk["prediction"]
+        assert (said.threshold, said.base_rate, said.auc) == (risk["threshold"], risk["base_rate"], risk["auc"])
+        assert said.reliable == risk["reliable"]
+
+
+def test_a_stream_tells_of_everybody(stub, real, expected):
+    parts = np.array_split(real.X, 3)
+    answers = stub.PredictStream(chunk_of(part, chunk=i, window="WINDOW_YEAR") for i, part in enumerate(parts))
+    said = np.concatenate([np.reshape(answer.probabilities, (-1, 18)) for answer in answers])
+    assert np.allclose(said, expected[:, :, WINDOWS.index("year")], atol=1e-12, rtol=0)
+
+
+def test_the_model_is_the_one_that_http_tells_of(stub, client):
+    answer = stub.GetModel(pb.GetModelRequest())
+    assert json.loads(answer.card) == client.get("/model").json()
+
+
+def test_health_and_reflection_are_served(server, channel):
+    assert healthy(server.grpc)
+    assert "drugpred.v1.DrugPrediction" in ProtoReflectionDescriptorDatabase(channel).get_services()
+
+
+def test_calls_are_counted_beside_requests(stub, client):
+    def counts():
+        families = text_string_to_metric_families(client.get("/metrics").text)
+        samples = [sample for family in families for sample in family.samples]
+        return Counter(
+            {
+                sample.labels["code"]: sample.value
+                for sample in samples
+                if sample.name == "drugpred_grpc_requests_total" and sample.labels["method"] == PREDICT[1:]
+            }
+        )
+
+    before = counts()
+    for request in (REQUEST, REQUEST, pb.PredictRequest()):
+        try:
+            stub.Predict(request)
+        except grpc.RpcError as error:
+            assert error.code() is StatusCode.INVALID_ARGUMENT  # noqa: PT017
+    assert counts() - before == {"OK": 2, "INVALID_ARGUMENT": 1}
+
+
+def test_it_listens_where_http_does_and_nowhere_else(server):
+    listening = [
+        each.laddr for worker in server.workers for each in worker.net_connections() if each.status == "LISTEN"
+    ]
+    # IPv4 within IPv6, by which grpc listens.
+    assert {(address.ip.removeprefix("::ffff:"), address.port) for address in listening} == {
+        ("127.0.0.1", int(address.rpartition(":")[2])) for address in (server.url, server.grpc)
+    }
+
+
+# --- what goes wrong
+
+
+MARKS = {"neuroticism": 0.57721566490, "extraversion": -0.91596559417, "openness": 1.20205690315}
+MALFORMED = {"years": 2685452001, "gender": 1303577269, "agreeableness": 4669201609.5, "window": 1902160583}
+
+
+def test_no_value_of_a_profile_is_written_anywhere(server, stub, client, store, real):
+    person, wrong = pb.Profile(), pb.Profile()
+    for message, values in ((person, MARKS), (wrong, MARKS | MALFORMED)):
+        message.CopyFrom(PERSON)
+        for name, value in values.items():
+            setattr(message, name, value)
+    assert stub.Predict(pb.PredictRequest(profile=person)).prediction.risks
+    assert stub.PredictBatch(pb.PredictBatchRequest(profiles=[person])).predictions
+    chunk = chunk_of(real.X[:2], window=MALFORMED["window"])
+    chunk.openness[1] = MARKS["openness"]
+    said = []
+    for call in (
+        lambda: stub.Predict(pb.PredictRequest(profile=wrong)),
+        lambda: stub.PredictBatch(pb.PredictBatchRequest(profiles=[person, wrong])),
+        lambda: list(stub.PredictStream(iter([chunk]))),
+    ):
+        with pytest.raises(grpc.RpcError) as caught:
+            call()
+        assert caught.value.code() is StatusCode.INVALID_ARGUMENT
+        said.append(repr(caught.value).encode() + repr(caught.value.trailing_metadata()).encode())
+    said.append(client.get("/metrics").content)
+    said += [path.read_bytes() for home in (store, server.temporary) for path in home.rglob("*") if path.is_file()]
+    values = [str(value).encode() for value in (*MARKS.values(), *MALFORMED.values())]
+    assert [value for value in values if any(value in text for text in said)] == []
+
+
+def test_whatever_comes_the_server_stays_healthy(server, channel):
+    raw = REQUEST.SerializeToString()
+    for request, timeout, code in (
+        (b"\xff" * 50, 30, StatusCode.INVALID_ARGUMENT),
+        (raw[:-3], 30, StatusCode.INVALID_ARGUMENT),
+        (b"", 30, StatusCode.INVALID_ARGUMENT),
+        (b"\x0a\x04\x20\xff\xff\x03", 30, StatusCode.INVALID_ARGUMENT),  # a gender of 65535
+        (b"\0" * (5 * 2**20), 30, StatusCode.RESOURCE_EXHAUSTED),
+        (raw, 0.001, StatusCode.DEADLINE_EXCEEDED),
+    ):
+        with pytest.raises(grpc.RpcError) as caught:
+            # Often, because a call may be answered within a millisecond.
+            [channel.unary_unary(PREDICT)(request, timeout=timeout) for _ in range(1000)]
+        assert caught.value.code() is code
+    host, _, port = server.grpc.partition(":")
+    for junk in (b"GET / HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 100, os.urandom(1000)):
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(junk)
+    assert healthy(server.grpc)
+    assert channel.unary_unary(PREDICT)(raw)
+
+
+def test_a_thousand_connections_that_say_nothing_hold_up_nobody(serve, store):
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limits[1] < 4000:
+        pytest.fail("expected a hard limit of 4000 open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4000, limits[1]))
+    try:
+        with serve(store) as server, ExitStack() as stack:
+            host, _, port = server.grpc.partition(":")
+            for i in range(1000):
+                connection = stack.enter_context(socket.create_connection((host, int(port))))
+                connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[: i % 25])
+            assert healthy(server.grpc)
+            with grpc.insecure_channel(server.grpc, OWN) as channel:
+                assert pb_grpc.DrugPredictionStub(channel).Predict(REQUEST, timeout=30).prediction.risks
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+# --- for the operator
+
+
+def test_clients_prove_themselves_where_the_operator_wants_it(serve, store, tmp_path):
+    folder = make_certificates(tmp_path)
+    names = {"CERTIFICATE": "server.pem", "KEY": "server.key", "CLIENT_CA": "ca.pem"}
+    pem = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with serve(store, **{f"DRUGPRED_GRPC_{name}": str(folder / file) for name, file in names.items()}) as server:
+        address = server.grpc.replace("127.0.0.1", "localhost")
+        for own, code in (("client", None), ("other", StatusCode.UNAVAILABLE)):
+            credentials = grpc.ssl_channel_credentials(pem["ca.pem"], pem[f"{own}.key"], pem[f"{own}.pem"])
+            with grpc.secure_channel(address, credentials, OWN) as channel:
+                call = pb_grpc.DrugPredictionStub(channel).Predict.future(REQUEST)
+                assert (call.exception() and call.exception().code()) is code
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("DRUGPRED_GRPC_PORT", "{port}", "port {port} is in use; set DRUGPRED_GRPC_PORT to another one for gRPC"),
+        ("DRUGPRED_GRPC_KEY", "/key.pem", "needs DRUGPRED_GRPC_CERTIFICATE and DRUGPRED_GRPC_KEY, both"),
+    ],
+)
+def test_what_no_worker_could_start_with_ends_the_start(server, launch, store, setting, value, message):
+    port = server.grpc.rpartition(":")[2]
+    other = launch(store, **{setting: value.format(port=port)})
+    try:
+        assert other.process.wait(60) == 1
+    finally:
+        other.stop()
+    assert other.output.splitlines()[-1].endswith(message.format(port=port))
+
+
+def connections(worker, address, status):
+    port = int(address.rpartition(":")[2])
+    return sum(each.laddr.port == port and each.status == status for each in worker.net_connections())
+
+
+@pytest.mark.slow
+def test_two_workers_share_the_port_and_add_up(serve, store):
+    with serve(store, **TWO_WORKERS) as server, ExitStack() as stack:
+        deadline = time.monotonic() + 60
+        while sum(connections(worker, server.grpc, "LISTEN") for worker in server.workers) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        for _ in range(40):
+            channel = stack.enter_context(grpc.insecure_channel(server.grpc, OWN))
+            assert pb_grpc.DrugPredictionStub(channel).Predict(REQUEST).prediction.risks
+        shares = [connections(worker, server.grpc, "ESTABLISHED") for worker in server.workers]
+        assert sum(shares) == 40
+        assert min(shares) > 0
+        with server.client() as client:
+            assert client.post("/predict", json=EXAMPLE).status_code == 200
+            assert (
+                f'drugpred_grpc_requests_total{{code="OK",method="{PREDICT[1:]}"}} 40.0' in client.get("/metrics").text
+            )
+
+
+@pytest.mark.slow
+def test_a_worker_tells_that_it_ends_before_it_does(serve, store):
+    with serve(store) as server, server.client() as client, grpc.insecure_channel(server.grpc, OWN) as channel:
+        watching = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        assert next(watching).status == health_pb2.HealthCheckResponse.SERVING
+        assert "connection" not in client.post("/predict", json=EXAMPLE).headers
+        (worker,) = server.workers
+        server.process.terminate()
+        assert next(watching).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        answer = client.post("/predict", json=EXAMPLE)
+        assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+        assert client.get("/readyz").status_code == 503
+        assert pb_grpc.DrugPredictionStub(channel).Predict(REQUEST).prediction.risks
+        assert server.process.wait(30) == 0
+        assert not worker.is_running()
+
+
+def count(home):
+    """What all workers of an ended server say that they answered, over gRPC and HTTP."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, str(home / "prometheus_multiproc_dir"))
+    samples = [sample for family in registry.collect() for sample in family.samples]
+
+    def by(label, name, **labels):
+        asked = [sample for sample in samples if (sample.name, sample.labels | labels) == (name, sample.labels)]
+        return {sample.labels[label]: sample.value for sample in asked if sample.value}
+
+    return {
+        "grpc": by("code", "drugpred_grpc_requests_total", method=PREDICT[1:]),
+        "http": by("http_response_code", "bentoml_service_request_total", endpoint="/predict"),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sigterm_under_load_loses_no_call_that_was_taken(launch, copied_store, workers):
+    server = launch(copied_store, BENTOML_CONFIG_OPTIONS=f"services.drugpred.workers={workers}")
+    wait_until_ready(server)
+    answered, failures, ending = Counter(), [], threading.Event()
+
+    def ask(transport, send):
+        while True:
+            try:
+                send()
+                answered[transport, threading.get_ident()] += 1
+            except (grpc.RpcError, httpx.TransportError) as error:
+                failures.append((transport, ending.is_set(), error))
+                return
+
+    def by_grpc():
+        with grpc.insecure_channel(server.grpc, OWN) as channel:
+            stub = pb_grpc.DrugPredictionStub(channel)
+            ask("grpc", lambda: stub.Predict(REQUEST, timeout=60))
+
+    def by_http():
+        with server.client() as client:
+            ask("http", lambda: client.post("/predict", json=EXAMPLE).raise_for_status())
+
+    def by_new_connections():
+        def send():
+            with server.client() as client:
+                client.post("/predict", json=EXAMPLE).raise_for_status()
+
+        ask("http", send)
+
+    threads = [threading.Thread(target=by) for by in (by_grpc, by_http, by_new_connections) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(3)
+    ending.set()
+    server.process.terminate()
+    for thread in threads:
+        thread.join(60)
+    try:
+        assert server.process.wait(30) == 0
+    finally:
+        server.stop()
+    assert [transport for transport, ended, _ in failures if not ended] == []
+    grpc_answered, http_answered = (
+        sum(n for (each, _), n in answered.items() if each == transport) for transport in ("grpc", "http")
+    )
+    assert min(grpc_answered, http_answered) > len(threads)
+    assert count(copied_store) == {"grpc": {"OK": grpc_answered}, "http": {"200": http_answered}}

@@ -1,0 +1,227 @@
+"""The server: health, reflection, limits, TLS, and how it ends."""
+
+import threading
+import time
+
+import grpc
+import pytest
+from google.protobuf.descriptor_pool import DescriptorPool
+from grpc import StatusCode
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+SERVICES = ["drugpred.v1.DrugPrediction", "inference.GRPCInferenceService"]
+
+
+@pytest.fixture
+def own(serving, scorer):
+    """A server for the test alone, and a channel to it."""
+    with serving(scorer) as server, grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        yield server, channel
+
+
+def health(channel, service=""):
+    return health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=service)).status
+
+
+@pytest.mark.parametrize("service", ["", *SERVICES])
+def test_every_service_is_healthy(channel, service):
+    assert health(channel, service) == SERVING
+
+
+def test_the_health_of_an_unknown_service_is_not_found(channel):
+    with pytest.raises(grpc.RpcError) as caught:
+        health(channel, "made.Up")
+    assert caught.value.code() is StatusCode.NOT_FOUND
+
+
+def test_reflection_tells_all_that_a_client_needs(channel):
+    database = ProtoReflectionDescriptorDatabase(channel)
+    assert set(database.get_services()) == {
+        *SERVICES,
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+    service = DescriptorPool(database).FindServiceByName(SERVICES[0])
+    assert [method.name for method in service.methods] == ["Predict", "PredictBatch", "PredictStream", "GetModel"]
+    fields = [
+        field.name
+        for field in service.methods_by_name["Predict"].input_type.fields_by_name["profile"].message_type.fields
+    ]
+    assert fields == [field.name for field in pb.Profile.DESCRIPTOR.fields]
+
+
+def test_a_message_of_over_4_mib_is_refused_and_the_server_goes_on(channel, stub, real, message_of):
+    many = pb.PredictBatchRequest(profiles=[message_of(real.X[0], drugs=range(1, 19))] * 50_000)
+    assert many.ByteSize() > 4 * 2**20
+    for call in (
+        lambda: stub.PredictBatch(many),
+        lambda: list(stub.PredictStream(iter([pb.PredictStreamRequest(age=[1] * 5 * 2**20)]))),
+    ):
+        with pytest.raises(grpc.RpcError) as caught:
+            call()
+        assert caught.value.code() is StatusCode.RESOURCE_EXHAUSTED
+    assert health(channel) == SERVING
+
+
+def test_headers_of_over_16_kib_are_refused_and_the_server_goes_on(channel, stub):
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.GetModel(pb.GetModelRequest(), metadata=[("x-long", "x" * 20_000)])
+    assert caught.value.code() is StatusCode.RESOURCE_EXHAUSTED
+    assert health(channel) == SERVING
+
+
+# --- TLS
+
+
+def ask_with(port, credentials):
+    options = [("grpc.ssl_target_name_override", "localhost")]
+    with grpc.secure_channel(f"127.0.0.1:{port}", credentials, options) as channel:
+        return pb_grpc.DrugPredictionStub(channel).GetModel(pb.GetModelRequest(), timeout=10).model
+
+
+@pytest.fixture(scope="module")
+def pem(certificates):
+    return {path.name: path.read_bytes() for path in certificates.iterdir()}
+
+
+def refused(call):
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    assert caught.value.code() is StatusCode.UNAVAILABLE
+
+
+def test_with_a_certificate_there_is_tls_alone(serving, scorer, certificates, pem):
+    files = {"grpc_certificate": certificates / "server.pem", "grpc_key": certificates / "server.key"}
+    with serving(scorer, **files) as server:
+        assert ask_with(server.port, grpc.ssl_channel_credentials(pem["ca.pem"])) == scorer.bundle.tag
+        refused(lambda: ask_with(server.port, grpc.ssl_channel_credentials(pem["other.pem"])))
+        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            refused(lambda: health(channel))
+
+
+def test_with_a_client_ca_clients_need_a_certificate_of_it(serving, scorer, certificates, pem):
+    names = {"grpc_certificate": "server.pem", "grpc_key": "server.key", "grpc_client_ca": "ca.pem"}
+    with serving(scorer, **{name: certificates / file for name, file in names.items()}) as server:
+        known = grpc.ssl_channel_credentials(pem["ca.pem"], pem["client.key"], pem["client.pem"])
+        assert ask_with(server.port, known) == scorer.bundle.tag
+        refused(lambda: ask_with(server.port, grpc.ssl_channel_credentials(pem["ca.pem"])))
+        stranger = grpc.ssl_channel_credentials(pem["ca.pem"], pem["other.key"], pem["other.pem"])
+        refused(lambda: ask_with(server.port, stranger))
+
+
+# --- the end
+
+
+def test_the_end_is_announced_and_calls_are_still_taken(own, run):
+    server, channel = own
+    watching = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=SERVICES[0]))
+    assert next(watching).status == SERVING
+    run(server.announce_end())
+    assert next(watching).status == NOT_SERVING
+    assert [health(channel, service) for service in ("", *SERVICES)] == [NOT_SERVING] * 3
+    assert pb_grpc.DrugPredictionStub(channel).GetModel(pb.GetModelRequest()).model
+    watching.cancel()
+
+
+def test_calls_that_were_taken_are_answered_and_no_others(own, run, real, chunk_of):
+    server, channel = own
+    stub = pb_grpc.DrugPredictionStub(channel)
+    going = threading.Event()
+
+    def chunks():
+        yield chunk_of(real.X[:5], chunk=1)
+        going.wait(30)
+        yield chunk_of(real.X[:5], chunk=2)
+
+    stream = stub.PredictStream(chunks())
+    assert next(stream).chunk == 1
+    stopping = threading.Thread(target=run, args=(server.stop(),))
+    stopping.start()
+    time.sleep(1)
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as other:
+        refused(lambda: health(other))
+    assert stopping.is_alive()
+    going.set()
+    assert [answer.chunk for answer in stream] == [2]
+    stopping.join()
+
+
+def test_a_call_that_does_not_end_is_ended(own, run, real, chunk_of):
+    server, channel = own
+    going = threading.Event()
+
+    def chunks():
+        yield chunk_of(real.X[:5])
+        going.wait(30)
+
+    stream = pb_grpc.DrugPredictionStub(channel).PredictStream(chunks())
+    next(stream)
+    run(server.stop(0.2))
+    with pytest.raises(grpc.RpcError) as caught:
+        next(stream)
+    assert caught.value.code() in {StatusCode.UNAVAILABLE, StatusCode.CANCELLED}
+    going.set()
+
+
+def test_who_watches_the_health_holds_up_nothing(own, run):
+    server, channel = own
+    watching = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+    assert next(watching).status == SERVING
+    run(server.stop(1e6))
+    assert next(watching).status == NOT_SERVING
+    with pytest.raises(grpc.RpcError):
+        next(watching)
+
+
+def test_calls_that_arrived_are_answered_once_no_more_are_taken(own, run, monkeypatch):
+    server, channel = own
+    sent, order = threading.Event(), []
+    stop = server._server.stop
+
+    async def stop_late():
+        sent.wait(30)  # the event loop does nothing else
+        await server.stop()
+
+    def stop_taking(grace):
+        order.append("stop")
+        return stop(grace)
+
+    monkeypatch.setattr(server._server, "stop", stop_taking)
+    stub = pb_grpc.DrugPredictionStub(channel)
+    stub.GetModel(pb.GetModelRequest())
+    stopping = threading.Thread(target=run, args=(stop_late(),))
+    stopping.start()
+    calls = [stub.GetModel.future(pb.GetModelRequest()) for _ in range(50)]
+    for call in calls:
+        call.add_done_callback(lambda _: order.append("answer"))
+    time.sleep(0.5)
+    sent.set()
+    assert [call.exception() for call in calls] == [None] * len(calls)
+    stopping.join()
+    # Whoever has an answer asks elsewhere.
+    assert order[0] == "stop"
+
+
+def test_clients_that_keep_coming_do_not_keep_it_from_ending(own, run, real, message_of):
+    server, channel = own
+    stub = pb_grpc.DrugPredictionStub(channel)
+    request = pb.PredictRequest(profile=message_of(real.X[0]))
+    ended = threading.Event()
+
+    def come():
+        while not ended.wait(0.01):
+            stub.Predict.future(request)
+
+    coming = threading.Thread(target=come)
+    coming.start()
+    try:
+        run(server.stop())
+    finally:
+        ended.set()
+        coming.join()
