@@ -6,14 +6,36 @@
     ├── DataError         a file of respondents is malformed: line, column and what was expected
     ├── DownloadError     the data could not be fetched, or what came was something else
     ├── ConfigurationError  a setting or a configuration file is malformed
-    └── BundleError       a stored model is missing, incomplete or altered
+    ├── BundleError       a stored model is missing, incomplete or altered
+    └── ServiceError      the service did not give the client an answer
+        ├── RefusedError      the request is malformed: where, and what was expected
+        ├── DeadlineError     no answer came in time
+        └── UnavailableError  nothing answers there, or it is overloaded: try again later
+            └── RateLimitedError  the caller asks too often
 
 No message ever contains a value of a person's record.
 """
 
 from __future__ import annotations
 
-__all__ = ["BundleError", "ConfigurationError", "DataError", "DownloadError", "DrugpredError"]
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "BundleError",
+    "ConfigurationError",
+    "DataError",
+    "DeadlineError",
+    "Detail",
+    "DownloadError",
+    "DrugpredError",
+    "RateLimitedError",
+    "RefusedError",
+    "ServiceError",
+    "UnavailableError",
+]
 
 
 class DrugpredError(Exception):
@@ -51,3 +73,60 @@ class ConfigurationError(DrugpredError):
 
 class BundleError(DrugpredError):
     """A stored model is missing, incomplete or altered."""
+
+
+class ServiceError(DrugpredError):
+    """The service did not give the client an answer."""
+
+
+class Detail(NamedTuple):
+    """One thing wrong with a request."""
+
+    loc: tuple[str | int, ...]
+    """Where: the names and places from the request down."""
+    msg: str
+    """What was expected."""
+
+
+class RefusedError(ServiceError):
+    """The request is malformed.
+
+    Parameters
+    ----------
+    detail : sequence of Detail
+        All that is wrong with it.
+    """
+
+    _MOST = 3  # of a batch a thousand may be wrong
+
+    def __init__(self, detail: Sequence[Detail]) -> None:
+        super().__init__(detail)
+        self.detail = tuple(detail)
+
+    def __str__(self) -> str:
+        wrong = [": ".join([".".join(map(str, loc)), msg] if loc else [msg]) for loc, msg in self.detail[: self._MOST]]
+        wrong += [f"and {len(self.detail) - self._MOST} more"] * (len(self.detail) > self._MOST)
+        return f"the request is malformed: {'; '.join(wrong)}"
+
+
+class DeadlineError(ServiceError):
+    """No answer came in time."""
+
+
+class UnavailableError(ServiceError):
+    """Nothing answers there, or it is overloaded: try again later.
+
+    Parameters
+    ----------
+    message : str
+    retry_after : float, optional
+        The seconds that the service asks to wait.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RateLimitedError(UnavailableError):
+    """The caller asks too often."""

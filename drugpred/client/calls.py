@@ -1,0 +1,135 @@
+"""What is asked and answered, whatever the transport: checked by the types that the service checks by."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable  # noqa: TC003 - pydantic reads the types of this module
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+
+import numpy as np
+from pydantic import AliasPath, BaseModel, ConfigDict, Field, ValidationError
+from typing_extensions import TypedDict
+
+from drugpred import codebook, columns
+from drugpred.codebook import DataSource, Drug, Window
+from drugpred.errors import Detail, RefusedError, ServiceError
+from drugpred.schemas import Batch, Profile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Call", "Measure", "Model", "Wanted", "batch_of", "profile_of", "rows_of", "wanted_of"]
+
+T = TypeVar("T")
+_Checked = TypeVar("_Checked", bound=BaseModel)
+
+_CATEGORIES: Final = len(codebook.CATEGORIES)
+
+
+class Measure(TypedDict):
+    """What is known of one drug within one window."""
+
+    threshold: float
+    base_rate: float
+    auc: float | None
+    """Cross-validated; None where it could not be measured."""
+    reliable: bool
+
+
+class Model(BaseModel):
+    """What is known of the model that is served."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    """Its tag."""
+    data_source: DataSource = Field(validation_alias=AliasPath("data", "source"))
+    measures: dict[Drug, dict[Window, Measure]] = Field(validation_alias="drugs")
+    """By drug and window."""
+    card: dict[str, Any]
+    """All of it, as GET /model answers."""
+
+    @classmethod
+    def of(cls, content: bytes | str) -> Self:
+        """Return what a card tells."""
+        card = json.loads(content)
+        return cls.model_validate({**card, "card": card})
+
+
+class Wanted(BaseModel):
+    """What to tell of every person of a stream."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    drugs: list[Drug] = Field(min_length=1)
+    window: Window
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One call, as a transport sends it."""
+
+    name: str
+    """The path, or the name of the procedure."""
+    request: Any
+    """The body, or the message."""
+    parse: Callable[[Any], T]
+    """Makes the answer of what comes back."""
+
+    def read(self, content: Any) -> T:  # noqa: ANN401 - bytes or a message
+        """Return the answer.
+
+        Raises
+        ------
+        ServiceError
+            What came back is no such answer.
+        """
+        try:
+            return self.parse(content)
+        except (ValueError, LookupError, TypeError):  # not chained, for it may hold what came back
+            raise ServiceError("the answer is none of this version of drugpred") from None
+
+
+def profile_of(profile: Profile | Mapping[str, object] | None, fields: Mapping[str, object]) -> Profile:
+    """Return a profile that was given as one thing, or by its fields."""
+    if profile is not None and fields:
+        raise TypeError("expected a profile or its fields, not both")
+    return _checked(Profile, fields if profile is None else profile)
+
+
+def batch_of(profiles: Iterable[Profile | Mapping[str, object]]) -> Batch:
+    """Return profiles, checked all together."""
+    return _checked(Batch, {"profiles": list(profiles)})
+
+
+def wanted_of(drugs: Iterable[Drug] | None, window: Window) -> Wanted:
+    """Return what to tell of everybody: of all drugs where none is named."""
+    return _checked(Wanted, {"drugs": list(codebook.DRUGS if drugs is None else drugs), "window": window})
+
+
+def rows_of(chunk: ArrayLike) -> NDArray[np.float64]:
+    """Return people's rows, as `drugpred.codebook` describes them, checked."""
+    try:
+        # Scores of float32 may round beyond a bound, which is known of columns of that type.
+        rows = np.array(chunk, np.float32 if getattr(chunk, "dtype", None) == np.float32 else np.float64)
+    except (ValueError, TypeError):
+        raise RefusedError([Detail((), "expected rows of numbers")]) from None
+    if rows.shape[1:] != (len(codebook.INPUTS),):
+        raise RefusedError([Detail((), f"expected rows of {len(codebook.INPUTS)} numbers")])
+    codes = rows[:, :_CATEGORIES]
+    codes[codes != np.trunc(codes)] = -1  # which no level has
+    try:
+        return columns.rows(dict(zip(codebook.INPUTS, rows.T, strict=True)))
+    except columns.ColumnError as error:
+        loc = (error.field,) if error.row is None else (error.row, error.field)
+        raise RefusedError([Detail(loc, f"expected {error.expected}")]) from None
+
+
+def _checked(model: type[_Checked], content: object) -> _Checked:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise RefusedError([Detail(fault["loc"], fault["msg"]) for fault in error.errors()]) from None

@@ -1,0 +1,211 @@
+"""The two clients: one waits for answers, the other awaits them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+from drugpred.client import calls
+from drugpred.client.retries import Policy
+from drugpred.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+
+    import grpc
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+    from drugpred.client.calls import Model
+    from drugpred.client.transport import AsyncTransport, Transport
+    from drugpred.codebook import Drug, Window
+    from drugpred.schemas import Prediction, Profile
+
+__all__ = ["AsyncClient", "Client"]
+
+
+class Client:
+    """A client that waits for each answer. Threads may share it.
+
+    A call is tried again where the service is overloaded, limits the caller or cannot be reached, and nowhere else:
+    with growing, random waits, and never before the service asks for it (`Retry-After`).
+
+    Parameters
+    ----------
+    url : str
+        Where the service is: `http://localhost:3000` or `grpc://localhost:3001`; `https://` and `grpcs://` with TLS.
+    timeout : float
+        Seconds that a call may take, with all its attempts; of a stream, each answer. Over HTTP each of connecting,
+        sending and receiving may take what is left of them.
+    retries : int
+        The most further attempts.
+    tls : ssl.SSLContext or grpc.ChannelCredentials, optional
+        Own certificates, as httpx takes them for `https://` and grpc for `grpcs://`.
+
+    Raises
+    ------
+    ConfigurationError
+        The URL has another scheme.
+
+    Notes
+    -----
+    Every call raises a `drugpred.errors.ServiceError` where it gets no answer: `RefusedError` for what is malformed,
+    mostly before anything is sent; `UnavailableError`, `RateLimitedError` and `DeadlineError`. No message of them
+    holds a value of a person.
+
+    Examples
+    --------
+    >>> with Client("http://localhost:3000") as client:  # doctest: +SKIP
+    ...     client.predict(EXAMPLE, drugs=["cannabis"]).risks[0]["probability"]
+    0.8712198873399559
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float = 60.0,
+        retries: int = 3,
+        tls: ssl.SSLContext | grpc.ChannelCredentials | None = None,
+    ) -> None:
+        self._transport: Transport = _transports(url)[0](url, Policy(timeout, retries), tls)
+
+    def predict(self, profile: Profile | Mapping[str, object] | None = None, /, **fields: object) -> Prediction:
+        """Tell of one person how likely the use of each drug is.
+
+        Parameters
+        ----------
+        profile : Profile or mapping
+            Who, and what to tell of them.
+        **fields
+            The same by name, in place of `profile`.
+        """
+        return self._transport.call(self._transport.predict(calls.profile_of(profile, fields)))
+
+    def predict_batch(self, profiles: Iterable[Profile | Mapping[str, object]]) -> list[Prediction]:
+        """Tell of 1 to 1000 people, in their order."""
+        return self._transport.call(self._transport.predict_batch(calls.batch_of(profiles)))
+
+    def stream(
+        self, chunks: Iterable[ArrayLike], *, drugs: Iterable[Drug] | None = None, window: Window = "decade"
+    ) -> Iterator[NDArray[np.float64]]:
+        """Tell of any number of people, chunk by chunk.
+
+        Parameters
+        ----------
+        chunks : iterable of array_like of shape (n, 12)
+            People as rows, as `drugpred.codebook` describes them, 1 to 10,000 at a time. Over gRPC one chunk is read
+            ahead of the answer that is waited for.
+        drugs : iterable of str, optional
+            Which drugs; all where none is named.
+        window : str
+            Use within which time.
+
+        Yields
+        ------
+        ndarray of shape (n, drugs)
+            The probabilities of a chunk, columns in the order of `drugs`.
+
+        Notes
+        -----
+        A stream that has answered is not tried again: over gRPC where it breaks, over HTTP where a part is refused by
+        all attempts, what was yielded is good, and the chunk after it is the one to go on with.
+        """
+        return self._transport.stream(map(calls.rows_of, chunks), calls.wanted_of(drugs, window))
+
+    def model(self) -> Model:
+        """Tell what is known of the model that is served."""
+        return self._transport.call(self._transport.model())
+
+    def health(self) -> bool:
+        """Return whether the service answers predictions now; asked once."""
+        return self._transport.is_ready()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+class AsyncClient:
+    """The same calls to await, for one event loop. See `Client`."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float = 60.0,
+        retries: int = 3,
+        tls: ssl.SSLContext | grpc.ChannelCredentials | None = None,
+    ) -> None:
+        self._transport: AsyncTransport = _transports(url)[1](url, Policy(timeout, retries), tls)
+
+    async def predict(self, profile: Profile | Mapping[str, object] | None = None, /, **fields: object) -> Prediction:
+        """Tell of one person how likely the use of each drug is; see `Client.predict`."""
+        return await self._transport.call(self._transport.predict(calls.profile_of(profile, fields)))
+
+    async def predict_batch(self, profiles: Iterable[Profile | Mapping[str, object]]) -> list[Prediction]:
+        """Tell of 1 to 1000 people, in their order."""
+        return await self._transport.call(self._transport.predict_batch(calls.batch_of(profiles)))
+
+    def stream(
+        self,
+        chunks: AsyncIterable[ArrayLike] | Iterable[ArrayLike],
+        *,
+        drugs: Iterable[Drug] | None = None,
+        window: Window = "decade",
+    ) -> AsyncIterator[NDArray[np.float64]]:
+        """Tell of any number of people, chunk by chunk; see `Client.stream`.
+
+        Close a stream that is left before its end, as `contextlib.aclosing` does.
+        """
+        return self._transport.stream(_rows(chunks), calls.wanted_of(drugs, window))
+
+    async def model(self) -> Model:
+        """Tell what is known of the model that is served."""
+        return await self._transport.call(self._transport.model())
+
+    async def health(self) -> bool:
+        """Return whether the service answers predictions now; asked once."""
+        return await self._transport.is_ready()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+
+async def _rows(chunks: AsyncIterable[ArrayLike] | Iterable[ArrayLike]) -> AsyncIterator[NDArray[np.float64]]:
+    if isinstance(chunks, AsyncIterable):
+        async for chunk in chunks:
+            yield calls.rows_of(chunk)
+    else:
+        for chunk in chunks:
+            yield calls.rows_of(chunk)
+
+
+def _transports(url: str) -> tuple[Any, Any]:
+    """Return the two classes for a URL; what one transport needs is imported only for it."""
+    match urlsplit(url).scheme:
+        case "http" | "https":
+            from drugpred.client.http import HTTP, AsyncHTTP
+
+            return HTTP, AsyncHTTP
+        case "grpc" | "grpcs":
+            from drugpred.client.rpc import RPC, AsyncRPC
+
+            return RPC, AsyncRPC
+        case _:
+            raise ConfigurationError("expected a URL that begins with http://, https://, grpc:// or grpcs://")

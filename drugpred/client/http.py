@@ -1,0 +1,167 @@
+"""The calls over HTTP, by httpx."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+import httpx
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from drugpred import codebook
+from drugpred.client.calls import Call, Model, batch_of
+from drugpred.client.transport import AsyncTransport, Requests, Transport
+from drugpred.errors import (
+    DeadlineError,
+    Detail,
+    RateLimitedError,
+    RefusedError,
+    ServiceError,
+    UnavailableError,
+)
+from drugpred.schemas import MOST_PROFILES, Error, Prediction
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from drugpred.client.calls import Wanted
+    from drugpred.client.retries import Policy
+    from drugpred.schemas import Batch, Profile
+
+__all__ = ["HTTP", "AsyncHTTP"]
+
+_HEADERS: Final = {"content-type": "application/json"}
+_PREDICTIONS: Final = TypeAdapter(list[Prediction])
+
+
+class _HTTPRequests(Requests):
+    def predict(self, profile: Profile) -> Call[Prediction]:
+        body = profile.model_dump_json(exclude_defaults=True)
+        return Call("/predict", body.encode(), Prediction.model_validate_json)
+
+    def predict_batch(self, batch: Batch) -> Call[list[Prediction]]:
+        body = batch.model_dump_json(exclude_defaults=True)
+        return Call("/predict_batch", body.encode(), _PREDICTIONS.validate_json)
+
+    def model(self) -> Call[Model]:
+        return Call("/model", None, Model.of)
+
+    def ready(self) -> Call[bool]:
+        return Call("/readyz", None, lambda _: True)
+
+
+class HTTP(_HTTPRequests, Transport):
+    """The calls by `httpx.Client`."""
+
+    def __init__(self, url: str, policy: Policy, tls: ssl.SSLContext | None) -> None:
+        super().__init__(policy)
+        self._client = httpx.Client(base_url=url, headers=_HEADERS, verify=tls or True)
+
+    def _send(self, call: Call[object], timeout: float) -> bytes:
+        with _translated():
+            return _content(self._client.request(_method(call), call.name, content=call.request, timeout=timeout))
+
+    def stream(self, chunks: Iterable[NDArray[np.float64]], wanted: Wanted) -> Iterator[NDArray[np.float64]]:
+        """Send chunks in parts, one after another."""
+        for rows in chunks:
+            yield np.vstack([_table(self.call(self.predict_batch(part)), wanted) for part in _parts(rows, wanted)])
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
+
+
+class AsyncHTTP(_HTTPRequests, AsyncTransport):
+    """The calls by `httpx.AsyncClient`."""
+
+    def __init__(self, url: str, policy: Policy, tls: ssl.SSLContext | None) -> None:
+        super().__init__(policy)
+        self._client = httpx.AsyncClient(base_url=url, headers=_HEADERS, verify=tls or True)
+
+    async def _send(self, call: Call[object], timeout: float) -> bytes:
+        with _translated():
+            return _content(await self._client.request(_method(call), call.name, content=call.request, timeout=timeout))
+
+    async def stream(
+        self, chunks: AsyncIterable[NDArray[np.float64]], wanted: Wanted
+    ) -> AsyncIterator[NDArray[np.float64]]:
+        """Send chunks in parts, one after another."""
+        async for rows in chunks:
+            answers = [await self.call(self.predict_batch(part)) for part in _parts(rows, wanted)]
+            yield np.vstack([_table(answer, wanted) for answer in answers])
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+
+def _method(call: Call[object]) -> str:
+    return "GET" if call.request is None else "POST"
+
+
+def _parts(rows: NDArray[np.float64], wanted: Wanted) -> Iterator[Batch]:
+    for start in range(0, len(rows), MOST_PROFILES):
+        part = rows[start : start + MOST_PROFILES].tolist()
+        yield batch_of({**codebook.describe(row), **wanted.model_dump()} for row in part)
+
+
+def _table(answers: list[Prediction], wanted: Wanted) -> NDArray[np.float64]:
+    by_drug = [{risk["drug"]: risk["probability"] for risk in answer.risks} for answer in answers]
+    return np.array([[probabilities[drug] for drug in wanted.drugs] for probabilities in by_drug])
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Raise the project's errors in place of httpx's."""
+    try:
+        yield
+    except httpx.TimeoutException:
+        raise DeadlineError("no answer in time") from None
+    except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
+        raise UnavailableError(f"no connection: {error}") from None
+    except httpx.HTTPError as error:
+        raise ServiceError(f"the call failed: {type(error).__name__}") from None
+
+
+def _content(response: httpx.Response) -> bytes:
+    """Return an answer's body, or raise what its status means."""
+    if response.status_code == HTTPStatus.OK:
+        return response.content
+    said = f"the service answered {response.status_code} {response.reason_phrase}".rstrip()
+    match response.status_code:
+        case HTTPStatus.BAD_REQUEST:
+            raise RefusedError(_detail(response.content, said))
+        case HTTPStatus.TOO_MANY_REQUESTS:
+            raise RateLimitedError(said, _retry_after(response))
+        case HTTPStatus.SERVICE_UNAVAILABLE:
+            raise UnavailableError(said, _retry_after(response))
+        case HTTPStatus.GATEWAY_TIMEOUT:
+            raise DeadlineError(said)
+        case _:
+            raise ServiceError(said)
+
+
+def _detail(body: bytes, otherwise: str) -> list[Detail]:
+    try:
+        error = Error.model_validate_json(body)
+    except ValidationError:
+        return [Detail((), otherwise)]
+    return [Detail(tuple(fault.loc), fault.msg) for fault in error.detail] or [Detail((), error.error)]
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Return the seconds of a Retry-After header, which may be a date."""
+    value = response.headers.get("retry-after", "")
+    if value.isdecimal():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None

@@ -1,0 +1,75 @@
+"""When a call is tried again: where the service is overloaded, limits the caller, or cannot be reached."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from tenacity import (
+    AsyncRetrying,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_before_delay,
+    wait_random_exponential,
+)
+
+from drugpred.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tenacity import RetryCallState
+
+__all__ = ["Policy"]
+
+T = TypeVar("T")
+
+# Up to half a second before the second attempt, up to twice as long before each further one.
+_BACKOFF: Final = wait_random_exponential(multiplier=0.5, max=10)
+
+
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    return (getattr(error, "retry_after", None) or 0) + _BACKOFF(state)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How long, and how often, to try a call.
+
+    An attempt is a function of the seconds that are left to it.
+    """
+
+    timeout: float
+    """Seconds for all attempts together and the waits between them."""
+    retries: int
+    """The most further attempts."""
+
+    def run(self, attempt: Callable[[float], T]) -> T:
+        """Return what the attempt returns, as soon as one does."""
+        end = time.monotonic() + self.timeout
+        return Retrying(**self._rules())(lambda: attempt(_left(end)))
+
+    async def run_async(self, attempt: Callable[[float], Awaitable[T]]) -> T:
+        """Return what the attempt returns, as soon as one does."""
+        end = time.monotonic() + self.timeout
+
+        async def once() -> T:
+            return await attempt(_left(end))
+
+        answer: T = await AsyncRetrying(**self._rules())(once)
+        return answer
+
+    def _rules(self) -> dict[str, Any]:
+        return {
+            "retry": retry_if_exception_type(UnavailableError),
+            "stop": stop_after_attempt(self.retries + 1) | stop_before_delay(self.timeout),
+            "wait": _wait,
+            "reraise": True,
+        }
+
+
+def _left(end: float) -> float:
+    return max(end - time.monotonic(), 0.001)

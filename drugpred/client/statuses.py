@@ -1,0 +1,64 @@
+"""What the statuses of gRPC mean."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from google.rpc.error_details_pb2 import BadRequest
+from grpc import StatusCode
+from grpc_status import rpc_status
+
+from drugpred.errors import (
+    DeadlineError,
+    Detail,
+    RateLimitedError,
+    RefusedError,
+    ServiceError,
+    UnavailableError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["translated"]
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise the project's errors in place of grpc's."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise _meaning(error) from None
+
+
+def _meaning(error: Any) -> ServiceError:  # noqa: ANN401 - an RpcError is a call too
+    said = f"the service answered {error.code().name}"
+    match error.code():
+        case StatusCode.INVALID_ARGUMENT:
+            return RefusedError(_detail(error))
+        case StatusCode.RESOURCE_EXHAUSTED:
+            return RateLimitedError(f"{said}: {error.details()}")
+        case StatusCode.UNAVAILABLE:
+            return UnavailableError(f"{said}: {error.details()}")
+        case StatusCode.DEADLINE_EXCEEDED:
+            return DeadlineError("no answer in time")
+        case _:  # the text may be of any exception
+            return ServiceError(said)
+
+
+def _detail(error: Any) -> list[Detail]:  # noqa: ANN401 - an RpcError is a call too
+    status = rpc_status.from_call(error)
+    refused = BadRequest()
+    if status and any(detail.Unpack(refused) for detail in status.details):
+        return [Detail(_loc(violation.field), violation.description) for violation in refused.field_violations]
+    return [Detail((), error.details())]
+
+
+def _loc(path: str) -> tuple[str | int, ...]:
+    """Return the places of a path such as `profiles[3].age`, as HTTP tells them."""
+    places = re.findall(r"(\w+)|\[(\d+)\]", path.removeprefix("profile."))
+    return tuple(name or int(number) for name, number in places)

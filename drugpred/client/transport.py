@@ -1,0 +1,104 @@
+"""What a transport must do; the rest of a call is the same for all."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from drugpred.errors import DeadlineError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from drugpred.client.calls import Call, Model, Wanted
+    from drugpred.client.retries import Policy
+    from drugpred.schemas import Batch, Prediction, Profile
+
+__all__ = ["AsyncTransport", "Requests", "Transport"]
+
+T = TypeVar("T")
+
+
+class Requests(ABC):
+    """What to send for each call, and how to read its answer."""
+
+    @abstractmethod
+    def predict(self, profile: Profile) -> Call[Prediction]:
+        """Tell of one person."""
+
+    @abstractmethod
+    def predict_batch(self, batch: Batch) -> Call[list[Prediction]]:
+        """Tell of many."""
+
+    @abstractmethod
+    def model(self) -> Call[Model]:
+        """Tell of the model."""
+
+    @abstractmethod
+    def ready(self) -> Call[bool]:
+        """Tell whether the service answers predictions."""
+
+
+class Transport(Requests):
+    """Sends calls, and waits."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+
+    def call(self, call: Call[T]) -> T:
+        """Return the answer of a call."""
+        return call.read(self.policy.run(lambda timeout: self._send(call, timeout)))
+
+    def is_ready(self) -> bool:
+        """Return whether the service answers predictions, asked once."""
+        try:
+            call = self.ready()
+            return call.read(self._send(call, self.policy.timeout))
+        except (UnavailableError, DeadlineError):
+            return False
+
+    @abstractmethod
+    def _send(self, call: Call[Any], timeout: float) -> Any:  # noqa: ANN401 - what the call reads
+        """Return what comes back, or raise a ServiceError."""
+
+    @abstractmethod
+    def stream(self, chunks: Iterable[NDArray[np.float64]], wanted: Wanted) -> Iterator[NDArray[np.float64]]:
+        """Answer every chunk, in order."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close all connections."""
+
+
+class AsyncTransport(Requests):
+    """Sends calls, while the event loop does other things."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+
+    async def call(self, call: Call[T]) -> T:
+        """Return the answer of a call."""
+        return call.read(await self.policy.run_async(lambda timeout: self._send(call, timeout)))
+
+    async def is_ready(self) -> bool:
+        """Return whether the service answers predictions, asked once."""
+        try:
+            call = self.ready()
+            return call.read(await self._send(call, self.policy.timeout))
+        except (UnavailableError, DeadlineError):
+            return False
+
+    @abstractmethod
+    async def _send(self, call: Call[Any], timeout: float) -> Any:  # noqa: ANN401 - what the call reads
+        """Return what comes back, or raise a ServiceError."""
+
+    @abstractmethod
+    def stream(self, chunks: AsyncIterable[NDArray[np.float64]], wanted: Wanted) -> AsyncIterator[NDArray[np.float64]]:
+        """Answer every chunk, in order."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close all connections."""

@@ -1,0 +1,122 @@
+"""What is of HTTP alone."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import numpy as np
+import pytest
+
+from drugpred.errors import (
+    DeadlineError,
+    Detail,
+    RateLimitedError,
+    RefusedError,
+    ServiceError,
+    UnavailableError,
+)
+from drugpred.schemas import EXAMPLE, Batch, Profile
+
+
+@pytest.fixture
+def client(make, http_service):
+    with make(http_service.url) as client:
+        yield client
+
+
+def test_profiles_are_sent_as_the_service_reads_them(client, http_service):
+    asked = EXAMPLE | {"drugs": ["lsd"], "window": "week", "include": ["windows"], "scale": "raw"}
+    asked |= dict.fromkeys(["nscore", "escore", "oscore", "ascore", "cscore"], 37)
+    asked = {name: value for name, value in asked.items() if name not in list(EXAMPLE)[5:10]}
+    client.predict(asked)
+    client.predict_batch([asked, EXAMPLE])
+    (one, first), (many, second) = http_service.requests
+    assert (one, many) == ("/predict", "/predict_batch")
+    assert Profile.model_validate_json(first) == Profile(**asked)
+    assert Batch.model_validate_json(second) == Batch(profiles=[asked, EXAMPLE])
+
+
+def test_a_stream_is_sent_in_parts_that_the_service_takes(client, http_service):
+    row = [1, 0, 6, 5, 6, 0.31, -0.58, 1.24, -0.3, -0.14, 0.53, 0.77]
+    list(client.stream([np.tile(row, (2001, 1))], drugs=["lsd", "alcohol"], window="year"))
+    batches = [Batch.model_validate_json(body) for _, body in http_service.requests]
+    assert [len(batch.profiles) for batch in batches] == [1000, 1000, 1]
+    assert batches[2].profiles == [Profile(**EXAMPLE, drugs=["lsd", "alcohol"], window="year")]
+
+
+@pytest.mark.parametrize(("status", "error"), [(429, RateLimitedError), (503, UnavailableError)])
+@pytest.mark.parametrize("asked", ["7", "date"])
+def test_no_attempt_comes_before_the_service_asks_for_it(client, http_service, waits, status, error, asked):
+    if asked == "date":
+        asked = format_datetime(datetime.now(UTC) + timedelta(seconds=10), usegmt=True)
+    http_service.script.extend([(status, {"retry-after": asked}, b"")] * 2)
+    assert client.predict(EXAMPLE)
+    assert len(waits) == 2
+    assert all(5 < wait <= 11 for wait in waits)
+
+
+def test_a_wait_that_is_too_long_is_told(make, http_service, waits):
+    http_service.script.append((429, {"retry-after": "30"}, b""))
+    with make(http_service.url, timeout=20) as client, pytest.raises(RateLimitedError) as raised:
+        client.predict(EXAMPLE)
+    assert raised.value.retry_after == 30
+    assert waits == []
+
+
+@pytest.mark.parametrize("asked", ["", "soon", "-5", "1.5", "Thu, 01 Jan 1970 00:00:00 GMT"])
+def test_what_is_no_time_to_come_is_not_waited_for(client, http_service, waits, asked):
+    http_service.script.append((503, {"retry-after": asked}, b""))
+    assert client.predict(EXAMPLE)
+    assert 0 <= waits[0] <= 0.5
+
+
+def test_refusals_tell_all_that_is_wrong(client, http_service):
+    faults = [{"loc": ["profiles", 3, "age"], "msg": "expected 18 or more", "type": "unexpected"}]
+    body = json.dumps({"error": "the request is malformed", "detail": faults}).encode()
+    http_service.script.append((400, {}, body))
+    with pytest.raises(RefusedError, match=r"malformed: profiles\.3\.age: expected 18 or more$") as raised:
+        client.predict(EXAMPLE)
+    assert raised.value.detail == (Detail(("profiles", 3, "age"), "expected 18 or more"),)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"error": "Bad Request", "detail": []}'])
+def test_refusals_of_others_are_told_too(client, http_service, body):
+    http_service.script.append((400, {}, body))
+    with pytest.raises(RefusedError, match="Bad Request"):
+        client.predict(EXAMPLE)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(504, DeadlineError), (404, ServiceError), (401, ServiceError), (307, ServiceError)]
+)
+def test_other_statuses(client, http_service, waits, status, error):
+    http_service.script.append((status, {"location": "/elsewhere"}, b""))
+    with pytest.raises(error, match=str(status)) as raised:
+        client.predict(EXAMPLE)
+    assert type(raised.value) is error
+    assert len(http_service.requests) == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"risks": [{"probability": "0.7318462"}]}', b"\xff"])
+@pytest.mark.parametrize("name", ["predict", "predict_batch", "model"])
+def test_what_is_no_answer_is_told_without_it(client, http_service, name, body):
+    body = b"{}" if (name, body) == ("predict_batch", b"[]") else body
+    http_service.script.append((200, {}, body))
+    arguments = {"predict": [EXAMPLE], "predict_batch": [[EXAMPLE]], "model": []}[name]
+    with pytest.raises(ServiceError, match="the answer is none") as raised:
+        getattr(client, name)(*arguments)
+    assert "7318462" not in str(raised.value)
+    assert raised.value.__suppress_context__
+
+
+def test_a_connection_that_breaks_is_tried_again(client, http_service, waits):
+    http_service.script.append(http_service.HANG_UP)
+    assert client.predict(EXAMPLE)
+    assert len(waits) == 1
+
+
+def test_other_failures_are_not_tried_again(client, http_service, waits):
+    http_service.script.append((200, {"content-encoding": "gzip"}, b"{}"))
+    with pytest.raises(ServiceError, match="DecodingError"):
+        client.predict(EXAMPLE)
+    assert waits == []

@@ -1,0 +1,77 @@
+"""What the client writes the service reads, and the other way round."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drugpred import columns
+from drugpred.client import messages
+from drugpred.client.calls import wanted_of
+from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, NEO_TOTALS, SCORES, WINDOWS
+from drugpred.schemas import Prediction, Profile
+from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.serving.rpc import messages as service
+
+CODES = {category.name: st.sampled_from(category.labels) for category in CATEGORIES}
+SCALES = {
+    "standardized": {score.name: st.floats(score.lowest, score.highest) for score in SCORES},
+    "raw": {
+        score.name: st.integers(*NEO_TOTALS) if score.is_neo else st.sampled_from(score.values) for score in SCORES
+    },
+}
+OPTIONS = {
+    "drugs": st.frozensets(st.sampled_from(DRUGS), min_size=1),
+    "window": st.sampled_from(WINDOWS),
+    "include": st.frozensets(st.sampled_from(["windows", "explanation"])),
+}
+PROFILES = st.sampled_from(list(SCALES)).flatmap(
+    lambda scale: st.fixed_dictionaries(CODES | SCALES[scale] | {"scale": st.just(scale)}, optional=OPTIONS)
+)
+
+
+@given(PROFILES.map(Profile.model_validate))
+def test_profiles(profile):
+    sent = messages.profile(profile).SerializeToString()
+    assert Profile.model_validate(service.profile(pb.Profile.FromString(sent))) == profile
+
+
+RISK = {
+    "drug": "lsd",
+    "probability": 0.1 + 0.2,
+    "prediction": 1,
+    "label": "High Risk",
+    "threshold": 0.2955,
+    "base_rate": 0.2955,
+    "auc": 0.9006,
+    "reliable": True,
+}
+
+
+@pytest.mark.parametrize("source", ["uci", "file", "simulated"])
+@pytest.mark.parametrize("window", WINDOWS)
+def test_predictions(window, source):
+    windows = dict(zip(WINDOWS, [0.6, 0.5, 0.4, 0.3, 0.2, 0.0], strict=True))
+    explanation = {"base": -0.1, "contributions": {name: i / 7 - 1 for i, name in enumerate(INPUTS)}}
+    risks = [
+        *({**RISK, "drug": drug} for drug in DRUGS),
+        {**RISK, "prediction": 0, "label": "Low Risk", "auc": None, "reliable": False},
+        {**RISK, "probability": 0.0, "auc": 0.0, "windows": windows, "explanation": explanation},
+    ]
+    answer = Prediction(prediction_id="7", model="drug_consumption:7", window=window, data_source=source, risks=risks)
+    sent = service.prediction(answer).SerializeToString()
+    assert messages.prediction(pb.Prediction.FromString(sent)) == answer
+
+
+def test_chunks(real):
+    wanted = wanted_of(["lsd", "alcohol"], "week")
+    request = pb.PredictStreamRequest.FromString(messages.chunk(7, real.X, wanted).SerializeToString())
+    np.testing.assert_array_equal(columns.rows(service.columns(request)), real.X)
+    assert request.chunk == 7
+    assert service.options(request) == {"drugs": ["lsd", "alcohol"], "window": "week"}
+
+
+def test_answers_of_chunks():
+    response = pb.PredictStreamResponse(drugs=[pb.DRUG_ALCOHOL, pb.DRUG_LSD], probabilities=[0.9, 0.1, 0.8, 0.2])
+    answer = messages.probabilities(response, 2, wanted_of(["lsd", "alcohol"], "year"))
+    np.testing.assert_array_equal(answer, [[0.1, 0.9], [0.2, 0.8]])

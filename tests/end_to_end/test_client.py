@@ -1,0 +1,155 @@
+"""The project's client against a real server, over both transports."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from drugpred.client import AsyncClient, Client
+from drugpred.client.calls import Call
+from drugpred.client.http import HTTP
+from drugpred.client.retries import Policy
+from drugpred.client.rpc import RPC
+from drugpred.codebook import DRUGS, INPUTS, WINDOWS
+from drugpred.errors import RefusedError
+from drugpred.schemas import EXAMPLE
+from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
+
+SAMPLE = slice(None, None, 9)
+CHUNKS = 3
+WINDOW = "year"
+
+
+@pytest.fixture(scope="module")
+def urls(server):
+    return {"http": server.url, "grpc": f"grpc://{server.grpc}"}
+
+
+@pytest.fixture(scope="module")
+def asking(people):
+    return [person | {"window": WINDOW, "include": ["windows"]} for person in people]
+
+
+def by_sync(url, asking, rows):
+    with Client(url) as client:
+        return (
+            [client.predict(person) for person in asking[SAMPLE]],
+            [answer for part in (asking[:1000], asking[1000:]) for answer in client.predict_batch(part)],
+            list(client.stream(np.array_split(rows, CHUNKS), window=WINDOW)),
+        )
+
+
+def by_async(url, asking, rows):
+    async def ask():
+        async with AsyncClient(url) as client:
+            batches = [await client.predict_batch(part) for part in (asking[:1000], asking[1000:])]
+            return (
+                await asyncio.gather(*[client.predict(person) for person in asking[SAMPLE]]),
+                [answer for batch in batches for answer in batch],
+                [answer async for answer in client.stream(np.array_split(rows, CHUNKS), window=WINDOW)],
+            )
+
+    return asyncio.run(ask())
+
+
+@pytest.fixture(scope="module")
+def answers(urls, asking, real):
+    """All answers by transport and client: one by one for a sample, in batches, in a stream."""
+    return {
+        (transport, by.__name__): by(url, asking, real.X)
+        for transport, url in urls.items()
+        for by in (by_sync, by_async)
+    }
+
+
+def windows(predictions):
+    return np.array([[list(risk["windows"].values()) for risk in prediction.risks] for prediction in predictions])
+
+
+def test_all_ways_give_the_predictors_probabilities(answers, expected):
+    assert len(answers) == 4
+    for one_by_one, batches, stream in answers.values():
+        np.testing.assert_allclose(windows(one_by_one), expected[SAMPLE], rtol=0, atol=1e-12)
+        np.testing.assert_allclose(windows(batches), expected, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(np.vstack(stream), expected[:, :, WINDOWS.index(WINDOW)], rtol=0, atol=1e-12)
+        assert [len(chunk) for chunk in stream] == [629, 628, 628]
+
+
+def test_the_transport_makes_no_difference(answers):
+    def content(predictions):
+        return [prediction.model_dump(exclude={"prediction_id"}) for prediction in predictions]
+
+    first, *others = answers.values()
+    for other in others:
+        assert content(other[0]) == content(first[0])
+        assert content(other[1]) == content(first[1])
+        for one, another in zip(other[2], first[2], strict=True):
+            np.testing.assert_allclose(one, another, rtol=0, atol=1e-14)  # HTTP takes a chunk in parts
+
+
+def test_model(urls, bundle):
+    models = []
+    for url in urls.values():
+        with Client(url) as client:
+            models.append(client.model())
+    assert models[0] == models[1]
+    model = models[0]
+    assert (model.model, model.data_source) == (bundle.tag, "uci")
+    assert list(model.measures) == list(DRUGS)
+    for drug in DRUGS:
+        for window in WINDOWS:
+            card = bundle.card.drugs[drug][window].model_dump()
+            assert model.measures[drug][window].items() <= card.items()
+
+
+def test_health(urls):
+    for url in urls.values():
+        with Client(url) as client:
+            assert client.health() is True
+
+
+def test_the_service_refuses_the_same_over_both(urls):
+    """What a client of another version might send."""
+    policy = Policy(10, 0)
+    http, rpc = HTTP(urls["http"], policy, None), RPC(urls["grpc"], policy, None)
+    details = []
+    for transport, one, many in [
+        (http, Call("/predict", b"{}", bytes), Call("/predict_batch", b'{"profiles": [{}, {}]}', bytes)),
+        (
+            rpc,
+            Call("Predict", pb.PredictRequest(), str),
+            Call("PredictBatch", pb.PredictBatchRequest(profiles=[pb.Profile()] * 2), str),
+        ),
+    ]:
+        for call in (one, many):
+            with pytest.raises(RefusedError) as refused:
+                transport.call(call)
+            details.append(refused.value.detail)
+        transport.close()
+    assert [detail.loc for detail in details[0]] == [(name,) for name in INPUTS]
+    assert [detail.loc for detail in details[1]] == [("profiles", i, name) for i in (0, 1) for name in INPUTS]
+    assert (details[2], details[3]) == (details[0], details[1])
+
+
+def test_a_chunk_that_the_service_refuses_is_named(urls):
+    transport = RPC(urls["grpc"], Policy(10, 0), None)
+    chunk = pb.PredictStreamRequest(**{name: [1] for name in INPUTS} | {"gender": [9]})
+    with pytest.raises(RefusedError, match="gender") as refused:
+        transport._open(Call("PredictStream", chunk, str), 10)
+    assert refused.value.detail[0].loc == ("gender", 0)
+    transport.close()
+
+
+def test_explanations(urls):
+    asked = EXAMPLE | {"include": ["explanation"], "drugs": ["cannabis"]}
+    explanations = []
+    for url in urls.values():
+        with Client(url) as client:
+            (risk,) = client.predict(asked).risks
+        explanations.append(risk["explanation"])
+        log_odds = np.log(risk["probability"] / (1 - risk["probability"]))
+        assert risk["explanation"]["base"] + sum(risk["explanation"]["contributions"].values()) == pytest.approx(
+            log_odds
+        )
+    assert explanations[0] == explanations[1]
+    assert list(explanations[0]["contributions"]) == list(INPUTS)
