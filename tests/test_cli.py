@@ -14,7 +14,7 @@ from drugpred.cli import main
 from drugpred.codebook import DRUGS
 from drugpred.data.forms import HEADINGS
 from drugpred.data.respondents import read, simulate
-from drugpred.training import configuration
+from drugpred.training import configuration, imbalance
 from drugpred.training.run import carded, cross_validated
 
 
@@ -204,7 +204,8 @@ def test_a_comparison_is_printed_and_written(evaluate, tmp_path):
 
 
 @pytest.mark.slow
-def test_all_comparisons(run, evaluate, tmp_path):
+def test_all_comparisons(run, evaluate, tmp_path, monkeypatch):
+    monkeypatch.setattr(imbalance, "_TREES", 10)
     run("simulate", "--rows", 300)
     result = evaluate("--data", "simulated.csv", "--against", "all", "--imbalance", "--output", "deep/out")
     assert result.exit_code == 0, result.output

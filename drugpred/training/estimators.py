@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["TRUSTED", "CumulativeNetwork", "cumulative_targets", "make_pipeline", "rounded", "used"]
 
 
-TRUSTED: Final = ["drugpred.training.estimators.CumulativeNetwork"]
+TRUSTED: Final = ["drugpred.training.estimators.CumulativeNetwork", "drugpred.training.per_drug.PerDrug"]
 """The types besides scikit-learn's own that `skops.io.load` must be told to trust in a stored pipeline."""
 
 

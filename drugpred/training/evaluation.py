@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import joblib
 import numpy as np
 from joblib import Parallel, delayed
 from rich.progress import track
@@ -21,10 +17,12 @@ from drugpred import codebook
 from drugpred.errors import DataError
 from drugpred.training.estimators import cumulative_targets
 from drugpred.training.intervals import half_widths
+from drugpred.training.kept import found_or_made
 from drugpred.training.measures import FIGURES, base_rates, calibration_error, measure, ranked_probability_scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from sklearn.pipeline import Pipeline
@@ -259,40 +257,13 @@ def cross_validate(
 def _probabilities(
     pipeline: Pipeline, X: Floats, last_use: LastUse, train: Rows, test: Rows, folder: Path | None
 ) -> Floats:
-    """Fit to the training rows and return what is said of the test rows, or what an earlier run kept of that."""
-    path = folder / f"{_key(pipeline, X, last_use, train, test)}.npy" if folder else None
-    kept = _kept(path) if path else None
-    if kept is not None:
-        return kept
-    probabilities: Floats = pipeline.fit(X[train], last_use[train]).predict_proba(X[test])
-    if path:
-        _keep(path, probabilities)
-    return probabilities
+    """Fit to the training rows and return what is said of the test rows."""
 
+    def fit() -> Floats:
+        said: Floats = pipeline.fit(X[train], last_use[train]).predict_proba(X[test])
+        return said
 
-def _key(*deciding: object) -> str:
-    """Return a hash of all that decides a fold's probabilities, the code and its libraries among it."""
-    versions = [version(package) for package in ("imbalanced-learn", "numpy", "scikit-learn", "scipy")]
-    package = Path(codebook.__file__).parent
-    sources = [path.read_bytes() for path in (package / "codebook.py", *sorted((package / "training").glob("*.py")))]
-    return str(joblib.hash([*deciding, versions, sources]))
-
-
-def _kept(path: Path) -> Floats | None:
-    try:
-        probabilities: Floats = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return probabilities
-
-
-def _keep(path: Path, probabilities: Floats) -> None:
-    """Write a file all at once, so that an interrupted run leaves none that is cut short."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(f".{os.getpid()}")
-    with unfinished.open("wb") as file:
-        np.save(file, probabilities, allow_pickle=False)
-    unfinished.replace(path)
+    return found_or_made(folder, fit, pipeline, X, last_use, train, test) if folder else fit()
 
 
 def reference_split(

@@ -18,6 +18,7 @@ from filelock import FileLock
 from pydantic import ValidationError
 
 from drugpred import bundle
+from drugpred.bundle import Card
 from drugpred.errors import BundleError, DrugpredError
 from drugpred.training.configuration import Configuration
 from drugpred.training.intervals import half_widths
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from drugpred.bundle import Card
     from drugpred.training.evaluation import Evaluation
 
 __all__ = ["FIGURE", "GateError", "check", "turn"]
@@ -80,9 +80,9 @@ def check(card: Card, config: Configuration, evaluate: Callable[[Configuration],
         return "no model to compare with: this is the first"
     tag = str(model.tag)
     try:
-        newest = bundle.read(model).card
-    except BundleError as error:
-        return f"no model to compare with: {error}"
+        newest = Card.model_validate_json(Path(model.path_of("card.json")).read_bytes())
+    except (OSError, ValidationError):
+        return f"no model to compare with: the card of {tag} is missing or of another version"
     simulated = [each.data.source == "simulated" for each in (card, newest)]
     if simulated == [False, True]:
         return f"no model to compare with: {tag} is of simulated respondents"

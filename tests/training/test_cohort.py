@@ -7,7 +7,8 @@ from drugpred.codebook import WINDOWS
 from drugpred.data.cohort import Cohort
 from drugpred.training import cohort
 from drugpred.training.estimators import CumulativeNetwork, make_pipeline
-from drugpred.training.evaluation import Evaluation, base_rates, measure, splits
+from drugpred.training.evaluation import Evaluation, splits
+from drugpred.training.measures import base_rates, measure
 
 pytestmark = pytest.mark.slow
 

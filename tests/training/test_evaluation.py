@@ -10,7 +10,7 @@ from sklearn.model_selection import train_test_split
 
 from drugpred.codebook import DRUGS, WINDOWS
 from drugpred.errors import DataError
-from drugpred.training import evaluation as evaluations
+from drugpred.training import kept
 from drugpred.training.estimators import cumulative_targets
 from drugpred.training.evaluation import Evaluation, cross_validate, reference_split, splits
 from drugpred.training.intervals import half_widths
@@ -309,9 +309,9 @@ def test_finished_folds_are_found_again(run):
     assert (fits, fits_again) == (4, 0)
     assert np.array_equal(first.probabilities, second.probabilities)
     assert first.overall() == second.overall()
-    kept = list(run.folder.iterdir())
-    assert len(kept) == 4
-    assert all(np.load(path, allow_pickle=False).shape == (100, 18, 6) for path in kept)
+    files = list(run.folder.iterdir())
+    assert len(files) == 4
+    assert all(np.load(path, allow_pickle=False).shape == (100, 18, 6) for path in files)
 
 
 def test_an_interrupted_run_goes_on_where_it_ended(run):
@@ -334,7 +334,7 @@ def test_what_decides_a_fold_decides_its_file(run, invented, monkeypatch):
     assert run(last_use=changed, folds=splits(last_use, 2, 2, 42))[1] == 4
     assert run(folds=splits(last_use, 2, 2, 43))[1] == 4
     assert run(folds=splits(last_use, 2, 1, 42))[1] == 0
-    monkeypatch.setattr(evaluations, "version", lambda package: f"another {package}")
+    monkeypatch.setattr(kept, "version", lambda package: f"another {package}")
     assert run()[1] == 4
 
 
@@ -343,7 +343,7 @@ def test_a_fold_of_other_code_is_not_taken(run, tmp_path, monkeypatch):
     package = tmp_path / "package"
     (package / "training").mkdir(parents=True)
     (package / "codebook.py").touch()
-    monkeypatch.setattr(evaluations.codebook, "__file__", str(package / "codebook.py"))
+    monkeypatch.setattr(kept.codebook, "__file__", str(package / "codebook.py"))
     assert run()[1] == 4
     (package / "training" / "estimators.py").write_text("a = 1", encoding="utf-8")
     assert run()[1] == 4

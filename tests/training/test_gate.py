@@ -160,11 +160,19 @@ def test_simulated_ones_are_compared_with_each_other(card, config, newest):
         gate.check(card(shifted(0.1, 0.1, 0.1, 0.1), source="simulated"), config, never)
 
 
-def test_a_model_that_cannot_be_served_bars_nothing(card, config, newest, home):
+def test_a_model_without_a_readable_card_bars_nothing(card, config, newest, home):
     tag = newest((0.1, 0.1, 0.1, 0.1))
-    (home / "models" / tag.replace(":", "/") / "card.json").write_text("{}")
-    said = gate.check(card(), config, never)
-    assert said.startswith(f"no model to compare with: {tag}: card.json is not as it was written")
+    file = home / "models" / tag.replace(":", "/") / "card.json"
+    for spoil in (lambda: file.write_text("{}"), file.unlink):
+        spoil()
+        assert gate.check(card(), config, never).startswith(f"no model to compare with: the card of {tag} is missing")
+
+
+def test_a_model_that_cannot_be_served_is_compared_with_all_the_same(card, config, newest, home):
+    tag = newest()
+    (home / "models" / tag.replace(":", "/") / "network.npz").unlink()
+    with pytest.raises(gate.GateError, match="worse"):
+        gate.check(card(shifted(0.1, 0.1, 0.1, 0.1)), config, never)
 
 
 def test_a_model_that_cannot_be_compared_with_bars_the_way(card, config, newest):

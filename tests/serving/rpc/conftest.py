@@ -59,19 +59,19 @@ def scorer(bundle):
     return Scorer(bundle)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(serving, scorer):
     with serving(scorer) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def channel(server):
     with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         yield channel
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stub(channel):
     return pb_grpc.DrugPredictionStub(channel)
 
