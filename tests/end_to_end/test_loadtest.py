@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -25,6 +27,7 @@ def test_every_request_of_locust_succeeds(server):
     assert "0(0.00%)" in report
 
 
+@pytest.mark.slow
 def test_the_benchmark_prints_what_a_profile_costs(store):
     lines = run("loadtest/benchmark.py", BENTOML_HOME=str(store)).splitlines()
     costs = {name.strip(): float(cost) for name, cost in (line.rsplit(maxsplit=1) for line in lines[1:])}

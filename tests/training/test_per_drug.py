@@ -68,9 +68,9 @@ def test_it_is_logistic_regression_of_that_drug_and_window(resampled, train, oth
     for drug in (CANNABIS, LSD):
         one = LogisticRegression(C=0.2, max_iter=1000).fit(design(X), last_use[:, drug] > DECADE)
         said = one.predict_proba(design(others[0]))[:, 1]
-        # Weights are rounded.
+        # Weights are rounded to multiples of 1/128, and a dozen of them add up.
         probabilities = resampled["none", False].predict_proba(others[0])[:, drug, DECADE]
-        assert np.abs(probabilities - said).max() < 0.005
+        assert np.abs(probabilities - said).max() < 0.015
 
 
 @pytest.mark.parametrize("windows", [("decade", "week"), ("week", "decade")])

@@ -22,8 +22,8 @@ from tests.conftest import skip
 ROOT = Path(__file__).parents[2]
 REPORT = {"index.html": b"<p>report</p>", "plots/roc.png": b"png"}
 
-# MLflow and what it stands on warn of each other.
-pytestmark = pytest.mark.filterwarnings("default")
+# MLflow and what it stands on warn of each other, and take half a minute to begin.
+pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +198,6 @@ def test_mlflow_is_imported_for_tracking_only():
     assert finish(start("import sys, train; print('mlflow' in sys.modules)")) == ["False"]
 
 
-@pytest.mark.slow
 def test_several_at_once_make_one_store(mlflow, tmp_path):
     folder = tmp_path / "a folder"
     folder.mkdir()
