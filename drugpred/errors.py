@@ -7,7 +7,6 @@
     ├── DownloadError     the data could not be fetched, or what came was something else
     ├── ConfigurationError  a setting or a configuration file is malformed
     ├── BundleError       a stored model is missing, incomplete or altered
-    ├── GateError         a model may not become the newest version; of drugpred.training.gate
     └── ServiceError      the service did not give the client an answer
         ├── RefusedError      the request is malformed: where, and what was expected
         ├── DeadlineError     no answer came in time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
@@ -26,7 +27,6 @@ from drugpred.errors import (
 from drugpred.schemas import MOST_PROFILES, Error, Prediction
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 
     from numpy.typing import NDArray
@@ -124,7 +124,7 @@ def _translated() -> Iterator[None]:
         yield
     except httpx.TimeoutException:
         raise DeadlineError("no answer in time") from None
-    except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
+    except (httpx.NetworkError, httpx.RemoteProtocolError, ssl.SSLError) as error:  # httpx lets some of TLS through
         raise UnavailableError(f"no connection: {error}") from None
     except httpx.HTTPError as error:
         raise ServiceError(f"the call failed: {type(error).__name__}") from None
