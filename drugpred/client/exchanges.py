@@ -52,8 +52,8 @@ class Exchange:
 
     def close(self) -> None:
         """Give it up, where it has not ended."""
+        self._call.cancel()  # first: an end of the requests would look as if all went well
         self._outbox.put(None)  # its thread waits for it
-        self._call.cancel()
 
 
 class AsyncExchange:

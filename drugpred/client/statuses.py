@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 from google.rpc.error_details_pb2 import BadRequest
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["translated"]
 
+_BROKEN: Final = "Internal error from Core"
+"""What grpc.aio says where a stream ended while it was written to: it then loses the status that the service sent."""
+
 
 @contextmanager
 def translated() -> Iterator[None]:
@@ -44,6 +47,8 @@ def _meaning(error: Any) -> ServiceError:  # noqa: ANN401 - an RpcError is a cal
             return RateLimitedError(f"{said}: {error.details()}")
         case StatusCode.UNAVAILABLE:
             return UnavailableError(f"{said}: {error.details()}")
+        case StatusCode.INTERNAL if error.details() == _BROKEN:
+            return UnavailableError("the stream broke off")
         case StatusCode.DEADLINE_EXCEEDED:
             return DeadlineError("no answer in time")
         case _:  # the text may be of any exception
