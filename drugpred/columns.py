@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from drugpred.codebook import Category, Score
 
-__all__ = ["MOST_ROWS", "ColumnError", "codes", "rows"]
+__all__ = ["MOST_ROWS", "Checked", "ColumnError", "check", "codes", "rows"]
 
 MOST_ROWS: Final = 10_000
 """The most people of one call."""
@@ -114,14 +114,62 @@ def codes(category: Category, labels: Sequence[str]) -> NDArray[np.int64]:
     return np.fromiter(map(known.__getitem__, labels), np.int64, len(labels))
 
 
-def rows(columns: Mapping[str, NDArray[Any]], scale: Scale = "standardized") -> NDArray[np.float64]:
-    """Return people's rows, as `drugpred.codebook` describes them.
+class Checked(NamedTuple):
+    """People's values, and which of them are possible."""
+
+    values: NDArray[np.float64]
+    """Of shape (12, n), in the order of `codebook.INPUTS`; whatever is not possible is replaced by what is."""
+    possible: NDArray[np.bool_]
+    """Of the same shape."""
+
+
+def check(columns: Mapping[str, NDArray[Any]], scale: Scale = "standardized") -> Checked:
+    """Return people's values, and tell the possible ones from the others; of any number of people.
 
     Parameters
     ----------
     columns : mapping of str to ndarray of shape (n,)
         All of `codebook.INPUTS`: categories as integer codes, scores as float64 or float32. One of float32 may lie
         beyond a bound by what float32 rounds, and is then taken as the bound.
+    scale : str
+        Of the five NEO scores: standardized, or raw totals.
+
+    Raises
+    ------
+    ColumnError
+        Columns differ in length.
+    """
+    n = len(columns[INPUTS[0]])
+    values = np.empty((len(INPUTS), n))
+    bounds = np.array([(rule.lowest, rule.highest) for rule in _RULES[scale]])
+    single = [i for i, name in enumerate(INPUTS) if columns[name].dtype == np.float32]
+    for name, into in zip(INPUTS, values, strict=True):
+        if len(columns[name]) != n:
+            raise ColumnError(name, f"{n} values, as many as of {INPUTS[0]}")
+        into[:] = columns[name]
+    widened = bounds.copy()
+    widened[single] = bounds[single].astype(np.float32)
+    possible = (values >= widened[:, :1]) & (values <= widened[:, 1:])
+    if scale == "raw":
+        for i in _BY_TOTAL:
+            possible[i] &= np.rint(values[i]) == values[i]
+    if not possible.all():
+        np.copyto(values, bounds[:, :1], where=~possible)
+    for i in single:
+        values[i].clip(*bounds[i], out=values[i])
+    if scale == "raw":
+        for i, by_total in _BY_TOTAL.items():
+            values[i] = by_total[values[i].astype(np.intp) - codebook.NEO_TOTALS[0]]
+    return Checked(values, possible)
+
+
+def rows(columns: Mapping[str, NDArray[Any]], scale: Scale = "standardized") -> NDArray[np.float64]:
+    """Return people's rows, as `drugpred.codebook` describes them.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray of shape (n,)
+        As `check` takes them.
     scale : str
         Of the five NEO scores: standardized, or raw totals.
 
@@ -138,25 +186,8 @@ def rows(columns: Mapping[str, NDArray[Any]], scale: Scale = "standardized") -> 
     n = len(columns[INPUTS[0]])
     if not 1 <= n <= MOST_ROWS:
         raise ColumnError(INPUTS[0], f"1 to {MOST_ROWS} values")
-    result = np.empty((len(INPUTS), n))
-    bounds = np.array([(rule.lowest, rule.highest) for rule in _RULES[scale]])
-    single = [i for i, name in enumerate(INPUTS) if columns[name].dtype == np.float32]
-    for name, into in zip(INPUTS, result, strict=True):
-        if len(columns[name]) != n:
-            raise ColumnError(name, f"{n} values, as many as of {INPUTS[0]}")
-        into[:] = columns[name]
-    widened = bounds.copy()
-    widened[single] = bounds[single].astype(np.float32)
-    possible = (result >= widened[:, :1]) & (result <= widened[:, 1:])
-    if scale == "raw":
-        for i in _BY_TOTAL:
-            possible[i] &= np.rint(result[i]) == result[i]
+    values, possible = check(columns, scale)
     if not possible.all():
         i, row = divmod(int(possible.argmin()), n)
         raise ColumnError(INPUTS[i], _RULES[scale][i].expected, row)
-    for i in single:
-        result[i].clip(*bounds[i], out=result[i])
-    if scale == "raw":
-        for i, values in _BY_TOTAL.items():
-            result[i] = values[result[i].astype(np.intp) - codebook.NEO_TOTALS[0]]
-    return np.ascontiguousarray(result.T)
+    return np.ascontiguousarray(values.T)

@@ -1,42 +1,189 @@
-"""Load on a running service, with profiles drawn from the simulated cohort.
+r"""Load on a running service, over HTTP and gRPC.
 
-usage: locust -f loadtest/locustfile.py --headless --host http://127.0.0.1:3000 -u 8 -t 30s
+usage: locust -f loadtest/locustfile.py PredictUser --headless --host http://127.0.0.1:3000 -u 55 -r 55 -t 30s \
+           --levels loadtest/levels.yaml --html report.html
+
+Which users come is told by their class; where none is named, all do. Each asks RATE times a second, so that their
+number sets the load. A wrong answer counts as a failure. With --levels, whether service levels were met decides the
+exit code. A file of loadtest/shapes, given with -f as well, lets the number of users change over time.
 """
 
 from __future__ import annotations
 
+import json
 import random
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
-import numpy as np
-from locust import FastHttpUser, task
+import grpc
+import levels
+import people
+from grpc.experimental import gevent as grpc_gevent
+from locust import FastHttpUser, User, constant_pacing, events, task
+from locust.runners import WorkerRunner
 
-from drugpred import codebook
-from drugpred.data.cohort import Cohort
+from drugpred.codebook import DRUGS
+from drugpred.errors import ConfigurationError
+from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.settings import Settings
 
-BATCH = 100
-"""Profiles of one batch request."""
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+    from collections.abc import Callable
+
+    from locust.env import Environment
+    from locust.stats import StatsEntry
+
+RATE: Final = 10.0
+"""Requests a second of one user, for as long as answers take less than a tenth of a second."""
+
+SECONDS: Final = 60.0
+"""How long an answer over gRPC may take, as over HTTP by default."""
+
+METHOD: Final = "/drugpred.v1.DrugPrediction/Predict"
+
+# Without it a waiting call would stop every user.
+grpc_gevent.init_gevent()
 
 
-PROFILES = [codebook.describe(row) for row in Cohort.load().rows(10_000, np.random.default_rng()).tolist()]
+class _Paced(User):
+    abstract = True
+
+    def wait_time(self) -> float:
+        """Wait for a random time whose mean makes RATE.
+
+        People come independently of each other. At constant intervals users whom a pause of the server once made
+        wait would ask at the same moment ever after.
+        """
+        return constant_pacing(random.expovariate(RATE))(self)
 
 
-class Person(FastHttpUser):
+class _HTTPUser(_Paced, FastHttpUser):
+    abstract = True
+    default_headers: Final = {"Content-Type": "application/json"}
+
+    def ask_one(self) -> None:
+        """POST /predict."""
+        self._ask("/predict", random.choice(people.PROFILES), lambda answer: [len(answer["risks"])] == [len(DRUGS)])
+
+    def ask_many(self) -> None:
+        """POST /predict_batch."""
+        expected = [len(DRUGS)] * people.BATCH
+        body = random.choice(people.BATCHES)
+        self._ask("/predict_batch", body, lambda answers: [len(answer["risks"]) for answer in answers] == expected)
+
+    def _ask(self, path: str, body: str, complete: Callable[[Any], bool]) -> None:
+        with self.client.post(path, data=body, catch_response=True) as response:
+            if not response.ok or response.status_code == 0:  # locust calls these failures itself, and by their name
+                return
+            try:
+                right = response.status_code == 200 and complete(json.loads(response.content))
+            except (ValueError, LookupError, TypeError):
+                right = False
+            if not right:
+                response.failure(f"expected status 200 and {len(DRUGS)} risks for every profile")
+
+
+class PredictUser(_HTTPUser):
     """Somebody who asks of one person at a time."""
-
-    weight = 3
 
     @task
     def predict(self) -> None:
         """POST /predict."""
-        self.client.post("/predict", json=random.choice(PROFILES))
+        self.ask_one()
 
 
-class Researcher(FastHttpUser):
+class PredictBatchUser(_HTTPUser):
     """Somebody who asks of many people at once."""
-
-    weight = 1
 
     @task
     def predict_batch(self) -> None:
         """POST /predict_batch."""
-        self.client.post("/predict_batch", json={"profiles": random.sample(PROFILES, BATCH)})
+        self.ask_many()
+
+
+class MixedUser(_HTTPUser):
+    """Somebody who asks of one person mostly, of many at times."""
+
+    @task(3)
+    def predict(self) -> None:
+        """POST /predict."""
+        self.ask_one()
+
+    @task(1)
+    def predict_batch(self) -> None:
+        """POST /predict_batch."""
+        self.ask_many()
+
+
+class GrpcUser(_Paced):
+    """Somebody who asks of one person at a time, over gRPC and a connection of their own."""
+
+    def on_start(self) -> None:
+        """Connect."""
+        host = urlsplit(self.host or "").hostname
+        # Channels to one address share a connection by default.
+        self.channel = grpc.insecure_channel(
+            f"{host}:{self.environment.parsed_options.grpc_port}", [("grpc.use_local_subchannel_pool", 1)]
+        )
+        self.ask = self.channel.unary_unary(METHOD, response_deserializer=pb.PredictResponse.FromString)
+
+    def on_stop(self) -> None:
+        """Hang up."""
+        self.channel.close()
+
+    @task
+    def predict(self) -> None:
+        """Call Predict."""
+        with self.environment.events.request.measure("gRPC", METHOD) as told:
+            try:
+                answer = self.ask(random.choice(people.MESSAGES), timeout=SECONDS)
+            except grpc.RpcError as error:
+                # Its own text differs each time, and would be a line of the report each time.
+                told["exception"] = f"{error.code().name}: {error.details()}"
+                return
+            told["response_length"] = answer.ByteSize()
+            if len(answer.prediction.risks) != len(DRUGS):
+                told["exception"] = f"expected {len(DRUGS)} risks"
+
+
+@events.init_command_line_parser.add_listener
+def add_options(parser: ArgumentParser) -> None:
+    """Add what locust does not have."""
+    port = Settings().grpc_port
+    parser.add_argument("--grpc-port", type=int, default=port, help=f"on the host of --host (default: {port})")
+    parser.add_argument("--levels", metavar="PATH", help="a file of service levels that must be met, or the exit is 1")
+
+
+@events.init.add_listener
+def read_levels(environment: Environment, **_: object) -> None:
+    """Read the service levels before the load, and have them checked after it."""
+    options = environment.parsed_options
+    if not (options and options.levels) or isinstance(environment.runner, WorkerRunner):
+        return
+    try:
+        wanted = levels.read(Path(options.levels))
+    except ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+    def judge(**_: object) -> None:
+        stats = environment.stats
+        measured = {f"{entry.method} {entry.name}": measure(entry) for entry in stats.entries.values()}
+        if stats.total.num_requests:
+            measured["Aggregated"] = measure(stats.total)
+        verdicts = levels.check(wanted, measured)
+        met = all(verdict.met for verdict in verdicts)
+        # A failed request is judged by its level, an exception of a user is none of the service.
+        environment.process_exit_code = 0 if met and not environment.runner.exceptions else 1
+        environment.events.quit.add_listener(lambda **_: print(levels.table(verdicts)))  # after locust's own tables
+
+    environment.events.quitting.add_listener(judge)
+
+
+def measure(entry: StatsEntry) -> levels.Measured:
+    """Return what locust measured; it rounds response times to milliseconds, from 100 on to two digits."""
+    percentiles = [entry.get_response_time_percentile(p) for p in (0.5, 0.95, 0.99)]
+    return levels.Measured(*percentiles, entry.fail_ratio, entry.total_rps)

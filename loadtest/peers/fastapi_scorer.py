@@ -1,4 +1,4 @@
-"""The same predictor behind FastAPI, one uvicorn worker on uvloop and httptools: python fastapi_scorer.py PORT."""
+"""Our predictor behind FastAPI, one uvicorn worker on uvloop and httptools: python -m peers.fastapi_scorer PORT."""
 
 import sys
 
