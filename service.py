@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import bentoml
+import yaml
 
 from drugpred import bundle
 from drugpred.schemas import MOST_PROFILES, Prediction, Profile
 from drugpred.scoring import Scorer
+from drugpred.serving import replacements
 from drugpred.serving.answering import score
 from drugpred.serving.draining import Closing, Draining
 from drugpred.serving.errors import ErrorShape, quieten_rejections
+from drugpred.serving.express import Express, Line
 from drugpred.serving.formats import BatchInput, PredictionsOutput, ProfileInput
 from drugpred.serving.routes import Routes
 from drugpred.serving.rpc import configuration
 from drugpred.serving.rpc.server import Server
 from drugpred.settings import Settings
 
+replacements.install()
+line = Line()
 routes = Routes()
 draining = Draining()
 
 
-@bentoml.service(
-    name="drugpred",
-    workers=1,
-    logging={"access": {"enabled": False}},  # it would cost more than a prediction; /metrics counts every request
-    tracing={"excluded_urls": ".*"},  # runs even where nobody listens, at a third of the throughput
-)
+@bentoml.service(name="drugpred", **yaml.safe_load((Path(__file__).parent / "configs" / "service.yaml").read_bytes()))
 @bentoml.asgi_app(routes)
 class DrugPrediction:
     """Calibrated probabilities of use of 18 drugs from personality scores and demographics."""
@@ -46,6 +47,7 @@ class DrugPrediction:
         quieten_rejections()
         self.settings = Settings()
         self.scorer = Scorer(bundle.read(bundle.find(self.settings.model)))
+        line.connect(self.scorer)
         routes.connect(self.scorer.bundle)
 
     @bentoml.on_startup
@@ -83,3 +85,4 @@ class DrugPrediction:
 
 DrugPrediction.add_asgi_middleware(Closing, draining=draining)  # type: ignore[attr-defined]
 DrugPrediction.add_asgi_middleware(ErrorShape)  # type: ignore[attr-defined]  # the decorator made it a service
+DrugPrediction.add_asgi_middleware(Express, line=line)  # type: ignore[attr-defined]

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
 from http import HTTPStatus
 from http.client import responses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
-from drugpred.schemas import Error
+from drugpred.schemas import Error, ErrorDetail
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["ErrorShape", "quieten_rejections"]
+__all__ = ["ErrorShape", "malformed", "quieten_rejections"]
+
+logger = logging.getLogger(__name__)
+
+_MALFORMED: Final = "the request is malformed"
 
 
 class ErrorShape:
@@ -28,25 +33,38 @@ class ErrorShape:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and hold back an answer's start until it is known to be no error."""
+        """Pass a request on, and hold back an answer's start until it is known to be no error.
+
+        What raises is answered with 500 at once.
+        """
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         start: Message | None = None
         body = b""
+        begun = False
 
         async def shape(message: Message) -> None:
-            nonlocal start, body
+            nonlocal start, body, begun
             if message["type"] == "http.response.start" and message["status"] >= HTTPStatus.BAD_REQUEST:
                 start = message
             elif start is None:
+                begun = True
                 await send(message)
             else:
                 body += message.get("body", b"")
                 if not message.get("more_body"):
                     await _send_shaped(start, body, send)
 
-        await self.app(scope, receive, shape)
+        try:
+            await self.app(scope, receive, shape)
+        except Exception as error:
+            if begun:
+                raise
+            # Without its message and a traceback, which may hold what a person said.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            logger.error("%s in %s, line %s", type(error).__name__, place.filename, place.lineno)  # noqa: TRY400
+            await _send_shaped({"type": "http.response.start", "status": 500, "headers": []}, b"", send)
 
 
 async def _send_shaped(start: Message, body: bytes, send: Send) -> None:
@@ -68,7 +86,14 @@ def _shaped(status: int, body: bytes) -> Error:
         return unknown
     # BentoML's own names classes; that of the V2 routes is all that its clients show.
     is_bentoml_s = " validation error" in known.error
-    return known.model_copy(update={"error": "the request is malformed"}) if is_bentoml_s else known
+    return known.model_copy(update={"error": _MALFORMED}) if is_bentoml_s else known
+
+
+def malformed(error: ValidationError) -> bytes:
+    """Return what a malformed request is answered with."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    details = [ErrorDetail(loc=list(one["loc"]), msg=one["msg"], type=one["type"]) for one in found]
+    return Error(error=_MALFORMED, detail=details).model_dump_json().encode()
 
 
 def quieten_rejections() -> None:

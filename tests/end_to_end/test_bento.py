@@ -61,10 +61,10 @@ def files(bento):
 
 def test_it_holds_the_code_that_serves_and_nothing_else(bento):
     source = {path.relative_to("src").as_posix() for path in files(bento) if path.parts[0] == "src"}
-    others = ("client", "data", "training", "cli.py")
+    others = ("bulk", "client", "data", "training", "cli.py")
     package = [path.relative_to(ROOT) for path in (ROOT / "drugpred").rglob("*") if path.suffix in {".py", ".html"}]
     serving = {path.as_posix() for path in package if path.parts[1] not in others}
-    assert source == {"service.py", "bentofile.yaml"} | serving
+    assert source == {"service.py", "bentofile.yaml", "configs/service.yaml"} | serving
 
 
 def test_it_holds_neither_data_nor_a_model(bento):

@@ -188,3 +188,25 @@ def test_faults_are_logged(rejections, caplog):
     rejections.error("without an exception")
     assert "a fault" in caplog.text
     assert "without an exception" in caplog.text
+
+
+def test_what_raises_is_answered_at_once_and_logged_without_its_message(caplog):
+    async def raising(scope, receive, send):
+        raise ArithmeticError("1.2345")
+
+    answer = request(ErrorShape(raising))
+    assert (answer.status_code, answer.json()) == (500, {"error": "Internal Server Error", "detail": []})
+    assert "ArithmeticError" in caplog.text
+    assert "1.2345" not in caplog.text
+
+
+def test_what_raises_in_the_middle_of_an_answer_breaks_it_off():
+    async def raising(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise ArithmeticError
+
+    async def send(message):
+        pass
+
+    with pytest.raises(ArithmeticError):
+        asyncio.run(ErrorShape(raising)({"type": "http", "path": "/", "method": "GET"}, None, send))

@@ -1,0 +1,78 @@
+"""POST /predict, answered before BentoML's routing."""
+
+import asyncio
+import json
+
+import httpx
+import pytest
+
+from drugpred.schemas import EXAMPLE, Prediction
+from drugpred.scoring import Scorer
+from drugpred.serving.express import Express, Line
+
+
+async def behind(scope, receive, send):
+    await send({"type": "http.response.start", "status": 299, "headers": []})
+    await send({"type": "http.response.body", "body": b"passed on"})
+
+
+@pytest.fixture(scope="module")
+def ask(bundle):
+    line = Line()
+    line.connect(Scorer(bundle))
+    application = Express(behind, line)
+
+    def send(method="POST", path="/predict", **content):
+        async def one():
+            transport = httpx.ASGITransport(application)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                return await client.request(method, path, **content)
+
+        return asyncio.run(one())
+
+    return send
+
+
+def test_a_profile_is_answered(ask):
+    answer = ask(json=EXAMPLE)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert len(Prediction.model_validate_json(answer.content).risks) == 18
+
+
+def test_an_explanation_is_answered(ask):
+    answer = ask(json={**EXAMPLE, "drugs": ["lsd"], "include": ["explanation"]})
+    (risk,) = Prediction.model_validate_json(answer.content).risks
+    assert len(risk["explanation"]["contributions"]) == 12
+
+
+def test_a_body_in_parts_is_answered(ask):
+    async def parts():
+        for byte in json.dumps(EXAMPLE).encode():
+            yield bytes([byte])
+
+    assert ask(content=parts()).status_code == 200
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", json.dumps({**EXAMPLE, "age": 7654321}).encode()])
+def test_a_malformed_body_is_refused_without_its_values(ask, content):
+    answer = ask(content=content)
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "the request is malformed"
+    assert all(set(detail) == {"loc", "msg", "type"} for detail in answer.json()["detail"])
+    assert "7654321" not in answer.text
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/predict"), ("POST", "/predict/"), ("POST", "/predict_batch")])
+def test_all_else_is_passed_on(ask, method, path):
+    assert ask(method, path).status_code == 299
+
+
+def test_a_client_that_leaves_is_not_answered():
+    async def leaving():
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        raise AssertionError(message)
+
+    asyncio.run(Express(behind, Line())({"type": "http", "path": "/predict", "method": "POST"}, leaving, send))

@@ -1,0 +1,56 @@
+"""Templates say what the schemas would."""
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from drugpred.codebook import DRUGS, SCORES, WINDOWS
+from drugpred.schemas import EXAMPLE, Prediction, Profile
+from drugpred.scoring import Scorer
+from drugpred.serving.json_answers import JSONAnswers
+
+
+@pytest.fixture(scope="module")
+def scorer(bundle):
+    return Scorer(bundle)
+
+
+@pytest.fixture(scope="module")
+def answers(scorer):
+    return JSONAnswers(scorer)
+
+
+def told(text):
+    return {key: value for key, value in json.loads(text).items() if key != "prediction_id"}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    scores=st.fixed_dictionaries({score.name: st.floats(score.lowest, score.highest) for score in SCORES}),
+    drugs=st.frozensets(st.sampled_from(DRUGS), min_size=1),
+    window=st.sampled_from(WINDOWS),
+    include=st.sampled_from([[], ["windows"]]),
+)
+def test_the_text_says_what_the_scorer_does(scorer, answers, scores, drugs, window, include):
+    profile = Profile.model_validate(
+        {**EXAMPLE, **scores, "drugs": sorted(drugs), "window": window, "include": include}
+    )
+    text = answers.answer(profile)
+    (expected,) = scorer.score([profile])
+    assert list(told(text).items()) == list(told(expected.model_dump_json()).items())
+    Prediction.model_validate_json(text)
+
+
+def test_every_answer_has_an_id_of_its_own(answers):
+    profile = Profile.model_validate(EXAMPLE)
+    ids = {json.loads(answers.answer(profile))["prediction_id"] for _ in range(100)}
+    assert len(ids) == 100
+
+
+def test_a_percent_sign_in_a_tag_stays_one(bundle):
+    from dataclasses import replace
+
+    answers = JSONAnswers(Scorer(replace(bundle, tag="drugs:50%s")))
+    assert json.loads(answers.answer(Profile.model_validate(EXAMPLE)))["model"] == "drugs:50%s"

@@ -1,0 +1,69 @@
+"""What of BentoML is replaced; each test fails where BentoML no longer takes it from where it is put."""
+
+import asyncio
+
+import bentoml
+import httpx
+import pytest
+from _bentoml_impl.server import app
+from bentoml._internal.server.http import instruments, traffic
+
+from drugpred.errors import ConfigurationError
+from drugpred.serving import replacements
+from drugpred.serving.batching import Dispatcher
+from drugpred.serving.traffic import TrafficMetrics
+
+PARTS = ((app, "CorkDispatcher"), (instruments, "RunnerTrafficMetricsMiddleware"), (traffic, "TimeoutMiddleware"))
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    for module, name in PARTS:
+        monkeypatch.setattr(module, name, getattr(module, name))  # to be put back
+    replacements.install()
+
+
+@bentoml.service(name="doubling")
+class Doubling:
+    @bentoml.api(batchable=True)
+    async def double(self, numbers: list[int]) -> list[int]:
+        return [2 * number for number in numbers]
+
+
+@pytest.fixture
+def factory(installed):
+    Doubling.inject_config()
+    return app.ServiceAppFactory(Doubling, is_main=True)
+
+
+def test_bentoml_batches_by_our_dispatcher(factory):
+    assert isinstance(factory.dispatchers["double"], Dispatcher)
+
+
+def test_bentoml_counts_by_our_middleware_and_sets_no_timer(factory):
+    classes = [middleware.cls for middleware in factory.middlewares]
+    assert TrafficMetrics in classes
+    assert instruments.RunnerTrafficMetricsMiddleware is TrafficMetrics
+    assert replacements._without_timeout in classes
+    assert not [cls for cls in classes if cls.__name__ in {"TimeoutMiddleware", "RunnerTrafficMetricsMiddleware"}]
+
+
+@pytest.mark.filterwarnings("ignore:Accessing the 'model_fields'")  # BentoML does
+def test_bentoml_answers_with_them(factory):
+    async def ask():
+        application = factory()
+        transport = httpx.ASGITransport(application)
+        async with (
+            application.router.lifespan_context(application),
+            httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+        ):
+            return (await client.post("/double", json={"numbers": [1, 2, 3]})).json()
+
+    assert asyncio.run(ask()) == [2, 4, 6]
+
+
+@pytest.mark.parametrize(("module", "name"), PARTS)
+def test_a_bentoml_without_them_is_told_at_once(monkeypatch, installed, module, name):
+    monkeypatch.delattr(module, name)
+    with pytest.raises(ConfigurationError, match=name):
+        replacements.install()
