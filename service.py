@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
 import bentoml
 import yaml
+from bentoml._internal.configuration.containers import BentoMLContainer
 
 from drugpred import bundle
+from drugpred.monitoring import metrics
+from drugpred.monitoring.feedback import Collector
+from drugpred.monitoring.seen import SeenFile
+from drugpred.monitoring.tokens import Tokens, new_key
 from drugpred.schemas import MOST_PROFILES, Prediction, Profile
 from drugpred.scoring import Scorer
 from drugpred.serving import replacements
@@ -38,29 +44,38 @@ class DrugPrediction:
     def check() -> None:
         """End `bentoml serve` where a worker could not start: it would be started again for ever."""
         settings = Settings()
-        bundle.read(bundle.find(settings.model))
+        stored = bundle.read(bundle.find(settings.model))
         configuration.check(settings)
+        if settings.feedback_key is None:
+            os.environ["DRUGPRED_FEEDBACK_KEY"] = new_key()  # one for all workers
+        else:
+            Tokens.of(settings.feedback_key.get_secret_value(), stored)
         # Workers inherit it. Threads of BLAS wait for each other in a busy loop, at ten times the cost of one alone.
         os.environ.setdefault("OMP_NUM_THREADS", "1")
 
     def __init__(self) -> None:
         quieten_rejections()
         self.settings = Settings()
-        self.scorer = Scorer(bundle.read(bundle.find(self.settings.model)))
+        key, folder = self.settings.feedback_key, self.settings.feedback_folder
+        self.scorer = Scorer(bundle.read(bundle.find(self.settings.model)), key.get_secret_value() if key else None)
+        seen = SeenFile(folder or Path(BentoMLContainer.bentoml_home.get()) / "feedback")
         line.connect(self.scorer)
-        routes.connect(self.scorer.bundle)
+        routes.connect(self.scorer, Collector(self.scorer.tokens, seen, self.scorer.bundle.card))
+        metrics.publish(self.scorer.bundle)
 
     @bentoml.on_startup
-    async def start_grpc(self) -> None:
-        """Answer gRPC in the same event loop as HTTP."""
+    async def start(self) -> None:
+        """Answer gRPC in the same event loop as HTTP, and count what is answered."""
         self.grpc = Server(self.scorer, self.settings, configuration.address("drugpred", self.settings.grpc_port))
         await self.grpc.start()
         draining.listen(self.grpc.announce_end)
+        self.scorer.telemetry.start()
 
     @bentoml.on_shutdown
-    async def stop_grpc(self) -> None:
-        """Let calls end that were taken."""
+    async def stop(self) -> None:
+        """Let calls end that were taken, and count the last of them."""
         await self.grpc.stop()
+        await asyncio.to_thread(self.scorer.telemetry.stop)
 
     async def __is_ready__(self) -> bool:
         """Tell probes whether requests are wanted."""

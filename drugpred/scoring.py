@@ -1,13 +1,18 @@
-"""From checked profiles to answers: what HTTP, batches and every other transport call."""
+"""From checked profiles to answers: what HTTP, batches and every other transport call.
+
+Whatever is answered goes through a `Scorer`, so all of it is counted.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-from uuid import uuid4
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from drugpred import codebook
+from drugpred.monitoring.telemetry import Telemetry
+from drugpred.monitoring.tokens import Tokens, asked, new_key
 from drugpred.schemas import Explanation, Prediction, Profile, Risk
 
 if TYPE_CHECKING:
@@ -18,48 +23,104 @@ if TYPE_CHECKING:
     from drugpred.bundle import Bundle, WindowCard
     from drugpred.codebook import Drug, Window
 
-__all__ = ["Scorer"]
+__all__ = ["Predicted", "Scorer"]
 
 _PLACES: Final = {window: i for i, window in enumerate(codebook.WINDOWS)}
 
+_CHOICES: Final = 256
+"""How many are kept of what may be asked for: 6 windows and any choice of drugs."""
+
+
+class Predicted(NamedTuple):
+    """What is predicted of some profiles, in their order."""
+
+    rows: NDArray[np.float64]
+    """Of shape (n, 12)."""
+    probabilities: NDArray[np.float64]
+    """Of shape (n, 18, 6)."""
+    tokens: list[str]
+    """The `prediction_id` of each answer."""
+
 
 class Scorer:
-    """Answers for profiles, by one stored model; several threads may use it at the same time."""
+    """Answers for profiles, by one stored model; several threads may use it at the same time.
 
-    def __init__(self, bundle: Bundle) -> None:
+    Parameters
+    ----------
+    bundle : Bundle
+    keys : str, optional
+        What signs answers, see `Tokens`; a new one where none is given.
+
+    Raises
+    ------
+    ConfigurationError
+        A key is too short.
+    """
+
+    def __init__(self, bundle: Bundle, keys: str | None = None) -> None:
         self.bundle = bundle
-        drugs = bundle.card.drugs
-        self._cards: dict[Window, list[tuple[Drug, WindowCard]]] = {
-            window: [(drug, drugs[drug][window]) for drug in codebook.DRUGS] for window in codebook.WINDOWS
-        }
+        self.tokens = Tokens.of(keys or new_key(), bundle)
+        self.telemetry = Telemetry(bundle.card)
+        self._choice = lru_cache(_CHOICES)(self._choose)
+
+    def _choose(self, window: Window, drugs: frozenset[Drug]) -> list[tuple[int, Drug, WindowCard]]:
+        """Return the drugs that an answer tells of, each with its place in the codebook."""
+        cards = self.bundle.card.drugs
+        return [(place, drug, cards[drug][window]) for place, drug in enumerate(codebook.DRUGS) if drug in drugs]
+
+    def probabilities(
+        self, rows: NDArray[np.float64], window: Window = "decade", drugs: frozenset[Drug] = frozenset(codebook.DRUGS)
+    ) -> NDArray[np.float64]:
+        """Return the probability of use of every drug in every window, as `Predictor` does, and count the answers.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n, 12)
+        window : str
+            The window that the answers tell of.
+        drugs : frozenset of str
+            The drugs that they tell of.
+
+        Returns
+        -------
+        ndarray of shape (n, 18, 6)
+        """
+        probabilities = self.bundle.predictor.probabilities(rows)
+        self.telemetry.add(rows, probabilities, window, drugs)
+        return probabilities
+
+    def predict(self, profiles: Sequence[Profile]) -> Predicted:
+        """Return what answers are made of, and count them."""
+        rows = np.array([profile.row() for profile in profiles], np.float64)
+        probabilities = self.bundle.predictor.probabilities(rows)
+        self.telemetry.add_profiles(profiles, rows, probabilities)
+        tokens = self.tokens.sign(probabilities, [asked(profile.window, profile.drugs) for profile in profiles])
+        return Predicted(rows, probabilities, tokens)
 
     def score(self, profiles: Sequence[Profile]) -> list[Prediction]:
         """Return an answer for each profile, in their order.
 
         It takes microseconds a profile, and 10 milliseconds where an explanation is asked for.
         """
-        rows = np.array([profile.row() for profile in profiles], np.float64)
-        probabilities = self.bundle.predictor.probabilities(rows)
+        rows, probabilities, tokens = self.predict(profiles)
         return [
             # Built from checked parts: to check them again would cost more than the prediction.
             Prediction.model_construct(
-                prediction_id=uuid4().hex,
+                prediction_id=token,
                 model=self.bundle.tag,
                 window=profile.window,
                 data_source=self.bundle.card.data.source,
                 risks=self._risks(profile, row, by_drug),
             )
-            for profile, row, by_drug in zip(profiles, rows, probabilities.tolist(), strict=True)
+            for profile, row, by_drug, token in zip(profiles, rows, probabilities.tolist(), tokens, strict=True)
         ]
 
     def _risks(self, profile: Profile, row: NDArray[np.float64], by_drug: list[list[float]]) -> list[Risk]:
         explanations = self._explanations(row, profile.window) if "explanation" in profile.include else {}
-        place = _PLACES[profile.window]
+        window = _PLACES[profile.window]
         risks = []
-        for (drug, card), by_window in zip(self._cards[profile.window], by_drug, strict=True):
-            if drug not in profile.drugs:
-                continue
-            probability = by_window[place]
+        for place, drug, card in self._choice(profile.window, profile.drugs):
+            probability = by_drug[place][window]
             high = probability >= card.threshold
             risk: Risk = {
                 "drug": drug,
@@ -72,7 +133,7 @@ class Scorer:
                 "reliable": card.reliable,
             }
             if "windows" in profile.include:
-                risk["windows"] = dict(zip(codebook.WINDOWS, by_window, strict=True))
+                risk["windows"] = dict(zip(codebook.WINDOWS, by_drug[place], strict=True))
             if drug in explanations:
                 risk["explanation"] = explanations[drug]
             risks.append(risk)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 __all__ = ["Settings"]
@@ -20,6 +20,13 @@ class Settings(BaseSettings):
 
     model: str = "drug_consumption"
     """The model to serve: a tag of the BentoML model store, or without a version the newest (in a bento, its own)."""
+
+    feedback_key: SecretStr | None = None
+    """Secrets of at least 32 bytes, separated by commas, with which answers are signed so that their outcomes can be
+    taken: the first signs, any verifies. Replicas share them; without any, each server makes one when it starts."""
+
+    feedback_folder: Path | None = None
+    """Where it is remembered which answers took feedback, on a local disk; by default below BENTOML_HOME."""
 
     grpc_port: int = Field(3001, ge=0, le=65535)
     """The port of gRPC, on the address that HTTP listens on; 0 for any that is free."""

@@ -12,6 +12,9 @@ from pydantic.json_schema import models_json_schema
 from drugpred import __version__
 from drugpred.bundle import NAME, TaggedCard
 from drugpred.codebook import CATEGORIES
+from drugpred.monitoring.drift import Drift
+from drugpred.monitoring.feedback import Accepted, Feedback
+from drugpred.monitoring.tokens import LENGTH
 from drugpred.schemas import EXAMPLE, Batch, Error, Health, Prediction, Predictions, Profile
 from drugpred.serving.inference_messages import (
     InferenceRequest,
@@ -28,10 +31,12 @@ if TYPE_CHECKING:
 
 __all__ = ["document"]
 
-_REQUESTS: Final = (Profile, Batch, InferenceRequest)
+_REQUESTS: Final = (Profile, Batch, Feedback, InferenceRequest)
 _ANSWERS: Final = (
     Prediction,
     Predictions,
+    Accepted,
+    Drift,
     Health,
     TaggedCard,
     InferenceResponse,
@@ -66,6 +71,22 @@ def document() -> dict[str, Any]:
                 {"profiles": [EXAMPLE]},
                 Predictions,
                 overloaded,
+            ),
+            "/feedback": _post(
+                "Tell what turned out of an answer.",
+                Feedback,
+                {"prediction_id": "A" * LENGTH, "outcomes": {"cannabis": True, "lsd": False}},
+                Accepted,
+                {
+                    "409": _answer("The outcomes of this answer were counted before.", Error),
+                    "410": _answer("The answer is older than 90 days.", Error),
+                    "413": _answer("The request is longer than any well-formed one.", Error),
+                    "503": _answer("It cannot be told whether they were counted; try again after a moment.", Error),
+                },
+            ),
+            "/drift": _get(
+                "How far the profiles have moved from those trained on, since the server started.",
+                _answer("Of each input, and of each drug's probabilities.", Drift),
             ),
             "/health": _get("Whether and what is served.", _answer("It is up.", Health)),
             "/model": _get("The card of the model that is served.", _answer("The card.", TaggedCard)),
@@ -110,7 +131,7 @@ def _post(
 ) -> dict[str, Any]:
     body = {"application/json": {"schema": _reference(request), "example": example}}
     responses = {
-        "200": _answer("The prediction.", answer),
+        "200": _answer("What was asked for.", answer),
         "400": _answer("Malformed: what was expected, and where.", Error),
         **(others or {}),
     }

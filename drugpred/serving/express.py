@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
+from drugpred.monitoring.refused import count_validation
 from drugpred.schemas import Profile
 from drugpred.serving.answering import is_slow, score
 from drugpred.serving.errors import malformed
@@ -34,6 +35,7 @@ class Line:
         try:
             profile = Profile.model_validate_json(body)
         except ValidationError as error:
+            count_validation(error)
             return 400, malformed(error)
         if is_slow(profile):
             return 200, (await score(self._scorer, [profile]))[0].model_dump_json().encode()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 import bentoml
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from starlette.responses import Response
 
+from drugpred.monitoring.refused import count_validation
 from drugpred.schemas import Batch, Prediction, Predictions, Profile
 
 if TYPE_CHECKING:
@@ -24,7 +25,11 @@ class _JSONInput(bentoml.IODescriptor):
     @classmethod
     async def from_http_request(cls, request: Request, serde: object) -> Self:  # noqa: ARG003 - BentoML's signature
         """Check a request's body; raises pydantic's ValidationError, which BentoML answers with 400."""
-        checked: Self = cls.model_validate_json(await request.body())
+        try:
+            checked: Self = cls.model_validate_json(await request.body())
+        except ValidationError as error:
+            count_validation(error)
+            raise
         return checked
 
 

@@ -7,13 +7,13 @@ translate their messages into `Tensor` and back.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeVar, cast
 
 import numpy as np
 from pydantic import Strict, TypeAdapter, ValidationError
 
 from drugpred import __version__
-from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, WINDOWS
+from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, WINDOWS, Drug
 from drugpred.columns import MOST_ROWS, ColumnError, codes, rows
 from drugpred.schemas import ErrorDetail
 from drugpred.serving.inference_messages import ModelMetadata, ServerMetadata, TensorMetadata
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from drugpred.bundle import Bundle
+    from drugpred.scoring import Scorer
     from drugpred.serving.inference_messages import Parameters
 
 __all__ = ["DataPlane", "MalformedError", "Tensor", "UnknownModelError"]
@@ -87,8 +87,9 @@ class Tensor(NamedTuple):
 class DataPlane:
     """What every transport of the protocol calls, on one stored model."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._predictor = bundle.predictor
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+        bundle = scorer.bundle
         self.name, _, self.version = bundle.tag.partition(":")
         self.data_source = bundle.card.data.source
         self.server = ServerMetadata(name="drugpred", version=__version__, extensions=["binary_tensor_data"])
@@ -128,19 +129,20 @@ class DataPlane:
         MalformedError
             Anything that `drugpred.schemas.Profile` would refuse of a person, or tensors of other names or forms.
         """
-        asked: list[str] = []
+        asked: list[Drug] = []
         for i, name in enumerate(outputs):
             if name not in _PLACES or name in asked:
                 raise MalformedError.at("outputs", i, "name", expected=f"one of {' | '.join(DRUGS)}, each once at most")
-            asked.append(name)
+            asked.append(cast("Drug", name))
         try:
             people = rows(_columns(inputs), parameters.scale)
         except ColumnError as error:
             place = () if error.row is None else (error.row,)
             raise MalformedError.at("inputs", error.field, "data", *place, expected=error.expected) from None
         window = WINDOWS.index(parameters.window)
-        by_drug = self._predictor.probabilities(people)[:, :, window].T.copy()
-        return {drug: by_drug[_PLACES[drug]] for drug in asked or DRUGS}
+        drugs: Sequence[Drug] = asked or DRUGS
+        by_drug = self._scorer.probabilities(people, parameters.window, frozenset(drugs))[:, :, window].T.copy()
+        return {drug: by_drug[_PLACES[drug]] for drug in drugs}
 
 
 def _columns(tensors: Iterable[Tensor]) -> dict[str, NDArray[np.generic]]:

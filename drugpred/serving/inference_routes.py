@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
+from drugpred.monitoring.refused import count_tensors
 from drugpred.schemas import Error
 from drugpred.serving.inference import DataPlane, MalformedError, Tensor, UnknownModelError
 from drugpred.serving.inference_messages import (
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from starlette.requests import Request
 
-    from drugpred.bundle import Bundle
+    from drugpred.scoring import Scorer
 
 __all__ = ["ERRORS", "InferenceRoutes"]
 
@@ -50,9 +51,9 @@ class InferenceRoutes:
                 Route(f"{model}/infer", self._infer, methods=["POST"]),
             ]
 
-    def connect(self, bundle: Bundle) -> None:
-        """Serve this model from now on."""
-        self._plane = DataPlane(bundle)
+    def connect(self, scorer: Scorer) -> None:
+        """Answer from now on by this scorer."""
+        self._plane = DataPlane(scorer)
 
     async def _server(self, _: Request) -> Response:
         return _json(self._plane.server)
@@ -147,6 +148,7 @@ def _json(message: BaseModel, status: int = 200) -> Response:
 
 def _malformed(_: Request, error: Exception) -> Response:
     details = error.details if isinstance(error, MalformedError) else []
+    count_tensors(details)
     return _json(Error(error=str(error), detail=details), 400)
 
 

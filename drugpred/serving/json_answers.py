@@ -8,9 +8,6 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
-from uuid import uuid4
-
-import numpy as np
 
 from drugpred import codebook
 
@@ -50,10 +47,11 @@ class JSONAnswers:
         """Return the answer about a profile."""
         windows = "windows" in profile.include
         template = self._template(profile.window, profile.drugs, windows)
-        probabilities = self._scorer.bundle.predictor.probabilities(np.array([profile.row()])).tolist()[0]
-        numbers: list[object] = [uuid4().hex]
+        _, (probabilities,), (token,) = self._scorer.predict([profile])
+        by_drug = probabilities.tolist()
+        numbers: list[object] = [token]
         for drug, threshold in template.drugs:
-            by_window = probabilities[drug]
+            by_window = by_drug[drug]
             probability = by_window[template.window]
             numbers += (probability, _HIGH if probability >= threshold else _LOW)
             if windows:

@@ -1,7 +1,8 @@
-"""All routes but the prediction endpoints: health, the model's card, the documentation and the inference protocol."""
+"""All routes but the prediction endpoints."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -12,14 +13,18 @@ from starlette.routing import Route
 
 from drugpred import __version__
 from drugpred.bundle import TaggedCard
+from drugpred.monitoring.merged import drift_since_start
 from drugpred.schemas import Health
+from drugpred.serving import feedback_routes, inference_routes
 from drugpred.serving.documentation import document
-from drugpred.serving.inference_routes import ERRORS, InferenceRoutes
+from drugpred.serving.feedback_routes import FeedbackRoutes
+from drugpred.serving.inference_routes import InferenceRoutes
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from drugpred.bundle import Bundle
+    from drugpred.monitoring.feedback import Collector
+    from drugpred.scoring import Scorer
 
 __all__ = ["Routes"]
 
@@ -31,22 +36,26 @@ class Routes(Starlette):
         specification = JSONResponse(document())
         index = Response((files("drugpred.serving") / "index.html").read_bytes(), media_type="text/html")
         self._inference = InferenceRoutes()
+        self._feedback = FeedbackRoutes()
         super().__init__(
             routes=[
                 Route("/health", self._health),
                 Route("/model", self._model),
+                Route("/drift", self._drift),
                 # These two go before BentoML's own, whose page reports every visit to a tracker of another host.
                 Route("/docs.json", lambda _: specification),
                 Route("/", lambda _: index),
                 *self._inference.routes,
+                *self._feedback.routes,
             ],
-            exception_handlers=ERRORS,
+            exception_handlers={**inference_routes.ERRORS, **feedback_routes.ERRORS},
         )
 
-    def connect(self, bundle: Bundle) -> None:
-        """Tell from now on of this model."""
-        self._bundle = bundle
-        self._inference.connect(bundle)
+    def connect(self, scorer: Scorer, collector: Collector) -> None:
+        """Tell from now on of this scorer's model, and give feedback to this collector."""
+        self._bundle = bundle = scorer.bundle
+        self._inference.connect(scorer)
+        self._feedback.connect(collector)
         self._started = time.monotonic()
         card = TaggedCard(model=bundle.tag, **dict(bundle.card)).model_dump_json()
         self._card = Response(card, media_type="application/json")
@@ -60,6 +69,10 @@ class Routes(Starlette):
             uptime_seconds=round(time.monotonic() - self._started, 3),
         )
         return JSONResponse(health.model_dump())
+
+    async def _drift(self, _: Request) -> Response:
+        drift = await asyncio.to_thread(drift_since_start, self._bundle.card)
+        return Response(drift.model_dump_json(), media_type="application/json")
 
     async def _model(self, _: Request) -> Response:
         return self._card

@@ -10,16 +10,16 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from drugpred import __version__
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES, WINDOWS
+from drugpred.monitoring.feedback import Feedback
 from drugpred.schemas import EXAMPLE, Batch, Profile
 from drugpred.scoring import Scorer
 from drugpred.serving.documentation import document
 from drugpred.serving.inference_messages import InferenceRequest
-from drugpred.serving.routes import Routes
 
 DOCUMENT = json.loads(json.dumps(document()))
 POSTS = {path: item["post"] for path, item in DOCUMENT["paths"].items() if "post" in item}
 INFER = "/v2/models/drug_consumption/infer"
-MODELS = {"/predict": Profile, "/predict_batch": Batch, INFER: InferenceRequest}
+MODELS = {"/predict": Profile, "/predict_batch": Batch, "/feedback": Feedback, INFER: InferenceRequest}
 
 
 def check(name, content):
@@ -48,6 +48,7 @@ def test_every_reference_is_kept():
 def test_every_endpoint_is_described():
     assert set(POSTS) == set(MODELS)
     assert {path for path, item in DOCUMENT["paths"].items() if "get" in item} == {
+        "/drift",
         "/health",
         "/model",
         "/livez",
@@ -140,9 +141,8 @@ def test_answers_are_as_described(bundle):
     )
 
 
-def test_answers_of_the_inference_protocol_are_as_described(bundle):
-    routes = Routes()
-    routes.connect(bundle)
+def test_answers_of_the_inference_protocol_are_as_described(bundle, routes_of):
+    routes = routes_of(bundle)
 
     async def send(method, path, content):
         async with httpx.AsyncClient(transport=httpx.ASGITransport(routes), base_url="http://test") as client:

@@ -13,6 +13,7 @@ from drugpred import __version__
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES, WINDOWS
 from drugpred.columns import MOST_ROWS
 from drugpred.schemas import EXAMPLE, Profile
+from drugpred.scoring import Scorer
 from drugpred.serving.inference import DataPlane, MalformedError, Tensor, UnknownModelError
 from drugpred.serving.inference_messages import Parameters
 
@@ -60,7 +61,7 @@ def as_rows_of_one(tensor):
 
 @pytest.fixture(scope="module")
 def plane(bundle):
-    return DataPlane(bundle)
+    return DataPlane(Scorer(bundle))
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +179,7 @@ def test_the_predictor_is_asked_once(bundle, monkeypatch):
             asked.append(rows.shape)
             return bundle.predictor.probabilities(rows)
 
-    DataPlane(replace(bundle, predictor=Counting())).infer(tensors(PERSON, 7).values(), ["lsd"], Parameters())
+    DataPlane(Scorer(replace(bundle, predictor=Counting()))).infer(tensors(PERSON, 7).values(), ["lsd"], Parameters())
     assert asked == [(7, 12)]
 
 

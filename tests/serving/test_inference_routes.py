@@ -16,7 +16,6 @@ from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, WINDOWS, describe
 from drugpred.schemas import EXAMPLE, Error
 from drugpred.serving.errors import ErrorShape
 from drugpred.serving.inference_messages import InferenceResponse, ModelMetadata, ServerMetadata
-from drugpred.serving.routes import Routes
 
 MODEL = "/v2/models/drug_consumption"
 LENGTH = "inference-header-content-length"
@@ -24,10 +23,8 @@ LABELS = {category.name for category in CATEGORIES}
 PERSON = EXAMPLE | {"age": "25-34"}
 
 
-def request_to(bundle):
-    """Return what a client of a model's routes gets."""
-    routes = Routes()
-    routes.connect(bundle)
+def request_to(routes):
+    """Return what a client of routes gets."""
 
     async def send(method, path, **kwargs):
         transport = httpx.ASGITransport(ErrorShape(routes), raise_app_exceptions=False)
@@ -38,8 +35,8 @@ def request_to(bundle):
 
 
 @pytest.fixture(scope="module")
-def request_(bundle):
-    return request_to(bundle)
+def request_(bundle, routes_of):
+    return request_to(routes_of(bundle))
 
 
 @pytest.fixture(scope="module")
@@ -389,10 +386,10 @@ def test_no_refusal_of_broken_json_repeats_a_part_of_it(infer, end, junk):
     assert "7531904286" not in answer.text
 
 
-def test_a_fault_is_answered_in_the_same_shape(bundle):
+def test_a_fault_is_answered_in_the_same_shape(bundle, routes_of):
     class Broken:
         def probabilities(self, rows):
             raise RuntimeError("secret")
 
-    answer = request_to(replace(bundle, predictor=Broken()))("POST", f"{MODEL}/infer", json=content())
+    answer = request_to(routes_of(replace(bundle, predictor=Broken())))("POST", f"{MODEL}/infer", json=content())
     assert (answer.status_code, answer.json()) == (500, {"error": "Internal Server Error", "detail": []})

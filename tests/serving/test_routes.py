@@ -10,14 +10,12 @@ import pytest
 from drugpred import __version__
 from drugpred.bundle import TaggedCard
 from drugpred.serving.documentation import document
-from drugpred.serving.routes import Routes
 
 
 @pytest.fixture(scope="module")
-def request_(bundle):
+def request_(bundle, routes_of):
     """Return what a client of the routes gets."""
-    routes = Routes()
-    routes.connect(bundle)
+    routes = routes_of(bundle)
 
     async def send(method, path):
         async with httpx.AsyncClient(transport=httpx.ASGITransport(routes), base_url="http://test") as client:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
-from uuid import uuid4
-
-import numpy as np
 
 from drugpred import codebook
 from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
@@ -15,9 +12,9 @@ from drugpred.serving.rpc import messages
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from drugpred.bundle import Bundle
     from drugpred.codebook import Drug, Window
     from drugpred.schemas import Profile
+    from drugpred.scoring import Scorer
 
 __all__ = ["Answers"]
 
@@ -38,18 +35,17 @@ class _Template(NamedTuple):
 class Answers:
     """The answers of `drugpred.scoring.Scorer`, but for explanations, as messages."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
         self._template = lru_cache(_TEMPLATES)(self._make)
 
     def fill(self, answers: Sequence[pb.Prediction], profiles: Sequence[Profile]) -> None:
         """Write the answer about each profile into an empty message."""
-        rows = np.array([profile.row() for profile in profiles], np.float64)
-        probabilities = self._bundle.predictor.probabilities(rows).tolist()
-        for answer, profile, by_drug in zip(answers, profiles, probabilities, strict=True):
+        _, probabilities, tokens = self._scorer.predict(profiles)
+        for answer, profile, by_drug, token in zip(answers, profiles, probabilities.tolist(), tokens, strict=True):
             message, window, drugs, thresholds = self._template(profile.window, profile.drugs)
             answer.CopyFrom(message)
-            answer.prediction_id = uuid4().hex
+            answer.prediction_id = token
             windows = "windows" in profile.include
             for risk, drug, threshold in zip(answer.risks, drugs, thresholds, strict=True):
                 by_window = by_drug[drug]
@@ -63,11 +59,12 @@ class Answers:
 
     def _make(self, window: Window, drugs: frozenset[Drug]) -> _Template:
         places = [place for place, drug in enumerate(codebook.DRUGS) if drug in drugs]
-        cards = {codebook.DRUGS[place]: self._bundle.card.drugs[codebook.DRUGS[place]][window] for place in places}
+        bundle = self._scorer.bundle
+        cards = {codebook.DRUGS[place]: bundle.card.drugs[codebook.DRUGS[place]][window] for place in places}
         message = pb.Prediction(
-            model=self._bundle.tag,
+            model=bundle.tag,
             window=messages.WINDOWS[window],
-            data_source=messages.DATA_SOURCES[self._bundle.card.data.source],
+            data_source=messages.DATA_SOURCES[bundle.card.data.source],
             risks=[
                 pb.Risk(
                     drug=messages.DRUGS[drug],

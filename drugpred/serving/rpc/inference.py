@@ -9,6 +9,7 @@ from grpc import StatusCode
 from pydantic import ValidationError
 from typing_extensions import override
 
+from drugpred.monitoring.refused import count_tensors
 from drugpred.serving.inference import DataPlane, MalformedError, Tensor, UnknownModelError
 from drugpred.serving.inference_messages import InputParameters, OutputParameters, Parameters
 from drugpred.serving.proto.inference import grpc_service_pb2 as pb
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from grpc.aio import ServicerContext
 
-    from drugpred.bundle import Bundle
+    from drugpred.scoring import Scorer
 
 __all__ = ["InferenceServicer"]
 
@@ -28,10 +29,10 @@ _Checked = TypeVar("_Checked", Parameters, InputParameters, OutputParameters)
 
 
 class InferenceServicer(pb_grpc.GRPCInferenceServiceServicer):
-    """The service inference.GRPCInferenceService, on one stored model."""
+    """The service inference.GRPCInferenceService: answers of one scorer, the one that HTTP answers from too."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._plane = DataPlane(bundle)
+    def __init__(self, scorer: Scorer) -> None:
+        self._plane = DataPlane(scorer)
 
     @override
     async def ServerLive(self, request: pb.ServerLiveRequest, context: ServicerContext) -> pb.ServerLiveResponse:
@@ -71,6 +72,7 @@ class InferenceServicer(pb_grpc.GRPCInferenceServiceServicer):
         try:
             return self._inferred(request)
         except MalformedError as error:
+            count_tensors(error.details)
             raise Malformed(error.violations) from None
 
     def _inferred(self, request: pb.ModelInferRequest) -> pb.ModelInferResponse:

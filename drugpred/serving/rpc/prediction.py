@@ -11,6 +11,7 @@ from typing_extensions import override
 from drugpred import codebook
 from drugpred.codebook import Drug, Window
 from drugpred.columns import ColumnError, Scale, rows
+from drugpred.monitoring.refused import count_column, count_validation
 from drugpred.schemas import MOST_PROFILES, Batch, Profile
 from drugpred.serving.answering import is_slow, score
 from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
@@ -44,7 +45,7 @@ class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
 
     def __init__(self, scorer: Scorer) -> None:
         self._scorer = scorer
-        self._answers = Answers(scorer.bundle)
+        self._answers = Answers(scorer)
         self._model = messages.model(scorer.bundle)
 
     @override
@@ -53,6 +54,7 @@ class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
         try:
             profile = Profile.model_validate(messages.profile(request.profile))
         except ValidationError as error:
+            count_validation(error)
             raise Malformed.of(error, "profile") from None
         response = pb.PredictResponse()
         await self._answer([response.prediction], [profile])
@@ -65,6 +67,7 @@ class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
         try:
             batch = Batch.model_validate({"profiles": [messages.profile(profile) for profile in asked]})
         except ValidationError as error:
+            count_validation(error)
             raise Malformed.of(error) from None
         response = pb.PredictBatchResponse()
         await self._answer([response.predictions.add() for _ in batch.profiles], batch.profiles)
@@ -92,12 +95,14 @@ class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
             options = _Options.model_validate(messages.options(request))
             people = rows(messages.columns(request), options.scale)
         except ValidationError as error:
+            count_validation(error)
             raise Malformed.of(error, where=where) from None
         except ColumnError as error:
+            count_column(error.field, error.row)
             field = error.field if error.row is None else f"{error.field}[{error.row}]"
             raise Malformed({field: f"expected {error.expected}"}, where) from None
         places = [place for place, drug in enumerate(codebook.DRUGS) if drug in options.drugs]
-        probabilities = self._scorer.bundle.predictor.probabilities(people)
+        probabilities = self._scorer.probabilities(people, options.window, options.drugs)
         asked = probabilities[:, :, codebook.WINDOWS.index(options.window)][:, places]
         return pb.PredictStreamResponse(
             chunk=request.chunk,

@@ -35,7 +35,7 @@ _SERVICES: Final[tuple[tuple[str, Callable[[Any, grpc.aio.Server], None], Callab
     (
         grpc_service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name,
         grpc_service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server,
-        lambda scorer: InferenceServicer(scorer.bundle),
+        InferenceServicer,
     ),
 )
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drugpred.codebook import DRUGS, WINDOWS, describe
+from drugpred.monitoring.tokens import LENGTH
 from drugpred.schemas import EXAMPLE, Profile
 from drugpred.scoring import Scorer
 from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
@@ -17,7 +18,7 @@ from drugpred.serving.rpc.answers import Answers
 
 @pytest.fixture(scope="module")
 def answers(bundle):
-    return Answers(bundle)
+    return Answers(Scorer(bundle))
 
 
 def filled(answers, profiles):
@@ -28,7 +29,7 @@ def filled(answers, profiles):
 
 def without_ids(answers):
     for answer in answers:
-        assert len(answer.prediction_id) == 32
+        assert len(answer.prediction_id) == LENGTH
         answer.ClearField("prediction_id")
     return answers
 
@@ -52,7 +53,7 @@ def test_they_are_the_scorers(answers, bundle, real, asked):
 
 def test_risk_is_high_from_the_threshold_on(bundle):
     profile = Profile.model_validate(EXAMPLE | {"drugs": ["lsd"]})
-    (answer,) = filled(Answers(bundle), [profile])
+    (answer,) = filled(Answers(Scorer(bundle)), [profile])
     probability = answer.risks[0].probability
     for threshold, high in (
         (np.nextafter(probability, 0).item(), True),
@@ -62,7 +63,7 @@ def test_risk_is_high_from_the_threshold_on(bundle):
         drugs = {name: dict(windows) for name, windows in bundle.card.drugs.items()}
         drugs["lsd"]["decade"] = drugs["lsd"]["decade"].model_copy(update={"threshold": threshold})
         changed = replace(bundle, card=bundle.card.model_copy(update={"drugs": drugs}))
-        (answer,) = filled(Answers(changed), [profile])
+        (answer,) = filled(Answers(Scorer(changed)), [profile])
         assert (answer.risks[0].prediction, answer.risks[0].threshold) == (high, threshold)
 
 

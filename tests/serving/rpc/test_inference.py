@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from drugpred import __version__
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, WINDOWS, describe
 from drugpred.schemas import EXAMPLE
+from drugpred.scoring import Scorer
 from drugpred.serving.proto.inference import grpc_service_pb2 as pb
 from drugpred.serving.proto.inference import grpc_service_pb2_grpc as pb_grpc
 from drugpred.serving.rpc.inference import InferenceServicer
@@ -112,7 +113,7 @@ def call(bundle):
 
         async def start():
             server = grpc.aio.server(interceptors=[Guard()])
-            pb_grpc.add_GRPCInferenceServiceServicer_to_server(InferenceServicer(bundle), server)
+            pb_grpc.add_GRPCInferenceServiceServicer_to_server(InferenceServicer(Scorer(bundle)), server)
             port = server.add_insecure_port("127.0.0.1:0")
             await server.start()
             return server, grpc.aio.insecure_channel(f"127.0.0.1:{port}")

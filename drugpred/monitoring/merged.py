@@ -1,0 +1,75 @@
+"""What all workers of one server have counted since it started."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import REGISTRY
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from drugpred.codebook import DRUGS, WINDOWS, Drug, Window
+from drugpred.monitoring import drift
+from drugpred.monitoring.expectation import Expectation, expect
+from drugpred.monitoring.metrics import LABELS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from prometheus_client import Metric
+
+    from drugpred.bundle import Bins, Card
+    from drugpred.monitoring.drift import Drift
+
+__all__ = ["drift_since_start", "expected_since_start"]
+
+_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+_OF_PREDICTIONS: Final = ("drug", "window", "label")
+
+
+def drift_since_start(card: Card) -> Drift:
+    """Return the drift of all profiles answered, perhaps but for those of the last second.
+
+    It takes some milliseconds: call it in a thread.
+    """
+    inputs, scores = _totals({"drugpred_input": ("feature", "bin"), "drugpred_score": ("drug", "bin")})
+    return drift.measure(card, _by_bin(inputs, card.input_bins), _by_bin(scores, card.probability_bins))
+
+
+def expected_since_start() -> dict[Drug, dict[Window, Expectation]]:
+    """Return what is expected of all predictions, by drug and window; it takes some milliseconds, too."""
+    counts, sums = _totals({"drugpred_predictions": _OF_PREDICTIONS, "drugpred_probability": _OF_PREDICTIONS})
+
+    def expected(drug: Drug, window: Window) -> Expectation:
+        low, high = ((drug, window, label) for label in LABELS)
+        return expect(counts.get(high, 0.0), sums.get(high, 0.0), counts.get(low, 0.0), sums.get(low, 0.0))
+
+    return {drug: {window: expected(drug, window) for window in WINDOWS} for drug in DRUGS}
+
+
+def _by_bin(totals: Mapping[tuple[str, ...], float], bins: Mapping[str, Bins]) -> dict[str, list[float]]:
+    return {name: [totals.get((name, label), 0.0) for label in each.labels] for name, each in bins.items()}
+
+
+def _totals(labels: Mapping[str, tuple[str, ...]]) -> list[dict[tuple[str, ...], float]]:
+    """Return the values of counters, given with the names of their labels, by the labels."""
+    samples = {metric.name: metric.samples for metric in _collected()}
+    return [
+        {
+            tuple(sample.labels[of] for of in names): sample.value
+            for sample in samples.get(counter, ())
+            if sample.name == f"{counter}_total"
+        }
+        for counter, names in labels.items()
+    ]
+
+
+def _collected() -> Iterable[Metric]:
+    folder = os.environ.get(_FOLDER)
+    if not folder:  # there is but this process
+        return REGISTRY.collect()
+    merged: Iterable[Metric] = MultiProcessCollector.merge(  # type: ignore[no-untyped-call]
+        [str(path) for path in Path(folder).glob("counter_*.db")]
+    )
+    return merged

@@ -1,0 +1,108 @@
+"""Which tokens were used: each counts once, whichever worker it is sent to.
+
+A token is remembered by its nonce, a random number that tells of nobody, until it expires.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Final, Protocol
+
+from drugpred.monitoring.refusals import FailedError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Seen", "SeenFile"]
+
+_BUSY_SECONDS: Final = 1.0
+"""How long to wait for another worker, which needs well under a millisecond."""
+
+_PRUNE_SECONDS: Final = 3600
+
+_PAGE_BYTES: Final = 4096
+_MOST_BYTES: Final = 1 << 30
+"""Of the file: room for some 50 million tokens."""
+
+# One tree does it all: its order is that of expiry, and a token's expiry never changes. Random access is to its end.
+_TABLE: Final = "CREATE TABLE IF NOT EXISTS seen (until INTEGER, nonce BLOB, PRIMARY KEY (until, nonce)) WITHOUT ROWID"
+
+
+class Seen(Protocol):
+    """What remembers tokens."""
+
+    def first(self, nonce: bytes, until: int) -> bool:
+        """Remember a token until it expires, and return whether it is the first time; of many callers one is told so.
+
+        Raises
+        ------
+        FailedError
+            It cannot be told now. The token may be tried again.
+        """
+
+
+class SeenFile:
+    """Tokens in a file that the workers of one machine share; one thread at a time may use it.
+
+    Parameters
+    ----------
+    folder : Path
+        On a local disk: file locks of network file systems cannot be relied on. Made where it is missing.
+    most_bytes : int, optional
+        The file grows to no more; then nothing is taken until something expires.
+    """
+
+    def __init__(self, folder: Path, most_bytes: int = _MOST_BYTES) -> None:
+        self._path = folder / "feedback.sqlite"
+        self._most_pages = most_bytes // _PAGE_BYTES
+        self._connection: sqlite3.Connection | None = None
+        self._prune_at = 0.0
+
+    def first(self, nonce: bytes, until: int) -> bool:
+        """Remember a token until it expires, and return whether it is the first time.
+
+        Raises
+        ------
+        FailedError
+            The file cannot be written: the disk is full, or another process holds it.
+        """
+        try:
+            if self._connection is None:
+                self._connection = self._open()
+            self._prune()
+            return self._connection.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (until, nonce)).rowcount == 1
+        except (sqlite3.Error, OSError) as error:
+            self.close()  # so that the next call finds a file that was put right
+            raise FailedError("expected to be able to tell whether it was counted before; try again later") from error
+
+    def close(self) -> None:
+        """Let go of the file; the next call opens it again."""
+        if self._connection is not None:
+            with closing(self._connection):
+                self._connection = None
+
+    def _open(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(0o700, parents=True, exist_ok=True)
+        # In autocommit mode each statement is a transaction: one INSERT decides between processes.
+        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        try:
+            # Of several that open a new file at once all but one may be told that it is locked, at once whatever the
+            # timeout. The one is enough, as the mode is kept in the file.
+            with suppress(sqlite3.OperationalError):
+                connection.execute("PRAGMA journal_mode = WAL")
+            # A power cut may forget the last tokens, which then could count twice; nothing else can.
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA max_page_count = {self._most_pages}")
+            connection.execute(_TABLE)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prune(self) -> None:
+        now = time.time()
+        if self._connection is not None and now >= self._prune_at:
+            self._connection.execute("DELETE FROM seen WHERE until < ?", (int(now),))
+            self._prune_at = now + _PRUNE_SECONDS

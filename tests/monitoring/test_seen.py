@@ -1,0 +1,162 @@
+"""Each token counts once, whoever else asks at the same time, and a broken disk is said to be one."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+
+from drugpred.monitoring import seen as module
+from drugpred.monitoring.refusals import FailedError
+from drugpred.monitoring.seen import SeenFile
+
+LATER = int(time.time()) + 1000
+
+RACE = """
+import sys
+import time
+from pathlib import Path
+from drugpred.monitoring.seen import SeenFile
+
+print("ready", flush=True)
+start = float(sys.stdin.readline())
+for folder in range(20):
+    while time.time() < start + folder / 20:
+        pass
+    seen = SeenFile(Path(sys.argv[1]) / str(folder))
+    print(*(int(seen.first(i.to_bytes(8, "big"), int(sys.argv[2]))) for i in range(50)), flush=True)
+"""
+
+
+@pytest.fixture
+def seen(tmp_path):
+    with_file = SeenFile(tmp_path / "made" / "here")
+    yield with_file
+    with_file.close()
+
+
+def test_the_first_time_is_told_once(seen):
+    assert [seen.first(nonce, LATER) for nonce in (b"one", b"two", b"one", b"two", b"three")] == [
+        True,
+        True,
+        False,
+        False,
+        True,
+    ]
+
+
+def test_it_is_remembered_beyond_a_process(seen, tmp_path):
+    assert seen.first(b"one", LATER)
+    script = "import sys, pathlib; from drugpred.monitoring.seen import SeenFile as S; "
+    script += "print([S(pathlib.Path(sys.argv[1])).first(nonce, int(sys.argv[2])) for nonce in (b'one', b'two')])"
+    again = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "made" / "here", str(LATER)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert again.stdout == "[False, True]\n"
+    assert not seen.first(b"two", LATER)
+
+
+def test_of_processes_that_race_one_is_first(tmp_path):
+    """They begin at the same time, twenty times, each with a file that is not there yet."""
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACE, tmp_path, str(LATER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for racer in racers:
+        assert racer.stdout.readline() == "ready\n"
+    start = time.time() + 0.1
+    for racer in racers:
+        racer.stdin.write(f"{start}\n")
+        racer.stdin.flush()
+    told = []
+    for racer in racers:
+        output, errors = racer.communicate(timeout=60)
+        assert racer.returncode == 0, errors
+        told.append([int(word) for word in output.split()])
+    assert [sum(both) for both in zip(*told, strict=True)] == [1] * 20 * 50
+
+
+def test_workers_do_not_wait_for_each_other_for_long(seen, tmp_path):
+    seen.first(b"one", LATER)
+    with sqlite3.connect(tmp_path / "made" / "here" / "feedback.sqlite", isolation_level=None) as other:
+        assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        other.execute("BEGIN")
+        assert other.execute("SELECT count(*) FROM seen").fetchone() == (1,)
+        assert seen.first(b"two", LATER)
+    other.close()
+
+
+def test_a_file_that_is_held_fails_until_it_is_free(seen, tmp_path):
+    seen.first(b"one", LATER)
+    other = sqlite3.connect(tmp_path / "made" / "here" / "feedback.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(FailedError):
+        seen.first(b"two", LATER)
+    other.execute("ROLLBACK")
+    other.close()
+    assert seen.first(b"two", LATER)
+    assert not seen.first(b"two", LATER)
+
+
+def test_what_expired_is_forgotten(seen, tmp_path, monkeypatch):
+    for nonce in (b"one", b"two"):
+        seen.first(nonce, LATER)
+    seen.first(b"three", LATER + 5000)
+    monkeypatch.setattr(module.time, "time", lambda: LATER + 4000)
+    assert seen.first(b"four", LATER + 5000)
+    assert not seen.first(b"three", LATER + 5000)
+    with sqlite3.connect(tmp_path / "made" / "here" / "feedback.sqlite") as other:
+        kept = other.execute("SELECT nonce FROM seen ORDER BY nonce").fetchall()
+    other.close()
+    assert kept == [(b"four",), (b"three",)]
+
+
+def test_a_full_file_fails_and_takes_again_when_something_expired(tmp_path, monkeypatch):
+    seen = SeenFile(tmp_path, most_bytes=32 * 1024)
+    with pytest.raises(FailedError):
+        assert all(seen.first(os.urandom(8), LATER) for _ in range(10_000))
+    with sqlite3.connect(tmp_path / "feedback.sqlite") as other:
+        assert other.execute("SELECT count(*) FROM seen").fetchone()[0] > 300
+    other.close()
+    seen.close()
+    assert sum(file.stat().st_size for file in tmp_path.glob("feedback.sqlite")) <= 32 * 1024
+    monkeypatch.setattr(module.time, "time", lambda: LATER + 4000)
+    assert seen.first(b"one", LATER + 5000)
+    seen.close()
+
+
+def test_a_folder_that_cannot_be_made_fails_until_it_can(tmp_path):
+    (tmp_path / "folder").write_text("a file")
+    seen = SeenFile(tmp_path / "folder")
+    with pytest.raises(FailedError):
+        seen.first(b"one", LATER)
+    (tmp_path / "folder").unlink()
+    assert seen.first(b"one", LATER)
+    seen.close()
+
+
+def test_a_damaged_file_fails_until_it_is_gone(tmp_path):
+    (tmp_path / "feedback.sqlite").write_bytes(b"no database " * 1000)
+    seen = SeenFile(tmp_path)
+    for _ in range(2):
+        with pytest.raises(FailedError, match="try again later"):
+            seen.first(b"one", LATER)
+    (tmp_path / "feedback.sqlite").unlink()
+    assert seen.first(b"one", LATER)
+    seen.close()
+
+
+def test_others_may_not_read_the_folder(seen, tmp_path):
+    seen.first(b"one", LATER)
+    assert (tmp_path / "made" / "here").stat().st_mode & 0o077 == 0
