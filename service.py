@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from pathlib import Path
 
@@ -70,6 +71,8 @@ class DrugPrediction:
         await self.grpc.start()
         draining.listen(self.grpc.announce_end)
         self.scorer.telemetry.start()
+        gc.collect()
+        gc.freeze()  # what was imported stays, and a batch of a thousand would have it searched a hundred times
 
     @bentoml.on_shutdown
     async def stop(self) -> None:

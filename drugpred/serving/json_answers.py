@@ -30,10 +30,8 @@ class _Template(NamedTuple):
 
     text: str
     """With a place for each number that depends on the person."""
-    window: int
-    """Its place in the codebook, as those of the drugs."""
     drugs: list[tuple[int, float]]
-    """Each with its threshold."""
+    """The place of each in the codebook, and its threshold."""
 
 
 class JSONAnswers:
@@ -47,15 +45,13 @@ class JSONAnswers:
         """Return the answer about a profile."""
         windows = "windows" in profile.include
         template = self._template(profile.window, profile.drugs, windows)
-        _, (probabilities,), (token,) = self._scorer.predict([profile])
-        by_drug = probabilities.tolist()
+        _, (probabilities,), (asked,), (token,) = self._scorer.predict([profile])
         numbers: list[object] = [token]
         for drug, threshold in template.drugs:
-            by_window = by_drug[drug]
-            probability = by_window[template.window]
+            probability = asked[drug]
             numbers += (probability, _HIGH if probability >= threshold else _LOW)
             if windows:
-                numbers += by_window
+                numbers += probabilities[drug].tolist()
         return (template.text % tuple(numbers)).encode()
 
     def _make(self, window: Window, drugs: frozenset[Drug], windows: bool) -> _Template:
@@ -74,7 +70,7 @@ class JSONAnswers:
             asked.append((place, card.threshold))
         head = _json({"model": bundle.tag, "window": window, "data_source": bundle.card.data.source})
         text = f'{{"prediction_id":"%s",{head},"risks":[{",".join(risks)}]}}'
-        return _Template(text, codebook.WINDOWS.index(window), asked)
+        return _Template(text, asked)
 
 
 def _json(members: dict[str, object]) -> str:

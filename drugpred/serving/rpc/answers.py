@@ -26,9 +26,8 @@ class _Template(NamedTuple):
     """All that answers about some drugs within a window have in common."""
 
     message: pb.Prediction
-    window: int
-    """Its place in the codebook, as those of the drugs."""
     drugs: list[int]
+    """Their places in the codebook."""
     thresholds: list[float]
 
 
@@ -41,21 +40,20 @@ class Answers:
 
     def fill(self, answers: Sequence[pb.Prediction], profiles: Sequence[Profile]) -> None:
         """Write the answer about each profile into an empty message."""
-        _, probabilities, tokens = self._scorer.predict(profiles)
-        for answer, profile, by_drug, token in zip(answers, profiles, probabilities.tolist(), tokens, strict=True):
-            message, window, drugs, thresholds = self._template(profile.window, profile.drugs)
+        predicted = self._scorer.predict(profiles)
+        for answer, profile, _, probabilities, asked, token in zip(answers, profiles, *predicted, strict=True):
+            message, drugs, thresholds = self._template(profile.window, profile.drugs)
             answer.CopyFrom(message)
             answer.prediction_id = token
             windows = "windows" in profile.include
             for risk, drug, threshold in zip(answer.risks, drugs, thresholds, strict=True):
-                by_window = by_drug[drug]
-                probability = by_window[window]
+                probability = asked[drug]
                 risk.probability = probability
                 if probability >= threshold:
                     risk.prediction = True
                 if windows:
                     into = risk.windows
-                    into.ever, into.decade, into.year, into.month, into.week, into.day = by_window
+                    into.ever, into.decade, into.year, into.month, into.week, into.day = probabilities[drug].tolist()
 
     def _make(self, window: Window, drugs: frozenset[Drug]) -> _Template:
         places = [place for place, drug in enumerate(codebook.DRUGS) if drug in drugs]
@@ -76,4 +74,4 @@ class Answers:
                 for drug, card in cards.items()
             ],
         )
-        return _Template(message, codebook.WINDOWS.index(window), places, [card.threshold for card in cards.values()])
+        return _Template(message, places, [card.threshold for card in cards.values()])
