@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 from rich.console import Console
 from rich.progress import track
 
 from drugpred import __version__
+from drugpred.codebook import DRUGS, WINDOWS
 from drugpred.errors import DrugpredError
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from drugpred.codebook import Drug, Window
 
 __all__ = ["main"]
 
@@ -99,6 +105,116 @@ def evaluate(data: Path | None, config: Path, output: Path, against: tuple[str, 
         evidence.gather(data, configuration.read(config), output, peers, treatments=imbalance, console=Console())
     except OSError as error:
         raise click.FileError(str(output), error.strerror) from error
+
+
+class _Drugs(click.ParamType[tuple[str, ...]]):
+    name = "drugs"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Take names with commas between them."""
+        named = value if isinstance(value, tuple) else tuple(name.strip() for name in str(value).split(","))
+        if not set(named) <= set(DRUGS):
+            self.fail(f"expected some of {','.join(DRUGS)}", param, ctx)
+        return tuple(dict.fromkeys(named))
+
+
+@main.command()
+@click.argument("file", metavar="IN", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("output", metavar="OUT", type=click.Path(dir_okay=False, writable=True, path_type=Path))
+@click.option(
+    "--window", type=click.Choice(WINDOWS), default="decade", show_default=True, help="Use within which time."
+)
+@click.option("--drugs", type=_Drugs(), default=DRUGS, show_default="all", help="Which, with commas between.")
+@click.option(
+    "--scale",
+    type=click.Choice(["standardized", "raw"]),
+    default="standardized",
+    show_default=True,
+    help="Of the five NEO scores: as published, or raw totals.",
+)
+@click.option("--model", metavar="TAG", help="A stored model; without it, the newest.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "dask"]),
+    default="local",
+    show_default=True,
+    help="One core of this machine, or Dask: every core of it, or a cluster.",
+)
+@click.option("--cluster", metavar="ADDRESS", help="Of a Dask scheduler, such as tcp://10.0.0.1:8786.")
+@click.pass_context
+def score(
+    ctx: click.Context,
+    file: Path,
+    output: Path,
+    window: Window,
+    drugs: tuple[Drug, ...],
+    scale: Literal["standardized", "raw"],
+    model: str | None,
+    engine: str,
+    cluster: str | None,
+) -> None:
+    """Score every row of IN, and write a column of probabilities for each drug to OUT.
+
+    Both are CSV or Parquet, by their names. IN has the columns of a profile or of the decoded CSV, and maybe an id.
+    Rows that cannot be scored are told in OUT.rejected.csv: line, column and what was expected. Killed, the same
+    command goes on where it was, from the finished parts in OUT.parts.
+
+    Exits with 0 when every row was scored, with 3 when all but the rejected rows were, and with 2 when nothing could be
+    done.
+    """
+    from drugpred import bundle
+    from drugpred.bulk import run
+
+    if cluster is not None and engine != "dask":
+        raise click.UsageError("--cluster is for --engine dask")
+    options = run.Options(drugs, window, scale)
+    try:
+        stored = bundle.read(bundle.find(model or bundle.NAME))
+        counts = run.score(file, output, stored, options, Console(stderr=True), engine, cluster)
+    except OSError as error:
+        raise click.FileError(str(output), error.strerror) from error
+    click.echo(f"{counts.scored} rows scored in {output} with {stored.tag}")
+    if counts.rejected:
+        click.echo(f"{counts.rejected} rows rejected, see {run.rejected_path(output)}")
+        ctx.exit(3)
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="A picture to write besides, .html or .svg.",
+)
+@click.pass_context
+def drift(ctx: click.Context, file: Path, output: Path | None) -> None:
+    """Tell how far the profiles of FILE have moved from the respondents that the newest model was trained on.
+
+    FILE is CSV or Parquet, by its name, with the columns of a profile or of the decoded CSV. Rows that are no possible
+    profile are left out.
+
+    Exits with 0 where there is no drift, with 3 where there is, and with 2 when nothing could be told.
+    """
+    from drugpred import bundle
+    from drugpred.bulk import drift as drifts
+
+    if output is not None and output.suffix.lower() not in drifts.PICTURES:
+        raise click.UsageError(f"expected an --output that ends in {' or '.join(drifts.PICTURES)}")
+    stored = bundle.read(bundle.find(bundle.NAME))
+    measured = drifts.measure(file, stored)
+    told = drifts.headline(measured)
+    Console(soft_wrap=True).print(drifts.table(measured.drift))
+    if output is not None:
+        try:
+            drifts.draw(measured, f"{file.name} against {stored.tag}", stored, output)
+        except OSError as error:
+            raise click.FileError(str(output), error.strerror) from error
+    click.echo(f"{told}, against {stored.tag}")
+    if measured.rejected:
+        click.echo(f"{measured.rejected} rows left out, which are no possible profile")
+    if measured.drift.drifted is None:
+        raise _Refusal(f"expected {measured.drift.fewest} profiles or more")
+    ctx.exit(3 if measured.drift.drifted else 0)
 
 
 @main.command()

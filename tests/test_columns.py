@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from drugpred import codebook
 from drugpred.codebook import CATEGORIES, INPUTS, SCORES
-from drugpred.columns import MOST_ROWS, ColumnError, codes, rows
+from drugpred.columns import MOST_ROWS, ColumnError, check, codes, rows
 from drugpred.schemas import Profile
 
 NEO = [score for score in SCORES if score.is_neo]
@@ -189,3 +189,34 @@ def test_no_refusal_repeats_a_value():
     with pytest.raises(ColumnError) as caught:
         rows(columns(openness=np.array([0, 7531904286, 0.0])))
     assert str(caught.value) == "openness, row 1: expected a number from -3.27393 to 2.90161"
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@given(data=st.data())
+def test_all_that_is_not_possible_is_told_at_once(scale, data):
+    asked = data.draw(people(scale))
+    made = from_people([person | {c.name: c.labels[0] for c in CATEGORIES} for person in asked])
+    made |= {c.name: np.array([c.codes.get(person[c.name], -1) for person in asked]) for c in CATEGORIES}
+    refused = [
+        fields_refused(person, scale)
+        | {c.name for c in CATEGORIES if person[c.name] not in c.codes}  # here only spelled as published
+        for person in asked
+    ]
+    values, possible = check(made, scale)
+    assert possible.T.tolist() == [[name not in fields for name in INPUTS] for fields in refused]
+    assert np.isfinite(values).all()
+    good = possible.all(0)
+    if good.any():
+        assert np.array_equal(values.T[good], rows({name: column[good] for name, column in made.items()}, scale))
+
+
+def test_any_number_of_people_can_be_checked():
+    for n in (0, MOST_ROWS + 1):
+        values, possible = check(columns(n))
+        assert values.shape == possible.shape == (12, n)
+        assert possible.all()
+
+
+def test_columns_of_different_length_cannot_be_checked():
+    with pytest.raises(ColumnError, match=r"^openness: expected 3 values, as many as of age$"):
+        check(columns(openness=np.zeros(2)))

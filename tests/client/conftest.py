@@ -164,7 +164,7 @@ class RPCService(pb_grpc.DrugPredictionServicer):
 
     def PredictStream(self, request_iterator, context):
         yield from self.chunks(request_iterator, context)
-        self.answering.wait(0.05)  # the server may hear that requests have ended before it hears that the call was cancelled
+        self.answering.wait(0.05)  # requests may end before the call is known to be cancelled
         if context.is_active():
             self.ended.append("well")
 

@@ -1,0 +1,114 @@
+"""The drift of a file of profiles: what `drugpred drift` does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+from rich.table import Table
+
+from drugpred import codebook
+from drugpred.bulk.csv_source import CsvSource
+from drugpred.bulk.encoding import encode
+from drugpred.bulk.parquet_source import ParquetSource
+from drugpred.bulk.source import FORMATS
+from drugpred.columns import check
+from drugpred.errors import ConfigurationError, DataError
+from drugpred.monitoring import drift, picture
+from drugpred.monitoring.bins import Binning
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from drugpred.bundle import Bundle
+    from drugpred.monitoring.drift import Drift
+
+__all__ = ["PICTURES", "Measured", "draw", "headline", "measure", "table"]
+
+PICTURES: Final = (".html", ".svg")
+"""Endings of the names of pictures, which tell the format."""
+
+_DECADE: Final = codebook.WINDOWS.index("decade")
+_ROWS: Final = 10_000
+"""Scored at a time."""
+
+
+class Measured(NamedTuple):
+    """What was found in a file."""
+
+    drift: Drift
+    inputs: dict[str, list[int]]
+    """By input, the count of each bin."""
+    scores: dict[str, list[int]]
+    """By drug, likewise."""
+    rejected: int
+    """Rows that are no possible profile; they are not counted."""
+
+
+def measure(path: Path, bundle: Bundle) -> Measured:
+    """Measure how far a file's profiles have moved from the respondents that a model was trained on.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        In CSV or Parquet, with the columns of profiles or of the decoded CSV.
+    bundle : Bundle
+
+    Raises
+    ------
+    DataError
+        The file cannot be read, has other columns than expected, or not a single possible profile.
+    ConfigurationError
+        Its name tells no format.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise ConfigurationError(f"expected a name that ends in {' or '.join(FORMATS)}, and not {path.name}")
+    source = (CsvSource if path.suffix.lower() == ".csv" else ParquetSource).open(path)
+    input_bins, score_bins = Binning(bundle.card.input_bins), Binning(bundle.card.probability_bins)
+    inputs, scores = (np.zeros(len(bins.series), np.int64) for bins in (input_bins, score_bins))
+    rejected = 0
+    for chunk in (chunk for part in source.parts for chunk in source.chunks(part)):
+        values, possible = check(encode(chunk.columns), "standardized")
+        good = possible.all(axis=0)
+        rejected += len(chunk.malformed) + int((~good).sum())
+        rows = values.T[good]
+        for start in range(0, len(rows), _ROWS):
+            some = rows[start : start + _ROWS]
+            inputs += input_bins.count(some.T)
+            scores += score_bins.count(bundle.predictor.probabilities(some)[:, :, _DECADE].T)
+    if not inputs.any():
+        raise DataError(f"expected at least one possible profile in {path.name}, and {rejected} rows are none")
+    by_input, by_drug = input_bins.by_name(inputs), score_bins.by_name(scores)
+    return Measured(drift.measure(bundle.card, by_input, by_drug), by_input, by_drug, rejected)
+
+
+def headline(measured: Measured) -> str:
+    """Return what was found, in a line."""
+    shifts = measured.drift.inputs | {f"P({drug})": shift for drug, shift in measured.drift.scores.items()}
+    moved = [name for name, shift in shifts.items() if shift.drifted]
+    n = shifts[codebook.INPUTS[0]].n
+    if measured.drift.drifted is None:
+        return f"{n} profiles, too few to tell drift from"
+    return f"{n} profiles: drift of {', '.join(moved)}" if moved else f"{n} profiles: no drift"
+
+
+def table(found: Drift) -> Table:
+    """Return all figures, to print."""
+    result = Table("", "stability index", "drift above", "", box=None)
+    for kind, shifts in (("{}", found.inputs), ("P({})", found.scores)):
+        for name, shift in shifts.items():
+            figures = (f"{shift.psi:.4f}", f"{shift.threshold:.4f}") if shift.psi is not None else ("", "")
+            result.add_row(kind.format(name), *figures, "drift" if shift.drifted else "")
+    return result
+
+
+def draw(measured: Measured, title: str, bundle: Bundle, output: Path) -> None:
+    """Write a picture of it, as a page or as SVG by its name.
+
+    Raises
+    ------
+    OSError
+        It cannot be written.
+    """
+    svg = picture.draw(title, bundle.card, measured.inputs, measured.scores, measured.drift)
+    output.write_text(picture.page(title, svg) if output.suffix.lower() == ".html" else svg, encoding="utf-8")

@@ -1,0 +1,119 @@
+"""From columns of text and numbers, as Arrow holds them, to columns that `drugpred.columns.check` takes.
+
+Each distinct text is looked at once, however many rows have it, and by the rules of `Profile` itself.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import ValidationError
+
+from drugpred.codebook import AGE, CATEGORIES, SCORES, Category
+from drugpred.schemas import EXAMPLE, Profile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from drugpred.columns import Scale
+
+__all__ = ["encode", "expected"]
+
+_IMPOSSIBLE: Final = -1
+
+_CATEGORIES: Final = {category.name: category for category in CATEGORIES}
+
+
+def encode(columns: Mapping[str, pa.Array]) -> dict[str, NDArray[Any]]:
+    """Return codes and scores of the same length.
+
+    Whatever has no code is -1 and whatever is no number is NaN, for `drugpred.columns.check` to find.
+
+    Parameters
+    ----------
+    columns : mapping of str to pyarrow.Array
+        All of `codebook.INPUTS`: categories as text, dictionary-encoded or not, the age also as numbers; scores as
+        numbers or as text.
+    """
+    encoded: dict[str, NDArray[Any]] = {
+        category.name: _codes(category, columns[category.name]) for category in CATEGORIES
+    }
+    return encoded | {score.name: _scores(columns[score.name]) for score in SCORES}
+
+
+@lru_cache
+def expected(field: str, scale: Scale) -> str:
+    """Return what a profile expects of an input, as it says it itself."""
+    try:
+        Profile.model_validate({"scale": scale, field: -1e9})
+    except ValidationError as error:
+        told = next(detail["msg"] for detail in error.errors() if detail["loc"] == (field,))
+        return str(told).removeprefix("expected ")
+    raise AssertionError(field)
+
+
+def _codes(category: Category, column: pa.Array) -> NDArray[np.int64]:
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    codes = np.fromiter((_code(category.name, _python(value)) for value in column.dictionary), np.int64)
+    # A missing one takes the last place.
+    places = column.indices.cast(pa.int64()).fill_null(len(codes)).to_numpy(zero_copy_only=False)
+    coded: NDArray[np.int64] = np.append(codes, _IMPOSSIBLE)[places]
+    return coded
+
+
+def _python(value: pa.Scalar) -> object:
+    with suppress(UnicodeDecodeError):
+        return value.as_py()
+    return None
+
+
+@lru_cache(maxsize=10_000)
+def _code(field: str, value: object) -> int:
+    category = _CATEGORIES[field]
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return category.code(value)
+        value = _number(value) if category is AGE else None
+    try:
+        label = getattr(Profile.model_validate({**EXAMPLE, field: value}), field)
+    except ValidationError:
+        return _IMPOSSIBLE
+    return category.codes[label]
+
+
+def _scores(column: pa.Array) -> NDArray[np.floating[Any]]:
+    if _is_text(column.type):
+        column = _parsed(column)
+    elif column.type not in (pa.float32(), pa.float64()):
+        column = pc.cast(column, pa.float64(), safe=False)
+    # With nulls as NaN.
+    numbers: NDArray[np.floating[Any]] = column.to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def _parsed(column: pa.Array) -> pa.Array:
+    with suppress(pa.ArrowInvalid):  # raised for the whole column where one text is no number
+        return pc.cast(column, pa.float64())
+    distinct = column.dictionary_encode()
+    numbers = pa.array([_number(_python(value)) for value in distinct.dictionary], pa.float64())
+    return numbers.take(distinct.indices)
+
+
+def _number(text: object) -> float:
+    # float() alone would take "1_000" and the digits of other scripts.
+    if isinstance(text, str) and text.isascii() and "_" not in text:
+        with suppress(ValueError):
+            return float(text)
+    return float("nan")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

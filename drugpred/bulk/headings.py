@@ -1,0 +1,64 @@
+"""Which column of a file is which input: by the names of a profile, or by the headings of the decoded CSV."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pydantic import AliasChoices
+
+from drugpred.codebook import INPUTS
+from drugpred.data.forms import HEADINGS
+from drugpred.errors import DataError
+from drugpred.schemas import Profile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["ID", "Headings", "find"]
+
+ID: Final = "id"
+
+
+def _names(field: str) -> set[str]:
+    alias: Any = Profile.model_fields[field].validation_alias
+    return {field, HEADINGS[field].casefold(), *(alias.choices if isinstance(alias, AliasChoices) else ())}
+
+
+_MEANT: Final = {name: field for field in INPUTS for name in _names(field)}
+# The decoded CSV has them, and they are no inputs.
+_PASSED_OVER: Final = {heading.casefold() for field, heading in HEADINGS.items() if field not in (ID, *INPUTS)}
+
+
+class Headings(NamedTuple):
+    """Headings of a file, spelled as there."""
+
+    inputs: dict[str, str]
+    """By input, in the order of `codebook.INPUTS`."""
+    id: str | None
+    """Of the column that tells rows apart, where there is one."""
+
+
+def find(headings: Sequence[str]) -> Headings:
+    """Return where the inputs and the id stand.
+
+    Raises
+    ------
+    DataError
+        An input is missing or there twice, or a column is neither an input, nor an id, nor one of the decoded CSV.
+    """
+    found: dict[str, list[str]] = {}
+    for heading in headings:
+        name = heading.strip().casefold()
+        if name not in _PASSED_OVER:
+            found.setdefault(_MEANT.get(name, name), []).append(heading)
+    # First, because without a heading the first line is a person, whose values no message may have.
+    missing = [field for field in INPUTS if field not in found]
+    if missing:
+        raise DataError(f"expected columns for {', '.join(missing)}", line=1)
+    twice = [field for field, those in found.items() if len(those) > 1]
+    if twice:
+        raise DataError(f"expected one column for {', '.join(twice)}, not several", line=1)
+    unknown = [heading for name, those in found.items() if name not in (ID, *INPUTS) for heading in those]
+    if unknown:
+        raise DataError(f"expected no column but the inputs and an id, and not {', '.join(map(repr, unknown))}", line=1)
+    return Headings({field: found[field][0] for field in INPUTS}, found.get(ID, [None])[0])

@@ -1,0 +1,105 @@
+"""The predictor's network for many people and one window of use, column by column as files hold them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from drugpred import codebook
+from drugpred.predictor import LEVELS, N_COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from drugpred.codebook import Drug, Window
+    from drugpred.predictor import Predictor
+
+__all__ = ["Network"]
+
+_BLOCK: Final = 1024
+"""People at a time: their arrays stay within a core's cache, which doubles the speed."""
+
+_LEVEL_INPUTS: Final = np.repeat(
+    np.arange(len(codebook.CATEGORIES)), [len(category.labels) for category in codebook.CATEGORIES]
+)
+_N_WINDOWS: Final = len(codebook.WINDOWS)
+
+_SORT: Final = ((0, 5), (1, 3), (2, 4), (1, 2), (3, 4), (0, 3), (2, 5), (0, 1), (2, 3), (4, 5), (1, 2), (3, 4))
+"""Comparisons that sort six values (D. E. Knuth, The Art of Computer Programming 3, section 5.3.4)."""
+
+
+def _comparisons(rank: int) -> list[tuple[int, int, bool, bool]]:
+    """Return those of `_SORT` that the value of one rank needs: two places, and whether the lower, the higher one."""
+    needed, kept = {rank}, []
+    for low, high in reversed(_SORT):
+        if {low, high} & needed:
+            kept.append((low, high, low in needed, high in needed))
+            needed |= {low, high}
+    return kept[::-1]
+
+
+class Network:
+    """Probabilities of use within one window, those of `Predictor.probabilities` to 1e-9 in half the time.
+
+    Parameters
+    ----------
+    predictor : Predictor
+    drugs : sequence of str
+    window : str
+    """
+
+    def __init__(self, predictor: Predictor, drugs: Sequence[Drug], window: Window) -> None:
+        inputs, outputs, direct = predictor.weights()
+        self._n_hidden = len(outputs)
+        self._inputs = np.ascontiguousarray(inputs.T)
+        # One product for both layers; windows outside, so that two of them compare as whole arrays; negated because
+        # the logistic function wants -log-odds, of which the widest window has the least.
+        both = -np.concatenate([outputs, direct]).reshape(-1, len(codebook.DRUGS), _N_WINDOWS)
+        chosen = both[:, [codebook.DRUGS.index(drug) for drug in drugs]]
+        self._outputs = np.ascontiguousarray(chosen.transpose(2, 1, 0)).reshape(-1, len(both))
+        self._n_drugs = len(drugs)
+        self._rank = codebook.WINDOWS.index(window)
+        self._comparisons = _comparisons(self._rank)
+
+    def probabilities(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probability of use of every drug.
+
+        Parameters
+        ----------
+        values : ndarray of shape (12, n)
+            Columns of respondents' rows, as `drugpred.codebook` describes them.
+
+        Returns
+        -------
+        ndarray of shape (drugs, n)
+        """
+        n = values.shape[1]
+        result = np.empty((self._n_drugs, n))
+        for start in range(0, n, _BLOCK):
+            self._block(values[:, start : start + _BLOCK], result[:, start : start + _BLOCK])
+        return result
+
+    def _block(self, values: NDArray[np.float64], result: NDArray[np.float64]) -> None:
+        layer = np.empty((self._n_hidden + N_COLUMNS, values.shape[1]))
+        hidden, design = layer[: self._n_hidden], layer[self._n_hidden :]
+        np.equal(values[_LEVEL_INPUTS], LEVELS[:, np.newaxis], design[: len(LEVELS)], casting="unsafe")
+        design[len(LEVELS) :] = values[len(codebook.CATEGORIES) :]
+        np.tanh(np.dot(self._inputs, design, hidden), hidden)
+        by_window = list(self._outputs.dot(layer).reshape(_N_WINDOWS, self._n_drugs, -1))
+        spare = np.empty_like(by_window[0])
+        for i, j, lower, higher in self._comparisons:
+            low, high = by_window[i], by_window[j]
+            if lower and higher:
+                by_window[i], spare = np.minimum(low, high, out=spare), low
+                np.maximum(low, high, out=high)
+            elif lower:
+                np.minimum(low, high, out=low)
+            else:
+                np.maximum(low, high, out=high)
+        odds = by_window[self._rank]
+        np.exp(odds, odds)
+        odds += 1.0
+        np.reciprocal(odds, result)

@@ -1,0 +1,125 @@
+"""Files of people, and a model of which no test needs to wait for the training."""
+
+import csv
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+from rich.console import Console
+
+from drugpred.bulk.run import Options, score
+from drugpred.bundle import Bundle
+from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES
+from drugpred.data.cohort import Cohort
+
+
+@pytest.fixture(scope="session")
+def model() -> Bundle:
+    """What a run needs of a stored model: a tag, and the predictor that ships with the cohort."""
+    return Bundle("drug_consumption:test", Path(), None, Cohort.load().predictor, None)
+
+
+@pytest.fixture(scope="session")
+def people() -> np.ndarray:
+    """Rows of 5000 people."""
+    return Cohort.load().rows(5000, np.random.default_rng(3))
+
+
+@pytest.fixture
+def run(model):
+    """Score a file as the command does."""
+
+    def run(path, output, drugs=DRUGS, window="decade", scale="standardized", **engine):
+        return score(path, output, model, Options(drugs, window, scale), Console(file=StringIO()), **engine)
+
+    return run
+
+
+@pytest.fixture
+def table():
+    """Rows as a table with the names of a profile, labels as published."""
+
+    def table(rows, **columns):
+        made = {
+            category.name: pa.DictionaryArray.from_arrays(rows[:, i].astype("i1"), pa.array(category.labels))
+            for i, category in enumerate(CATEGORIES)
+        }
+        made |= {score.name: rows[:, i] for i, score in enumerate(SCORES, len(CATEGORIES))}
+        return pa.table(made | columns)
+
+    return table
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a table as a file, in either format."""
+
+    def write(name, table, **options):
+        path = tmp_path / name
+        if path.suffix == ".parquet":
+            parquet.write_table(table, path, **options)
+        else:
+            with path.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerow(table.column_names)
+                writer.writerows(zip(*table.to_pydict().values(), strict=True))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def found():
+    """Read an output: the key column, and probabilities of shape (n, drugs)."""
+
+    def found(path):
+        if path.suffix == ".parquet":
+            columns = parquet.read_table(path).to_pydict()
+        else:
+            with path.open(encoding="utf-8", newline="") as file:
+                header, *rows = csv.reader(file)
+            columns = dict(
+                zip(header, map(list, zip(*rows, strict=True)) if rows else [[] for _ in header], strict=True)
+            )
+        key, *drugs = columns
+        values = [np.array(columns[drug], np.float64) for drug in drugs]
+        return (key, drugs), columns[key], np.column_stack(values)
+
+    return found
+
+
+@pytest.fixture
+def rejected():
+    """Read what was rejected: lines, columns and what was expected."""
+
+    def rejected(output):
+        path = output.with_name(f"{output.name}.rejected.csv")
+        if not path.exists():
+            return []
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file)
+        assert header == ["line", "column", "expected"]
+        return [(int(line), column, expected) for line, column, expected in rows]
+
+    return rejected
+
+
+@pytest.fixture
+def line():
+    """Return the line of a CSV for a person, with some cells changed."""
+    person = {
+        "age": "25",
+        "gender": "F",
+        "education": "University degree",
+        "country": "UK",
+        "ethnicity": "White",
+    } | dict.fromkeys(INPUTS[len(CATEGORIES) :], "0.5")
+
+    def line(**changes):
+        return ",".join((person | changes).values()) + "\n"
+
+    line.header = ",".join(INPUTS) + "\n"
+    return line

@@ -1,0 +1,49 @@
+"""Names of columns."""
+
+import pytest
+
+from drugpred.bulk.headings import find
+from drugpred.codebook import INPUTS
+from drugpred.data.forms import HEADINGS
+from drugpred.errors import DataError
+
+
+def test_names_of_a_profile_are_found():
+    assert find(INPUTS) == (dict(zip(INPUTS, INPUTS, strict=True)), None)
+
+
+def test_headings_of_the_decoded_csv_are_found_and_its_drugs_passed_over():
+    inputs, key = find(tuple(HEADINGS.values()))
+    assert inputs == {name: HEADINGS[name] for name in INPUTS}
+    assert key == "ID"
+
+
+def test_other_names_are_found_in_any_case_spacing_and_order():
+    others = {"neuroticism": " NSCORE", "impulsivity": "Impulsiveness ", "sensation_seeking": "ss", "age": "AGE"}
+    names = [others.get(name, name) for name in reversed(INPUTS)]
+    assert find([*names, " Id "]) == ({name: others.get(name, name) for name in INPUTS}, " Id ")
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (INPUTS[1:], "line 1: expected columns for age"),
+        ((*INPUTS, "e-mail"), "line 1: expected no column but the inputs and an id, and not 'e-mail'"),
+        ((*INPUTS, "scale"), "line 1: expected no column but the inputs and an id, and not 'scale'"),
+        ((*INPUTS, "age"), "line 1: expected one column for age, not several"),
+        ((*INPUTS, "Nscore"), "line 1: expected one column for neuroticism, not several"),
+        ((*INPUTS, "id", "ID"), "line 1: expected one column for id, not several"),
+        ((), "line 1: expected columns for age, gender"),
+    ],
+)
+def test_other_columns_are_refused(names, message):
+    with pytest.raises(DataError) as caught:
+        find(names)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_person_in_the_place_of_headings_is_not_repeated():
+    with pytest.raises(DataError) as caught:
+        find(["25", "0.12345"])
+    assert "25" not in str(caught.value)
+    assert "0.12345" not in str(caught.value)

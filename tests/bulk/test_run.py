@@ -1,0 +1,351 @@
+"""Whole runs: what is written, what is rejected, and what a kill leaves."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from filelock import FileLock
+from pyarrow import parquet
+
+from drugpred.bulk import csv_source, parquet_source
+from drugpred.bulk.job import Job
+from drugpred.codebook import DRUGS, INPUTS, SCORES, WINDOWS
+from drugpred.data.cohort import Cohort
+from drugpred.data.respondents import simulated_frame, write_csv
+from drugpred.errors import ConfigurationError, DataError
+from drugpred.schemas import Profile
+
+DECADE = WINDOWS.index("decade")
+
+
+def expected(rows, window=DECADE):
+    return Cohort.load().predictor.probabilities(rows)[:, :, window]
+
+
+@pytest.mark.parametrize("source", ["in.csv", "in.parquet"])
+@pytest.mark.parametrize("output", ["out.csv", "out.parquet", "OUT.CSV", "out.PARQUET"])
+def test_every_row_gets_the_predictors_probabilities(people, table, write, run, found, tmp_path, source, output):
+    counts = run(write(source, table(people)), tmp_path / output)
+    assert counts == (5000, 0)
+    (tmp_path / output).rename(tmp_path / output.lower())
+    names, lines, probabilities = found(tmp_path / output.lower())
+    assert names == ("line", list(DRUGS))
+    first = 2 if source == "in.csv" else 1
+    assert [int(line) for line in lines] == list(range(first, first + 5000))
+    assert np.abs(probabilities - expected(people)).max() < 1e-9
+    assert {path.name for path in tmp_path.iterdir()} == {source, output.lower()}
+
+
+def test_what_simulate_writes_can_be_scored(people, run, found, tmp_path):
+    with (tmp_path / "in.csv").open("w", encoding="utf-8", newline="") as file:
+        write_csv(simulated_frame(people, np.zeros((len(people), 18), np.int8)), file, header=True)
+    assert run(tmp_path / "in.csv", tmp_path / "out.parquet") == (5000, 0)
+    (key, _), ids, probabilities = found(tmp_path / "out.parquet")
+    assert key == "id"
+    assert ids == [f"sim-{i}" for i in range(1, 5001)]
+    assert np.abs(probabilities - expected(people)).max() < 1e-9
+
+
+def test_drugs_and_window_are_chosen_and_told(people, table, write, run, found, tmp_path):
+    run(write("in.parquet", table(people)), tmp_path / "out.parquet", drugs=("lsd", "cannabis"), window="year")
+    (_, drugs), _, probabilities = found(tmp_path / "out.parquet")
+    assert drugs == ["lsd", "cannabis"]
+    places = [DRUGS.index(drug) for drug in drugs]
+    assert np.abs(probabilities - expected(people, WINDOWS.index("year"))[:, places]).max() < 1e-9
+    metadata = parquet.read_schema(tmp_path / "out.parquet").metadata
+    assert metadata[b"drugpred.model"] == b"drug_consumption:test"
+    assert metadata[b"drugpred.window"] == b"year"
+
+
+@pytest.mark.parametrize("source", ["in.csv", "in.parquet"])
+def test_raw_totals_are_those_of_a_profile(people, table, write, run, found, rejected, tmp_path, source):
+    neo = [score.name for score in SCORES if score.is_neo]
+    totals = {name: pa.array([12, 36, 60, 61, 37]) for name in neo}
+    totals["age"] = pa.array([25, 99, 18, 25, 17])
+    made = table(people[:5])
+    for name, column in totals.items():
+        made = made.set_column(made.column_names.index(name), name, column)
+    output = tmp_path / "out.parquet"
+    assert run(write(source, made), output, scale="raw") == (3, 2)
+    rows = np.array([Profile(**person, scale="raw").row() for person in made.to_pylist()[:3]])
+    assert np.abs(found(output)[2] - expected(rows)).max() < 1e-9
+    bad = rejected(output)
+    first = 2 if source == "in.csv" else 1
+    assert [(line - first, column) for line, column, _ in bad] == [*((3, name) for name in neo), (4, "age")]
+    assert bad[0][2] == "a whole number from 12 to 60"
+
+
+@pytest.mark.parametrize("kind", [pa.int32(), pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())])
+@pytest.mark.parametrize("output", ["out.csv", "out.parquet"])
+def test_an_id_is_carried_over(people, table, write, run, found, tmp_path, kind, output):
+    ids = (
+        pa.array([7, 7, None, 9]).cast(pa.string()).cast(kind)
+        if kind != pa.int32()
+        else pa.array([7, 7, None, 9], kind)
+    )
+    run(write("in.parquet", table(people[:4], Id=ids)), tmp_path / output)
+    (key, _), carried, _ = found(tmp_path / output)
+    assert key == "id"
+    assert [str(one or "") for one in carried] == ["7", "7", "", "9"]
+
+
+@pytest.mark.parametrize("output", ["out.csv", "out.parquet"])
+def test_rows_that_are_not_possible_are_told_and_the_others_scored(run, found, rejected, tmp_path, line, output):
+    lines = [
+        line(),
+        line(age="17"),
+        "1,2\n",
+        line(gender="SECRET", openness="SECRET"),
+        line(age="zebra"),
+        line(ethnicity=""),
+    ]
+    (tmp_path / "in.csv").write_text(line.header + "".join(lines) + line(), encoding="utf-8")
+    assert run(tmp_path / "in.csv", tmp_path / output) == (2, 5)
+    assert [int(n) for n in found(tmp_path / output)[1]] == [2, 8]
+    told = rejected(tmp_path / output)
+    assert [row[:2] for row in told] == [
+        (3, "age"),
+        (4, ""),
+        (5, "gender"),
+        (5, "openness"),
+        (6, "age"),
+        (7, "ethnicity"),
+    ]
+    assert told[1][2] == "12 fields"
+    assert told[2][2] == "one of Female | Male | F | M"
+    assert "SECRET" not in str(told)
+
+
+@pytest.mark.parametrize("source", ["in.csv", "in.parquet"])
+def test_many_bad_rows_are_all_told(people, table, write, run, found, rejected, tmp_path, source):
+    rng = np.random.default_rng(0)
+    rows = people.copy()
+    bad = rng.random(rows[:, 5:].shape) < 0.2
+    rows[:, 5:][bad] = rng.choice([np.nan, 99.0, np.inf, -7.5], bad.sum())
+    output = tmp_path / "out.parquet"
+    good = ~bad.any(1)
+    assert run(write(source, table(rows)), output) == (good.sum(), (~good).sum())
+    first = 2 if source == "in.csv" else 1
+    _, lines, probabilities = found(output)
+    assert np.array_equal(np.array(lines) - first, np.flatnonzero(good))
+    assert np.abs(probabilities - expected(people[good])).max() < 1e-9
+    places = [(line - first, INPUTS.index(column) - 5) for line, column, _ in rejected(output)]
+    assert places == list(zip(*np.nonzero(bad), strict=True))
+
+
+@pytest.mark.parametrize("source", ["in.csv", "in.parquet"])
+@pytest.mark.parametrize("output", ["out.csv", "out.parquet"])
+def test_a_file_without_rows_has_an_output_without_rows(people, table, write, run, found, tmp_path, source, output):
+    assert run(write(source, table(people[:0])), tmp_path / output) == (0, 0)
+    names, lines, _ = found(tmp_path / output)
+    assert names == ("line", list(DRUGS))
+    assert lines == []
+
+
+def test_an_older_output_and_what_it_rejected_are_replaced(people, table, write, run, found, rejected, tmp_path):
+    output = tmp_path / "out.csv"
+    rows = people[:3].copy()
+    rows[1, 6] = 99
+    assert run(write("in.parquet", table(rows)), output) == (2, 1)
+    assert len(rejected(output)) == 1
+    assert run(write("in.parquet", table(people[:3])), output) == (3, 0)
+    assert rejected(output) == []
+    assert len(found(output)[1]) == 3
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "message"),
+    [
+        ("in.txt", "out.csv", r"expected a name that ends in .csv or .parquet, and not in.txt"),
+        ("in.csv", "out", r"expected a name that ends in .csv or .parquet, and not out"),
+        ("in.csv", "in.csv", "expected another file"),
+    ],
+)
+def test_names_that_tell_no_format_are_refused(run, tmp_path, line, source, output, message):
+    (tmp_path / "in.csv").write_text(line.header, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=message):
+        run(tmp_path / source, tmp_path / output)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+def test_other_columns_are_refused_before_anything_is_written(run, tmp_path, line):
+    (tmp_path / "in.csv").write_text("e-mail," + line.header, encoding="utf-8")
+    with pytest.raises(DataError, match="e-mail"):
+        run(tmp_path / "in.csv", tmp_path / "out.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+def test_two_runs_do_not_write_the_same_output(people, table, write, run, tmp_path):
+    (tmp_path / "out.csv.parts").mkdir()
+    with FileLock(tmp_path / "out.csv.parts" / "lock"), pytest.raises(ConfigurationError, match="no other run"):
+        run(write("in.parquet", table(people)), tmp_path / "out.csv")
+
+
+def test_a_file_that_changes_meanwhile_is_refused(people, table, write, run, tmp_path, monkeypatch):
+    path, work = write("in.csv", table(people)), Job.run
+
+    def change(self, number, advance=None):
+        path.write_bytes(path.read_bytes()[:-1])
+        return work(self, number, advance)
+
+    monkeypatch.setattr(Job, "run", change)
+    with pytest.raises(DataError, match="not to change"):
+        run(path, tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    monkeypatch.setattr(parquet_source, "_PART_ROWS", 500)
+    monkeypatch.setattr(csv_source, "_PART_BYTES", 50_000)
+
+
+@pytest.fixture
+def worked(monkeypatch):
+    """The numbers of parts that are worked on."""
+    numbers, work = [], Job.run
+
+    def record(self, number, advance=None):
+        numbers.append(number)
+        return work(self, number, advance)
+
+    monkeypatch.setattr(Job, "run", record)
+    return numbers
+
+
+@pytest.fixture
+def some_bad(people, table, write):
+    """Write a file of many parts with bad rows in some."""
+    rows = people.copy()
+    rows[::700, 6] = 99
+    return lambda name: write(name, table(rows), **({"row_group_size": 500} if name.endswith("parquet") else {}))
+
+
+PROCESS = """
+import pathlib, sys, time
+from types import SimpleNamespace
+from rich.console import Console
+from drugpred.bulk import csv_source, parquet_source, run
+from drugpred.bulk.job import Job
+from drugpred.codebook import DRUGS
+from drugpred.data.cohort import Cohort
+
+parquet_source._PART_ROWS, csv_source._PART_BYTES = 500, 50_000
+{prepare}
+model = SimpleNamespace(tag="drug_consumption:test", predictor=Cohort.load().predictor)
+options = run.Options(DRUGS, "decade", "standardized")
+run.score(*map(pathlib.Path, sys.argv[1:]), model, options, Console(stderr=True))
+"""
+
+SLOWLY = """
+work = Job.run
+Job.run = lambda *arguments: (work(*arguments), time.sleep(.2))
+"""
+
+KILLED_AT_A_RENAME = """
+import itertools, os, signal
+count, rename = itertools.count(1), pathlib.Path.replace
+def replace(*arguments):
+    n = next(count)
+    if n == {before}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    rename(*arguments)
+pathlib.Path.replace = replace
+"""
+
+
+def start(prepare, *paths):
+    return subprocess.Popen([sys.executable, "-c", PROCESS.format(prepare=prepare), *map(str, paths)])
+
+
+def files(output):
+    return output.read_bytes(), output.with_name(f"{output.name}.rejected.csv").read_bytes()
+
+
+@pytest.mark.parametrize(("source", "output"), [("in.parquet", "out.parquet"), ("in.csv", "out.csv")])
+def test_killed_it_goes_on_where_it_was(some_bad, run, small_parts, worked, tmp_path, source, output):
+    path = some_bad(source)
+    (tmp_path / "whole").mkdir()
+    counts = run(path, tmp_path / "whole" / output)
+    n_parts = len(worked)
+    assert n_parts >= 8
+    killed, folder = start(SLOWLY, path, tmp_path / output), tmp_path / f"{output}.parts"
+    try:
+        while len(list(folder.glob("000*.json"))) < 3:
+            assert killed.poll() is None
+            time.sleep(0.01)
+    finally:
+        killed.kill()
+    assert killed.wait() == -signal.SIGKILL
+    assert not (tmp_path / output).exists()
+    done = len(list(folder.glob("000*.json")))
+    worked.clear()
+    assert run(path, tmp_path / output) == counts
+    assert worked == list(range(done, n_parts))
+    assert files(tmp_path / output) == files(tmp_path / "whole" / output)
+    assert not folder.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("before", [1, 2, 3, 4, 5, 31, 32, 33])
+def test_killed_at_any_rename_it_goes_on(some_bad, run, small_parts, tmp_path, before):
+    path = some_bad("in.parquet")
+    (tmp_path / "whole").mkdir()
+    run(path, tmp_path / "whole" / "out.csv")
+    killed = start(KILLED_AT_A_RENAME.format(before=before), path, tmp_path / "out.csv")
+    assert killed.wait(timeout=60) == -signal.SIGKILL
+    assert not (tmp_path / "out.csv").exists()
+    run(path, tmp_path / "out.csv")
+    assert files(tmp_path / "out.csv") == files(tmp_path / "whole" / "out.csv")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"window": "year"},
+        {"drugs": ("lsd",)},
+        {"scale": "raw"},
+        {"rows": slice(1, None)},
+    ],
+)
+def test_parts_of_another_run_are_thrown_away(
+    people, table, write, run, found, small_parts, worked, tmp_path, monkeypatch, change
+):
+    output, change = tmp_path / "out.parquet", dict(change)
+    with monkeypatch.context() as patched:
+        patched.setattr("drugpred.bulk.run._finish", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(write("in.parquet", table(people), row_group_size=500), output)
+    assert len(worked) == 10
+    rows = people[change.pop("rows", slice(None))]
+    write("in.parquet", table(rows), row_group_size=500)
+    run(tmp_path / "in.parquet", output, **change)
+    assert sorted(worked[10:]) == list(range(10))
+
+
+# Of the process alone: ru_maxrss begins with that of the one that started it.
+PEAK = """
+import atexit, re
+status = pathlib.Path("/proc/self/status")
+atexit.register(lambda: print(re.search("VmHWM: *([0-9]+)", status.read_text().replace(chr(9), ""))[1]))
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_file(people, table, write, tmp_path):
+    peaks = []
+    rows = np.tile(people, (20, 1))
+    for repeats in (1, 20):
+        path = tmp_path / f"{repeats}.parquet"
+        with parquet.ParquetWriter(path, table(rows).schema) as writer:
+            writer.write_table(pa.concat_tables([table(rows)] * repeats), row_group_size=1 << 20)
+        script = PROCESS.format(prepare=PEAK).replace("= 500,", "= 500_000,")
+        command = [sys.executable, "-c", script, str(path), str(tmp_path / "out.parquet")]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=300)
+        peaks.append(int(done.stdout))
+        assert parquet.read_metadata(tmp_path / "out.parquet").num_rows == repeats * len(rows)
+    assert peaks[1] < 1.2 * peaks[0]

@@ -1,0 +1,125 @@
+"""`drugpred score`: the command as a user runs it."""
+
+import csv
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+from pyarrow import parquet
+
+from drugpred import bundle as bundles
+from drugpred.cli import main
+from drugpred.codebook import DRUGS, INPUTS
+from drugpred.schemas import EXAMPLE, Profile
+
+
+@pytest.fixture
+def run(bundle, tmp_path, monkeypatch):
+    """Run the command in an empty folder, with the stored model; `found` are the tags that it looked up."""
+    monkeypatch.chdir(tmp_path)
+    found = []
+    monkeypatch.setattr(bundles, "find", found.append)
+    monkeypatch.setattr(bundles, "read", lambda _: bundle)
+
+    def run(*arguments):
+        return CliRunner().invoke(main, ["score", *map(str, arguments)])
+
+    run.found = found
+    return run
+
+
+@pytest.fixture
+def people(tmp_path):
+    """Write a file of three people, one of whom cannot be."""
+    people = [EXAMPLE | {"id": "a"}, EXAMPLE | {"id": "b", "age": 3}, EXAMPLE | {"id": "c", "gender": "m", "age": 70}]
+    with (tmp_path / "people.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["id", *INPUTS])
+        writer.writeheader()
+        writer.writerows(people)
+    return people
+
+
+def probabilities(bundle, people, window):
+    rows = [Profile(**{name: person[name] for name in INPUTS}).row() for person in people]
+    return bundle.predictor.probabilities(np.array(rows))[:, :, window]
+
+
+def test_rows_are_scored_and_the_others_told_with_exit_code_3(run, bundle, people, tmp_path):
+    result = run("people.csv", "out.csv")
+    assert result.exit_code == 3
+    assert f"2 rows scored in out.csv with {bundle.tag}\n1 rows rejected, see out.csv.rejected.csv\n" in result.output
+    assert run.found == ["drug_consumption"]
+    with (tmp_path / "out.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row.pop("id") for row in rows] == ["a", "c"]
+    found = [[float(row[drug]) for drug in DRUGS] for row in rows]
+    assert np.abs(found - probabilities(bundle, [people[0], people[2]], 1)).max() < 1e-9
+    told = (tmp_path / "out.csv.rejected.csv").read_text(encoding="utf-8")
+    assert told.startswith("line,column,expected\n3,age,")
+
+
+def test_all_rows_scored_are_exit_code_0(run, bundle, tmp_path):
+    parquet.write_table(pa.table({name: [EXAMPLE[name]] * 3 for name in INPUTS}), tmp_path / "in.parquet")
+    result = run("in.parquet", "out.parquet", "--window", "year", "--drugs", "lsd, cannabis,lsd", "--model", "x:y")
+    assert result.exit_code == 0
+    assert "rejected" not in result.output
+    assert run.found == ["x:y"]
+    table = parquet.read_table(tmp_path / "out.parquet")
+    assert table.column_names == ["line", "lsd", "cannabis"]
+    expected = probabilities(bundle, [EXAMPLE], 2)[0, DRUGS.index("lsd")]
+    assert np.abs(np.array(table["lsd"]) - expected).max() < 1e-9
+    assert table.schema.metadata == {b"drugpred.model": bundle.tag.encode(), b"drugpred.window": b"year"}
+
+
+def test_raw_totals(run, tmp_path):
+    neo = ["neuroticism", "extraversion", "openness", "agreeableness", "conscientiousness"]
+    person = EXAMPLE | dict.fromkeys(neo, 40)
+    parquet.write_table(pa.table({name: [person[name]] for name in INPUTS}), tmp_path / "in.parquet")
+    assert run("in.parquet", "out.csv").exit_code == 3
+    assert run("in.parquet", "out.csv", "--scale", "raw").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["absent.csv", "out.csv"], "absent.csv"),
+        (["people.csv", "out.txt"], "expected a name that ends in .csv or .parquet"),
+        (["people.csv", "people.csv"], "expected another file"),
+        (["people.csv", "out.csv", "--drugs", "sugar"], "expected some of alcohol,"),
+        (["people.csv", "out.csv", "--drugs", ""], "expected some of alcohol,"),
+        (["people.csv", "out.csv", "--window", "hour"], "--window"),
+        (["people.csv", "out.csv", "--cluster", "tcp://127.0.0.1:1"], "--cluster is for --engine dask"),
+        (["bad.csv", "out.csv"], "line 1: expected columns for age, gender"),
+        (["people.csv"], "OUT"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_with_exit_code_2(run, people, tmp_path, arguments, message):
+    (tmp_path / "bad.csv").write_text("0.1,0.2\n", encoding="utf-8")
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert "0.1" not in result.output
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_an_output_that_cannot_be_written_is_told(run, people, tmp_path):
+    result = run("people.csv", "absent/out.csv")
+    assert result.exit_code == 1
+    assert "absent/out.csv" in result.output
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_the_command_finds_the_newest_model_and_shows_progress(store, bundle, people, tmp_path):
+    command = [sys.executable, "-c", "from drugpred.cli import main; main()", "score", "people.csv", "out.parquet"]
+    environment = os.environ | {"BENTOML_HOME": str(store)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=100
+    )
+    assert done.returncode == 3
+    assert done.stdout.startswith(f"2 rows scored in out.parquet with {bundle.tag}\n")
+    assert "100%" in done.stderr
+    assert parquet.read_metadata(tmp_path / "out.parquet").num_rows == 2
