@@ -1,219 +1,142 @@
 """Requests a second of this service and of its peers: python loadtest/compare.py.
 
-Each contestant is one process that serves the newest stored model on loopback. All are asked the same profile, and must
-give the same probabilities. They take turns: in every round each is loaded for some seconds while the others idle, so
-that whatever else the machine does hits them alike. wrk loads HTTP and h2load gRPC, each with one thread, and every
-client is a connection with one request at a time. A request that fails ends the comparison.
+Each contestant is one server of the newest stored model on loopback. All are asked of the same person, and must give
+the same probabilities. They take turns: in every round each is loaded for some seconds while the others idle, so that
+whatever else the machine does hits them alike. After that the service alone is asked of 1000 people at once, and is
+compared with itself on two workers.
+
+A contestant that does not start, gives other probabilities or fails a request is named at the end, and the exit code
+is 1.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import re
 import shutil
-import socket
-import subprocess
-import sys
-import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-import grpc
-import httpx
-from peers import PEERS
+import numpy as np
+from contestants import agreeing, of_peers, of_this, start
+from figures import BATCHES, REQUESTS, WORKERS, table
+from load import LoadError, wrk
+from peers.registry import MEASURE, PEERS, Peer, chosen
+from servers import ServerError
 
-from drugpred import bundle
-from drugpred.schemas import EXAMPLE, Prediction
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred import bundle, codebook
+from drugpred.data.cohort import Cohort
+from drugpred.errors import BundleError
+from drugpred.schemas import EXAMPLE
 from drugpred.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Mapping, Sequence
 
-ROOT: Final = Path(__file__).parents[1]
-METHOD: Final = "/drugpred.v1.DrugPrediction/Predict"
-CLIENTS: Final = (1, 32, 128)
+    from figures import Shown
+    from load import Measured
+
+    Load = Callable[[int, int], Measured]
+    """Load something from so many clients for so many seconds."""
+
 ROUNDS: Final = 3
-
-# EXAMPLE as a message.
-REQUEST: Final = pb.PredictRequest(
-    profile=pb.Profile(
-        years=25,
-        gender=pb.GENDER_FEMALE,
-        education=pb.EDUCATION_UNIVERSITY_DEGREE,
-        country=pb.COUNTRY_UK,
-        ethnicity=pb.ETHNICITY_WHITE,
-        neuroticism=0.31,
-        extraversion=-0.58,
-        openness=1.24,
-        agreeableness=-0.30,
-        conscientiousness=-0.14,
-        impulsivity=0.53,
-        sensation_seeking=0.77,
-    )
-)
-
-# What wrk sends, and what it prints at the end.
-LUA: Final = """
-wrk.method = "POST"
-wrk.headers["content-type"] = "application/json"
-wrk.body = [[%s]]
-function done(summary, latency)
-    local e = summary.errors
-    io.write("\\n", summary.requests, " ", summary.duration, " ", latency:percentile(50), " ",
-        e.connect + e.read + e.write + e.status + e.timeout, "\\n")
-end
-"""
-
-
-class Measured(NamedTuple):
-    """What one contestant did in one round."""
-
-    rate: float
-    """Requests a second."""
-    milliseconds: float
-    """Median of what a request took."""
-
-
-class Contestant(NamedTuple):
-    """A way to ask for a prediction."""
-
-    title: str
-    load: Callable[[int, int], Measured]
-    """Load it from so many clients for so many seconds."""
-
-
-def wrk(url: str, folder: Path, clients: int, seconds: int) -> Measured:
-    """Load an HTTP endpoint."""
-    script = folder / "wrk.lua"
-    script.write_text(LUA % json.dumps(EXAMPLE))
-    said = _run("wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", "30s", "-s", script, url)
-    requests, duration, middle, errors = map(float, said.splitlines()[-1].split())
-    if errors or not requests:
-        raise SystemExit(f"requests to {url} failed:\n{said}")
-    return Measured(requests / duration * 1e6, middle / 1e3)
-
-
-def h2load(address: str, folder: Path, answer: int, clients: int, seconds: int) -> Measured:
-    """Load gRPC, whose answers are of a known length: the status of a call that failed comes without one."""
-    body, log = folder / "request", folder / "h2load.log"
-    message = REQUEST.SerializeToString()
-    body.write_bytes(b"\0" + len(message).to_bytes(4) + message)
-    log.unlink(missing_ok=True)
-    headers = ("-H", "content-type: application/grpc", "-H", "te: trailers")
-    options = ("-t1", f"-c{clients}", "-m1", f"-D{seconds}", "-d", body, *headers, f"--log-file={log}")
-    said = _run("h2load", *options, f"http://{address}{METHOD}")
-    took = [int(line.split("\t")[2]) for line in log.read_text().splitlines()]
-    received = re.search(r"\((\d+)\) data$", said, re.MULTILINE)
-    whole = received and int(received[1]) >= len(took) * (5 + answer)
-    if not took or not whole or not re.search(r" 0 failed, 0 errored, 0 timeout$", said, re.MULTILINE):
-        raise SystemExit(f"calls to {address} failed:\n{said}")
-    return Measured(len(took) / seconds, median(took) / 1e3)
-
-
-def _run(*command: str | Path) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 - our own commands
-
-
-@contextmanager
-def contestants() -> Iterator[list[Contestant]]:
-    """Start all servers, see that they say the same, and stop them at the end."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory()))
-        http, rpc, *others = _free_ports(2 + len(PEERS))
-        ours = [sys.executable, "-m", "bentoml", "serve", ".", "--host", "127.0.0.1", "--port", str(http)]
-        answers = [stack.enter_context(_serving(ours, f"http://127.0.0.1:{http}/predict", folder, grpc_port=rpc))]
-        message = _call(f"127.0.0.1:{rpc}")
-        answers.append([risk.probability for risk in pb.PredictResponse.FromString(message).prediction.risks])
-        found = [
-            Contestant("drugpred, HTTP", lambda *load: wrk(f"http://127.0.0.1:{http}/predict", folder, *load)),
-            Contestant("drugpred, gRPC", lambda *load: h2load(f"127.0.0.1:{rpc}", folder, len(message), *load)),
-        ]
-        for peer, port in zip(PEERS, others, strict=True):
-            url = f"http://127.0.0.1:{port}{peer.path}"
-            answers.append(stack.enter_context(_serving(peer.command(port), url, folder)))
-            found.append(Contestant(peer.title, lambda *load, url=url: wrk(url, folder, *load)))
-        if any(abs(one - other) > 1e-9 for answer in answers for one, other in zip(answer, answers[0], strict=True)):
-            raise SystemExit("the contestants do not give the same probabilities")
-        yield found
-
-
-def _free_ports(n: int) -> list[int]:
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(n)]
-        return [probe.getsockname()[1] for probe in probes]
-
-
-@contextmanager
-def _serving(command: list[str], url: str, folder: Path, grpc_port: int = 0) -> Iterator[list[float]]:
-    """Run a server and give the probabilities that it answers."""
-    log = folder / f"{url.replace('/', '_')}.log"
-    # One thread of BLAS for each, as the service gives its workers.
-    environment = os.environ | {"DRUGPRED_GRPC_PORT": str(grpc_port), "OMP_NUM_THREADS": "1"}
-    with log.open("w") as output:
-        process = subprocess.Popen(  # noqa: S603 - our own commands
-            command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-    try:
-        deadline = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline:
-            try:
-                answer = httpx.post(url, json=EXAMPLE).raise_for_status()
-            except httpx.HTTPError:
-                time.sleep(0.2)
-            else:
-                yield [risk["probability"] for risk in Prediction.model_validate_json(answer.content).risks]
-                return
-        raise SystemExit(f"{' '.join(command)} does not answer:\n{log.read_text()}")
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        finally:
-            process.kill()
-
-
-def _call(address: str) -> bytes:
-    """Return the message that gRPC answers."""
-    with grpc.insecure_channel(address) as channel:
-        answer: bytes = channel.unary_unary(METHOD)(REQUEST.SerializeToString(), timeout=60, wait_for_ready=True)
-        return answer
+BATCH: Final = 1000
+"""Profiles of one batch request."""
 
 
 def main() -> None:
     """Measure and print."""
+    names = ", ".join(peer.name for peer in PEERS)
     parser = argparse.ArgumentParser(description="Compare the throughput of this service with that of its peers.")
     parser.add_argument("--seconds", type=int, default=5, help="of load in each of three rounds (default: 5)")
-    seconds: int = parser.parse_args().seconds
+    parser.add_argument("--peers", type=_peers, default=PEERS, metavar="A,B", help=f"some of {names} (default: all)")
+    arguments = parser.parse_args()
     if missing := [tool for tool in ("h2load", "wrk") if shutil.which(tool) is None]:
         raise SystemExit(f"install {' and '.join(missing)} first; Debian has them as nghttp2-client and wrk")
-    bundle.find(Settings().model)
-    with contestants() as found:
-        results = [_rounds(found, clients, seconds) for clients in CLIENTS]
-    print(f"{ROUNDS} rounds of {seconds} s in turn, medians; ratio of requests/s to {PEERS[0].title}\n")
-    print(" " * 24 + "".join(f"{f'{n} client' + 's' * (n > 1):>30}" for n in CLIENTS))
-    print(" " * 24 + f"{'requests/s':>14}{'p50 ms':>9}{'ratio':>7}" * len(CLIENTS))
-    for place, contestant in enumerate(found):
-        cells = ""
-        for measured in results:
-            ours, measure = measured[place], measured[len(found) - len(PEERS)]
-            ratio = median(one.rate / other.rate for one, other in zip(ours, measure, strict=True))
-            rate, milliseconds = median(one.rate for one in ours), median(one.milliseconds for one in ours)
-            cells += f"{rate:14.0f}{milliseconds:9.2f}{ratio:7.2f}"
-        print(f"{contestant.title:24}{cells}")
+    try:
+        failures = compare(arguments.peers, arguments.seconds)
+    except (BundleError, ServerError) as error:
+        raise SystemExit(f"error: {error}") from error
+    if failures:
+        print("\nNot measured:", *failures, sep="\n")
+        raise SystemExit(1)
 
 
-def _rounds(found: list[Contestant], clients: int, seconds: int) -> list[list[Measured]]:
-    """Return what each contestant did in each round."""
-    for contestant in found:
-        contestant.load(clients, 1)  # a second to warm up
-    rounds = [[contestant.load(clients, seconds) for contestant in found] for _ in range(ROUNDS)]
-    return [list(measured) for measured in zip(*rounds, strict=True)]
+def _peers(names: str) -> list[Peer]:
+    try:
+        return chosen(names)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def compare(peers: Sequence[Peer], seconds: int) -> list[str]:
+    """Print all tables; return what could not be measured and why, a line each.
+
+    Raises
+    ------
+    BundleError
+        There is no stored model.
+    ServerError
+        This service itself does not start.
+    """
+    model = bundle.find(Settings().model)
+    failures: list[str] = []
+    with TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        url, address = start(stack, model, folder)
+        two, _ = start(stack, model, folder, workers=2)  # idle until the end
+        found = of_this(url, address, folder)
+        titles = [*(one.title for one in found), *(peer.title for peer in peers)]
+        found = agreeing([*found, *of_peers(stack, peers, model, folder, failures)], failures)
+
+        def show(
+            titles: Sequence[str], loads: Mapping[str, Load], clients: Sequence[int], measure: str, shown: Shown
+        ) -> None:
+            results = {}
+            for n in clients:
+                heading = f"{n} client" + "s" * (n > 1)
+                results[heading] = measured(loads, n, seconds, failures)
+            print(table(titles, results, measure, shown), flush=True)
+
+        print(f"{ROUNDS} rounds of {seconds} s in turn, medians; {os.cpu_count()} processors")
+        print(f"\nOne profile a request; ratio of requests/s to {MEASURE.title}\n", flush=True)
+        show(titles, {one.title: one.load for one in found}, (1, 32, 128), MEASURE.title, REQUESTS)
+        print(f"\ndrugpred, HTTP, {BATCH} profiles a request\n", flush=True)
+        loads = _batches(f"{url}/predict_batch", folder)
+        show(list(loads), loads, (1, 4), "", BATCHES)
+        print("\ndrugpred, HTTP; wrk cores: the processors that wrk itself kept busy\n", flush=True)
+        loads = {
+            title: partial(wrk, f"{at}/predict", EXAMPLE, folder)
+            for title, at in (("1 worker", url), ("2 workers", two))
+        }
+        show(list(loads), loads, (32, 128), "1 worker", WORKERS)
+    return failures
+
+
+def measured(loads: Mapping[str, Load], clients: int, seconds: int, failures: list[str]) -> dict[str, list[Measured]]:
+    """Return the rounds of each contestant, but of one that fails; that is added to `failures`."""
+    results: dict[str, list[Measured]] = {title: [] for title in loads}
+    for length in (1, *[seconds] * ROUNDS):
+        for title in list(results):
+            try:
+                results[title].append(loads[title](clients, length))
+            except LoadError as error:
+                failures.append(f"{title}, {clients} clients: {error}")
+                del results[title]
+    return {title: rounds[1:] for title, rounds in results.items()}  # the first is to warm up
+
+
+def _batches(url: str, folder: Path) -> dict[str, Load]:
+    rows = Cohort.load().rows(BATCH, np.random.default_rng(0)).tolist()
+    profiles = [codebook.describe(row) for row in rows]
+    one_drug = [{**profile, "drugs": ["cannabis"]} for profile in profiles]
+    return {
+        title: partial(wrk, url, {"profiles": body}, folder)
+        for title, body in (("18 drugs", profiles), ("1 drug", one_drug))
+    }
 
 
 if __name__ == "__main__":

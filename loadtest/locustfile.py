@@ -8,11 +8,15 @@ number sets the load. A wrong answer counts as a failure. With --levels, whether
 exit code. A file of loadtest/shapes, given with -f as well, lets the number of users change over time.
 """
 
+# locust has no types for what is decorated and called here.
+# mypy: disallow-untyped-calls=false, disallow-untyped-decorators=false
+
 from __future__ import annotations
 
 import json
 import random
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -22,6 +26,7 @@ import levels
 import people
 from grpc.experimental import gevent as grpc_gevent
 from locust import FastHttpUser, User, constant_pacing, events, task
+from locust.exception import StopTest
 from locust.runners import WorkerRunner
 
 from drugpred.codebook import DRUGS
@@ -52,7 +57,7 @@ class _Paced(User):
     abstract = True
 
     def wait_time(self) -> float:
-        """Wait for a random time whose mean makes RATE.
+        """Return a random time that makes RATE on the average.
 
         People come independently of each other. At constant intervals users whom a pause of the server once made
         wait would ask at the same moment ever after.
@@ -62,7 +67,7 @@ class _Paced(User):
 
 class _HTTPUser(_Paced, FastHttpUser):
     abstract = True
-    default_headers: Final = {"Content-Type": "application/json"}
+    default_headers = {"Content-Type": "application/json"}  # noqa: RUF012 - as locust declares it
 
     def ask_one(self) -> None:
         """POST /predict."""
@@ -121,13 +126,14 @@ class MixedUser(_HTTPUser):
 class GrpcUser(_Paced):
     """Somebody who asks of one person at a time, over gRPC and a connection of their own."""
 
-    def on_start(self) -> None:
-        """Connect."""
-        host = urlsplit(self.host or "").hostname
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        host, options = urlsplit(self.host or "").hostname, environment.parsed_options
+        if not (host and options):
+            raise StopTest("expected the service's URL, such as --host http://127.0.0.1:3000")
+        address = f"{host}:{options.grpc_port}"
         # Channels to one address share a connection by default.
-        self.channel = grpc.insecure_channel(
-            f"{host}:{self.environment.parsed_options.grpc_port}", [("grpc.use_local_subchannel_pool", 1)]
-        )
+        self.channel = grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)])
         self.ask = self.channel.unary_unary(METHOD, response_deserializer=pb.PredictResponse.FromString)
 
     def on_stop(self) -> None:
@@ -137,16 +143,27 @@ class GrpcUser(_Paced):
     @task
     def predict(self) -> None:
         """Call Predict."""
-        with self.environment.events.request.measure("gRPC", METHOD) as told:
-            try:
-                answer = self.ask(random.choice(people.MESSAGES), timeout=SECONDS)
-            except grpc.RpcError as error:
-                # Its own text differs each time, and would be a line of the report each time.
-                told["exception"] = f"{error.code().name}: {error.details()}"
-                return
-            told["response_length"] = answer.ByteSize()
+        message = random.choice(people.MESSAGES)
+        length, fault = 0, None
+        started = time.perf_counter()
+        try:
+            answer = self.ask(message, timeout=SECONDS)
+        except grpc.RpcError as error:
+            # Its own text differs each time, and would be a line of the report each time.
+            fault = f"{error.code().name}: {error.details()}"
+        milliseconds = 1000 * (time.perf_counter() - started)
+        if not fault:
+            length = answer.ByteSize()
             if len(answer.prediction.risks) != len(DRUGS):
-                told["exception"] = f"expected {len(DRUGS)} risks"
+                fault = f"expected {len(DRUGS)} risks"
+        self.environment.events.request.fire(
+            request_type="gRPC",
+            name=METHOD,
+            response_time=milliseconds,
+            response_length=length,
+            exception=fault,
+            context=self.context(),
+        )
 
 
 @events.init_command_line_parser.add_listener
@@ -160,8 +177,8 @@ def add_options(parser: ArgumentParser) -> None:
 @events.init.add_listener
 def read_levels(environment: Environment, **_: object) -> None:
     """Read the service levels before the load, and have them checked after it."""
-    options = environment.parsed_options
-    if not (options and options.levels) or isinstance(environment.runner, WorkerRunner):
+    options, runner = environment.parsed_options, environment.runner
+    if not (options and options.levels and runner) or isinstance(runner, WorkerRunner):
         return
     try:
         wanted = levels.read(Path(options.levels))
@@ -177,7 +194,7 @@ def read_levels(environment: Environment, **_: object) -> None:
         verdicts = levels.check(wanted, measured)
         met = all(verdict.met for verdict in verdicts)
         # A failed request is judged by its level, an exception of a user is none of the service.
-        environment.process_exit_code = 0 if met and not environment.runner.exceptions else 1
+        environment.process_exit_code = 0 if met and not runner.exceptions else 1
         environment.events.quit.add_listener(lambda **_: print(levels.table(verdicts)))  # after locust's own tables
 
     environment.events.quitting.add_listener(judge)
@@ -185,5 +202,5 @@ def read_levels(environment: Environment, **_: object) -> None:
 
 def measure(entry: StatsEntry) -> levels.Measured:
     """Return what locust measured; it rounds response times to milliseconds, from 100 on to two digits."""
-    percentiles = [entry.get_response_time_percentile(p) for p in (0.5, 0.95, 0.99)]
-    return levels.Measured(*percentiles, entry.fail_ratio, entry.total_rps)
+    p50, p95, p99 = (entry.get_response_time_percentile(share) for share in (0.5, 0.95, 0.99))
+    return levels.Measured(p50, p95, p99, entry.fail_ratio, entry.total_rps)

@@ -1,0 +1,66 @@
+"""What was measured as text."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from load import Measured
+
+    Results = Mapping[str, Sequence[Measured]]
+    """The rounds of each contestant by its title; it is missing where it failed."""
+    Shown = Mapping[str, tuple[int, int]]
+    """Width and decimals by figure: requests/s, profiles/s (of batches of 1000), p50 ms, ratio, wrk cores."""
+
+__all__ = ["BATCHES", "REQUESTS", "WORKERS", "table"]
+
+_TITLE: Final = 24
+
+REQUESTS: Final = {"requests/s": (14, 0), "p50 ms": (9, 2), "ratio": (7, 2)}
+BATCHES: Final = {"profiles/s": (14, 0), "p50 ms": (9, 2)}
+WORKERS: Final = REQUESTS | {"wrk cores": (11, 2)}
+
+
+def table(titles: Sequence[str], columns: Mapping[str, Results], measure: str, shown: Shown) -> str:
+    """Return a table of medians over the rounds.
+
+    Parameters
+    ----------
+    titles : sequence of str
+        The rows; figures of a contestant that failed are dashes.
+    columns : mapping of str to results
+        What was measured by what the column is called.
+    measure : str
+        The row that ratios are of: the median of the ratios within each round.
+    shown : Shown
+        The figures of each column.
+    """
+    width = sum(places for places, _ in shown.values())
+    lines = [
+        " " * _TITLE + "".join(f"{heading:>{width}}" for heading in columns),
+        " " * _TITLE + "".join(f"{name:>{places}}" for name, (places, _) in shown.items()) * len(columns),
+    ]
+    for title in titles:
+        cells = ""
+        for results in columns.values():
+            figures = _figures(results[title], results.get(measure, ())) if title in results else {}
+            for name, (places, decimals) in shown.items():
+                cells += f"{figures[name]:{places}.{decimals}f}" if name in figures else f"{'-':>{places}}"
+        lines.append(f"{title:{_TITLE}}{cells}")
+    return "\n".join(lines)
+
+
+def _figures(rounds: Sequence[Measured], measure: Sequence[Measured]) -> dict[str, float]:
+    rate = median(one.rate for one in rounds)
+    figures = {
+        "requests/s": rate,
+        "profiles/s": rate * 1000,
+        "p50 ms": median(one.milliseconds for one in rounds),
+        "wrk cores": median(one.cores for one in rounds),
+    }
+    if measure:
+        figures["ratio"] = median(one.rate / other.rate for one, other in zip(rounds, measure, strict=True))
+    return figures

@@ -1,0 +1,32 @@
+"""The stored scikit-learn pipeline, as the peers that serve it read it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import skops.io
+
+from drugpred.codebook import WINDOWS
+from drugpred.training.estimators import TRUSTED
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Decade"]
+
+_DECADE: Final = WINDOWS.index("decade")
+
+
+class Decade:
+    """Probabilities of use within a decade, by the pipeline in the folder that STORED_MODEL names."""
+
+    def __init__(self) -> None:
+        self._pipeline = skops.io.load(Path(os.environ["STORED_MODEL"]) / "pipeline.skops", trusted=TRUSTED)
+
+    def probabilities(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return those of 18 drugs, shape (n, 18), for rows of shape (n, 12)."""
+        probabilities: NDArray[np.float64] = self._pipeline.predict_proba(rows)[:, :, _DECADE]
+        return probabilities

@@ -1,0 +1,13 @@
+"""More and more load, to see where response times begin to rise."""
+
+from __future__ import annotations
+
+from stages import Stages
+
+
+class Ramp(Stages):
+    """Two minutes in ten equal steps, each long enough to be seen in the report's charts."""
+
+    seconds = 120
+    users = 200
+    stages = tuple((step / 10, step / 10) for step in range(1, 11))

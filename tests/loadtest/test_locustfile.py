@@ -1,0 +1,220 @@
+"""Load by locust on a real service, in processes of their own as an operator runs them."""
+
+import json
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from shutil import copytree
+from threading import Thread
+
+import grpc
+import pytest
+
+from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from tests.conftest import ROOT
+
+ENDPOINTS = {
+    "one": "POST /predict",
+    "batch": "POST /predict_batch",
+    "grpc": "gRPC /drugpred.v1.DrugPrediction/Predict",
+}
+LENIENT = {"p95_ms": 30_000, "error_rate": 0, "requests_per_second": 0.1}
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Return what runs locust without its web page; levels are given as they stand in the file."""
+
+    def run(*arguments, host, grpc_port=1, levels=None, files="loadtest/locustfile.py"):
+        command = ["-m", "locust", "-f", files, *arguments, "--host", host, "--grpc-port", str(grpc_port)]
+        if levels is not None:
+            path = tmp_path / "levels.yaml"
+            path.write_text(json.dumps(levels))  # which YAML takes
+            command += ["--levels", str(path)]
+        return subprocess.run(
+            [sys.executable, *command, "--headless", "--only-summary"],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return run
+
+
+def port(address):
+    return int(address.rpartition(":")[2])
+
+
+def failures(done, endpoint):
+    """Return how many requests there were, and how many failed, as locust's table says."""
+    method, _, name = endpoint.partition(" ")
+    found = re.search(rf"^{method} +{re.escape(name)} +(\d+) +(\d+)\(", done.stdout + done.stderr, re.MULTILINE)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def test_all_users_are_answered_and_the_levels_met(load, server, tmp_path):
+    report = tmp_path / "report.html"
+    done = load(
+        *("-u", "4", "-r", "4", "-t", "3s", "--html", str(report)),
+        host=server.url,
+        grpc_port=port(server.grpc),
+        levels=dict.fromkeys(ENDPOINTS.values(), LENIENT) | {"Aggregated": LENIENT},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    verdicts = done.stdout.splitlines()[-12:]
+    assert all(line.endswith(" yes") for line in verdicts), done.stdout
+    assert {line.rpartition(" p95 ")[0] for line in verdicts if " p95 " in line} == {*ENDPOINTS.values(), "Aggregated"}
+    page = report.read_text(encoding="utf-8")
+    assert "<html" in page
+    assert "/predict_batch" in page
+    assert "/drugpred.v1.DrugPrediction/Predict" in page
+
+
+@pytest.mark.parametrize(
+    ("user", "asked"),
+    [
+        ("PredictUser", {"one"}),
+        ("PredictBatchUser", {"batch"}),
+        ("MixedUser", {"one", "batch"}),
+        ("GrpcUser", {"grpc"}),
+    ],
+)
+def test_a_user_asks_by_its_own_calls_alone(load, server, user, asked):
+    done = load(user, "-u", "4", "-r", "4", "-t", "2s", host=server.url, grpc_port=port(server.grpc))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {name for name, endpoint in ENDPOINTS.items() if failures(done, endpoint) != (0, 0)} == asked
+
+
+def test_a_missed_level_is_told_and_the_exit_code(load, server):
+    levels = {"POST /predict": LENIENT | {"p95_ms": 0.001}, "GET /predict": {"error_rate": 1}}
+    done = load("PredictUser", "-u", "1", "-t", "2s", host=server.url, levels=levels)
+    assert done.returncode == 1
+    assert re.search(r"^POST /predict p95 +under 0.001 ms +\d+ ms +NO$", done.stdout, re.MULTILINE)
+    assert re.search(r"^POST /predict errors +at most 0% +0% +yes$", done.stdout, re.MULTILINE)
+    assert re.search(r"^GET /predict errors +at most 100% +no request +NO$", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("allowed", "exit_code"), [(0, 1), (1, 0)])
+def test_a_service_that_answers_errors_misses_the_levels(load, server, allowed, exit_code):
+    # no such path, and no gRPC on that port
+    levels = {endpoint: {"error_rate": allowed} for endpoint in ENDPOINTS.values()}
+    done = load(
+        *("-u", "4", "-r", "4", "-t", "2s"), host=f"{server.url}/nowhere", grpc_port=port(server.url), levels=levels
+    )
+    assert done.returncode == exit_code, done.stdout + done.stderr
+    assert done.stdout.count("at most") == len(ENDPOINTS)
+    assert done.stdout.count(" 100% ") == len(ENDPOINTS) * (1 + allowed)
+    for endpoint in ENDPOINTS.values():
+        requests, failed = failures(done, endpoint)
+        assert requests == failed > 0, done.stderr
+
+
+def test_without_levels_an_error_is_told_by_the_exit_code(load, server):
+    assert load("PredictUser", "-u", "1", "-t", "1s", host=f"{server.url}/nowhere").returncode == 1
+
+
+@contextmanager
+def answering(body, status=200):
+    """Serve the same answer to everybody over HTTP, and no risks over gRPC; give both ports."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(status)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments):
+            pass
+
+    rpc = grpc.server(ThreadPoolExecutor())
+    predict = grpc.unary_unary_rpc_method_handler(lambda *_: pb.PredictResponse().SerializeToString())
+    rpc.add_generic_rpc_handlers(
+        [grpc.method_handlers_generic_handler("drugpred.v1.DrugPrediction", {"Predict": predict})]
+    )
+    grpc_port = rpc.add_insecure_port("127.0.0.1:0")
+    rpc.start()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        thread = Thread(target=http.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{http.server_port}", grpc_port
+        finally:
+            http.shutdown()
+            thread.join()
+            rpc.stop(None).wait()
+
+
+RISKS = {"risks": [{}] * 18}
+
+
+@pytest.mark.parametrize(
+    ("body", "right"),
+    [
+        (json.dumps(RISKS), {"one"}),
+        (json.dumps([RISKS] * 100), {"batch"}),
+        (json.dumps({"risks": [{}] * 17}), set()),
+        (json.dumps([RISKS] * 99), set()),
+        (json.dumps([RISKS] * 99 + [{"risks": []}]), set()),
+        ("<p>", set()),
+    ],
+)
+def test_a_wrong_answer_is_a_failure(load, body, right):
+    with answering(body.encode()) as (host, grpc_port):
+        done = load("-u", "4", "-r", "4", "-t", "2s", host=host, grpc_port=grpc_port)
+    assert done.returncode == 1
+    for name, endpoint in ENDPOINTS.items():
+        requests, failed = failures(done, endpoint)
+        assert requests > 0, done.stderr
+        assert failed == (0 if name in right else requests), done.stderr
+
+
+def test_a_right_body_of_another_status_is_a_failure(load):
+    with answering(json.dumps(RISKS).encode(), status=202) as (host, _):
+        done = load("PredictUser", "-u", "1", "-t", "2s", host=host)
+    requests, failed = failures(done, ENDPOINTS["one"])
+    assert requests == failed > 0, done.stderr
+
+
+def test_malformed_levels_are_refused_before_any_load(load, server):
+    done = load("PredictUser", "-t", "60s", host=server.url, levels={"POST /predict": {"p95": 25}})
+    assert done.returncode == 2
+    assert re.search(r"^error: .*levels.yaml: POST /predict: p95: .*expected.* p95_ms ", done.stderr, re.MULTILINE)
+    assert failures(done, ENDPOINTS["one"]) == (0, 0)
+
+
+def test_a_shape_beside_the_users_sets_their_number(load, server):
+    files = "loadtest/locustfile.py,loadtest/shapes/steady.py"
+    done = load("PredictUser", "-u", "3", "-t", "2s", host=server.url, files=files)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Shape test updating to 3 users" in done.stderr
+    requests, failed = failures(done, ENDPOINTS["one"])
+    assert requests > failed == 0
+
+
+@pytest.mark.slow
+def test_the_service_levels_of_the_readme_are_met(serve, default_store, tmp_path):
+    home = copytree(default_store, tmp_path / "bentoml")  # a running server wants one of its own
+    with serve(home) as server:
+        command = [sys.executable, "-m", "locust", "-f", "loadtest/locustfile.py", "PredictUser", "--headless"]
+        command += ["--only-summary", "--host", server.url, "-u", "55", "-r", "55", "-t", "20s"]
+        command += ["--levels", "loadtest/levels.yaml"]
+        # Once more where something else took the machine's cores for a while, never with other levels.
+        for _ in range(2):
+            done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+            if done.returncode == 0:
+                break
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.findall(r"^(.*?)  +(.*?)  .* yes$", done.stdout, re.MULTILINE) == [
+        ("POST /predict p95", "under 25 ms"),
+        ("POST /predict requests/s", "at least 500"),
+        ("Aggregated errors", "at most 0%"),
+    ]
