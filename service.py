@@ -21,9 +21,8 @@ from drugpred.scoring import Scorer
 from drugpred.serving import replacements
 from drugpred.serving.answering import score
 from drugpred.serving.draining import Closing, Draining
-from drugpred.serving.errors import ErrorShape, quieten_rejections
+from drugpred.serving.errors import ErrorShape
 from drugpred.serving.express import Express, Line
-from drugpred.serving.formats import BatchInput, PredictionsOutput, ProfileInput
 from drugpred.serving.routes import Routes
 from drugpred.serving.rpc import configuration
 from drugpred.serving.rpc.server import Server
@@ -55,7 +54,6 @@ class DrugPrediction:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
 
     def __init__(self) -> None:
-        quieten_rejections()
         self.settings = Settings()
         key, folder = self.settings.feedback_key, self.settings.feedback_folder
         self.scorer = Scorer(bundle.read(bundle.find(self.settings.model)), key.get_secret_value() if key else None)
@@ -84,18 +82,14 @@ class DrugPrediction:
         """Tell probes whether requests are wanted."""
         return not draining.begun
 
-    @bentoml.api(input_spec=ProfileInput)
+    # What BentoML and its clients know of the endpoints. Over HTTP, Express answers them first, and batches.
+
+    @bentoml.api
     async def predict(self, profile: Profile, /) -> Prediction:
         """Tell of one person how likely the use of each drug is."""
         return (await score(self.scorer, [profile]))[0]
 
-    @bentoml.api(
-        batchable=True,
-        max_batch_size=MOST_PROFILES,
-        max_latency_ms=10_000,
-        input_spec=BatchInput,
-        output_spec=PredictionsOutput,
-    )
+    @bentoml.api(batchable=True, max_batch_size=MOST_PROFILES)
     async def predict_batch(self, profiles: list[Profile]) -> list[Prediction]:
         """Tell of up to 1000 people how likely the use of each drug is."""
         return await score(self.scorer, profiles)

@@ -9,93 +9,95 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+from prometheus_client import Histogram
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
 __all__ = ["Dispatcher"]
 
+_SIZES = Histogram(
+    "drugpred_batch_profiles",
+    "Profiles of requests that were answered together.",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
+)
 
-class _Job(NamedTuple):
-    data: Any
-    size: int
-    answer: asyncio.Future[Any]
+_Item = TypeVar("_Item")
+_Answer = TypeVar("_Answer")
 
 
-class Dispatcher:
-    """Calls a function of batches, one call at a time; it takes the place of BentoML's `CorkDispatcher`.
+class _Job(NamedTuple, Generic[_Item, _Answer]):
+    items: Sequence[_Item]
+    answers: asyncio.Future[Sequence[_Answer]]
+
+
+class Dispatcher(Generic[_Item, _Answer]):
+    """Calls a function of many items for requests of some, one call at a time.
 
     Parameters
     ----------
-    max_latency_in_ms : int
-        Not used: nothing is cancelled because it waits.
-    max_batch_size : int
+    call : callable
+        Takes items and returns an answer for each, in their order.
+    most : int
         The most items of a call; only a request that alone has more exceeds it.
-    get_batch_size : callable
-        Tells how many items a request has.
-    **_ : object
-        What else BentoML gives its own.
     """
 
-    def __init__(
-        self,
-        max_latency_in_ms: int,  # noqa: ARG002 - BentoML's signature
-        max_batch_size: int,
-        *,
-        get_batch_size: Callable[[Any], int],
-        **_: object,
-    ) -> None:
-        self._most = max_batch_size
-        self._size = get_batch_size
-        self._waiting: deque[_Job] = deque()
+    def __init__(self, call: Callable[[Sequence[_Item]], Awaitable[Sequence[_Answer]]], most: int) -> None:
+        self._call = call
+        self._most = most
+        self._waiting: deque[_Job[_Item, _Answer]] = deque()
         self._running: asyncio.Task[None] | None = None
 
-    def __call__(self, call: Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]) -> Callable[[Any], Awaitable[Any]]:
-        """Return what answers one request's items by `call`, which takes several requests' items."""
+    async def ask(self, items: Sequence[_Item]) -> Sequence[_Answer]:
+        """Return the answers to one request's items; raises what the call does."""
+        loop = asyncio.get_running_loop()
+        job: _Job[_Item, _Answer] = _Job(items, loop.create_future())
+        self._waiting.append(job)
+        if self._running is None:
+            # A task starts after what is ready now has run, so requests that came together are one batch.
+            self._running = loop.create_task(self._run())
+        return await job.answers
 
-        async def answer(data: Any) -> Any:  # noqa: ANN401 - whatever the service takes and gives
-            loop = asyncio.get_running_loop()
-            job = _Job(data, self._size(data), loop.create_future())
-            self._waiting.append(job)
-            if self._running is None:
-                # A task starts after what is ready now has run, so requests that came together are one batch.
-                self._running = loop.create_task(self._run(call))
-            return await job.answer
-
-        return answer
-
-    async def _run(self, call: Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]) -> None:
+    async def _run(self) -> None:
         try:
             while jobs := self._take():
-                await self._answer(call, jobs)
+                await self._answer(jobs)
                 await asyncio.sleep(0)  # a call may never have let anything else run
         finally:
             self._running = None
 
-    def _take(self) -> list[_Job]:
+    def _take(self) -> list[_Job[_Item, _Answer]]:
         """Return the requests of the next call; those of clients that are gone are left out."""
-        jobs: list[_Job] = []
+        jobs: list[_Job[_Item, _Answer]] = []
         size = 0
-        while self._waiting and (not jobs or size + self._waiting[0].size <= self._most):
+        while self._waiting and (not jobs or size + len(self._waiting[0].items) <= self._most):
             job = self._waiting.popleft()
-            if not job.answer.done():
+            if not job.answers.done():
                 jobs.append(job)
-                size += job.size
+                size += len(job.items)
         return jobs
 
-    async def _answer(self, call: Callable[[Sequence[Any]], Awaitable[Sequence[Any]]], jobs: list[_Job]) -> None:
+    async def _answer(self, jobs: list[_Job[_Item, _Answer]]) -> None:
         try:
-            answers = await call([job.data for job in jobs])
-            for job, answer in list(zip(jobs, answers, strict=True)):  # all of them, before any is given
-                if not job.answer.done():  # its client may have gone meanwhile
-                    job.answer.set_result(answer)
+            items = jobs[0].items if len(jobs) == 1 else [item for job in jobs for item in job.items]
+            _SIZES.observe(len(items))
+            answers = await self._call(items)
+            if len(answers) != len(items):
+                raise ValueError(f"expected {len(items)} answers of the call")  # noqa: TRY301 - as any other fault
+            start = 0
+            for job in jobs:
+                stop = start + len(job.items)
+                if not job.answers.done():  # its client may have gone meanwhile
+                    job.answers.set_result(answers[start:stop])
+                start = stop
         except Exception as error:  # noqa: BLE001 - whatever it is, it may be the fault of one request alone
             if len(jobs) > 1:
                 for job in jobs:
-                    await self._answer(call, [job])
-            elif not jobs[0].answer.done():
-                jobs[0].answer.set_exception(error)
+                    await self._answer([job])
+            elif not jobs[0].answers.done():
+                jobs[0].answers.set_exception(error)
         finally:
             for job in jobs:
-                job.answer.cancel()  # does nothing but where the call itself was cancelled
+                job.answers.cancel()  # does nothing but where the call itself was cancelled

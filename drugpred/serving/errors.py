@@ -9,14 +9,13 @@ from http import HTTPStatus
 from http.client import responses
 from typing import TYPE_CHECKING, Final
 
-from pydantic import ValidationError
-
 from drugpred.schemas import Error, ErrorDetail
 
 if TYPE_CHECKING:
+    from pydantic import ValidationError
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["ErrorShape", "malformed", "quieten_rejections"]
+__all__ = ["ErrorShape", "malformed"]
 
 logger = logging.getLogger(__name__)
 
@@ -81,12 +80,9 @@ def _shaped(status: int, body: bytes) -> Error:
         content = json.loads(body)
         if isinstance(content, list):
             content = content[0]
-        known = Error.model_validate(unknown.model_dump() | content)
+        return Error.model_validate(unknown.model_dump() | content)
     except (ValueError, TypeError, IndexError):
         return unknown
-    # BentoML's own names classes; that of the V2 routes is all that its clients show.
-    is_bentoml_s = " validation error" in known.error
-    return known.model_copy(update={"error": _MALFORMED}) if is_bentoml_s else known
 
 
 def malformed(error: ValidationError) -> bytes:
@@ -94,12 +90,3 @@ def malformed(error: ValidationError) -> bytes:
     found = error.errors(include_url=False, include_context=False, include_input=False)
     details = [ErrorDetail(loc=list(one["loc"]), msg=one["msg"], type=one["type"]) for one in found]
     return Error(error=_MALFORMED, detail=details).model_dump_json().encode()
-
-
-def quieten_rejections() -> None:
-    """Keep BentoML from logging a traceback of every malformed request: a caller's mistake is not a fault."""
-    logging.getLogger("bentoml._internal.server.http_app").addFilter(_is_fault)
-
-
-def _is_fault(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], ValidationError))

@@ -1,18 +1,22 @@
-"""POST /predict without BentoML's way to an endpoint, which takes longer than all else that a request needs."""
+"""POST /predict and /predict_batch without BentoML's way to an endpoint, which takes longer than all else they need."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
 from drugpred.monitoring.refused import count_validation
-from drugpred.schemas import Profile
-from drugpred.serving.answering import is_slow, score
+from drugpred.schemas import MOST_PROFILES, Batch, Profile
+from drugpred.serving.answering import is_slow
+from drugpred.serving.batching import Dispatcher
 from drugpred.serving.errors import malformed
 from drugpred.serving.json_answers import JSONAnswers
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from drugpred.scoring import Scorer
@@ -25,25 +29,43 @@ _JSON: Final = (b"content-type", b"application/json")
 class Line:
     """What answers; `connect` tells it by which scorer."""
 
+    def __init__(self) -> None:
+        self.endpoints = {"/predict": self.predict, "/predict_batch": self.predict_batch}
+
     def connect(self, scorer: Scorer) -> None:
         """Answer from now on by this scorer."""
         self._scorer = scorer
         self._answers = JSONAnswers(scorer)
+        self.dispatcher = Dispatcher(self.tell, MOST_PROFILES)
 
-    async def answer(self, body: bytes) -> tuple[int, bytes]:
-        """Return the status and the content that a request's body is answered with."""
-        try:
-            profile = Profile.model_validate_json(body)
-        except ValidationError as error:
-            count_validation(error)
-            return 400, malformed(error)
-        if is_slow(profile):
-            return 200, (await score(self._scorer, [profile]))[0].model_dump_json().encode()
-        return 200, self._answers.answer(profile)
+    async def predict(self, body: bytes) -> str:
+        """Return the answer about the profile in a request's body; raises pydantic's ValidationError."""
+        profile = Profile.model_validate_json(body)
+        return await self._explain(profile) if is_slow(profile) else (await self.dispatcher.ask([profile]))[0]
+
+    async def predict_batch(self, body: bytes) -> str:
+        """Return the answers about the batch in a request's body; raises pydantic's ValidationError."""
+        profiles = Batch.model_validate_json(body).profiles
+        if any(map(is_slow, profiles)):  # one after the other, so that the end of the request ends the work
+            texts: Sequence[str] = [
+                await self._explain(profile) if is_slow(profile) else self._answers.texts([profile])[0]
+                for profile in profiles
+            ]
+        else:
+            texts = await self.dispatcher.ask(profiles)
+        return f"[{','.join(texts)}]"
+
+    async def tell(self, profiles: Sequence[Profile]) -> list[str]:
+        """Return the answers about several requests' profiles, none of them slow."""
+        return self._answers.texts(profiles)
+
+    async def _explain(self, profile: Profile) -> str:
+        (answer,) = await asyncio.to_thread(self._scorer.score, [profile])
+        return answer.model_dump_json()
 
 
 class Express:
-    """Middleware that answers POST /predict by itself, as the service's endpoint of that name would."""
+    """Middleware that answers by itself, as the service's endpoints of the same names would."""
 
     def __init__(self, app: ASGIApp, line: Line) -> None:
         self.app = app
@@ -51,18 +73,23 @@ class Express:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass a request on."""
-        if scope["type"] != "http" or scope["path"] != "/predict" or scope["method"] != "POST":
+        endpoint = self.line.endpoints.get(scope["path"]) if scope["type"] == "http" else None
+        if endpoint is None or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
-        body = b""
+        parts = []
         more = True
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return
-            body += message.get("body", b"")
+            parts.append(message.get("body", b""))
             more = message.get("more_body", False)
-        status, content = await self.line.answer(body)
+        try:
+            status, content = 200, (await endpoint(b"".join(parts))).encode()
+        except ValidationError as error:
+            count_validation(error)
+            status, content = 400, malformed(error)
         headers = [_JSON, (b"content-length", str(len(content)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from drugpred import codebook
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from drugpred.codebook import Drug, Window
     from drugpred.schemas import Profile
     from drugpred.scoring import Scorer
@@ -41,18 +43,21 @@ class JSONAnswers:
         self._scorer = scorer
         self._template = lru_cache(_TEMPLATES)(self._make)
 
-    def answer(self, profile: Profile) -> bytes:
-        """Return the answer about a profile."""
-        windows = "windows" in profile.include
-        template = self._template(profile.window, profile.drugs, windows)
-        _, (probabilities,), (asked,), (token,) = self._scorer.predict([profile])
-        numbers: list[object] = [token]
-        for drug, threshold in template.drugs:
-            probability = asked[drug]
-            numbers += (probability, _HIGH if probability >= threshold else _LOW)
-            if windows:
-                numbers += probabilities[drug].tolist()
-        return (template.text % tuple(numbers)).encode()
+    def texts(self, profiles: Sequence[Profile]) -> list[str]:
+        """Return the answer about each profile, in their order."""
+        predicted = self._scorer.predict(profiles)
+        texts = []
+        for profile, _, probabilities, asked, token in zip(profiles, *predicted, strict=True):
+            windows = "windows" in profile.include
+            template = self._template(profile.window, profile.drugs, windows)
+            numbers: list[object] = [token]
+            for drug, threshold in template.drugs:
+                probability = asked[drug]
+                numbers += (probability, _HIGH if probability >= threshold else _LOW)
+                if windows:
+                    numbers += probabilities[drug].tolist()
+            texts.append(template.text % tuple(numbers))
+        return texts
 
     def _make(self, window: Window, drugs: frozenset[Drug], windows: bool) -> _Template:
         bundle = self._scorer.bundle

@@ -1,6 +1,5 @@
 """What of BentoML is replaced by something of our own, all of it here.
 
-- CorkDispatcher, which batches, by `drugpred.serving.batching.Dispatcher`: it goes on waiting after a burst, and sheds.
 - RunnerTrafficMetricsMiddleware, which counts requests, by `drugpred.serving.traffic.TrafficMetrics`: it costs as much
   as five predictions, and counts every path apart, so that a scanner fills the memory of whoever collects the metrics.
 - TimeoutMiddleware by nothing: it costs a task and a timer for each request, and what failed waits for it.
@@ -10,11 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from _bentoml_impl.server import app
 from bentoml._internal.server.http import instruments, traffic
 
 from drugpred.errors import ConfigurationError
-from drugpred.serving.batching import Dispatcher
 from drugpred.serving.traffic import TrafficMetrics
 
 if TYPE_CHECKING:
@@ -32,7 +29,6 @@ def install() -> None:
         BentoML no longer has what is to be replaced.
     """
     for module, name, replacement in (
-        (app, "CorkDispatcher", Dispatcher),
         (instruments, "RunnerTrafficMetricsMiddleware", TrafficMetrics),
         (traffic, "TimeoutMiddleware", _without_timeout),
     ):

@@ -9,12 +9,12 @@ from drugpred.serving.batching import Dispatcher
 
 def gather(requests, call, most=1000, ticks=0):
     """The answers to requests that arrive together, or one tick of the event loop after each other."""
-    dispatcher = Dispatcher(1000, most, get_batch_size=len, fallback=None, batch_dim=(0, 0))
+    dispatcher = Dispatcher(call, most)
 
     async def one(i, request):
         for _ in range(i * ticks):
             await asyncio.sleep(0)
-        return await dispatcher(call)(request)
+        return await dispatcher.ask(request)
 
     async def all_of_them():
         asked = [asyncio.create_task(one(i, request)) for i, request in enumerate(requests)]
@@ -24,36 +24,37 @@ def gather(requests, call, most=1000, ticks=0):
 
 
 class Recording:
-    """Answers each request with its items doubled, and notes what it was called with."""
+    """Doubles items, and notes those of each call."""
 
     def __init__(self, suspend=False):
         self.calls = []
         self.suspend = suspend
 
-    async def __call__(self, batch):
-        self.calls.append([list(items) for items in batch])
+    async def __call__(self, items):
+        self.calls.append(list(items))
         if self.suspend:
             await asyncio.sleep(0.01)
-        return [[2 * item for item in items] for items in batch]
+        return [2 * item for item in items]
 
 
 def test_what_comes_together_is_one_call():
     call = Recording()
     assert gather([[1], [2, 3], [4]], call) == [[2], [4, 6], [8]]
-    assert call.calls == [[[1], [2, 3], [4]]]
+    assert call.calls == [[1, 2, 3, 4]]
 
 
 def test_what_comes_during_a_call_is_the_next_one():
     call = Recording(suspend=True)
     assert gather([[i] for i in range(9)], call, ticks=1) == [[2 * i] for i in range(9)]
-    assert call.calls == [[[0]], [[i] for i in range(1, 9)]]
+    assert call.calls == [[0], list(range(1, 9))]
 
 
 def test_a_lone_request_does_not_wait():
     async def ticks_until_called():
         ticks = 0
-        dispatcher = Dispatcher(1000, 1000, get_batch_size=len)
-        asked = asyncio.create_task(dispatcher(Recording())([1]))
+        call = Recording()
+        dispatcher = Dispatcher(call, 1000)
+        asked = asyncio.create_task(dispatcher.ask([1]))
         while not asked.done():
             ticks += 1
             await asyncio.sleep(0)
@@ -65,18 +66,18 @@ def test_a_lone_request_does_not_wait():
 def test_a_call_has_no_more_items_than_it_may():
     call = Recording()
     gather([[1, 2], [3, 4], [5, 6], [7]], call, most=5)
-    assert call.calls == [[[1, 2], [3, 4]], [[5, 6], [7]]]
+    assert call.calls == [[1, 2, 3, 4], [5, 6, 7]]
 
 
 def test_a_request_that_alone_has_more_is_called_alone():
     call = Recording()
     assert gather([[1], [2, 3, 4, 5], [6]], call, most=3) == [[2], [4, 6, 8, 10], [12]]
-    assert call.calls == [[[1]], [[2, 3, 4, 5]], [[6]]]
+    assert call.calls == [[1], [2, 3, 4, 5], [6]]
 
 
 def test_an_error_is_of_the_request_that_caused_it():
     async def call(batch):
-        if any(13 in items for items in batch):
+        if 13 in batch:
             raise ArithmeticError
         return batch
 
@@ -95,15 +96,15 @@ def test_too_few_answers_are_an_error_of_each():
 
 def test_after_an_error_the_next_request_is_answered():
     async def call(batch):
-        if batch == [[13]]:
+        if 13 in batch:
             raise ArithmeticError
         return batch
 
     async def one_after_the_other():
-        dispatcher = Dispatcher(1000, 1000, get_batch_size=len)
+        dispatcher = Dispatcher(call, 1000)
         with pytest.raises(ArithmeticError):
-            await dispatcher(call)([13])
-        return await dispatcher(call)([1])
+            await dispatcher.ask([13])
+        return await dispatcher.ask([1])
 
     assert asyncio.run(one_after_the_other()) == [1]
 
@@ -112,17 +113,17 @@ def test_a_client_that_is_gone_is_not_called_for():
     call = Recording(suspend=True)
 
     async def leave():
-        dispatcher = Dispatcher(1000, 1000, get_batch_size=len)
-        first, gone, last = (asyncio.create_task(dispatcher(call)([i])) for i in range(3))
+        dispatcher = Dispatcher(call, 1000)
+        first, gone, last = (asyncio.create_task(dispatcher.ask([i])) for i in range(3))
         await asyncio.sleep(0.005)
-        more, left = (asyncio.create_task(dispatcher(call)([i])) for i in (3, 4))
+        more, left = (asyncio.create_task(dispatcher.ask([i])) for i in (3, 4))
         await asyncio.sleep(0)
         gone.cancel()  # while its call runs
         left.cancel()  # before
         return await asyncio.gather(first, last, more)
 
     assert asyncio.run(leave()) == [[0], [4], [6]]
-    assert call.calls == [[[0], [1], [2]], [[3]]]
+    assert call.calls == [[0, 1, 2], [3]]
 
 
 def test_between_two_calls_others_have_their_turn():
@@ -133,14 +134,14 @@ def test_between_two_calls_others_have_their_turn():
         return batch
 
     async def busy():
-        dispatcher = Dispatcher(1000, 1, get_batch_size=len)
+        dispatcher = Dispatcher(call, 1)
 
         async def other():
             while len(turns) < 8:
                 turns.append("other")
                 await asyncio.sleep(0)
 
-        await asyncio.gather(*(dispatcher(call)([i]) for i in range(4)), other())
+        await asyncio.gather(*(dispatcher.ask([i]) for i in range(4)), other())
 
     asyncio.run(busy())
     assert "other" in turns[turns.index("call") : turns.index("call") + 3]

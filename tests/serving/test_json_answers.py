@@ -37,15 +37,27 @@ def test_the_text_says_what_the_scorer_does(scorer, answers, scores, drugs, wind
     profile = Profile.model_validate(
         {**EXAMPLE, **scores, "drugs": sorted(drugs), "window": window, "include": include}
     )
-    text = answers.answer(profile)
+    (text,) = answers.texts([profile])
     (expected,) = scorer.score([profile])
     assert list(told(text).items()) == list(told(expected.model_dump_json()).items())
     Prediction.model_validate_json(text)
 
 
+def test_answers_are_in_the_order_of_the_profiles(scorer, answers):
+    profiles = [
+        Profile.model_validate(EXAMPLE | {"openness": openness, "window": window, "include": include})
+        for openness in (-1.0, 0.0, 1.0)
+        for window in ("year", "day")
+        for include in ([], ["windows"])
+    ]
+    assert [told(text) for text in answers.texts(profiles)] == [
+        told(expected.model_dump_json()) for expected in scorer.score(profiles)
+    ]
+
+
 def test_every_answer_has_an_id_of_its_own(answers):
     profile = Profile.model_validate(EXAMPLE)
-    ids = {json.loads(answers.answer(profile))["prediction_id"] for _ in range(100)}
+    ids = {json.loads(text)["prediction_id"] for text in answers.texts([profile] * 100)}
     assert len(ids) == 100
 
 
@@ -53,4 +65,4 @@ def test_a_percent_sign_in_a_tag_stays_one(bundle):
     from dataclasses import replace
 
     answers = JSONAnswers(Scorer(replace(bundle, tag="drugs:50%s")))
-    assert json.loads(answers.answer(Profile.model_validate(EXAMPLE)))["model"] == "drugs:50%s"
+    assert json.loads(answers.texts([Profile.model_validate(EXAMPLE)])[0])["model"] == "drugs:50%s"

@@ -10,10 +10,9 @@ from bentoml._internal.server.http import instruments, traffic
 
 from drugpred.errors import ConfigurationError
 from drugpred.serving import replacements
-from drugpred.serving.batching import Dispatcher
 from drugpred.serving.traffic import TrafficMetrics
 
-PARTS = ((app, "CorkDispatcher"), (instruments, "RunnerTrafficMetricsMiddleware"), (traffic, "TimeoutMiddleware"))
+PARTS = ((instruments, "RunnerTrafficMetricsMiddleware"), (traffic, "TimeoutMiddleware"))
 
 
 @pytest.fixture
@@ -25,7 +24,7 @@ def installed(monkeypatch):
 
 @bentoml.service(name="doubling")
 class Doubling:
-    @bentoml.api(batchable=True)
+    @bentoml.api
     async def double(self, numbers: list[int]) -> list[int]:
         return [2 * number for number in numbers]
 
@@ -34,10 +33,6 @@ class Doubling:
 def factory(installed):
     Doubling.inject_config()
     return app.ServiceAppFactory(Doubling, is_main=True)
-
-
-def test_bentoml_batches_by_our_dispatcher(factory):
-    assert isinstance(factory.dispatchers["double"], Dispatcher)
 
 
 def test_bentoml_counts_by_our_middleware_and_sets_no_timer(factory):
