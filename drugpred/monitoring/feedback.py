@@ -58,6 +58,7 @@ class Collector:
     """
 
     def __init__(self, tokens: Tokens, seen: Seen, card: Card) -> None:
+        outcomes.prepare()
         self._tokens = tokens
         self._seen = seen
         self._thresholds = {

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from itertools import product
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from prometheus_client import Counter
+
+from drugpred.codebook import DRUGS, WINDOWS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,6 +27,9 @@ __all__ = ["BINS", "CalibrationBin", "Measures", "calibration", "count", "measur
 
 BINS: Final = tuple(f"{i / 10:.1f}-{(i + 1) / 10:.1f}" for i in range(10))
 """Bins of probability."""
+
+_LABELS: Final = ("Low Risk", "High Risk")
+_KINDS: Final = ("not used", "used")
 
 _FEEDBACK: Final = Counter("drugpred_feedback", "Feedback by what became of it.", ["result"])
 _OUTCOMES: Final = Counter("drugpred_outcomes", "Outcomes, by what was said.", ["drug", "window", "label", "outcome"])
@@ -65,6 +71,19 @@ class CalibrationBin(NamedTuple):
     """The share that turned out to have used the drug."""
 
 
+def prepare() -> None:
+    """Begin all series at 0, so that Prometheus sees the first outcome of each as an increase."""
+    for drug, window in product(DRUGS, WINDOWS):
+        _BRIER.labels(drug, window)
+        _LOG_LOSS.labels(drug, window)
+        for label, outcome in product(_LABELS, _KINDS):
+            _OUTCOMES.labels(drug, window, label, outcome)
+    for drug, at in product(DRUGS, BINS):
+        _BIN_PROBABILITY.labels(drug, at)
+        for outcome in _KINDS:
+            _BIN_OUTCOMES.labels(drug, at, outcome)
+
+
 def count(result: str) -> None:
     """Count feedback by what became of it."""
     _FEEDBACK.labels(result).inc()
@@ -85,8 +104,8 @@ def record(claim: Claim, outcomes: Mapping[Drug, bool], thresholds: Mapping[Drug
     window = claim.window
     for drug, used in outcomes.items():
         probability = claim.probabilities[drug]
-        outcome = "used" if used else "not used"
-        label = "High Risk" if probability >= thresholds[drug] else "Low Risk"
+        outcome = _KINDS[used]
+        label = _LABELS[probability >= thresholds[drug]]
         at = BINS[int(probability * len(BINS))]
         _OUTCOMES.labels(drug, window, label, outcome).inc()
         _BRIER.labels(drug, window).inc((probability - used) ** 2)
@@ -109,9 +128,7 @@ def measures(samples: Sequence[Sample]) -> dict[tuple[str, str], Measures]:
     found = {}
     for drug, window in sorted({key[:2] for key, value in counts.items() if value}):
         high, missed, false_alarms, low = (
-            counts[drug, window, label, outcome]
-            for outcome in ("used", "not used")
-            for label in ("High Risk", "Low Risk")
+            counts[drug, window, label, outcome] for outcome in reversed(_KINDS) for label in reversed(_LABELS)
         )
         n = high + missed + false_alarms + low
         found[drug, window] = Measures(

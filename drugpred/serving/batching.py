@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from prometheus_client import Histogram
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-__all__ = ["Dispatcher"]
+__all__ = ["SIZES", "Dispatcher"]
 
-_SIZES = Histogram(
+SIZES: Final = Histogram(
     "drugpred_batch_profiles",
     "Profiles of requests that were answered together.",
     buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
@@ -82,7 +82,7 @@ class Dispatcher(Generic[_Item, _Answer]):
     async def _answer(self, jobs: list[_Job[_Item, _Answer]]) -> None:
         try:
             items = jobs[0].items if len(jobs) == 1 else [item for job in jobs for item in job.items]
-            _SIZES.observe(len(items))
+            SIZES.observe(len(items))
             answers = await self._call(items)
             if len(answers) != len(items):
                 raise ValueError(f"expected {len(items)} answers of the call")  # noqa: TRY301 - as any other fault

@@ -1,0 +1,242 @@
+"""A real Prometheus and Alertmanager with the project's configuration, what they scrape and whom they tell."""
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+import pytest
+import yaml
+
+from tests.conftest import ROOT, skip
+
+T = TypeVar("T")
+MONITORING = ROOT / "configs" / "monitoring"
+SECONDS = 60
+"""The longest that anything here is waited for."""
+
+
+def program(name: str) -> str:
+    """Return the path of a program of Debian's prometheus or prometheus-alertmanager."""
+    path = shutil.which(name)
+    if path is None:
+        skip(f"no {name}: apt-get install prometheus prometheus-alertmanager")
+    return path
+
+
+@dataclass
+class Prometheus:
+    """A running Prometheus."""
+
+    url: str
+
+    def get(self, path: str, **parameters: str) -> object:
+        answer = httpx.get(f"{self.url}/api/v1/{path}", params=parameters, timeout=30).json()
+        assert answer["status"] == "success", answer
+        return answer["data"]
+
+    def query(self, expression: str, at: float | None = None) -> list[dict[str, object]]:
+        """Return the series of an instant vector: `metric` and `value`."""
+        moment = {} if at is None else {"time": str(at)}
+        return self.get("query", query=expression, **moment)["result"]
+
+    def values(self, expression: str, *labels: str, at: float | None = None) -> dict[tuple[str, ...], float]:
+        """Return the values by the labels named."""
+        return {
+            tuple(each["metric"][label] for label in labels): float(each["value"][1])
+            for each in self.query(expression, at)
+        }
+
+    def wait(self, expression: str) -> list[dict[str, object]]:
+        """Return the series of an expression once it has any."""
+        return wait(lambda: self.query(expression), expression)
+
+    def firing(self, name: str) -> list[dict[str, str]]:
+        """Return the labels of those of an alert that fire."""
+        return [each["metric"] for each in self.query(f'ALERTS{{alertname="{name}",alertstate="firing"}}')]
+
+
+@dataclass
+class Receiver:
+    """What was told to a webhook: path and message."""
+
+    url: str
+    messages: list[tuple[str, dict]] = field(default_factory=list)
+
+    def alerts(self, path: str) -> list[dict]:
+        return [alert for at, message in self.messages if at == path for alert in message["alerts"]]
+
+    def wait(self, path: str, alert: str) -> dict:
+        """Return an alert of a name once it was told."""
+        return wait(lambda: [each for each in self.alerts(path) if each["labels"]["alertname"] == alert], alert)[0]
+
+
+@dataclass
+class Exposition:
+    """What answers /metrics with whatever `text` returns; it counts how often it was asked."""
+
+    address: str
+    text: Callable[[], str]
+    scrapes: int = 0
+
+    def pass_scrapes(self, n: int) -> None:
+        """Wait until it was asked n more times."""
+        until = self.scrapes + n
+        wait(lambda: self.scrapes >= until, "scrapes")
+
+
+@contextmanager
+def prometheus(folder: Path, *targets: str, alertmanager: str = "127.0.0.1:9") -> Iterator[Prometheus]:
+    """Run Prometheus with the project's configuration on a free port.
+
+    It scrapes and evaluates each second, and no alert waits before it fires.
+
+    Parameters
+    ----------
+    folder : Path
+        An empty one.
+    targets : str
+        Addresses to scrape.
+    alertmanager : str
+        The address that alerts are sent to.
+    """
+    home = folder / "monitoring"
+    shutil.copytree(MONITORING, home)
+    configuration = yaml.safe_load((home / "prometheus.yml").read_text("utf-8"))
+    configuration["global"] |= {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+    configuration["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager]}]}]
+    (home / "prometheus.yml").write_text(yaml.safe_dump(configuration), "utf-8")
+    (home / "targets" / "drugpred.yml").write_text(yaml.safe_dump([{"targets": list(targets)}]), "utf-8")
+    for rules in (home / "rules").glob("*.yml"):
+        text = re.sub(r"(?m)^( *)interval: \S+$", r"\1interval: 1s", rules.read_text("utf-8"))
+        rules.write_text(re.sub(r"(?m)^( *)for: \S+$", r"\1for: 0s", text), "utf-8")
+    port = _free_port()
+    command = [
+        program("prometheus"),
+        f"--config.file={home / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    with _running(command, folder / "prometheus.log", f"http://127.0.0.1:{port}/-/ready"):
+        yield Prometheus(f"http://127.0.0.1:{port}")
+
+
+@contextmanager
+def alertmanager(folder: Path, receiver: Receiver) -> Iterator[str]:
+    """Run Alertmanager with the project's configuration, which tells at once; yield its address."""
+    text = (MONITORING / "alertmanager.yml").read_text("utf-8")
+    assert "http://127.0.0.1:9095/" in text
+    text = re.sub(r"group_wait: \S+", "group_wait: 0s", text.replace("http://127.0.0.1:9095", receiver.url))
+    (folder / "alertmanager.yml").write_text(text, "utf-8")
+    address = f"127.0.0.1:{_free_port()}"
+    command = [
+        program("prometheus-alertmanager"),
+        f"--config.file={folder / 'alertmanager.yml'}",
+        f"--storage.path={folder / 'alertmanager'}",
+        f"--web.listen-address={address}",
+        "--cluster.listen-address=",
+    ]
+    with _running(command, folder / "alertmanager.log", f"http://{address}/-/ready"):
+        yield address
+
+
+@contextmanager
+def webhook() -> Iterator[Receiver]:
+    """Run a server that keeps what is posted to it."""
+
+    class Handler(_Quiet):
+        def do_POST(self) -> None:
+            message = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            receiver.messages.append((self.path, message))
+            self.answer("")
+
+    with _serving(Handler) as address:
+        receiver = Receiver(f"http://{address}")
+        yield receiver
+
+
+@contextmanager
+def exposition(text: Callable[[], str]) -> Iterator[Exposition]:
+    """Run a server that answers each request with the text that is returned then."""
+
+    class Handler(_Quiet):
+        def do_GET(self) -> None:
+            self.answer(found.text())
+            found.scrapes += 1
+
+    with _serving(Handler) as address:
+        found = Exposition(address, text)
+        yield found
+
+
+def wait(look: Callable[[], T], what: str) -> T:
+    """Return what is found once it is true; fail where it does not come."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.1)
+    pytest.fail(f"waited {SECONDS} s in vain: {what}")
+
+
+class _Quiet(BaseHTTPRequestHandler):
+    def answer(self, text: str) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/plain; version=0.0.4; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def _serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def _running(command: list[str], log: Path, ready: str) -> Iterator[None]:
+    with log.open("w") as output:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        wait(lambda: process.poll() is not None or _answers(ready), ready)
+        assert process.poll() is None, log.read_text("utf-8")
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        finally:
+            process.kill()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=1).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
