@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -132,6 +133,11 @@ class Bundle:
     card: Card
     predictor: Predictor
     explainer: Explainer
+
+    @cached_property
+    def card_json(self) -> str:
+        """The card with the model's tag, `TaggedCard` as JSON."""
+        return TaggedCard(model=self.tag, **dict(self.card)).model_dump_json()
 
 
 def write(pipeline: bytes, network: bytes, background: bytes, card: Card, report: Mapping[str, bytes]) -> str:

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Final
 from drugpred.schemas import Error, ErrorDetail
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pydantic import ValidationError
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["ErrorShape", "malformed"]
+__all__ = ["ErrorShape", "malformed", "path"]
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +85,12 @@ def _shaped(status: int, body: bytes) -> Error:
         return Error.model_validate(unknown.model_dump() | content)
     except (ValueError, TypeError, IndexError):
         return unknown
+
+
+def path(loc: Sequence[str | int]) -> str:
+    """Return where a field is, as `profiles[3].age`; an empty step is left out."""
+    steps = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc if step != ""]
+    return "".join(steps).removeprefix(".")
 
 
 def malformed(error: ValidationError) -> bytes:

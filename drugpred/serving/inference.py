@@ -16,6 +16,7 @@ from drugpred import __version__
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, WINDOWS, Drug
 from drugpred.columns import MOST_ROWS, ColumnError, codes, rows
 from drugpred.schemas import ErrorDetail
+from drugpred.serving.errors import path
 from drugpred.serving.inference_messages import ModelMetadata, ServerMetadata, TensorMetadata
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class MalformedError(ValueError):
 
     def __init__(self, details: Sequence[ErrorDetail]) -> None:
         self.details = list(details)
-        self.violations = {_path(detail.loc): detail.msg for detail in details}
+        self.violations = {path(detail.loc) or "request": detail.msg for detail in details}
         """What was expected by place, written as `inputs.age.data[3]`."""
         super().__init__(": ".join(next(iter(self.violations.items()))))
 
@@ -63,11 +64,6 @@ class MalformedError(ValueError):
         """Return the error of a message that pydantic refused, all of it at a place within the request."""
         found = error.errors(include_url=False, include_context=False, include_input=False)
         return cls([ErrorDetail(loc=[*within, *each["loc"]], msg=each["msg"], type=each["type"]) for each in found])
-
-
-def _path(loc: Sequence[str | int]) -> str:
-    steps = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc]
-    return "".join(steps).removeprefix(".") or "request"
 
 
 class UnknownModelError(LookupError):

@@ -12,7 +12,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from drugpred import __version__
-from drugpred.bundle import TaggedCard
 from drugpred.monitoring.merged import drift_since_start
 from drugpred.schemas import Health
 from drugpred.serving import feedback_routes, inference_routes
@@ -57,8 +56,7 @@ class Routes(Starlette):
         self._inference.connect(scorer)
         self._feedback.connect(collector)
         self._started = time.monotonic()
-        card = TaggedCard(model=bundle.tag, **dict(bundle.card)).model_dump_json()
-        self._card = Response(card, media_type="application/json")
+        self._card = Response(bundle.card_json, media_type="application/json")
 
     async def _health(self, _: Request) -> Response:
         health = Health(

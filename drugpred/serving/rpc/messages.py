@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from drugpred import codebook
-from drugpred.bundle import TaggedCard
 from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
 
 if TYPE_CHECKING:
@@ -122,5 +121,5 @@ def model(bundle: Bundle) -> pb.GetModelResponse:
             for window in codebook.WINDOWS
             for figures in [card.drugs[drug][window]]
         ],
-        card=TaggedCard(model=bundle.tag, **dict(card)).model_dump_json(),
+        card=bundle.card_json,
     )

@@ -14,6 +14,7 @@ from drugpred.columns import ColumnError, Scale, rows
 from drugpred.monitoring.refused import count_column, count_validation
 from drugpred.schemas import MOST_PROFILES, Batch, Profile
 from drugpred.serving.answering import is_slow, score
+from drugpred.serving.errors import path
 from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from drugpred.serving.rpc import messages
@@ -99,8 +100,8 @@ class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
             raise Malformed.of(error, where=where) from None
         except ColumnError as error:
             count_column(error.field, error.row)
-            field = error.field if error.row is None else f"{error.field}[{error.row}]"
-            raise Malformed({field: f"expected {error.expected}"}, where) from None
+            row = () if error.row is None else (error.row,)
+            raise Malformed({path([error.field, *row]): f"expected {error.expected}"}, where) from None
         places = [place for place, drug in enumerate(codebook.DRUGS) if drug in options.drugs]
         probabilities = self._scorer.probabilities(people, options.window, options.drugs)
         asked = probabilities[:, :, codebook.WINDOWS.index(options.window)][:, places]

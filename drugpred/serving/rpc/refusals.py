@@ -10,6 +10,8 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 from grpc_status import rpc_status
 
+from drugpred.serving.errors import path
+
 if TYPE_CHECKING:
     import grpc
     from pydantic import ValidationError
@@ -40,7 +42,7 @@ class Malformed(Exception):  # noqa: N818 - it tells of the request
     def of(cls, error: ValidationError, within: str = "", where: str = "") -> Malformed:
         """Return pydantic's error in terms of the message's fields, of which `within` holds what was checked."""
         details = error.errors(include_url=False, include_context=False, include_input=False)
-        return cls({_path(within, detail["loc"]): detail["msg"] for detail in details}, where)
+        return cls({path([within, *detail["loc"]]): detail["msg"] for detail in details}, where)
 
     def status(self) -> grpc.Status:
         """Return the status to end a call with: as text, and as google.rpc.BadRequest."""
@@ -67,11 +69,3 @@ class Malformed(Exception):  # noqa: N818 - it tells of the request
         return rpc_status.to_status(
             Status(code=StatusCode.INVALID_ARGUMENT.value[0], message=message, details=[details])
         )
-
-
-def _path(within: str, places: tuple[str | int, ...]) -> str:
-    """Return where a field is, as `profiles[3].age`."""
-    path = within
-    for place in places:
-        path += f"[{place}]" if isinstance(place, int) else f".{place}" if path else place
-    return path
