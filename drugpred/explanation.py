@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from math import comb
 from typing import TYPE_CHECKING, Final, Self
 
@@ -96,9 +97,14 @@ class Explainer:
         hidden, direct = _terms(rows, self._inputs), _terms(rows, self._direct)
         most = np.maximum.reduceat(np.abs(self._inputs) * _LARGEST[:, np.newaxis], STARTS).sum(axis=0)
         self._is_steep = bool((most > _STEEP).any())
-        self._first, self._others = self._halves(hidden, 1.0 - _FIRST, 1.0 - _OTHERS)
+        self._hidden = hidden
         self._direct_mean = direct.mean(axis=0)
         self._base = np.tanh(hidden.sum(axis=1)).mean(axis=0) @ self._outputs + self._direct_mean.sum(axis=0)
+
+    @cached_property
+    def _outside(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The background's halves, made when they are first wanted: 4 MB that many servers never need."""
+        return self._halves(self._hidden, 1.0 - _FIRST, 1.0 - _OTHERS)
 
     @classmethod
     def load(cls, path: Path, predictor: Predictor) -> Self:
@@ -158,7 +164,8 @@ class Explainer:
         """Return the value of every set for some hidden units up to a constant, shape (units, 4096)."""
         total = np.zeros((len(first), first.shape[1], others.shape[1]))
         table = np.empty_like(total)
-        for outside_first, outside_others in zip(self._first[:, units], self._others[:, units], strict=True):
+        all_first, all_others = self._outside
+        for outside_first, outside_others in zip(all_first[:, units], all_others[:, units], strict=True):
             if self._is_steep:
                 np.add((first + outside_first)[:, :, np.newaxis], (others + outside_others)[:, np.newaxis], out=table)
                 total += np.tanh(table, out=table)
@@ -167,5 +174,5 @@ class Explainer:
                 a = (first * outside_first)[:, :, np.newaxis]
                 np.add(a, (others * outside_others)[:, np.newaxis], out=table)
                 total += np.divide(a, table, out=table)
-        total *= (1.0 if self._is_steep else 2.0) / len(self._first)
+        total *= (1.0 if self._is_steep else 2.0) / len(all_first)
         return total.reshape(len(first), -1)

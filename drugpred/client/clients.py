@@ -59,7 +59,7 @@ class Client:
     --------
     >>> with Client("http://localhost:3000") as client:  # doctest: +SKIP
     ...     client.predict(EXAMPLE, drugs=["cannabis"]).risks[0]["probability"]
-    0.8712198873399559
+    0.8522902083456987
     """
 
     def __init__(
