@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -44,6 +45,25 @@ def main() -> None:
     """Work with the drug consumption model from the command line."""
 
 
+class _Shift(click.ParamType[tuple[str, float]]):
+    name = "shift"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
+        """Take a name, and maybe an equals sign and a strength."""
+        from drugpred.data.shifts import LABEL_NOISE, SHIFTS
+
+        name, _, text = str(value).partition("=")
+        if name not in SHIFTS:
+            self.fail(f"expected one of {', '.join(SHIFTS)}", param, ctx)
+        try:
+            strength = float(text or 0.5)
+        except ValueError:
+            strength = math.nan
+        if not math.isfinite(strength) or (name == LABEL_NOISE and not 0 <= strength <= 1):
+            self.fail(f"expected a number{' from 0 to 1' * (name == LABEL_NOISE)} after {name}=", param, ctx)
+        return name, strength
+
+
 @main.command()
 @click.option("--rows", type=click.IntRange(min=1), required=True, help="How many respondents to draw.")
 @click.option("--seed", type=click.IntRange(min=0), default=42, show_default=True, help="The same draws the same.")
@@ -54,14 +74,24 @@ def main() -> None:
     show_default=True,
     help="The file to write, in the form of the decoded CSV.",
 )
-def simulate(rows: int, seed: int, output: Path) -> None:
+@click.option(
+    "--shift",
+    "shifts",
+    type=_Shift(),
+    metavar="NAME[=STRENGTH]",
+    multiple=True,
+    help="Move the cohort: any input, older, impulsive, or label-noise. STRENGTH is in standard deviations, of label "
+    "noise its probability, 0.5 where none is given. May be given several times.",
+)
+def simulate(rows: int, seed: int, output: Path, shifts: tuple[tuple[str, float], ...]) -> None:
     """Draw respondents from the simulated cohort and write them as a CSV that train.py takes."""
-    from drugpred.data.cohort import CHUNK, Cohort
+    from drugpred.data.cohort import CHUNK
     from drugpred.data.respondents import simulated_frame, write_csv
+    from drugpred.data.shifts import draw
 
     try:
         with output.open("w", encoding="utf-8", newline="") as file:
-            chunks = Cohort.load().draw(rows, seed)
+            chunks = draw(rows, seed, dict(shifts))
             for i, (inputs, last_use) in enumerate(track(chunks, "simulating", total=-(-rows // CHUNK))):
                 write_csv(simulated_frame(inputs, last_use, first=i * CHUNK + 1), file, header=i == 0)
     except OSError as error:

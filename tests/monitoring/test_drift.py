@@ -76,6 +76,16 @@ def test_profiles_like_the_respondents_are_no_drift(bundle):
     assert found.inputs["age"].threshold == pytest.approx((1 / 1000 + 1 / 1885) * chi2.isf(LEVEL, bins - 1))
 
 
+def test_of_ever_so_many_profiles_a_small_index_of_scores_is_no_drift(bundle):
+    card = bundle.card
+    for n, size in ((200, 0.05), (10**6, 0.05)):
+        scores = counts_of(card.probability_bins, n)
+        found = drift.measure(card, counts_of(card.input_bins, n), scores).scores["cannabis"]
+        bins = len(card.probability_bins["cannabis"].labels)
+        assert found.threshold == pytest.approx(max(size, (1 / n + 1 / 1885) * chi2.isf(LEVEL, bins - 1)))
+        assert found.threshold >= size
+
+
 def test_what_has_moved_is_told(bundle):
     card = bundle.card
     inputs = counts_of(card.input_bins, 1000)
