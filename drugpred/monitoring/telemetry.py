@@ -37,10 +37,10 @@ logger = logging.getLogger(__name__)
 _SECONDS: Final = 1.0
 """The longest that what was noted waits: a killed process loses no more."""
 
-_EARLY: Final = 4096
-"""So many profiles are counted at once without waiting; each holds a kilobyte."""
+_EARLY: Final = 1024
+"""So many profiles are counted at once without waiting; each holds a kilobyte, which should stay in the cache."""
 
-_MOST: Final = 16 * _EARLY
+_MOST: Final = 64 * _EARLY
 """So many are counted by whoever notes one more: the thread does not keep up."""
 
 _PLACES: Final = {window: place for place, window in enumerate(codebook.WINDOWS)}
