@@ -149,6 +149,7 @@ def test_a_killed_worker_loses_a_second_at_most(serve, copied_store):
         assert left_by(copied_store).total("drugpred_profiles_total") == 50
 
 
+@pytest.mark.slow
 def test_refused_values_are_counted_by_their_field(serve, copied_store):
     with serve(copied_store) as server, server.client() as client:
         assert client.post("/predict", json=EXAMPLE | {"neuroticism": 71.7}).status_code == 400
@@ -163,6 +164,7 @@ def test_refused_values_are_counted_by_their_field(serve, copied_store):
         assert counts.total("drugpred_profiles_total") == 0
 
 
+@pytest.mark.slow
 def test_the_model_and_the_reference_are_shown(serve, copied_store, bundle):
     with serve(copied_store) as server:
         counts = scraped(server)
@@ -175,6 +177,7 @@ def test_the_model_and_the_reference_are_shown(serve, copied_store, bundle):
         )
 
 
+@pytest.mark.slow
 def test_unknown_paths_make_no_series(serve, copied_store):
     with serve(copied_store) as server, server.client() as client:
         for i in range(30):

@@ -75,6 +75,7 @@ def test_all_users_are_answered_and_the_levels_met(load, server, tmp_path):
     assert "/drugpred.v1.DrugPrediction/Predict" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("user", "asked"),
     [
@@ -99,6 +100,7 @@ def test_a_missed_level_is_told_and_the_exit_code(load, server):
     assert re.search(r"^GET /predict errors +at most 100% +no request +NO$", done.stdout, re.MULTILINE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("allowed", "exit_code"), [(0, 1), (1, 0)])
 def test_a_service_that_answers_errors_misses_the_levels(load, server, allowed, exit_code):
     # no such path, and no gRPC on that port
@@ -156,6 +158,7 @@ def answering(body, status=200):
 RISKS = {"risks": [{}] * 18}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "right"),
     [
@@ -177,6 +180,7 @@ def test_a_wrong_answer_is_a_failure(load, body, right):
         assert failed == (0 if name in right else requests), done.stderr
 
 
+@pytest.mark.slow
 def test_a_right_body_of_another_status_is_a_failure(load):
     with answering(json.dumps(RISKS).encode(), status=202) as (host, _):
         done = load("PredictUser", "-u", "1", "-t", "2s", host=host)
@@ -191,6 +195,7 @@ def test_malformed_levels_are_refused_before_any_load(load, server):
     assert failures(done, ENDPOINTS["one"]) == (0, 0)
 
 
+@pytest.mark.slow
 def test_a_shape_beside_the_users_sets_their_number(load, server):
     files = "loadtest/locustfile.py,loadtest/shapes/steady.py"
     done = load("PredictUser", "-u", "3", "-t", "2s", host=server.url, files=files)

@@ -163,6 +163,7 @@ def test_a_peer_without_an_environment_is_told(contestants, environments, regist
     assert failures == ["MLServer, pipeline: no environment: ERROR: No matching distribution found for mlserver"]
 
 
+@pytest.mark.slow
 def test_a_peer_that_does_not_start_is_told_with_its_last_words(contestants, peer, model, tmp_path, capsys):
     failures, working, ending = [], peer(STUBBORN), peer("print('one', flush=True); raise SystemExit('no port for me')")
     with ExitStack() as stack:
@@ -174,6 +175,7 @@ def test_a_peer_that_does_not_start_is_told_with_its_last_words(contestants, pee
     assert found.probabilities == SAID
 
 
+@pytest.mark.slow
 def test_a_server_is_ended_with_what_it_leaves_behind(module, peer, model, tmp_path):
     servers, ports = module("servers"), import_module("peers.ports")
     (port,) = ports.free_ports(1)

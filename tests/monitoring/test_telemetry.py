@@ -281,6 +281,7 @@ telemetry.stop()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["started", "new"])
 def test_a_fork_counts_nothing_twice(store, tmp_path, state):
     environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}

@@ -10,7 +10,6 @@ import yaml
 from tests.prometheus import MONITORING, program
 
 CASES = Path(__file__).parent / "rules"
-SLOW = ("drift.yml", "performance.yml", "slow_burn.yml")
 
 
 def alerts() -> list[dict]:
@@ -43,13 +42,8 @@ def test_it_is_well_formed(command):
     checked(*command)
 
 
-@pytest.mark.parametrize(
-    "cases",
-    [
-        pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.name in SLOW else [])
-        for path in sorted(CASES.glob("*.yml"))
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("cases", sorted(CASES.glob("*.yml")), ids=lambda path: path.stem)
 def test_alerts_fire_at_their_fault_and_at_no_other(cases):
     checked("promtool", "test", "rules", cases)
 
