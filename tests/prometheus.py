@@ -61,6 +61,15 @@ class Prometheus:
         """Return the series of an expression once it has any."""
         return wait(lambda: self.query(expression), expression)
 
+    def rules(self) -> list[dict[str, object]]:
+        """Return all rules once each was evaluated."""
+
+        def evaluated() -> list[dict[str, object]]:
+            found = [rule for group in self.get("rules")["groups"] for rule in group["rules"]]
+            return found if all(rule["health"] != "unknown" for rule in found) else []
+
+        return wait(evaluated, "a first evaluation of all rules")
+
     def firing(self, name: str) -> list[dict[str, str]]:
         """Return the labels of those of an alert that fire."""
         return [each["metric"] for each in self.query(f'ALERTS{{alertname="{name}",alertstate="firing"}}')]

@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 
-from tests.prometheus import MONITORING, exposition, prometheus, wait
+from tests.prometheus import MONITORING, exposition, prometheus
 
 pytestmark = pytest.mark.slow  # a real Prometheus
 
@@ -56,11 +56,7 @@ def watched(counting, tmp_path_factory):
 
 
 def test_no_rule_fails(watched):
-    def evaluated():
-        found = [rule for group in watched.get("rules")["groups"] for rule in group["rules"]]
-        return found if all(rule["health"] != "unknown" for rule in found) else None
-
-    found = wait(evaluated, "a first evaluation of all rules")
+    found = watched.rules()
     assert len(found) == len(rules())
     assert not [(rule["name"], rule["lastError"]) for rule in found if rule["health"] != "ok"]
 
