@@ -6,6 +6,7 @@ from itertools import cycle
 import pytest
 
 from drugpred.codebook import describe
+from drugpred.schemas import EXAMPLE
 from tests.configs.monitoring.test_queries import filled, panels, rules
 from tests.end_to_end.test_monitoring import ask_every_way
 from tests.prometheus import alertmanager, prometheus, webhook
@@ -23,7 +24,8 @@ def traffic(real):
             while not ended.is_set():
                 ask_every_way(server, 1)
                 for window in ("decade", "year"):
-                    batch = {"profiles": [next(people) | {"window": window} for _ in range(500)]}
+                    profiles = [next(people) for _ in range(250)] + [EXAMPLE] * 250  # half of them are one person
+                    batch = {"profiles": [profile | {"window": window} for profile in profiles]}
                     answers = client.post("/predict_batch", json=batch).json()
                     for answer in answers[:5]:
                         outcomes = {risk["drug"]: risk["probability"] > 0.5 for risk in answer["risks"]}
