@@ -103,6 +103,7 @@ def figures(card):
     return json.loads(card.model_dump_json(exclude={"created", "git_commit"}))
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_figures(runs):
     first, second = runs["environment"], runs["data"]
     assert figures(first.card()) == figures(second.card())

@@ -88,6 +88,7 @@ def test_it_holds_no_index_and_no_credential(bento):
         assert "index.example" not in text, path
 
 
+@pytest.mark.slow
 def test_it_serves_its_own_model_and_the_checkout_the_newest(serve, home, bento, bundle, tmp_path):
     newer = run(home, ROOT, "-c", NEWER)
     assert newer != bundle.tag

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -17,6 +19,7 @@ def run(*command: str, **environment: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_stream_is_measured(server):
     report = run("loadtest/stream.py", server.grpc)
     assert re.fullmatch(r"[\d,]+ profiles/s, [1-9]\d* chunks of 1000 in \d+\.\d s\n", report)
