@@ -22,9 +22,8 @@ from drugpred.errors import DrugpredError
 from drugpred.predictor import Predictor, pack
 from drugpred.training import configuration, gate
 from drugpred.training.background import make_background
-from drugpred.training.estimators import make_pipeline
 from drugpred.training.report import render
-from drugpred.training.run import carded, cross_validated, load
+from drugpred.training.run import carded, cross_validated, load, pipeline_of
 from drugpred.training.tracking import tracked
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def train(data: Path | None, config: Configuration, run: Run | None, *, force: b
     with gate.turn():
         if not force:
             tell(gate.check(card, config, partial(cross_validated, respondents)))
-        pipeline = make_pipeline(config.estimator.estimator(config.seed)).fit(respondents.X, respondents.last_use)
+        pipeline = pipeline_of(config).fit(respondents.X, respondents.last_use)
         network = pack(pipeline[-1].arrays())
         report = render(card, evaluation, respondents.X, pipeline.predict_proba)
         background = make_background(Predictor(**pipeline[-1].arrays()))

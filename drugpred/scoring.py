@@ -70,9 +70,7 @@ class Scorer:
         cards = self.bundle.card.drugs
         return [(place, drug, cards[drug][window]) for place, drug in enumerate(codebook.DRUGS) if drug in drugs]
 
-    def probabilities(
-        self, rows: NDArray[np.float64], window: Window = "decade", drugs: frozenset[Drug] = frozenset(codebook.DRUGS)
-    ) -> NDArray[np.float64]:
+    def probabilities(self, rows: NDArray[np.float64], window: Window, drugs: frozenset[Drug]) -> NDArray[np.float64]:
         """Return the probability of use of every drug in every window, as `Predictor` does, and count the answers.
 
         Parameters

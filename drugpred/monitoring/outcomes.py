@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from prometheus_client import Counter
 
 from drugpred.codebook import DRUGS, WINDOWS
+from drugpred.monitoring.metrics import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +29,6 @@ __all__ = ["BINS", "CalibrationBin", "Measures", "calibration", "count", "measur
 BINS: Final = tuple(f"{i / 10:.1f}-{(i + 1) / 10:.1f}" for i in range(10))
 """Bins of probability."""
 
-_LABELS: Final = ("Low Risk", "High Risk")
 _KINDS: Final = ("not used", "used")
 
 _FEEDBACK: Final = Counter("drugpred_feedback", "Feedback by what became of it.", ["result"])
@@ -76,7 +76,7 @@ def prepare() -> None:
     for drug, window in product(DRUGS, WINDOWS):
         _BRIER.labels(drug, window)
         _LOG_LOSS.labels(drug, window)
-        for label, outcome in product(_LABELS, _KINDS):
+        for label, outcome in product(LABELS, _KINDS):
             _OUTCOMES.labels(drug, window, label, outcome)
     for drug, at in product(DRUGS, BINS):
         _BIN_PROBABILITY.labels(drug, at)
@@ -105,7 +105,7 @@ def record(claim: Claim, outcomes: Mapping[Drug, bool], thresholds: Mapping[Drug
     for drug, used in outcomes.items():
         probability = claim.probabilities[drug]
         outcome = _KINDS[used]
-        label = _LABELS[probability >= thresholds[drug]]
+        label = LABELS[probability >= thresholds[drug]]
         at = BINS[int(probability * len(BINS))]
         _OUTCOMES.labels(drug, window, label, outcome).inc()
         _BRIER.labels(drug, window).inc((probability - used) ** 2)
@@ -128,7 +128,7 @@ def measures(samples: Sequence[Sample]) -> dict[tuple[str, str], Measures]:
     found = {}
     for drug, window in sorted({key[:2] for key, value in counts.items() if value}):
         high, missed, false_alarms, low = (
-            counts[drug, window, label, outcome] for outcome in reversed(_KINDS) for label in reversed(_LABELS)
+            counts[drug, window, label, outcome] for outcome in reversed(_KINDS) for label in reversed(LABELS)
         )
         n = high + missed + false_alarms + low
         found[drug, window] = Measures(

@@ -1,1 +1,1 @@
-"""What the service is made of: routes, error shape, documentation, transport formats."""
+"""What the service is made of: the prediction endpoints, routes, error shape, documentation, gRPC."""

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
+    from sklearn.pipeline import Pipeline
 
     from drugpred.bundle import Card
     from drugpred.data.respondents import Respondents
     from drugpred.training.configuration import Configuration
     from drugpred.training.evaluation import Evaluation, Split
 
-__all__ = ["FEWEST", "carded", "cross_validated", "folds_of", "load"]
+__all__ = ["FEWEST", "carded", "cross_validated", "folds_of", "load", "pipeline_of"]
 
 FEWEST: Final = 200
 """With fewer respondents, folds would lack users or non-users of nearly every drug."""
@@ -52,6 +53,11 @@ def load(data: Path | None, config: Configuration, console: Console) -> Responde
     return respondents
 
 
+def pipeline_of(config: Configuration) -> Pipeline:
+    """Return the configured pipeline, not yet fitted."""
+    return make_pipeline(config.estimator.estimator(config.seed))
+
+
 def folds_of(respondents: Respondents, config: Configuration) -> list[Split]:
     """Return the configured folds; every model that is compared has the same."""
     counts = config.cross_validation
@@ -60,7 +66,7 @@ def folds_of(respondents: Respondents, config: Configuration) -> list[Split]:
 
 def cross_validated(respondents: Respondents, config: Configuration, folder: Path | None = None) -> Evaluation:
     """Cross-validate the configured model; finished folds are kept in the folder, see `cross_validate`."""
-    pipeline = make_pipeline(config.estimator.estimator(config.seed))
+    pipeline = pipeline_of(config)
     folds = folds_of(respondents, config)
     return cross_validate(pipeline, respondents.X, respondents.last_use, folds, folder)
 
@@ -69,6 +75,6 @@ def carded(respondents: Respondents, config: Configuration, evaluation: Evaluati
     """Return the card of the configured model, which was cross-validated; `run_id` is the experiment tracker's."""
     reference = None
     if respondents.source == "uci":
-        pipeline, ids = make_pipeline(config.estimator.estimator(config.seed)), respondents.frame.index.to_numpy()
+        pipeline, ids = pipeline_of(config), respondents.frame.index.to_numpy()
         reference = reference_split(pipeline, respondents.X, respondents.last_use, ids)
     return make_card(respondents, config, evaluation, reference, run_id)
