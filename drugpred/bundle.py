@@ -7,8 +7,10 @@
     background.npy   simulated respondents with whom `Explainer` compares a person
     card.json        what is known of the model, see `Card`
     report/          the card as HTML with its plots
+    model.yaml       what BentoML knows of it: tag, labels, and the headline figures again
+    SHA256SUMS       the checksums of all of them, as `sha256sum --check` reads them
 
-No file holds a respondent's row. The store's metadata repeat the headline figures and hold the files' sha256.
+No file holds a respondent's row. Checksums beside the files catch accidents, not somebody who can write all of them.
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import bentoml
-from bentoml.exceptions import BentoMLException
+from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.models import ModelStore
+from bentoml.exceptions import NotFound
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from drugpred import codebook
@@ -39,6 +43,9 @@ os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 
 NAME = "drug_consumption"
 """The model's name in the store."""
+
+_SUMS: Final = "SHA256SUMS"
+_AGAIN: Final = "train again with `python train.py`"
 
 
 class _Frozen(BaseModel):
@@ -165,15 +172,13 @@ def write(pipeline: bytes, network: bytes, background: bytes, card: Card, report
         **{f"report/{name}": content for name, content in report.items()},
     }
     labels = {"data_source": card.data.source, "estimator": card.estimator}
-    metadata = {
-        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
-        "overall": dict(card.overall),
-    }
-    with bentoml.models.create(NAME, labels=labels, metadata=metadata) as model:
+    with bentoml.models.create(NAME, labels=labels, metadata={"overall": dict(card.overall)}) as model:
         for name, content in files.items():
             path = Path(model.path_of(name))
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
+        model.flush()  # type: ignore[no-untyped-call]  # writes model.yaml as it will be
+        Path(model.path_of(_SUMS)).write_bytes(_sums(_checksums(Path(model.path))))
     return str(model.tag)
 
 
@@ -183,23 +188,18 @@ def read(model: bentoml.Model) -> Bundle:
     Raises
     ------
     BundleError
-        A file is missing or altered, or the model speaks of other inputs, drugs or windows.
+        A file is missing, altered or none of the model's, or the model speaks of other inputs, drugs or windows.
     """
-    metadata: dict[str, Any] = model.info.metadata
-    expected = metadata.get("sha256", {})
-    for name in {"network.npz", "background.npy", "card.json", *expected}:
-        path = Path(model.path_of(name))
-        if not path.is_file():
-            raise BundleError(f"{model.tag}: {name} is missing; train again with `python train.py`")
-        if hashlib.sha256(path.read_bytes()).hexdigest() != expected.get(name):
-            raise BundleError(f"{model.tag}: {name} is not as it was written; train again with `python train.py`")
     path = Path(model.path)
     try:
+        _check(path, model.tag)
         card = Card.model_validate_json((path / "card.json").read_bytes())
+    except BundleError as error:
+        raise BundleError(f"{NAME}:{path.name}: {error}; {_AGAIN}") from None
+    except OSError as error:
+        raise BundleError(f"{model.tag}: expected to be able to read all of {path}: {error}") from None
     except ValidationError as error:
-        raise BundleError(
-            f"{model.tag}: card.json is not of this version; train again with `python train.py`"
-        ) from error
+        raise BundleError(f"{model.tag}: card.json is not of this version; {_AGAIN}") from error
     if (card.inputs, tuple(card.drugs), card.windows) != (codebook.INPUTS, codebook.DRUGS, codebook.WINDOWS):
         raise BundleError(f"{model.tag}: the model has other inputs, drugs or windows than this version")
     predictor = Predictor.load(path / "network.npz")
@@ -212,9 +212,57 @@ def find(tag: str) -> bentoml.Model:
     Raises
     ------
     BundleError
-        There is none with that tag.
+        There is none with that tag, or BentoML cannot read what it knows of it.
     """
+    none = f"no model {tag} in the BentoML model store; run `python train.py` first"
     try:
-        return bentoml.models.get(tag)
-    except (BentoMLException, ValueError) as error:  # ValueError where the tag is malformed
-        raise BundleError(f"no model {tag} in the BentoML model store; run `python train.py` first") from error
+        bentoml.Tag.from_taglike(tag)
+    except ValueError:
+        raise BundleError(none) from None
+    try:
+        try:
+            return bentoml.models.get(tag)
+        except NotFound:  # what is packed into a bento hides the store, which may have other versions
+            return ModelStore(Path(BentoMLContainer.bentoml_home.get()) / "models").get(tag)
+    except NotFound:
+        raise BundleError(none) from None
+    except Exception:  # noqa: BLE001 - whatever reading YAML of any content raises
+        raise BundleError(f"{tag}: expected one model with its model.yaml as it was written; {_AGAIN}") from None
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    """Return the sha256 of all files but that of the checksums, by name."""
+    found = {}
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise BundleError(f"{name} is not a regular file")
+        if path.is_file() and name != _SUMS:
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def _sums(checksums: Mapping[str, str]) -> bytes:
+    return "".join(f"{checksums[name]}  {name}\n" for name in sorted(checksums)).encode()
+
+
+def _check(folder: Path, tag: bentoml.Tag) -> None:
+    """Raise BundleError where a file is not as it was written; all of the checksums' own bytes count, too."""
+    found = _checksums(folder)
+    if not (folder / _SUMS).is_file():
+        raise BundleError(f"{_SUMS} is missing")
+    content = (folder / _SUMS).read_bytes()
+    if content == _sums(found):
+        if folder.name != tag.version:
+            raise BundleError(f"model.yaml is that of {tag}")
+        return
+    lines = (line.partition("  ") for line in content.decode(errors="replace").splitlines())
+    expected = {name: checksum for checksum, _, name in lines}
+    for name in expected.keys() - found.keys():
+        raise BundleError(f"{name} is missing, or {_SUMS} is not as it was written")
+    for name, checksum in found.items():
+        if expected.get(name) != checksum:
+            raise BundleError(
+                f"{name} is not as it was written, by {_SUMS}" if name in expected else f"{name} is not in {_SUMS}"
+            )
+    raise BundleError(f"{_SUMS} is not as it was written")

@@ -12,12 +12,26 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import Counter, Gauge
 
 from drugpred import __version__
+from drugpred.monitoring import files
 from drugpred.monitoring.drift import quantile
 
 if TYPE_CHECKING:
     from drugpred.bundle import Bundle
 
-__all__ = ["INPUTS", "LABELS", "PREDICTIONS", "PROBABILITY", "PROFILES", "REFUSED", "SCORES", "publish"]
+__all__ = [
+    "DENIED",
+    "INPUTS",
+    "LABELS",
+    "LIMITED",
+    "PREDICTIONS",
+    "PROBABILITY",
+    "PROFILES",
+    "REFUSED",
+    "SCORES",
+    "publish",
+]
+
+files.install()  # before any of them is made
 
 LABELS: Final = ("Low Risk", "High Risk")
 """As in answers; the place of a label is its prediction."""
@@ -32,6 +46,8 @@ PREDICTIONS: Final = Counter(
 )
 PROBABILITY: Final = Counter("drugpred_probability", "Sum of their probabilities.", ["drug", "window", "label"])
 REFUSED: Final = Counter("drugpred_refused", "Malformed requests, by what is wrong with them.", ["field", "reason"])
+DENIED: Final = Counter("drugpred_denied", "Calls whose API key does not let them in.", ["reason"])
+LIMITED: Final = Counter("drugpred_limited", "Calls that a limit ended: rate, size, time or load.", ["limit"])
 
 
 def _gauge(name: str, documentation: str, labels: tuple[str, ...] = ()) -> Gauge:

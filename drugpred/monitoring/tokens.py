@@ -174,7 +174,7 @@ class Tokens:
         cells = probabilities * _CELLS
         cells += self._shifts
         rows = cells.astype(_UINT16).transpose(0, 2, 1).tobytes()
-        head = self._head + int(time.time()).to_bytes(4, "big")
+        head = self._head + min(int(time.time()), 2**32 - 1).to_bytes(4, "big")
         nonces = os.urandom(_NONCE_BYTES * len(asked))
         keyed = self._keyed[0]
         signed: list[bytes] = []

@@ -1,0 +1,122 @@
+"""The files that workers count in, in processes of their own: whose they are, and that there is room in them."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from drugpred.errors import ConfigurationError
+from drugpred.monitoring import files
+
+COUNT = """if True:
+    import os
+    import sys
+    from bentoml._internal.context import server_context
+    server_context.worker_index = int(sys.argv[1]) or None
+    from drugpred.monitoring import files, metrics
+    from prometheus_client import Gauge
+    working = Gauge("working", "Requests.", multiprocess_mode="livesum")
+    metrics.PROFILES.inc(3)
+    working.inc()
+    if "fork" in sys.argv and os.fork() == 0:
+        metrics.PROFILES.inc(100)
+    os._exit(0)
+"""
+
+
+def count(folder, worker, *more):
+    folder.mkdir(exist_ok=True)
+    subprocess.run(
+        [sys.executable, "-c", COUNT, str(worker), *more],
+        env=os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(folder)},
+        check=True,
+    )
+
+
+def counted(folder):
+    metrics = MultiProcessCollector.merge([str(path) for path in folder.glob("*.db")])
+    return {sample.name: sample.value for metric in metrics for sample in metric.samples}
+
+
+def test_who_takes_the_place_of_a_worker_counts_on_in_its_files(tmp_path):
+    folder = tmp_path / "metrics"
+    count(folder, 1)
+    first = set(folder.iterdir())
+    for _ in range(3):
+        count(folder, 1)
+    assert set(folder.iterdir()) == first
+    assert counted(folder)["drugpred_profiles_total"] == 12
+    count(folder, 2)
+    assert len(list(folder.iterdir())) == 2 * len(first)
+    assert counted(folder)["drugpred_profiles_total"] == 15
+
+
+def test_what_a_killed_worker_worked_at_is_no_longer_in_progress(tmp_path):
+    for _ in range(3):
+        count(tmp_path, 1)
+    assert counted(tmp_path)["working"] == 1
+
+
+def test_processes_that_are_no_workers_or_are_forked_have_files_of_their_own(tmp_path):
+    count(tmp_path, 0)
+    count(tmp_path, 0)
+    names = {path.name for path in tmp_path.glob("counter_*")}
+    assert len(names) == 2
+    count(tmp_path, 1, "fork")
+    assert len({path.name for path in tmp_path.glob("counter_*")} - names) == 2
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """Return what opens a file of counters in a folder."""
+    return lambda: files._WithRoom(str(tmp_path / "counter_worker1.db"))
+
+
+def test_all_of_a_file_has_room_on_the_disk(opened, tmp_path):
+    mapped = opened()
+    for n in range(20_000):  # more than a megabyte
+        mapped.write_value(f"a series that is told apart by its number: {n}", n, 0.0)
+        if not n % 1000:
+            status = (tmp_path / "counter_worker1.db").stat()
+            assert status.st_blocks * 512 >= status.st_size >= mapped._capacity
+    mapped.close()
+    again = opened()
+    assert again.read_value("a series that is told apart by its number: 19999") == (19999, 0)
+    again.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["counter_worker1.db"]
+
+
+def test_what_was_written_without_room_gets_it(opened, tmp_path):
+    path = tmp_path / "counter_worker1.db"
+    with path.open("wb") as file:
+        file.truncate(1 << 16)
+    assert path.stat().st_blocks == 0
+    opened().close()
+    assert path.stat().st_blocks * 512 >= path.stat().st_size > 1 << 16
+
+
+def test_no_room_is_an_error_of_the_operating_system(opened, tmp_path, monkeypatch):
+    mapped = opened()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    for n in range(9000):
+        mapped.write_value(f"a series that is told apart by its number: {n}", n, 0.0)
+    with pytest.raises(OSError, match="No space left"):
+        mapped.write_value("one more" * 100_000, 1, 0.0)
+    assert mapped.read_value("a series that is told apart by its number: 0") == (0.0, 0.0)
+    mapped.close()
+    (tmp_path / "counter_worker1.db").unlink()
+    with pytest.raises(OSError, match="No space left"):
+        opened()
+    assert list(tmp_path.glob("*.db")) == []
+    with pytest.raises(ConfigurationError, match=r"expected 5 MB of room in .* of a worker: No space left"):
+        files.check()
+
+
+def test_a_folder_with_room_is_taken():
+    files.check()
