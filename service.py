@@ -10,31 +10,43 @@ from pathlib import Path
 import bentoml
 import yaml
 from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml.images import Image
 
 from drugpred import bundle
-from drugpred.monitoring import metrics
+from drugpred.errors import DrugpredError
+from drugpred.monitoring import files, metrics
 from drugpred.monitoring.feedback import Collector
-from drugpred.monitoring.seen import SeenFile
+from drugpred.monitoring.seen import seen_of
 from drugpred.monitoring.tokens import Tokens, new_key
 from drugpred.schemas import MOST_PROFILES, Prediction, Profile
 from drugpred.scoring import Scorer
 from drugpred.serving import replacements
+from drugpred.serving.admission import Admission
 from drugpred.serving.answering import score
 from drugpred.serving.draining import Closing, Draining
+from drugpred.serving.entrance import Door, Entrance
 from drugpred.serving.errors import ErrorShape
 from drugpred.serving.express import Express, Line
+from drugpred.serving.headers import SecurityHeaders, cross_origin
 from drugpred.serving.routes import Routes
 from drugpred.serving.rpc import configuration
 from drugpred.serving.rpc.server import Server
 from drugpred.settings import Settings
 
+CONFIGS = Path(__file__).parent / "configs"
+
 replacements.install()
+door = Door()
 line = Line()
 routes = Routes()
 draining = Draining()
 
 
-@bentoml.service(name="drugpred", **yaml.safe_load((Path(__file__).parent / "configs" / "service.yaml").read_bytes()))
+@bentoml.service(
+    name="drugpred",
+    image=Image(**yaml.safe_load((CONFIGS / "deploy" / "image.yaml").read_bytes())),
+    **yaml.safe_load((CONFIGS / "service.yaml").read_bytes()),
+)
 @bentoml.asgi_app(routes)
 class DrugPrediction:
     """Calibrated probabilities of use of 18 drugs from personality scores and demographics."""
@@ -44,20 +56,28 @@ class DrugPrediction:
     def check() -> None:
         """End `bentoml serve` where a worker could not start: it would be started again for ever."""
         settings = Settings()
-        stored = bundle.read(bundle.find(settings.model))
-        configuration.check(settings)
+        try:
+            stored = bundle.read(bundle.find(settings.model))
+            configuration.check(settings)
+            files.check()
+            Admission.of(settings).warn()
+            seen_of(settings, Path())
+            if settings.feedback_key is not None:
+                Tokens.of(settings.feedback_key.get_secret_value(), stored)
+        except DrugpredError as error:
+            raise SystemExit(f"error: {error}") from None
         if settings.feedback_key is None:
             os.environ["DRUGPRED_FEEDBACK_KEY"] = new_key()  # one for all workers
-        else:
-            Tokens.of(settings.feedback_key.get_secret_value(), stored)
         # Workers inherit it. Threads of BLAS wait for each other in a busy loop, at ten times the cost of one alone.
         os.environ.setdefault("OMP_NUM_THREADS", "1")
 
     def __init__(self) -> None:
         self.settings = Settings()
-        key, folder = self.settings.feedback_key, self.settings.feedback_folder
+        key = self.settings.feedback_key
         self.scorer = Scorer(bundle.read(bundle.find(self.settings.model)), key.get_secret_value() if key else None)
-        seen = SeenFile(folder or Path(BentoMLContainer.bentoml_home.get()) / "feedback")
+        seen = seen_of(self.settings, Path(BentoMLContainer.bentoml_home.get()))
+        self.admission = Admission.of(self.settings)
+        door.connect(self.admission)
         line.connect(self.scorer)
         routes.connect(self.scorer, Collector(self.scorer.tokens, seen, self.scorer.bundle.card))
         metrics.publish(self.scorer.bundle)
@@ -65,7 +85,9 @@ class DrugPrediction:
     @bentoml.on_startup
     async def start(self) -> None:
         """Answer gRPC in the same event loop as HTTP, and count what is answered."""
-        self.grpc = Server(self.scorer, self.settings, configuration.address("drugpred", self.settings.grpc_port))
+        self.grpc = Server(
+            self.scorer, self.settings, configuration.address("drugpred", self.settings.grpc_port), self.admission
+        )
         await self.grpc.start()
         draining.listen(self.grpc.announce_end)
         self.scorer.telemetry.start()
@@ -76,6 +98,7 @@ class DrugPrediction:
     async def stop(self) -> None:
         """Let calls end that were taken, and count the last of them."""
         await self.grpc.stop()
+        await self.admission.close()
         await asyncio.to_thread(self.scorer.telemetry.stop)
 
     async def __is_ready__(self) -> bool:
@@ -96,5 +119,8 @@ class DrugPrediction:
 
 
 DrugPrediction.add_asgi_middleware(Closing, draining=draining)  # type: ignore[attr-defined]
+DrugPrediction.add_asgi_middleware(cross_origin)  # type: ignore[attr-defined]
+DrugPrediction.add_asgi_middleware(SecurityHeaders)  # type: ignore[attr-defined]
 DrugPrediction.add_asgi_middleware(ErrorShape)  # type: ignore[attr-defined]  # the decorator made it a service
+DrugPrediction.add_asgi_middleware(Entrance, door=door)  # type: ignore[attr-defined]
 DrugPrediction.add_asgi_middleware(Express, line=line)  # type: ignore[attr-defined]

@@ -9,6 +9,7 @@
     ├── BundleError       a stored model is missing, incomplete or altered
     └── ServiceError      the service did not give the client an answer
         ├── RefusedError      the request is malformed: where, and what was expected
+        ├── DeniedError       the service wants an API key, or one with another scope
         ├── DeadlineError     no answer came in time
         └── UnavailableError  nothing answers there, or it is overloaded: try again later
             └── RateLimitedError  the caller asks too often
@@ -28,6 +29,7 @@ __all__ = [
     "ConfigurationError",
     "DataError",
     "DeadlineError",
+    "DeniedError",
     "Detail",
     "DownloadError",
     "DrugpredError",
@@ -107,6 +109,10 @@ class RefusedError(ServiceError):
         wrong = [": ".join([".".join(map(str, loc)), msg] if loc else [msg]) for loc, msg in self.detail[: self._MOST]]
         wrong += [f"and {len(self.detail) - self._MOST} more"] * (len(self.detail) > self._MOST)
         return f"the request is malformed: {'; '.join(wrong)}"
+
+
+class DeniedError(ServiceError):
+    """The service wants an API key, or one with another scope."""
 
 
 class DeadlineError(ServiceError):

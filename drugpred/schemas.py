@@ -5,9 +5,19 @@ No message about a malformed request contains a value of it.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, NoReturn
+from typing import Annotated, Any, Final, Literal, NoReturn
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, RootModel, ValidationInfo, field_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    RootModel,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 from typing_extensions import NotRequired, TypedDict  # noqa: UP035 - pydantic wants these before Python 3.12
 
@@ -16,6 +26,7 @@ from drugpred.codebook import Category, DataSource, Drug, Score, Window
 
 __all__ = [
     "EXAMPLE",
+    "MOST_EXPLANATIONS",
     "MOST_PROFILES",
     "Batch",
     "Error",
@@ -25,10 +36,20 @@ __all__ = [
     "Predictions",
     "Profile",
     "Risk",
+    "faults",
 ]
 
 MOST_PROFILES: Final = 1000
 """The most profiles of one batch."""
+
+MOST_EXPLANATIONS: Final = 100
+"""The most of them that include an explanation: they take a second."""
+
+_MOST_FAULTS: Final = 2000
+"""What is wrong with each of a thousand people fits, and is told in ten milliseconds."""
+
+_UNKNOWN: Final = "extra_forbidden"
+"""pydantic's type of the error."""
 
 _OLDEST: Final = 120
 
@@ -118,9 +139,11 @@ class Profile(_Request):
     conscientiousness: float = _score_field(_SCORES["conscientiousness"])
     impulsivity: float = _score_field(_SCORES["impulsivity"])
     sensation_seeking: float = _score_field(_SCORES["sensation_seeking"])
-    drugs: frozenset[Drug] = Field(frozenset(codebook.DRUGS), min_length=1, description="Which drugs; all by default.")
+    drugs: Annotated[frozenset[Drug], FailFast()] = Field(
+        frozenset(codebook.DRUGS), min_length=1, description="Which drugs; all by default."
+    )
     window: Window = Field("decade", description="Use within which time.")
-    include: frozenset[Literal["windows", "explanation"]] = Field(
+    include: Annotated[frozenset[Literal["windows", "explanation"]], FailFast()] = Field(
         frozenset(),
         description="What to add to each risk: windows, the probability within every window; explanation, what each "
         "input contributes to the log-odds (10 ms a person).",
@@ -165,6 +188,13 @@ class Batch(_Request):
     """Up to 1000 people."""
 
     profiles: list[Profile] = Field(min_length=1, max_length=MOST_PROFILES)
+
+    @field_validator("profiles")
+    @classmethod
+    def _soon_explained(cls, profiles: list[Profile]) -> list[Profile]:
+        if sum("explanation" in profile.include for profile in profiles) > MOST_EXPLANATIONS:
+            _refuse(f"at most {MOST_EXPLANATIONS} profiles that include an explanation")
+        return profiles
 
 
 class Explanation(TypedDict):
@@ -237,3 +267,19 @@ class Error(BaseModel):
 
     error: str
     detail: list[ErrorDetail]
+
+
+def faults(error: ValidationError) -> list[ErrorDetail]:
+    """Return what is wrong with a request.
+
+    A name that is not ours may be a value: of an unknown field is told where it is, not how it is called. Where
+    thousands of things are wrong, that alone is told: the list would be longer than any request.
+    """
+    if error.error_count() > _MOST_FAULTS:
+        return [ErrorDetail(loc=[], msg=f"expected a request with fewer than {_MOST_FAULTS} mistakes", type="too_many")]
+    return [
+        ErrorDetail(loc=list(each["loc"][:-1]), msg="expected no unknown field", type=_UNKNOWN)
+        if each["type"] == _UNKNOWN
+        else ErrorDetail(loc=list(each["loc"]), msg=each["msg"], type=each["type"])
+        for each in error.errors(include_url=False, include_context=False, include_input=False)
+    ]

@@ -28,6 +28,23 @@ class Settings(BaseSettings):
     feedback_folder: Path | None = None
     """Where it is remembered which answers took feedback, on a local disk; by default below BENTOML_HOME."""
 
+    api_keys_file: Path | None = None
+    """API keys, a line for each: a name, its scopes (predict, feedback, read, metrics) separated by commas, and the
+    key's SHA-256 in hexadecimal. It is read again when it changes. Without any key everybody is let in."""
+
+    api_keys: SecretStr | None = None
+    """More of the same lines, separated by newlines or semicolons."""
+
+    rate_limit: str | None = None
+    """How often a caller may ask over HTTP and gRPC together, as `100/minute`: a key, or without one an address."""
+
+    redis_url: SecretStr | None = None
+    """A Redis server (`redis://:password@host:6379`) that makes replicas share rate limits and the memory of which
+    answers took feedback."""
+
+    cors_origins: str | None = None
+    """Origins of other sites' pages that may ask, separated by commas."""
+
     grpc_port: int = Field(3001, ge=0, le=65535)
     """The port of gRPC, on the address that HTTP listens on; 0 for any that is free."""
 

@@ -43,6 +43,8 @@ class Client:
         The most further attempts.
     tls : ssl.SSLContext or grpc.ChannelCredentials, optional
         Own certificates, as httpx takes them for `https://` and grpc for `grpcs://`.
+    key : str, optional
+        An API key, where the service wants one.
 
     Raises
     ------
@@ -52,8 +54,8 @@ class Client:
     Notes
     -----
     Every call raises a `drugpred.errors.ServiceError` where it gets no answer: `RefusedError` for what is malformed,
-    mostly before anything is sent; `UnavailableError`, `RateLimitedError` and `DeadlineError`. No message of them
-    holds a value of a person.
+    mostly before anything is sent; `DeniedError`, `UnavailableError`, `RateLimitedError` and `DeadlineError`. None of
+    their messages holds a value of a person.
 
     Examples
     --------
@@ -69,8 +71,9 @@ class Client:
         timeout: float = 60.0,
         retries: int = 3,
         tls: ssl.SSLContext | grpc.ChannelCredentials | None = None,
+        key: str | None = None,
     ) -> None:
-        self._transport: Transport = _transports(url)[0](url, Policy(timeout, retries), tls)
+        self._transport: Transport = _transports(url)[0](url, Policy(timeout, retries), tls, key)
 
     def predict(self, profile: Profile | Mapping[str, object] | None = None, /, **fields: object) -> Prediction:
         """Tell of one person how likely the use of each drug is.
@@ -144,8 +147,9 @@ class AsyncClient:
         timeout: float = 60.0,
         retries: int = 3,
         tls: ssl.SSLContext | grpc.ChannelCredentials | None = None,
+        key: str | None = None,
     ) -> None:
-        self._transport: AsyncTransport = _transports(url)[1](url, Policy(timeout, retries), tls)
+        self._transport: AsyncTransport = _transports(url)[1](url, Policy(timeout, retries), tls, key)
 
     async def predict(self, profile: Profile | Mapping[str, object] | None = None, /, **fields: object) -> Prediction:
         """Tell of one person how likely the use of each drug is; see `Client.predict`."""

@@ -18,6 +18,7 @@ from drugpred.client.calls import Call, Model, batch_of
 from drugpred.client.transport import AsyncTransport, Requests, Transport
 from drugpred.errors import (
     DeadlineError,
+    DeniedError,
     Detail,
     RateLimitedError,
     RefusedError,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["HTTP", "AsyncHTTP"]
 
-_HEADERS: Final = {"content-type": "application/json"}
 _PREDICTIONS: Final = TypeAdapter(list[Prediction])
 
 
@@ -60,9 +60,9 @@ class _HTTPRequests(Requests):
 class HTTP(_HTTPRequests, Transport):
     """The calls by `httpx.Client`."""
 
-    def __init__(self, url: str, policy: Policy, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, url: str, policy: Policy, tls: ssl.SSLContext | None, key: str | None) -> None:
         super().__init__(policy)
-        self._client = httpx.Client(base_url=url, headers=_HEADERS, verify=tls or True)
+        self._client = httpx.Client(base_url=url, headers=_headers(key), verify=tls or True)
 
     def _send(self, call: Call[object], timeout: float) -> bytes:
         with _translated():
@@ -81,9 +81,9 @@ class HTTP(_HTTPRequests, Transport):
 class AsyncHTTP(_HTTPRequests, AsyncTransport):
     """The calls by `httpx.AsyncClient`."""
 
-    def __init__(self, url: str, policy: Policy, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, url: str, policy: Policy, tls: ssl.SSLContext | None, key: str | None) -> None:
         super().__init__(policy)
-        self._client = httpx.AsyncClient(base_url=url, headers=_HEADERS, verify=tls or True)
+        self._client = httpx.AsyncClient(base_url=url, headers=_headers(key), verify=tls or True)
 
     async def _send(self, call: Call[object], timeout: float) -> bytes:
         with _translated():
@@ -100,6 +100,10 @@ class AsyncHTTP(_HTTPRequests, AsyncTransport):
     async def close(self) -> None:
         """Close all connections."""
         await self._client.aclose()
+
+
+def _headers(key: str | None) -> dict[str, str]:
+    return {"content-type": "application/json", **({} if key is None else {"authorization": f"Bearer {key}"})}
 
 
 def _method(call: Call[object]) -> str:
@@ -138,6 +142,8 @@ def _content(response: httpx.Response) -> bytes:
     match response.status_code:
         case HTTPStatus.BAD_REQUEST:
             raise RefusedError(_detail(response.content, said))
+        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+            raise DeniedError(said)
         case HTTPStatus.TOO_MANY_REQUESTS:
             raise RateLimitedError(said, _retry_after(response))
         case HTTPStatus.SERVICE_UNAVAILABLE:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -56,10 +56,10 @@ class _RPCRequests(Requests):
 class RPC(_RPCRequests, Transport):
     """The calls by `grpc`."""
 
-    def __init__(self, url: str, policy: Policy, tls: grpc.ChannelCredentials | None) -> None:
+    def __init__(self, url: str, policy: Policy, tls: grpc.ChannelCredentials | None, key: str | None) -> None:
         super().__init__(policy)
         self._channel = _connect(grpc, url, tls)
-        self._procedures = _procedures(self._channel)
+        self._procedures = _procedures(self._channel, key)
 
     def _send(self, call: Call[Any], timeout: float) -> Any:  # noqa: ANN401 - the procedure's message
         with translated():
@@ -107,9 +107,9 @@ class RPC(_RPCRequests, Transport):
 class AsyncRPC(_RPCRequests, AsyncTransport):
     """The calls by `grpc.aio`."""
 
-    def __init__(self, url: str, policy: Policy, tls: grpc.ChannelCredentials | None) -> None:
+    def __init__(self, url: str, policy: Policy, tls: grpc.ChannelCredentials | None, key: str | None) -> None:
         super().__init__(policy)
-        self._url, self._tls = url, tls
+        self._url, self._tls, self._key = url, tls, key
 
     @cached_property
     def _channel(self) -> Any:  # noqa: ANN401 - without stubs grpc has no types
@@ -118,7 +118,7 @@ class AsyncRPC(_RPCRequests, AsyncTransport):
 
     @cached_property
     def _procedures(self) -> dict[str, Any]:
-        return _procedures(self._channel)
+        return _procedures(self._channel, self._key)
 
     async def _send(self, call: Call[Any], timeout: float) -> Any:  # noqa: ANN401 - the procedure's message
         with translated():
@@ -173,10 +173,13 @@ def _connect(library: Any, url: str, tls: grpc.ChannelCredentials | None) -> Any
     return library.insecure_channel(parts.netloc, _OPTIONS)
 
 
-def _procedures(channel: Any) -> dict[str, Any]:  # noqa: ANN401 - of grpc or grpc.aio
+def _procedures(channel: Any, key: str | None) -> dict[str, Any]:  # noqa: ANN401 - of grpc or grpc.aio
     """Return what calls each procedure, by its name."""
+    metadata = None if key is None else (("authorization", f"Bearer {key}"),)
     stubs: tuple[Any, ...] = (pb_grpc.DrugPredictionStub, health_pb2_grpc.HealthStub)
-    return {name: procedure for stub in stubs for name, procedure in vars(stub(channel)).items()}
+    return {
+        name: partial(procedure, metadata=metadata) for stub in stubs for name, procedure in vars(stub(channel)).items()
+    }
 
 
 def _chunk(number: int, rows: NDArray[np.float64], wanted: Wanted) -> Call[NDArray[np.float64]]:

@@ -13,6 +13,7 @@ from grpc_status import rpc_status
 
 from drugpred.errors import (
     DeadlineError,
+    DeniedError,
     Detail,
     RateLimitedError,
     RefusedError,
@@ -43,16 +44,23 @@ def _meaning(error: Any) -> ServiceError:  # noqa: ANN401 - an RpcError is a cal
     match error.code():
         case StatusCode.INVALID_ARGUMENT:
             return RefusedError(_detail(error))
+        case StatusCode.UNAUTHENTICATED | StatusCode.PERMISSION_DENIED:
+            return DeniedError(said)
         case StatusCode.RESOURCE_EXHAUSTED:
-            return RateLimitedError(f"{said}: {error.details()}")
+            return RateLimitedError(f"{said}: {error.details()}", _retry_after(error))
         case StatusCode.UNAVAILABLE:
-            return UnavailableError(f"{said}: {error.details()}")
+            return UnavailableError(f"{said}: {error.details()}", _retry_after(error))
         case StatusCode.INTERNAL if error.details() == _BROKEN:
             return UnavailableError("the stream broke off")
         case StatusCode.DEADLINE_EXCEEDED:
             return DeadlineError("no answer in time")
         case _:  # the text may be of any exception
             return ServiceError(said)
+
+
+def _retry_after(error: Any) -> float | None:  # noqa: ANN401 - an RpcError is a call too
+    value = dict(error.trailing_metadata() or ()).get("retry-after", "")
+    return float(value) if value.isdecimal() else None
 
 
 def _detail(error: Any) -> list[Detail]:  # noqa: ANN401 - an RpcError is a call too

@@ -9,19 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from drugpred import codebook
 from drugpred.codebook import Drug
 from drugpred.monitoring import outcomes
-from drugpred.monitoring.refusals import FailedError, FeedbackError, MalformedError, RepeatedError, TooLongError
+from drugpred.monitoring.refusals import FailedError, FeedbackError, MalformedError, RepeatedError
 from drugpred.monitoring.tokens import SHAPE
-from drugpred.schemas import ErrorDetail
+from drugpred.schemas import faults
 
 if TYPE_CHECKING:
     from drugpred.bundle import Card
     from drugpred.monitoring.seen import Seen
     from drugpred.monitoring.tokens import Tokens
 
-__all__ = ["MOST_BYTES", "Accepted", "Collector", "Feedback"]
-
-MOST_BYTES: Final = 4096
-"""Of a request: several times the longest, so that it may be indented."""
+__all__ = ["Accepted", "Collector", "Feedback"]
 
 _NAMES: Final = {"prediction_id", "outcomes", *codebook.DRUGS}
 
@@ -103,15 +100,14 @@ class Collector:
 
 
 def _read(body: bytes) -> Feedback:
-    if len(body) > MOST_BYTES:
-        raise TooLongError(f"expected {MOST_BYTES} bytes or fewer")
     try:
         return Feedback.model_validate_json(body)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-    # A name that is not ours may be a value: a place is told as far down as names are.
-    details = [
-        ErrorDetail(loc=[step for step in each["loc"] if step in _NAMES], msg=each["msg"], type=each["type"])
-        for each in found[: len(_NAMES)]
-    ]
-    raise MalformedError.of(details)
+        found = faults(error)
+    # The name of a drug that is none may be a value, too.
+    raise MalformedError.of(
+        [
+            fault.model_copy(update={"loc": [step for step in fault.loc if step in _NAMES]})
+            for fault in found[: len(_NAMES)]
+        ]
+    )

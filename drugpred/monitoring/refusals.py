@@ -4,7 +4,6 @@
 
     FeedbackError
     ├── MalformedError  the request is not of the shape that is expected, or names a drug that was not asked for
-    │   └── TooLongError  it is longer than any well-formed one
     ├── ForgedError     no server that has the key made the prediction_id
     ├── ForeignError    a server of another model made it
     ├── ExpiredError    it is too old
@@ -30,7 +29,6 @@ __all__ = [
     "ForgedError",
     "MalformedError",
     "RepeatedError",
-    "TooLongError",
 ]
 
 
@@ -63,10 +61,6 @@ class MalformedError(FeedbackError):
         error = cls("the request is malformed")
         error.details = list(details)
         return error
-
-
-class TooLongError(MalformedError):
-    """The request is longer than any well-formed one."""
 
 
 class ForgedError(FeedbackError):

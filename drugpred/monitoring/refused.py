@@ -8,7 +8,7 @@ from pydantic import AliasChoices
 
 from drugpred.codebook import CATEGORIES, INPUTS, SCORES
 from drugpred.monitoring.metrics import REFUSED
-from drugpred.schemas import Profile
+from drugpred.schemas import Profile, faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -55,10 +55,7 @@ _BY_TYPE: Final = {
 
 def count_validation(error: ValidationError) -> None:
     """Count a request that pydantic refused: each field once with each reason, of however many people."""
-    _count(
-        _of(detail["loc"], detail["type"])
-        for detail in error.errors(include_url=False, include_context=False, include_input=False)
-    )
+    _count(_of(fault.loc, fault.type) for fault in faults(error))
 
 
 def count_column(field: str, row: int | None) -> None:
@@ -78,7 +75,7 @@ def _count(refused: Iterable[tuple[str, str]]) -> None:
 
 def _of(loc: _Loc, kind: str) -> tuple[str, str]:
     if kind == "extra_forbidden":
-        return _FIELDS.get(loc[-1], _OTHER), _UNKNOWN
+        return _OTHER, _UNKNOWN
     field = next((_FIELDS[step] for step in reversed(loc) if step in _FIELDS), _OTHER)
     return field, _BY_FIELD.get(field, _OTHER) if kind == "unexpected" else _BY_TYPE.get(kind, _OTHER)
 

@@ -8,14 +8,22 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
+from drugpred.errors import ConfigurationError
 from drugpred.monitoring.refusals import FailedError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Seen", "SeenFile"]
+    from redis import asyncio as redis_asyncio
+    from redis import connection as redis_connection
+
+    from drugpred.settings import Settings
+
+__all__ = ["Seen", "SeenFile", "SeenRedis", "redis_pool", "seen_of"]
+
+_Pool = TypeVar("_Pool", "redis_connection.BlockingConnectionPool", "redis_asyncio.BlockingConnectionPool")
 
 _BUSY_SECONDS: Final = 1.0
 """How long to wait for another worker, which needs well under a millisecond."""
@@ -25,6 +33,16 @@ _PRUNE_SECONDS: Final = 3600
 _PAGE_BYTES: Final = 4096
 _MOST_BYTES: Final = 1 << 30
 """Of the file: room for some 50 million tokens."""
+
+_REDIS: Final[dict[str, Any]] = {
+    "max_connections": 16,
+    "timeout": 1.0,  # seconds to wait for one of them
+    "socket_connect_timeout": 0.25,
+    "socket_timeout": 0.25,
+}
+
+_CLOCK_SECONDS: Final = 24 * 3600
+"""By how much the clock of Redis may be ahead."""
 
 # One tree does it all: its order is that of expiry, and a token's expiry never changes. Random access is to its end.
 _TABLE: Final = "CREATE TABLE IF NOT EXISTS seen (until INTEGER, nonce BLOB, PRIMARY KEY (until, nonce)) WITHOUT ROWID"
@@ -102,7 +120,90 @@ class SeenFile:
         return connection
 
     def _prune(self) -> None:
-        now = time.time()
+        now = time.monotonic()  # by a clock that nobody sets
         if self._connection is not None and now >= self._prune_at:
-            self._connection.execute("DELETE FROM seen WHERE until < ?", (int(now),))
+            self._connection.execute("DELETE FROM seen WHERE until < ?", (int(time.time()),))
             self._prune_at = now + _PRUNE_SECONDS
+
+
+class SeenRedis:
+    """Tokens in a Redis that all replicas share; several threads may use it at the same time.
+
+    Redis has to keep what it was given: with `appendonly yes`, and without evicting (`maxmemory-policy noeviction`).
+
+    Parameters
+    ----------
+    url : str
+        `redis://`, `rediss://` (TLS) or `unix://`.
+
+    Raises
+    ------
+    ConfigurationError
+        The URL is malformed.
+    """
+
+    def __init__(self, url: str) -> None:
+        from redis import BlockingConnectionPool, Redis  # 12 MB that a server by itself does not need
+
+        self._redis = Redis.from_pool(redis_pool(url, BlockingConnectionPool))
+
+    def first(self, nonce: bytes, until: int) -> bool:
+        """Remember a token until it expires, and return whether it is the first time.
+
+        Raises
+        ------
+        FailedError
+            Redis does not answer, or refuses. Where only its answer was lost, the token counts as used.
+        """
+        from redis import RedisError
+
+        try:
+            # Redis forgets at once what expired by its own clock, and would take it for new again.
+            return bool(self._redis.set(f"drugpred:seen:{nonce.hex()}", b"", nx=True, exat=until + _CLOCK_SECONDS))
+        except (RedisError, OSError) as error:
+            raise FailedError("expected to be able to tell whether it was counted before; try again later") from error
+
+    def close(self) -> None:
+        """Let go of Redis; the next call connects again."""
+        self._redis.close()
+
+
+def seen_of(settings: Settings, home: Path) -> Seen:
+    """Return what remembers tokens as an operator set it, in a folder below `home` where nothing else is said.
+
+    Raises
+    ------
+    ConfigurationError
+        DRUGPRED_REDIS_URL is malformed.
+    """
+    if settings.redis_url:
+        return SeenRedis(settings.redis_url.get_secret_value())
+    return SeenFile(settings.feedback_folder or home / "feedback")
+
+
+def redis_pool(url: str, kind: type[_Pool]) -> _Pool:
+    """Return connections to Redis that give up soon and try nothing twice; none is made yet.
+
+    Parameters
+    ----------
+    url : str
+    kind : type
+        redis-py's for threads, or that for event loops.
+
+    Raises
+    ------
+    ConfigurationError
+        The URL is malformed.
+    """
+    from redis import RedisError
+
+    try:
+        pool = kind.from_url(url, **_REDIS)
+        pool.connection_class(**pool.connection_kwargs)  # which knows the options that a URL may have
+    except (ValueError, TypeError, RedisError):
+        # Whatever is wrong, nothing of the URL is told: it may hold a password.
+        raise ConfigurationError(
+            "DRUGPRED_REDIS_URL: expected redis://[USER:PASSWORD@]HOST[:PORT][/NUMBER], rediss:// for TLS, or "
+            "unix://PATH"
+        ) from None
+    return pool

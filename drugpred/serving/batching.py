@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from prometheus_client import Histogram
 
+from drugpred.serving.load import Bound
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
@@ -42,23 +44,32 @@ class Dispatcher(Generic[_Item, _Answer]):
         Takes items and returns an answer for each, in their order.
     most : int
         The most items of a call; only a request that alone has more exceeds it.
+    most_waiting : int
+        The most items that are held, those of the call included.
     """
 
-    def __init__(self, call: Callable[[Sequence[_Item]], Awaitable[Sequence[_Answer]]], most: int) -> None:
+    def __init__(
+        self, call: Callable[[Sequence[_Item]], Awaitable[Sequence[_Answer]]], most: int, most_waiting: int
+    ) -> None:
         self._call = call
         self._most = most
+        self._held = Bound(most_waiting)
         self._waiting: deque[_Job[_Item, _Answer]] = deque()
         self._running: asyncio.Task[None] | None = None
 
     async def ask(self, items: Sequence[_Item]) -> Sequence[_Answer]:
-        """Return the answers to one request's items; raises what the call does."""
+        """Return the answers to one request's items; raises what the call does, and OverloadedError."""
+        self._held.take(len(items))
         loop = asyncio.get_running_loop()
         job: _Job[_Item, _Answer] = _Job(items, loop.create_future())
         self._waiting.append(job)
         if self._running is None:
             # A task starts after what is ready now has run, so requests that came together are one batch.
             self._running = loop.create_task(self._run())
-        return await job.answers
+        try:
+            return await job.answers
+        finally:
+            self._held.give(len(items))
 
     async def _run(self) -> None:
         try:

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from http.client import responses
 from typing import TYPE_CHECKING, Final
 
-from drugpred.schemas import Error, ErrorDetail
+from drugpred.schemas import Error, faults
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,11 +43,14 @@ class ErrorShape:
             return
         start: Message | None = None
         body = b""
-        begun = False
+        begun = refused = False
 
         async def shape(message: Message) -> None:
-            nonlocal start, body, begun
-            if message["type"] == "http.response.start" and message["status"] >= HTTPStatus.BAD_REQUEST:
+            nonlocal start, body, begun, refused
+            if message["type"] == "http.response.start" and message["status"] == HTTPStatus.TEMPORARY_REDIRECT:
+                # To a path with a slash more or less: it would repeat the path and the host that a caller made up.
+                start = {**message, "status": HTTPStatus.NOT_FOUND.value, "headers": []}
+            elif message["type"] == "http.response.start" and message["status"] >= HTTPStatus.BAD_REQUEST:
                 start = message
             elif start is None:
                 begun = True
@@ -55,17 +58,19 @@ class ErrorShape:
             else:
                 body += message.get("body", b"")
                 if not message.get("more_body"):
+                    refused = True
                     await _send_shaped(start, body, send)
 
         try:
             await self.app(scope, receive, shape)
-        except Exception as error:
-            if begun:
-                raise
+        except Exception as error:  # noqa: BLE001 - the caller gets an answer whatever it is
             # Without its message and a traceback, which may hold what a person said.
             place = traceback.extract_tb(error.__traceback__)[-1]
             logger.error("%s in %s, line %s", type(error).__name__, place.filename, place.lineno)  # noqa: TRY400
-            await _send_shaped({"type": "http.response.start", "status": 500, "headers": []}, b"", send)
+            if begun:
+                raise ConnectionAbortedError("the answer broke off") from None  # which ends the connection
+            if not refused:  # Starlette raises what it has answered
+                await _send_shaped({"type": "http.response.start", "status": 500, "headers": []}, b"", send)
 
 
 async def _send_shaped(start: Message, body: bytes, send: Send) -> None:
@@ -95,6 +100,4 @@ def path(loc: Sequence[str | int]) -> str:
 
 def malformed(error: ValidationError) -> bytes:
     """Return what a malformed request is answered with."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    details = [ErrorDetail(loc=list(one["loc"]), msg=one["msg"], type=one["type"]) for one in found]
-    return Error(error=_MALFORMED, detail=details).model_dump_json().encode()
+    return Error(error=_MALFORMED, detail=faults(error)).model_dump_json().encode()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
 from drugpred.monitoring.refused import count_validation
 from drugpred.schemas import MOST_PROFILES, Batch, Profile
-from drugpred.serving.answering import is_slow
+from drugpred.serving.answering import is_slow, score
 from drugpred.serving.batching import Dispatcher
 from drugpred.serving.errors import malformed
 from drugpred.serving.json_answers import JSONAnswers
+from drugpred.serving.load import MOST_WAITING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,21 +36,21 @@ class Line:
         """Answer from now on by this scorer."""
         self._scorer = scorer
         self._answers = JSONAnswers(scorer)
-        self.dispatcher = Dispatcher(self.tell, MOST_PROFILES)
+        self.dispatcher = Dispatcher(self.tell, MOST_PROFILES, MOST_WAITING)
 
     async def predict(self, body: bytes) -> str:
         """Return the answer about the profile in a request's body; raises pydantic's ValidationError."""
         profile = Profile.model_validate_json(body)
-        return await self._explain(profile) if is_slow(profile) else (await self.dispatcher.ask([profile]))[0]
+        if is_slow(profile):
+            (answer,) = await score(self._scorer, [profile])
+            return answer.model_dump_json()
+        return (await self.dispatcher.ask([profile]))[0]
 
     async def predict_batch(self, body: bytes) -> str:
         """Return the answers about the batch in a request's body; raises pydantic's ValidationError."""
         profiles = Batch.model_validate_json(body).profiles
-        if any(map(is_slow, profiles)):  # one after the other, so that the end of the request ends the work
-            texts: Sequence[str] = [
-                await self._explain(profile) if is_slow(profile) else self._answers.texts([profile])[0]
-                for profile in profiles
-            ]
+        if any(map(is_slow, profiles)):
+            texts: Sequence[str] = [answer.model_dump_json() for answer in await score(self._scorer, profiles)]
         else:
             texts = await self.dispatcher.ask(profiles)
         return f"[{','.join(texts)}]"
@@ -58,10 +58,6 @@ class Line:
     async def tell(self, profiles: Sequence[Profile]) -> list[str]:
         """Return the answers about several requests' profiles, none of them slow."""
         return self._answers.texts(profiles)
-
-    async def _explain(self, profile: Profile) -> str:
-        (answer,) = await asyncio.to_thread(self._scorer.score, [profile])
-        return answer.model_dump_json()
 
 
 class Express:
@@ -77,16 +73,9 @@ class Express:
         if endpoint is None or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
-        parts = []
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            parts.append(message.get("body", b""))
-            more = message.get("more_body", False)
+        body = (await receive())["body"]  # all of it, see Entrance
         try:
-            status, content = 200, (await endpoint(b"".join(parts))).encode()
+            status, content = 200, (await endpoint(body)).encode()
         except ValidationError as error:
             count_validation(error)
             status, content = 400, malformed(error)

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Final
 from starlette.responses import Response
 from starlette.routing import Route
 
-from drugpred.monitoring.feedback import MOST_BYTES
 from drugpred.monitoring.refusals import (
     ExpiredError,
     FailedError,
     FeedbackError,
     RepeatedError,
-    TooLongError,
 )
 from drugpred.schemas import Error
 
@@ -29,7 +27,6 @@ __all__ = ["ERRORS", "FeedbackRoutes"]
 _STATUSES: Final[dict[type[FeedbackError], int]] = {
     RepeatedError: 409,
     ExpiredError: 410,
-    TooLongError: 413,
     FailedError: 503,
 }
 """Of what is no mere mistake in the request, which is 400."""
@@ -50,11 +47,7 @@ class FeedbackRoutes:
         self._collector = collector
 
     async def _feedback(self, request: Request) -> Response:
-        body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > MOST_BYTES:
-                break
+        body = await request.body()
         accepted = await asyncio.get_running_loop().run_in_executor(self._thread, self._collector.take, body)
         return Response(accepted.model_dump_json(), media_type="application/json")
 

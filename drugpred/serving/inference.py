@@ -15,7 +15,7 @@ from pydantic import Strict, TypeAdapter, ValidationError
 from drugpred import __version__
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, WINDOWS, Drug
 from drugpred.columns import MOST_ROWS, ColumnError, codes, rows
-from drugpred.schemas import ErrorDetail
+from drugpred.schemas import ErrorDetail, faults
 from drugpred.serving.errors import path
 from drugpred.serving.inference_messages import ModelMetadata, ServerMetadata, TensorMetadata
 
@@ -62,8 +62,7 @@ class MalformedError(ValueError):
     @classmethod
     def of(cls, error: ValidationError, *within: str | int) -> MalformedError:
         """Return the error of a message that pydantic refused, all of it at a place within the request."""
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        return cls([ErrorDetail(loc=[*within, *each["loc"]], msg=each["msg"], type=each["type"]) for each in found])
+        return cls([fault.model_copy(update={"loc": [*within, *fault.loc]}) for fault in faults(error)])
 
 
 class UnknownModelError(LookupError):

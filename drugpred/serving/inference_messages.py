@@ -5,9 +5,9 @@ https://github.com/kserve/open-inference-protocol and, for binary data, Triton's
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from drugpred.codebook import DRUGS, INPUTS, Window
 
@@ -64,7 +64,7 @@ class RequestInput(_Request):
 
     name: str
     datatype: str
-    shape: list[int]
+    shape: Annotated[list[int], FailFast()]
     parameters: InputParameters = InputParameters()
     data: list[Any] | None = Field(None, description="Its elements, unless they stand behind the JSON.")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
@@ -18,6 +18,7 @@ from drugpred.serving import feedback_routes, inference_routes
 from drugpred.serving.documentation import document
 from drugpred.serving.feedback_routes import FeedbackRoutes
 from drugpred.serving.inference_routes import InferenceRoutes
+from drugpred.serving.page import Page
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -28,14 +29,23 @@ if TYPE_CHECKING:
 __all__ = ["Routes"]
 
 
+_INDEX_POLICY: Final = (
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; script-src 'self'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'"
+)
+"""What Swagger's page loads, all of it from here; it styles its elements one by one."""
+
+
 class Routes(Starlette):
     """An application to mount beside the prediction endpoints; `connect` tells it what they serve."""
 
     def __init__(self) -> None:
         specification = JSONResponse(document())
-        index = Response((files("drugpred.serving") / "index.html").read_bytes(), media_type="text/html")
+        page = (files("drugpred.serving") / "index.html").read_bytes()
+        index = Response(page, media_type="text/html", headers={"content-security-policy": _INDEX_POLICY})
         self._inference = InferenceRoutes()
         self._feedback = FeedbackRoutes()
+        self._page = Page()
         super().__init__(
             routes=[
                 Route("/health", self._health),
@@ -46,6 +56,7 @@ class Routes(Starlette):
                 Route("/", lambda _: index),
                 *self._inference.routes,
                 *self._feedback.routes,
+                *self._page.routes,
             ],
             exception_handlers={**inference_routes.ERRORS, **feedback_routes.ERRORS},
         )
@@ -55,6 +66,7 @@ class Routes(Starlette):
         self._bundle = bundle = scorer.bundle
         self._inference.connect(scorer)
         self._feedback.connect(collector)
+        self._page.connect(bundle)
         self._started = time.monotonic()
         self._card = Response(bundle.card_json, media_type="application/json")
 

@@ -17,13 +17,13 @@ __all__ = ["TrafficMetrics"]
 _OTHER: Final = "other"
 """The endpoint of all paths that nothing here answers."""
 
-_ERRORS: Final = 400
+_REDIRECTS: Final = 300
 
 
 class TrafficMetrics(RunnerTrafficMetricsMiddleware):
     """Middleware that takes the place of BentoML's; the metrics are BentoML's own.
 
-    A path is known once it was answered with less than 400, and those of the service's endpoints always are.
+    A path is known once it was answered with less than 300, and those of the service's endpoints always are.
     """
 
     def __init__(self, app: ASGIApp, namespace: str, skip_paths: list[str]) -> None:
@@ -81,7 +81,7 @@ class TrafficMetrics(RunnerTrafficMetricsMiddleware):
 
     def _series(self, path: str, status: int) -> tuple[Any, Any]:
         """Return the counter and the histogram of a path's answers with a status."""
-        if status < _ERRORS and path not in self._in_progress:
+        if status < _REDIRECTS and path not in self._in_progress:
             self._know(path)
         endpoint = path if path in self._in_progress else _OTHER
         key = (endpoint, status)

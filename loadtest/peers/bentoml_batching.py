@@ -19,6 +19,7 @@ from drugpred.scoring import Scorer
 from drugpred.serving import replacements
 from drugpred.serving.batching import Dispatcher
 from drugpred.serving.express import Express, Line
+from drugpred.serving.load import MOST_WAITING
 from drugpred.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class _Line(Line):
     def connect(self, scorer: Scorer) -> None:
         super().connect(scorer)
         if dispatcher == "none":
-            self.dispatcher = _Direct(self.tell, MOST)
+            self.dispatcher = _Direct(self.tell, MOST, MOST_WAITING)
 
     @override
     async def tell(self, profiles: Sequence[Profile]) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from drugpred.errors import (
     DeadlineError,
+    DeniedError,
     Detail,
     RateLimitedError,
     RefusedError,
@@ -87,7 +88,8 @@ def test_refusals_of_others_are_told_too(client, http_service, body):
 
 
 @pytest.mark.parametrize(
-    ("status", "error"), [(504, DeadlineError), (404, ServiceError), (401, ServiceError), (307, ServiceError)]
+    ("status", "error"),
+    [(504, DeadlineError), (404, ServiceError), (401, DeniedError), (403, DeniedError), (307, ServiceError)],
 )
 def test_other_statuses(client, http_service, waits, status, error):
     http_service.script.append((status, {"location": "/elsewhere"}, b""))

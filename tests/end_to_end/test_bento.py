@@ -64,7 +64,9 @@ def test_it_holds_the_code_that_serves_and_nothing_else(bento):
     others = ("bulk", "client", "data", "training", "cli.py")
     package = [path.relative_to(ROOT) for path in (ROOT / "drugpred").rglob("*") if path.suffix in {".py", ".html"}]
     serving = {path.as_posix() for path in package if path.parts[1] not in others}
-    assert source == {"service.py", "bentofile.yaml", "configs/service.yaml"} | serving
+    page = {path.relative_to(ROOT).as_posix() for path in (ROOT / "drugpred" / "web").rglob("*.*")}
+    configs = {"configs/service.yaml", "configs/deploy/image.yaml"}
+    assert source == {"service.py", "bentofile.yaml"} | configs | serving | page
 
 
 def test_it_holds_neither_data_nor_a_model(bento):

@@ -128,7 +128,7 @@ def test_health(urls):
 def test_the_service_refuses_the_same_over_both(urls):
     """What a client of another version might send."""
     policy = Policy(10, 0)
-    http, rpc = HTTP(urls["http"], policy, None), RPC(urls["grpc"], policy, None)
+    http, rpc = HTTP(urls["http"], policy, None, None), RPC(urls["grpc"], policy, None, None)
     details = []
     for transport, one, many in [
         (http, Call("/predict", b"{}", bytes), Call("/predict_batch", b'{"profiles": [{}, {}]}', bytes)),
@@ -149,7 +149,7 @@ def test_the_service_refuses_the_same_over_both(urls):
 
 
 def test_a_chunk_that_the_service_refuses_is_named(urls):
-    transport = RPC(urls["grpc"], Policy(10, 0), None)
+    transport = RPC(urls["grpc"], Policy(10, 0), None, None)
     chunk = pb.PredictStreamRequest(**{name: [1] for name in INPUTS} | {"gender": [9]})
     with pytest.raises(RefusedError, match="gender") as refused:
         transport._open(Call("PredictStream", chunk, str), 10)

@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 
 from drugpred.codebook import DRUGS
 from drugpred.monitoring import tokens as module
-from drugpred.monitoring.feedback import MOST_BYTES, Accepted, Collector
+from drugpred.monitoring.feedback import Accepted, Collector
 from drugpred.monitoring.refusals import (
     ExpiredError,
     FailedError,
@@ -21,10 +21,10 @@ from drugpred.monitoring.refusals import (
     ForgedError,
     MalformedError,
     RepeatedError,
-    TooLongError,
 )
 from drugpred.monitoring.seen import SeenFile
 from drugpred.monitoring.tokens import LENGTH, MOST_AGE, Tokens, asked, new_key
+from drugpred.serving.entrance import LONGEST
 
 KEY = new_key()
 LATER = time.time() + MOST_AGE + 1000
@@ -148,18 +148,9 @@ def test_drugs_that_were_not_asked_for_are_refused(collector, sign):
     assert collector.take(body(token, lsd=True, crack=True)).accepted == 2
 
 
-def test_long_feedback_is_refused(collector, sign):
-    token = sign()
-    at_most = body(token).ljust(MOST_BYTES)
-    error, added = refused(collector, at_most + b" ")
-    assert isinstance(error, TooLongError)
-    assert added == {("drugpred_feedback_total", "malformed"): 1}
-    assert collector.take(at_most).accepted == 1
-
-
 def test_the_longest_feedback_is_well_within_the_bound(collector, sign):
     content = json.dumps(json.loads(body(sign(), **dict.fromkeys(DRUGS, False))), indent=8).encode()
-    assert 2 * len(content) < MOST_BYTES
+    assert 2 * len(content) < LONGEST["/feedback"]
     assert collector.take(content).accepted == 18
 
 

@@ -55,7 +55,6 @@ def refusal(model, content):
         ({"openness": "1.24"}, {("openness", "other")}),
         ({"scale": "raw"}, {(score.name, "range") for score in SCORES if score.is_neo}),
         ({"marked": 1, "other_marked": 2}, {("other", "unknown")}),
-        ({"profiles": 1}, {("profiles", "unknown")}),
         ({"drugs": ["marked"]}, {("drugs", "category")}),
         ({"drugs": []}, {("drugs", "range")}),
         ({"window": "marked"}, {("window", "category")}),

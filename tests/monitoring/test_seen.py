@@ -1,16 +1,20 @@
 """Each token counts once, whoever else asks at the same time, and a broken disk is said to be one."""
 
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from drugpred.errors import ConfigurationError
 from drugpred.monitoring import seen as module
 from drugpred.monitoring.refusals import FailedError
-from drugpred.monitoring.seen import SeenFile
+from drugpred.monitoring.seen import SeenFile, SeenRedis
+from tests import redis as redis_server
 
 LATER = int(time.time()) + 1000
 
@@ -114,6 +118,7 @@ def test_what_expired_is_forgotten(seen, tmp_path, monkeypatch):
         seen.first(nonce, LATER)
     seen.first(b"three", LATER + 5000)
     monkeypatch.setattr(module.time, "time", lambda: LATER + 4000)
+    monkeypatch.setattr(module.time, "monotonic", lambda: time.monotonic_ns() / 1e9 + 4000)
     assert seen.first(b"four", LATER + 5000)
     assert not seen.first(b"three", LATER + 5000)
     with sqlite3.connect(tmp_path / "made" / "here" / "feedback.sqlite") as other:
@@ -160,3 +165,131 @@ def test_a_damaged_file_fails_until_it_is_gone(tmp_path):
 def test_others_may_not_read_the_folder(seen, tmp_path):
     seen.first(b"one", LATER)
     assert (tmp_path / "made" / "here").stat().st_mode & 0o077 == 0
+
+
+REDIS_RACE = """
+import sys
+from drugpred.monitoring.seen import SeenRedis
+
+seen = SeenRedis(sys.argv[1])
+seen.first(b"ready" + sys.argv[3].encode(), int(sys.argv[2]))
+print("ready", flush=True)
+sys.stdin.readline()
+print(*(int(seen.first(i.to_bytes(8, "big"), int(sys.argv[2]))) for i in range(500)), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def redis():
+    with redis_server.running() as running:
+        yield running
+
+
+@pytest.fixture
+def seen_redis(redis):
+    redis.ask("FLUSHALL")
+    seen = SeenRedis(redis.patient_url)
+    yield seen
+    seen.close()
+
+
+def test_in_redis_the_first_time_is_told_once_to_all(seen_redis, redis):
+    other = SeenRedis(redis.patient_url)
+    assert [seen_redis.first(b"one", LATER), other.first(b"one", LATER), other.first(b"two", LATER)] == [
+        True,
+        False,
+        True,
+    ]
+    other.close()
+
+
+def test_of_threads_that_race_for_redis_one_is_first(seen_redis):
+    with ThreadPoolExecutor(40) as pool:  # more than there are connections
+        told = list(pool.map(lambda i: seen_redis.first((i % 50).to_bytes(8, "big"), LATER), range(2000)))
+    assert sum(told) == 50
+
+
+def test_of_processes_that_race_for_redis_one_is_first(seen_redis, redis):
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", REDIS_RACE, redis.patient_url, str(LATER), name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name in "ab"
+    ]
+    for racer in racers:
+        assert racer.stdout.readline() == "ready\n"
+    for racer in racers:
+        racer.stdin.write("\n")
+        racer.stdin.flush()
+    told = []
+    for racer in racers:
+        output, errors = racer.communicate(timeout=60)
+        assert racer.returncode == 0, errors
+        told.append([int(word) for word in output.split()])
+    assert [sum(both) for both in zip(*told, strict=True)] == [1] * 500
+
+
+def test_redis_forgets_what_expired_but_not_before(seen_redis, redis):
+    """Nor where its clock is ahead of the one by which the token is still good."""
+    just_expired = int(time.time()) - 60
+    assert seen_redis.first(b"one", just_expired)
+    assert not seen_redis.first(b"one", just_expired)
+    [name] = [line for line in redis.ask("KEYS", "*").split() if line.startswith(b"drugpred:")]
+    left = int(redis.ask("TTL", name.decode()).split()[0].removeprefix(b":"))
+    assert 0 < left <= 24 * 3600
+
+
+def test_without_redis_nothing_is_told_until_it_is_back():
+    with redis_server.running() as redis:
+        seen = SeenRedis(redis.url)
+        assert seen.first(b"one", LATER)
+        redis.stop()
+        for _ in range(2):
+            with pytest.raises(FailedError, match="try again later"):
+                seen.first(b"two", LATER)
+        redis.start()
+        assert seen.first(b"two", LATER)
+        assert not seen.first(b"two", LATER)
+        seen.close()
+
+
+def test_a_redis_that_hangs_fails_soon_and_is_not_asked_twice():
+    """An answer that was lost would otherwise make the first time look like the second."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        silent.settimeout(0)
+        seen = SeenRedis(f"redis://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(FailedError):
+            seen.first(b"one", LATER)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+        seen.close()
+
+
+def test_a_redis_that_is_full_or_wants_another_password_fails():
+    with redis_server.running("--maxmemory", "1", "--maxmemory-policy", "noeviction") as redis:
+        seen = SeenRedis(redis.url)
+        with pytest.raises(FailedError):
+            seen.first(b"one", LATER)
+        seen.close()
+    with redis_server.running("--requirepass", "right") as redis:
+        for password, answer in (("wrong", None), ("right", True)):
+            seen = SeenRedis(redis.url.replace("//", f"//:{password}@"))
+            if answer is None:
+                with pytest.raises(FailedError):
+                    seen.first(b"one", LATER)
+            else:
+                assert seen.first(b"one", LATER)
+            seen.close()
+
+
+def test_a_malformed_url_is_told_without_its_password():
+    with pytest.raises(ConfigurationError, match="DRUGPRED_REDIS_URL: expected redis://") as raised:
+        SeenRedis("redis://:marked@host:port")
+    assert "marked" not in str(raised.value)

@@ -9,7 +9,7 @@ from drugpred.serving.batching import Dispatcher
 
 def gather(requests, call, most=1000, ticks=0):
     """The answers to requests that arrive together, or one tick of the event loop after each other."""
-    dispatcher = Dispatcher(call, most)
+    dispatcher = Dispatcher(call, most, 20_000)
 
     async def one(i, request):
         for _ in range(i * ticks):
@@ -53,7 +53,7 @@ def test_a_lone_request_does_not_wait():
     async def ticks_until_called():
         ticks = 0
         call = Recording()
-        dispatcher = Dispatcher(call, 1000)
+        dispatcher = Dispatcher(call, 1000, 20_000)
         asked = asyncio.create_task(dispatcher.ask([1]))
         while not asked.done():
             ticks += 1
@@ -101,7 +101,7 @@ def test_after_an_error_the_next_request_is_answered():
         return batch
 
     async def one_after_the_other():
-        dispatcher = Dispatcher(call, 1000)
+        dispatcher = Dispatcher(call, 1000, 20_000)
         with pytest.raises(ArithmeticError):
             await dispatcher.ask([13])
         return await dispatcher.ask([1])
@@ -113,7 +113,7 @@ def test_a_client_that_is_gone_is_not_called_for():
     call = Recording(suspend=True)
 
     async def leave():
-        dispatcher = Dispatcher(call, 1000)
+        dispatcher = Dispatcher(call, 1000, 20_000)
         first, gone, last = (asyncio.create_task(dispatcher.ask([i])) for i in range(3))
         await asyncio.sleep(0.005)
         more, left = (asyncio.create_task(dispatcher.ask([i])) for i in (3, 4))
@@ -134,7 +134,7 @@ def test_between_two_calls_others_have_their_turn():
         return batch
 
     async def busy():
-        dispatcher = Dispatcher(call, 1)
+        dispatcher = Dispatcher(call, 1, 20_000)
 
         async def other():
             while len(turns) < 8:

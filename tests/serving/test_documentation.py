@@ -19,7 +19,9 @@ from drugpred.serving.inference_messages import InferenceRequest
 DOCUMENT = json.loads(json.dumps(document()))
 POSTS = {path: item["post"] for path, item in DOCUMENT["paths"].items() if "post" in item}
 INFER = "/v2/models/drug_consumption/infer"
-MODELS = {"/predict": Profile, "/predict_batch": Batch, "/feedback": Feedback, INFER: InferenceRequest}
+VERSIONED_INFER = "/v2/models/drug_consumption/versions/{version}/infer"
+MODELS = {"/predict": Profile, "/predict_batch": Batch, "/feedback": Feedback}
+MODELS |= dict.fromkeys((INFER, VERSIONED_INFER), InferenceRequest)
 
 
 def check(name, content):
@@ -30,7 +32,7 @@ def check(name, content):
 
 def request_of(path):
     content = POSTS[path]["requestBody"]["content"]
-    assert set(content) == {"application/json"}
+    assert set(content) == {"application/json"} | ({"application/octet-stream"} if path.endswith("/infer") else set())
     return content["application/json"]
 
 
@@ -52,6 +54,7 @@ def test_every_endpoint_is_described():
         "/health",
         "/model",
         "/livez",
+        "/healthz",
         "/readyz",
         "/metrics",
         "/v2",
@@ -59,7 +62,32 @@ def test_every_endpoint_is_described():
         "/v2/health/ready",
         "/v2/models/drug_consumption",
         "/v2/models/drug_consumption/ready",
+        "/v2/models/drug_consumption/versions/{version}",
+        "/v2/models/drug_consumption/versions/{version}/ready",
     }
+
+
+def test_who_needs_which_key_is_told():
+    needed = {}
+    for path, item in DOCUMENT["paths"].items():
+        for operation in (item[method] for method in ("get", "post") if method in item):
+            named = {scope for need in operation["security"] for scopes in need.values() for scope in scopes}
+            assert ({"401", "403"} <= set(operation["responses"])) == bool(named)
+            assert operation["security"] == [] or operation["security"][0] == {}  # nobody, where no keys are set
+            needed[path] = "".join(named)
+    assert {path for path, scope in needed.items() if scope == "predict"} == {*MODELS} - {"/feedback"}
+    assert needed["/feedback"] == "feedback"
+    assert needed["/metrics"] == "metrics"
+    open_to_all = {path for path, scope in needed.items() if not scope}
+    assert open_to_all == {path for path in needed if path.endswith(("z", "/health", "/live", "/ready"))}
+
+
+def test_who_is_told_to_wait_is_told_how_long():
+    responses = DOCUMENT["components"]["responses"]
+    for status, header in (("429", "Retry-After"), ("503", "Retry-After"), ("401", "WWW-Authenticate")):
+        assert responses[status]["headers"][header]["required"]
+    used = json.dumps(DOCUMENT["paths"])
+    assert all(f"#/components/responses/{status}" in used for status in responses)
 
 
 @pytest.mark.parametrize("path", MODELS)
@@ -80,6 +108,7 @@ def test_schemas_say_what_is_accepted():
         assert set(category.labels) <= set(json.dumps(properties[category.name]).split('"'))
     for score in SCORES:
         assert properties[score.name]["minimum"] == score.lowest
+    assert "Also taken as nscore." in properties["neuroticism"]["description"]
 
 
 @pytest.mark.parametrize(
@@ -93,6 +122,7 @@ def test_schemas_say_what_is_accepted():
         *({score.name: value} for score in SCORES for value in (score.lowest, score.highest)),
         {"scale": "raw"} | {score.name: 60 for score in SCORES if score.is_neo},
         {"drugs": ["lsd"], "window": "day", "include": ["windows", "explanation"]},
+        {"drugs": ["lsd", "lsd"], "include": ["windows", "windows"]},
     ],
     ids=str,
 )
@@ -111,6 +141,9 @@ def test_what_the_service_accepts_its_schema_accepts(change):
         {"gender": "zebra"},
         {"neuroticism": -4},
         {"neuroticism": "0.31"},
+        {"neuroticism": 36},
+        {"neuroticism": 36.5, "scale": "raw"},
+        {"neuroticism": 0.31, "scale": "raw"},
         {"impulsivity": 3},
         {"drugs": []},
         {"drugs": ["zebra"]},
@@ -150,8 +183,11 @@ def test_answers_of_the_inference_protocol_are_as_described(bundle, routes_of):
 
     paths = {path: item for path, item in DOCUMENT["paths"].items() if path.startswith("/v2")}
     for path, item in paths.items():
-        ((method, described),) = item.items()
-        answer = asyncio.run(send(method, path, request_of(path)["example"] if method == "post" else None))
+        ((method, described),) = [pair for pair in item.items() if pair[0] != "parameters"]
+        version = bundle.tag.partition(":")[2]
+        answer = asyncio.run(
+            send(method, path.format(version=version), request_of(path)["example"] if method == "post" else None)
+        )
         assert answer.status_code == 200
         schema = described["responses"]["200"]["content"]["application/json"]["schema"]
         check(schema["$ref"].rpartition("/")[2], answer.json())

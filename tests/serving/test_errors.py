@@ -49,7 +49,7 @@ def shape(response):
         JSONResponse({"detail": "kept", "other": 1}),
         JSONResponse([1, 2]),
         Response(status_code=204),
-        Response(status_code=307, headers={"location": "/"}),
+        Response(status_code=303, headers={"location": "/"}),
         Response(b"\xff\xfe", media_type="image/png", headers={"x-own": "kept"}),
     ],
     ids=["text", "object", "list", "empty", "redirect", "bytes"],
@@ -152,6 +152,30 @@ def test_starlettes_own_errors_get_the_shape():
     assert (failed.status_code, failed.json()) == (500, {"error": "Internal Server Error", "detail": []})
 
 
+def test_there_are_no_redirects_to_what_a_caller_made_up():
+    app = ErrorShape(Starlette(routes=[Route("/known/{name}", lambda _: Response())]))
+    answer = request(app, path="/known/1.2345/")
+    assert (answer.status_code, answer.json()) == (404, {"error": "Not Found", "detail": []})
+    assert "1.2345" not in str(answer.headers)
+
+
+def test_what_starlette_answers_and_raises_is_answered_once(caplog):
+    def fails(_):
+        raise RuntimeError("1.2345")
+
+    sent = []
+
+    async def send(message):
+        sent.append(message["type"])
+
+    app = ErrorShape(Starlette(routes=[Route("/", fails)]))
+    scope = {"type": "http", "path": "/", "method": "GET", "headers": [], "query_string": b"", "root_path": ""}
+    asyncio.run(app(scope, None, send))
+    assert sent == ["http.response.start", "http.response.body"]
+    assert "RuntimeError" in caplog.text
+    assert "1.2345" not in caplog.text
+
+
 @pytest.mark.parametrize("kind", ["lifespan", "websocket"])
 def test_what_is_not_http_passes_untouched(kind):
     async def receive():
@@ -180,13 +204,16 @@ def test_what_raises_is_answered_at_once_and_logged_without_its_message(caplog):
     assert "1.2345" not in caplog.text
 
 
-def test_what_raises_in_the_middle_of_an_answer_breaks_it_off():
+def test_what_raises_in_the_middle_of_an_answer_breaks_it_off(caplog):
     async def raising(scope, receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        raise ArithmeticError
+        raise ArithmeticError("1.2345")
 
     async def send(message):
         pass
 
-    with pytest.raises(ArithmeticError):
+    with pytest.raises(ConnectionAbortedError) as caught:
         asyncio.run(ErrorShape(raising)({"type": "http", "path": "/", "method": "GET"}, None, send))
+    assert caught.value.__suppress_context__
+    assert "ArithmeticError" in caplog.text
+    assert "1.2345" not in caplog.text

@@ -66,14 +66,6 @@ def test_an_explanation_is_answered(ask):
     assert len(risk["explanation"]["contributions"]) == 12
 
 
-def test_a_body_in_parts_is_answered(ask):
-    async def parts():
-        for byte in json.dumps(EXAMPLE).encode():
-            yield bytes([byte])
-
-    assert ask(content=parts()).status_code == 200
-
-
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", json.dumps({**EXAMPLE, "age": 7654321}).encode()])
 def test_a_malformed_body_is_refused_without_its_values(ask, content):
     answer = ask(content=content)
@@ -88,13 +80,3 @@ def test_a_malformed_body_is_refused_without_its_values(ask, content):
 )
 def test_all_else_is_passed_on(ask, method, path):
     assert ask(method, path).status_code == 299
-
-
-def test_a_client_that_leaves_is_not_answered():
-    async def leaving():
-        return {"type": "http.disconnect"}
-
-    async def send(message):
-        raise AssertionError(message)
-
-    asyncio.run(Express(behind, Line())({"type": "http", "path": "/predict", "method": "POST"}, leaving, send))

@@ -293,14 +293,14 @@ def test_numbers_are_finite(refusal, literal):
     [
         ({"parameters": {"window": "fortnight"}}, [["parameters", "window"]]),
         ({"parameters": {"scale": 1}}, [["parameters", "scale"]]),
-        ({"parameters": {"zebra": 1, "priority": 2}}, [["parameters", "zebra"], ["parameters", "priority"]]),
+        ({"parameters": {"zebra": 1, "priority": 2}}, [["parameters"], ["parameters"]]),
         ({"parameters": {"binary_data_output": 1}}, [["parameters", "binary_data_output"]]),
         ({"parameters": []}, [["parameters"]]),
         ({"outputs": [{"name": "zebra"}]}, [["outputs", 0, "name"]]),
         ({"outputs": [{"name": "lsd"}, {"name": "lsd"}]}, [["outputs", 1, "name"]]),
         (
             {"outputs": [{"name": "lsd", "parameters": {"classification": 3}}]},
-            [["outputs", 0, "parameters", "classification"]],
+            [["outputs", 0, "parameters"]],
         ),
         ({"outputs": [{}]}, [["outputs", 0, "name"]]),
         ({"outputs": [{"name": "lsd"}] * 19}, [["outputs"]]),
@@ -313,7 +313,7 @@ def test_numbers_are_finite(refusal, literal):
         (content(age={"parameters": {"binary_data_size": -1}}), [["inputs", 0, "parameters", "binary_data_size"]]),
         (
             content(age={"parameters": {"shared_memory_region": "a"}}),
-            [["inputs", 0, "parameters", "shared_memory_region"]],
+            [["inputs", 0, "parameters"]],
         ),
         (content(age={"shape": ["1"]}), [["inputs", 0, "shape", 0]]),
         (content(age={"shape": [1.5]}), [["inputs", 0, "shape", 0]]),
@@ -323,9 +323,9 @@ def test_numbers_are_finite(refusal, literal):
         (content(age={"data": [[["25-34"]]], "shape": [1, 1]}), [["inputs", "age", "data", 0]]),
         (content(age={"datatype": "FP64"}), [["inputs", "age", "datatype"]]),
         (content(age={"name": "Age"}), [["inputs", 0, "name"]]),
-        (content(age={"zebra": 1}), [["inputs", 0, "zebra"]]),
+        (content(age={"zebra": 1}), [["inputs", 0]]),
         ({"id": 1}, [["id"]]),
-        ({"zebra": 1}, [["zebra"]]),
+        ({"zebra": 1}, [[]]),
     ],
     ids=lambda value: json.dumps(value)[-80:],
 )

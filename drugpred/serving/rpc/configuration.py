@@ -26,7 +26,7 @@ def address(service: str, port: int) -> str:
     found: str = json.loads(os.environ.get("BENTOML_RUNNER_MAP", "{}")).get(service, "http://127.0.0.1:0")
     host = found.partition("://")[2].rpartition(":")[0]
     if host == "localhost":
-        host = "0.0.0.0"  # noqa: S104 - as HTTP does
+        host = "0.0.0.0"  # noqa: S104  # nosec B104 - as HTTP does
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

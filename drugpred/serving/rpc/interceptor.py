@@ -6,34 +6,60 @@ import asyncio
 import inspect
 import logging
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 import grpc
 from google.protobuf.message import DecodeError
 from grpc import StatusCode
 
+from drugpred.serving.admission import ANY_KEY, HEALTH, Need, NotAdmittedError
+from drugpred.serving.keys import Scope
 from drugpred.serving.rpc import telemetry
 from drugpred.serving.rpc.gate import Gate
 from drugpred.serving.rpc.refusals import Malformed
+
+if TYPE_CHECKING:
+    from drugpred.serving.admission import Admission
 
 __all__ = ["Guard"]
 
 logger = logging.getLogger(__name__)
 
+_HEALTH_SERVICE: Final = "/grpc.health."
+_REFLECTION_SERVICE: Final = "/grpc.reflection."
+_NEEDS: Final = {
+    **dict.fromkeys(("ServerLive", "ServerReady", "ModelReady"), HEALTH),
+    **dict.fromkeys(("Predict", "PredictBatch", "PredictStream", "ModelInfer"), Need(scope=Scope.PREDICT)),
+    **dict.fromkeys(("GetModel", "ServerMetadata", "ModelMetadata"), Need(scope=Scope.READ)),
+}
+
+_CODES: Final = {
+    401: StatusCode.UNAUTHENTICATED,
+    403: StatusCode.PERMISSION_DENIED,
+    413: StatusCode.RESOURCE_EXHAUSTED,
+    429: StatusCode.RESOURCE_EXHAUSTED,
+    503: StatusCode.UNAVAILABLE,
+}
+"""By HTTP's status."""
+
+_BEARER: Final = "bearer "
+
 _Behaviour = Callable[[Any, grpc.aio.ServicerContext], Awaitable[Any]]
 
 
 class Guard(grpc.aio.ServerInterceptor):
-    """Ends every call with a proper status, and counts it.
+    """Lets in whom `admission` does, ends every call with a proper status, and counts it.
 
     A malformed request is INVALID_ARGUMENT; any other exception of a handler is INTERNAL, of which neither the client
     nor the log sees the message, because it may hold a person's values.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, admission: Admission) -> None:
         self.gate = Gate()
+        self._admission = admission
         self._guarded: dict[str, grpc.RpcMethodHandler] = {}
 
     async def intercept_service(
@@ -54,11 +80,20 @@ class Guard(grpc.aio.ServerInterceptor):
                 handler,
                 # Who watches the health does so for ever, and is not waited for.
                 Gate() if method.startswith("/grpc.") else self.gate,
+                self._admission,
             )
         return guarded
 
 
-def _guard(method: str, handler: grpc.RpcMethodHandler, gate: Gate) -> grpc.RpcMethodHandler:
+def _need_of(method: str) -> Need:
+    if method.startswith(_HEALTH_SERVICE):
+        return HEALTH
+    if method.startswith(_REFLECTION_SERVICE):
+        return Need(scope=Scope.READ)
+    return _NEEDS.get(method.rpartition("/")[2], ANY_KEY)
+
+
+def _guard(method: str, handler: grpc.RpcMethodHandler, gate: Gate, admission: Admission) -> grpc.RpcMethodHandler:
     name = method.removeprefix("/")
     behaviour = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
     if inspect.isasyncgenfunction(behaviour):
@@ -67,6 +102,8 @@ def _guard(method: str, handler: grpc.RpcMethodHandler, gate: Gate) -> grpc.RpcM
     if not handler.request_streaming:
         # Inside the guard, because grpc would log what it cannot read as a fault.
         behaviour, deserialize = _reading(behaviour, deserialize), None
+    if not admission.open:
+        behaviour = _admitting(behaviour, admission, _need_of(method), streaming=handler.request_streaming)
     make = {
         (False, False): grpc.unary_unary_rpc_method_handler,
         (False, True): grpc.unary_stream_rpc_method_handler,
@@ -81,6 +118,38 @@ def _reading(behaviour: _Behaviour, deserialize: Callable[[bytes], Any]) -> _Beh
         return behaviour(deserialize(request), context)
 
     return read
+
+
+def _admitting(behaviour: _Behaviour, admission: Admission, need: Need, *, streaming: bool) -> _Behaviour:
+    async def admit(request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: ANN401
+        key, address = _key(context), _address(context.peer())
+
+        async def each() -> AsyncIterator[Any]:
+            first = True
+            async for message in request:
+                if not first:  # which came with the call
+                    await admission.check(need, key, address)
+                first = False
+                yield message
+
+        await admission.check(need, key, address)
+        return await behaviour(each() if streaming else request, context)
+
+    return admit
+
+
+def _key(context: grpc.aio.ServicerContext) -> str | bytes | None:
+    """Return the key that came with a call."""
+    metadata = dict(context.invocation_metadata())
+    authorization = metadata.get("authorization")
+    if authorization is None:
+        return metadata.get("x-api-key")
+    return authorization[len(_BEARER) :].strip() if authorization[: len(_BEARER)].lower() == _BEARER else ""
+
+
+def _address(peer: str) -> str:
+    """Return the address of `ipv4:127.0.0.1:5000` or `ipv6:[::1]:5000`, of which the brackets may be escaped."""
+    return unquote(peer).partition(":")[2].rpartition(":")[0].strip("[]")
 
 
 def _writing(behaviour: Callable[[Any, grpc.aio.ServicerContext], Any]) -> _Behaviour:
@@ -107,6 +176,10 @@ def _ending(name: str, behaviour: _Behaviour, gate: Gate) -> _Behaviour:
         except Malformed as error:
             code = StatusCode.INVALID_ARGUMENT
             await context.abort_with_status(error.status())
+        except NotAdmittedError as error:
+            code = _CODES[error.status]
+            metadata = () if error.retry_after is None else (("retry-after", str(int(error.retry_after))),)
+            await context.abort(code, str(error), metadata)
         except DecodeError:
             code = StatusCode.INVALID_ARGUMENT
             await context.abort(code, "expected a message as the .proto file describes it")

@@ -5,6 +5,9 @@ several predictions. A lane is a thread that takes the calls of some methods fro
 same server, and drives the same handlers through the same interceptors. What suspends goes on in the event loop, so a
 handler that is about to wait or to take long says `await asyncio.sleep(0)`.
 
+It also refuses the calls of methods that there are not: grpc.aio would decode their names, and where one is not UTF-8
+its server ends for good.
+
 It stands on what grpc's own synchronous server stands on (`grpc._cython.cygrpc`), which is no public interface: where
 a release of grpcio has it no more, there is no lane, and grpc.aio answers all.
 """
@@ -24,12 +27,14 @@ import grpc
 from grpc import StatusCode
 from grpc._cython import cygrpc
 
+from drugpred.serving.rpc import telemetry
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from concurrent.futures import Future
 
 
-__all__ = ["Handlers", "Lane"]
+__all__ = ["Handlers", "Lane", "make_server"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +49,7 @@ _Metadata = tuple[tuple[str, str | bytes], ...]
 class Handlers:
     """What generated code takes for a server to add handlers to.
 
-    The server learns of a service's methods only by asking the service: it would wait for each of those that it is told
-    of by name anew at every call, and would share the calls of a lane's methods with the lane.
+    The server must not hear of a lane's methods by name: it would share their calls with the lane.
     """
 
     def __init__(self, server: grpc.aio.Server) -> None:
@@ -59,6 +63,33 @@ class Handlers:
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, grpc.RpcMethodHandler]) -> None:
         """Note the methods of a service."""
         self.by_name |= {f"/{service}/{name}": handler for name, handler in handlers.items()}
+
+    def tell(self, lane: Collection[str]) -> None:
+        """Tell the server of all methods but a lane's: those that it is not told of by name are unknown to it."""
+        for method in self.by_name.keys() - set(lane):
+            _, service, name = method.split("/")
+            self._server.add_registered_method_handlers(service, {name: self.by_name[method]})
+
+
+class _Core(cygrpc.AioServer):  # type: ignore[misc]
+    """What a server stands on; where there is a lane, it leaves the calls of unknown methods to it."""
+
+    has_lane = False
+
+    def _make_request_call_future(self, method: bytes | None) -> asyncio.Future[Any]:
+        if method is None and self.has_lane:
+            return asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Any] = super()._make_request_call_future(method)
+        return future
+
+
+def make_server(interceptors: Sequence[grpc.aio.ServerInterceptor], **options: Any) -> grpc.aio.Server:  # noqa: ANN401
+    """Return `grpc.aio.server` of these interceptors and options, beside which a lane may be."""
+    stock, cygrpc.AioServer = cygrpc.AioServer, _Core
+    try:
+        return grpc.aio.server(interceptors=interceptors, **options)
+    finally:
+        cygrpc.AioServer = stock
 
 
 class Lane:
@@ -100,15 +131,20 @@ class Lane:
         interceptors: Sequence[grpc.aio.ServerInterceptor],
     ) -> Self | None:
         """Return a lane of a server that is not yet started, None where grpcio has none to offer."""
-        hidden = gc.get_referents(getattr(server, "_server", None))
-        core = next((found for found in hidden if isinstance(found, cygrpc.Server)), None)
-        return core and cls(core, handlers, interceptors)
+        server_core = getattr(server, "_server", None)
+        core = next((found for found in gc.get_referents(server_core) if isinstance(found, cygrpc.Server)), None)
+        if core is None:
+            return None
+        if isinstance(server_core, _Core):
+            server_core.has_lane = True
+        return cls(core, handlers, interceptors)
 
     def start(self) -> None:
         """Take calls, from an event loop and after the server has started."""
         self._loop = asyncio.get_running_loop()
         for method in self._handlers:
             self._ask(method)
+        self._ask_unknown()
         self._thread.start()
 
     def stop(self) -> None:
@@ -133,6 +169,21 @@ class Lane:
         with self._lock:
             if self._asking:
                 self._core.request_registered_call(self._queue, self._queue, method, partial(self._accept, method))
+
+    def _ask_unknown(self) -> None:
+        """Ask for one more call of a method that there is not."""
+        with self._lock:
+            if self._asking:
+                self._core.request_call(self._queue, self._queue, self._refuse)
+
+    def _refuse(self, asked: cygrpc.RequestCallEvent) -> None:
+        if not asked.success:  # the server stops
+            return
+        self._ask_unknown()
+        telemetry.observe("unknown", StatusCode.UNIMPLEMENTED.name, 0)
+        context = _Context(asked)
+        context.fail(StatusCode.UNIMPLEMENTED)
+        self._finish(context, b"", (cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),))
 
     def _batch(
         self, call: cygrpc.Call, operations: tuple[cygrpc.Operation, ...], then: Callable[[Any], object]

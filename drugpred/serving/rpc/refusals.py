@@ -10,6 +10,7 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 from grpc_status import rpc_status
 
+from drugpred.schemas import faults
 from drugpred.serving.errors import path
 
 if TYPE_CHECKING:
@@ -41,8 +42,7 @@ class Malformed(Exception):  # noqa: N818 - it tells of the request
     @classmethod
     def of(cls, error: ValidationError, within: str = "", where: str = "") -> Malformed:
         """Return pydantic's error in terms of the message's fields, of which `within` holds what was checked."""
-        details = error.errors(include_url=False, include_context=False, include_input=False)
-        return cls({path([within, *detail["loc"]]): detail["msg"] for detail in details}, where)
+        return cls({path([within, *fault.loc]): fault.msg for fault in faults(error)}, where)
 
     def status(self) -> grpc.Status:
         """Return the status to end a call with: as text, and as google.rpc.BadRequest."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
-import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -14,13 +14,16 @@ from drugpred.serving.proto.inference import grpc_service_pb2, grpc_service_pb2_
 from drugpred.serving.rpc.configuration import credentials
 from drugpred.serving.rpc.inference import InferenceServicer
 from drugpred.serving.rpc.interceptor import Guard
-from drugpred.serving.rpc.lane import Handlers, Lane
+from drugpred.serving.rpc.lane import Handlers, Lane, make_server
 from drugpred.serving.rpc.prediction import DrugPredictionServicer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import grpc
+
     from drugpred.scoring import Scorer
+    from drugpred.serving.admission import Admission
     from drugpred.settings import Settings
 
 __all__ = ["Server"]
@@ -44,11 +47,13 @@ _FAST: Final = "/drugpred.v1.DrugPrediction/Predict"
 
 _OPTIONS: Final = (
     ("grpc.so_reuseport", 1),  # the workers of one service share the port
-    ("grpc.max_receive_message_length", 4 * 2**20),  # 10,000 people in a chunk are 0.7 MB, 1000 profiles 0.2 MB
+    # 10,000 people are 0.7 MB in a chunk and 1.6 MB of the Open Inference Protocol, 1000 profiles 0.2 MB.
+    ("grpc.max_receive_message_length", 2 * 2**20),
     ("grpc.max_metadata_size", 8 * 2**10),
     ("grpc.absolute_max_metadata_size", 16 * 2**10),
     ("grpc.max_concurrent_streams", 256),  # of one connection
     ("grpc.server_handshake_timeout_ms", 10_000),  # what connects and says nothing is let go
+    ("grpc.max_connection_idle_ms", 300_000),
     # A client that vanished is noticed within a minute and a half; one that pings more than that is let go.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
@@ -56,6 +61,12 @@ _OPTIONS: Final = (
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.http2.max_ping_strikes", 2),
 )
+
+# It would put metadata that is not UTF-8 into the log, among which an API key may be.
+logging.getLogger("grpc._cython.cygrpc").addFilter(lambda record: "Invalid encoding" not in str(record.msg))
+
+_MOST_CALLS: Final = 64
+"""At once, of all but the fast method, each of which may hold the longest message."""
 
 GRACE: Final = 20.0
 """Seconds that calls may take to end, once no more are taken."""
@@ -78,16 +89,19 @@ class Server:
         TLS.
     address : str
         The host and port to listen on.
+    admission : Admission
+        Who is let in.
     """
 
-    def __init__(self, scorer: Scorer, settings: Settings, address: str) -> None:
-        guard = Guard()
+    def __init__(self, scorer: Scorer, settings: Settings, address: str, admission: Admission) -> None:
+        guard = Guard(admission)
         self._gate = guard.gate
-        self._server = grpc.aio.server(interceptors=[guard], options=_OPTIONS)
+        self._server = make_server([guard], options=_OPTIONS, maximum_concurrent_rpcs=_MOST_CALLS)
         self._names = [name for name, _, _ in _SERVICES]
         handlers = Handlers(self._server)
         for _, add, servicer in _SERVICES:
             add(servicer(scorer), handlers)
+        handlers.tell({_FAST})
         self._lane = Lane.beside(self._server, {_FAST: handlers.by_name[_FAST]}, [guard])
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

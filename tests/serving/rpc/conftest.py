@@ -9,6 +9,7 @@ import pytest
 
 from drugpred.codebook import CATEGORIES, INPUTS, SCORES
 from drugpred.scoring import Scorer
+from drugpred.serving.admission import Admission
 from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from drugpred.serving.rpc.server import Server
@@ -41,7 +42,8 @@ def serving(run):
     @contextmanager
     def serving(scorer, **settings):
         async def start():
-            server = Server(scorer, Settings(**settings), "127.0.0.1:0")
+            given = Settings(**settings)
+            server = Server(scorer, given, "127.0.0.1:0", Admission.of(given))
             await server.start()
             return server
 

@@ -15,10 +15,12 @@ from drugpred import __version__
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, WINDOWS, describe
 from drugpred.schemas import EXAMPLE
 from drugpred.scoring import Scorer
+from drugpred.serving.admission import Admission
 from drugpred.serving.proto.inference import grpc_service_pb2 as pb
 from drugpred.serving.proto.inference import grpc_service_pb2_grpc as pb_grpc
 from drugpred.serving.rpc.inference import InferenceServicer
 from drugpred.serving.rpc.interceptor import Guard
+from drugpred.settings import Settings
 
 MODEL = "drug_consumption"
 LABELS = {category.name for category in CATEGORIES}
@@ -112,7 +114,7 @@ def call(bundle):
     with asyncio.Runner() as runner:
 
         async def start():
-            server = grpc.aio.server(interceptors=[Guard()])
+            server = grpc.aio.server(interceptors=[Guard(Admission.of(Settings()))])
             pb_grpc.add_GRPCInferenceServiceServicer_to_server(InferenceServicer(Scorer(bundle)), server)
             port = server.add_insecure_port("127.0.0.1:0")
             await server.start()
@@ -376,14 +378,14 @@ def parameter(of, name="zebra", **choice):
         (changed(lambda it: it.raw_input_contents.append(b""), raw=True), "raw_input_contents"),
         (changed(lambda it: it.outputs.append(Output(name="zebra"))), "outputs[0].name"),
         (changed(lambda it: it.outputs.extend([Output(name="lsd")] * 2)), "outputs[1].name"),
-        (changed(lambda it: parameter(it, bool_param=True)), "parameters.zebra"),
+        (changed(lambda it: parameter(it, bool_param=True)), "parameters"),
         (changed(lambda it: parameter(it, "window", string_param="zebra")), "parameters.window"),
         (changed(lambda it: parameter(it, "window", int64_param=1)), "parameters.window"),
         (changed(lambda it: parameter(it, "window")), "parameters.window"),
         (changed(lambda it: parameter(it, "scale", double_param=1.0)), "parameters.scale"),
         (changed(lambda it: parameter(it, "binary_data_output", int64_param=1)), "parameters.binary_data_output"),
-        (changed(lambda it: parameter(it.inputs[3], uint64_param=1)), "inputs[3].parameters.zebra"),
-        (changed(lambda it: parameter(it.outputs.add(name="lsd"), string_param="a")), "outputs[0].parameters.zebra"),
+        (changed(lambda it: parameter(it.inputs[3], uint64_param=1)), "inputs[3].parameters"),
+        (changed(lambda it: parameter(it.outputs.add(name="lsd"), string_param="a")), "outputs[0].parameters"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -11,8 +11,10 @@ import pytest
 from grpc import StatusCode
 from prometheus_client import REGISTRY
 
+from drugpred.serving.admission import Admission
 from drugpred.serving.rpc.interceptor import Guard
 from drugpred.serving.rpc.refusals import Malformed
+from drugpred.settings import Settings
 
 SECRET = "161803398874"
 
@@ -78,7 +80,7 @@ def channel(run, handlers):
     methods["join"] = grpc.stream_unary_rpc_method_handler(handlers.join, *text)
 
     async def start():
-        server = grpc.aio.server(interceptors=[Guard()])
+        server = grpc.aio.server(interceptors=[Guard(Admission.of(Settings()))])
         server.add_registered_method_handlers("test.Service", methods)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()

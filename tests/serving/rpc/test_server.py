@@ -1,5 +1,7 @@
 """The server: health, reflection, limits, TLS, and how it ends."""
 
+import logging
+import socket
 import threading
 import time
 
@@ -58,7 +60,7 @@ def test_reflection_tells_all_that_a_client_needs(channel):
 
 def test_a_message_of_over_4_mib_is_refused_and_the_server_goes_on(channel, stub, real, message_of):
     many = pb.PredictBatchRequest(profiles=[message_of(real.X[0], drugs=range(1, 19))] * 50_000)
-    assert many.ByteSize() > 4 * 2**20
+    assert many.ByteSize() > 2 * 2**20
     for call in (
         lambda: stub.PredictBatch(many),
         lambda: list(stub.PredictStream(iter([pb.PredictStreamRequest(age=[1] * 5 * 2**20)]))),
@@ -74,6 +76,45 @@ def test_headers_of_over_16_kib_are_refused_and_the_server_goes_on(channel, stub
         stub.GetModel(pb.GetModelRequest(), metadata=[("x-long", "x" * 20_000)])
     assert caught.value.code() is StatusCode.RESOURCE_EXHAUSTED
     assert health(channel) == SERVING
+
+
+def http2(port, **changed):
+    """Send a call of Predict with these fields changed, in frames made by hand; return what comes back."""
+    fields = {
+        ":method": b"POST",
+        ":scheme": b"http",
+        ":path": b"/drugpred.v1.DrugPrediction/Predict",
+        ":authority": b"localhost",
+        "te": b"trailers",
+        "content-type": b"application/grpc",
+    } | changed
+
+    def frame(kind, flags, stream, payload):
+        return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+    literal = b"".join(b"\0%c%b%c%b" % (len(name), name.encode(), len(value), value) for name, value in fields.items())
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b""))
+        connection.sendall(frame(1, 4, 1, literal) + frame(0, 1, 1, b"\0\0\0\0\0"))
+        received = b""
+        while b"grpc-status" not in received:
+            received += connection.recv(1000) or b"grpc-status: ended"
+        return received
+
+
+def test_a_method_that_is_not_text_is_unknown_and_the_server_goes_on(server, channel, stub):
+    assert b"grpc-status\x0212" in http2(server.port, **{":path": b"/\xff/\xff"})
+    assert health(channel) == SERVING
+    with pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary("/drugpred.v1.DrugPrediction/Nothing")(b"")
+    assert caught.value.code() is StatusCode.UNIMPLEMENTED
+    assert stub.GetModel(pb.GetModelRequest()).model
+
+
+def test_metadata_that_is_not_text_is_not_logged(server, caplog):
+    with caplog.at_level(logging.DEBUG):
+        assert b"grpc-status\x013" in http2(server.port, **{"x-api-key": b"\xffsecret"})
+    assert "secret" not in caplog.text
 
 
 # --- TLS

@@ -1,0 +1,183 @@
+"""Who may call what, and how often: one decision for HTTP and gRPC.
+
+::
+
+    NotAdmittedError
+    ├── UnauthenticatedError  no key, or none that is known
+    ├── ForbiddenError        the key's scopes do not include this
+    ├── RateLimitedError      the caller asks too often
+    ├── TooLongError          the request is longer than is taken
+    └── OverloadedError       more is asked at once than can be held
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, Self
+
+from drugpred.monitoring.metrics import DENIED, LIMITED
+from drugpred.serving.keys import WatchedKeys
+from drugpred.serving.rates import Rates, caller_of
+
+if TYPE_CHECKING:
+    from drugpred.serving.keys import Scope
+    from drugpred.settings import Settings
+
+__all__ = [
+    "ANY_KEY",
+    "HEALTH",
+    "STATIC",
+    "Admission",
+    "ForbiddenError",
+    "Need",
+    "NotAdmittedError",
+    "OverloadedError",
+    "RateLimitedError",
+    "TooLongError",
+    "UnauthenticatedError",
+]
+
+
+logger = logging.getLogger(__name__)
+
+
+class NotAdmittedError(Exception):
+    """A call is not answered, for a reason that its caller is told."""
+
+    status: ClassVar[int]
+    """Of HTTP."""
+    retry_after: float | None = None
+    """In seconds."""
+
+
+class UnauthenticatedError(NotAdmittedError):
+    """No key, or none that is known."""
+
+    status = 401
+
+
+class ForbiddenError(NotAdmittedError):
+    """The key's scopes do not include this."""
+
+    status = 403
+
+
+class RateLimitedError(NotAdmittedError):
+    """The caller asks too often."""
+
+    status = 429
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("too many requests; try again later")
+        self.retry_after = retry_after
+        LIMITED.labels("rate").inc()
+
+
+class TooLongError(NotAdmittedError):
+    """The request is longer than is taken."""
+
+    status = 413
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"expected {most} bytes or fewer")
+        LIMITED.labels("size").inc()
+
+
+class OverloadedError(NotAdmittedError):
+    """More is asked at once than can be held."""
+
+    status = 503
+    retry_after = 1.0
+
+    def __init__(self) -> None:
+        super().__init__("overloaded; try again later")
+        LIMITED.labels("load").inc()
+
+
+class Need(NamedTuple):
+    """What a call needs."""
+
+    key: bool = True
+    """Whether a key, where there are any."""
+    scope: Scope | None = None
+    """Which scope of it, None for whichever."""
+    counted: bool = True
+    """Whether it counts towards the caller's rate."""
+
+
+HEALTH: Final = Need(key=False, counted=False)
+STATIC: Final = Need(key=False)
+"""Tells of nobody, and of no model."""
+ANY_KEY: Final = Need()
+"""What is unknown: without a key nobody finds out what there is."""
+
+
+class Admission:
+    """Decides of each call whether it is let in.
+
+    Parameters
+    ----------
+    keys : WatchedKeys
+    rates : Rates
+    """
+
+    def __init__(self, keys: WatchedKeys, rates: Rates) -> None:
+        self._keys = keys
+        self._rates = rates
+        self.open = not keys.enabled and not rates.enabled
+        """Whether every call is let in."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return what decides as an operator set it.
+
+        Raises
+        ------
+        ConfigurationError
+            Keys, limit or the Redis server are not as expected.
+        """
+        url = settings.redis_url.get_secret_value() if settings.redis_url else None
+        keys = WatchedKeys(settings.api_keys_file, settings.api_keys)
+        return cls(keys, Rates(settings.rate_limit, url))
+
+    async def close(self) -> None:
+        """Let go of Redis."""
+        await self._rates.close()
+
+    def warn(self) -> None:
+        """Say in the log where everybody is let in."""
+        if not self._keys.enabled:
+            logger.warning("no API keys are set (DRUGPRED_API_KEYS_FILE): everybody who reaches this server is let in")
+
+    async def check(self, need: Need, presented: str | bytes | None, address: str) -> None:
+        """Let a call in.
+
+        Parameters
+        ----------
+        need : Need
+        presented : str or bytes, optional
+            The key that came with it.
+        address : str
+            Where it comes from: who calls, where no key tells.
+
+        Raises
+        ------
+        NotAdmittedError
+            It is not let in.
+        """
+        key = None if presented is None else self._keys.find(presented)
+        if need.counted and self._rates.enabled:
+            if self._rates.shared:
+                await asyncio.sleep(0)  # a lane of gRPC goes on in the event loop
+            wait = await self._rates.hit(key.name if key else caller_of(address))
+            if wait is not None:
+                raise RateLimitedError(wait)
+        if not need.key or not self._keys.enabled:
+            return
+        if key is None:
+            DENIED.labels("missing" if presented is None else "unknown").inc()
+            raise UnauthenticatedError("expected an API key, as Authorization: Bearer or X-API-Key")
+        if need.scope is not None and need.scope not in key.scopes:
+            DENIED.labels("scope").inc()
+            raise ForbiddenError(f"expected an API key with the scope {need.scope}")

@@ -1,0 +1,165 @@
+"""Limits on how a request arrives, which uvicorn leaves to a proxy: its head, its time, and how many connect."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from itertools import chain
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from typing_extensions import override
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from drugpred.monitoring.metrics import LIMITED
+from drugpred.schemas import Error
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["ARRIVAL_SECONDS", "MOST_HEAD_BYTES", "TAKING_SECONDS", "Protocol"]
+
+MOST_CONNECTIONS: Final = 1000
+"""Of a worker."""
+
+MOST_HEAD_BYTES: Final = 32 * 1024
+"""Of a request line and headers."""
+
+MOST_BYTES: Final = 5 * 2**20
+"""Of a request in all. Over the longest body that is taken: the end of a longer one is not waited for."""
+
+MOST_PIPELINED: Final = 16
+"""Requests of a connection that wait for the answer to an earlier one."""
+
+ARRIVAL_SECONDS: Final = 10.0
+"""Within which a request arrives, or the first one of a connection begins to."""
+
+TAKING_SECONDS: Final = 30.0
+"""For which a client may leave an answer untaken."""
+
+_SWEEP_SECONDS: Final = 1.0
+
+_TEXTS: Final = {
+    HTTPStatus.BAD_REQUEST: "expected a request as HTTP/1.1 describes it",
+    HTTPStatus.REQUEST_TIMEOUT: f"expected the whole request within {ARRIVAL_SECONDS:.0f} seconds",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"expected a request of {MOST_BYTES} bytes or fewer",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: f"expected headers of {MOST_HEAD_BYTES} bytes or fewer",
+    HTTPStatus.SERVICE_UNAVAILABLE: f"expected {MOST_CONNECTIONS} connections or fewer; try again later",
+}
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, which ends a connection with an error where something is too long or too slow.
+
+    Once a second all connections are looked at: a timer for each request would cost more than all of this.
+    """
+
+    _connected: ClassVar[set[Protocol]] = set()
+    _sweeping: ClassVar[bool] = False
+
+    _packet = 0
+    _received = 0
+    """Bytes of the request, without those that came together with its first one."""
+    _in_head = True
+    _malformed = HTTPStatus.BAD_REQUEST
+    _since: float | None = None
+    """When that began to arrive which has not wholly arrived."""
+    _untaken_since: float | None = None
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
+        super().connection_made(transport)
+        self._since = self.loop.time()
+        if len(self.connections) > MOST_CONNECTIONS:
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "load")
+            return
+        self._connected.add(self)
+        if not self._sweeping:
+            self._sweep(self.loop)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._connected.discard(self)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._packet = len(data)
+        self._received += len(data)
+        super().data_received(data)
+        if self._received > MOST_HEAD_BYTES and not self.transport.is_closing():
+            if self._in_head:
+                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "size")
+            elif self._received > MOST_BYTES:
+                self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "size")
+
+    @override
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._received = 0
+        self._in_head = True
+        self._since = self.loop.time()
+
+    @override
+    def on_headers_complete(self) -> None:
+        if len(self.pipeline) >= MOST_PIPELINED:
+            raise ValueError("too many requests at once")  # which the parser answers with 400
+        if self._packet > MOST_HEAD_BYTES and sum(map(len, chain(*self.headers))) > MOST_HEAD_BYTES:
+            self._malformed = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            raise ValueError("too long headers")
+        super().on_headers_complete()
+        self._in_head = False
+
+    @override
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._since = None
+
+    @override
+    def _should_upgrade(self) -> bool:
+        return False  # there is no WebSocket here: who asks for one gets an answer as any other
+
+    @override
+    def _unsupported_upgrade_warning(self) -> None:
+        pass  # however many ask
+
+    @override
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(self._malformed)
+
+    def _refuse(self, status: HTTPStatus, limit: str | None = None) -> None:
+        """Answer, where no answer has begun, and end the connection."""
+        if limit:
+            LIMITED.labels(limit).inc()
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            body = Error(error=_TEXTS[status], detail=[]).model_dump_json().encode()
+            head = [
+                f"HTTP/1.1 {status.value} {status.phrase}",
+                "content-type: application/json",
+                f"content-length: {len(body)}",
+                "connection: close",
+                *(["retry-after: 1"] if status == HTTPStatus.SERVICE_UNAVAILABLE else []),
+            ]
+            self.transport.write("\r\n".join([*head, "", ""]).encode() + body)
+        if self.cycle is not None:
+            self.cycle.disconnected = True  # what still answers must not write to what is closed
+            self.cycle.message_event.set()
+        self.transport.close()
+
+    @classmethod
+    def _sweep(cls, loop: Any) -> None:  # noqa: ANN401 - uvloop's is no AbstractEventLoop
+        """End what is too slow."""
+        now = loop.time()
+        for connection in list(cls._connected):
+            connection._look(now)
+        cls._sweeping = bool(cls._connected)
+        if cls._sweeping:
+            loop.call_later(_SWEEP_SECONDS, cls._sweep, loop)
+
+    def _look(self, now: float) -> None:
+        if not self.flow.write_paused:
+            self._untaken_since = None
+        elif self._untaken_since is None:
+            self._untaken_since = now
+        elif now - self._untaken_since > TAKING_SECONDS:
+            self.transport.abort()
+        if self._since is not None and now - self._since > ARRIVAL_SECONDS and not self.transport.is_closing():
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "time")

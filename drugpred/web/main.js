@@ -1,0 +1,206 @@
+/** Puts the page together: what is asked goes to the model, what it answers is shown. */
+import { askKey } from "./access.js";
+import { at, h } from "./dom.js";
+import { EXAMPLES } from "./examples.js";
+import { showNoWhy, showWhy } from "./explanation.js";
+import { fieldOf, Form } from "./form.js";
+import { Latest } from "./latest.js";
+import { decode, encode } from "./link.js";
+import { drugOf, Results } from "./results.js";
+import { Rules } from "./rules.js";
+import { showScores } from "./scores.js";
+import { patiently, Service } from "./service.js";
+import { t } from "./texts.js";
+import { showWhatIf } from "./what_if.js";
+
+/** @typedef {import("./rules.js").Profile} Profile */
+/** @typedef {{profile: Profile, before: Profile | null, window: string}} Wanted */
+
+const QUIET = 800;
+const SUMMED_UP = 3;
+
+/** Put the texts into their places. */
+function write() {
+  document.documentElement.lang = t.language;
+  document.title = t.title;
+  for (const element of document.querySelectorAll("[data-text]")) {
+    element.textContent = /** @type {any} */ (t)[/** @type {HTMLElement} */ (element).dataset.text ?? ""];
+  }
+  for (const element of document.querySelectorAll("[data-label]")) {
+    element.setAttribute("aria-label", /** @type {any} */ (t)[/** @type {HTMLElement} */ (element).dataset.label ?? ""]);
+  }
+  at("cautions").append(...t.caution_list.map((caution) => h("li", {}, caution)));
+}
+
+/** @param {string} words what went wrong, or "" */
+function complain(words) {
+  at("problem").textContent = words;
+}
+
+async function start() {
+  write();
+  const service = new Service(askKey);
+  const waiting = (/** @type {Error} */ error, /** @type {number} */ seconds) => complain(t.errors.again(error.message, seconds));
+  const rules = new Rules(await patiently(() => service.json("app/form.json"), new AbortController().signal, waiting));
+  complain("");
+  run(rules, service);
+}
+
+/** @param {Rules} rules @param {Service} service */
+function run(rules, service) {
+  const usual = EXAMPLES.average;
+  const linked = decode(location.hash, rules, usual);
+  let window = linked?.window ?? "decade";
+  let before = linked?.before ?? null;
+  let quiet = 0;
+  /** @type {(() => void) | null} */
+  let first = () => {
+    first = null;
+    performance.mark("first result");
+    startRest(rules, service).catch(() => complain(t.errors.start));
+  };
+
+  const form = new Form(rules, { basics: at("basics"), scale: at("scale"), scores: at("scores") }, linked?.profile ?? usual, changed);
+  const results = new Results(at("risks"), () => explain());
+
+  const answers = new Latest(
+    (/** @type {Wanted} */ wanted, signal) => {
+      const bodies = [wanted.profile, wanted.before].filter((one) => one !== null);
+      const profiles = bodies.map((one) => ({ ...one, window: wanted.window, include: ["windows"] }));
+      if (profiles.length === 1) return service.json("predict", { body: profiles[0], signal }).then((answer) => [answer]);
+      return service.json("predict_batch", { body: { profiles }, signal });
+    },
+    ([now, earlier], wanted) => {
+      complain("");
+      at("result").classList.remove("stale");
+      results.show(now.risks, wanted.window, earlier?.risks ?? null);
+      tell(now);
+      first?.();
+    },
+    failed,
+  );
+
+  const reasons = new Latest(
+    (/** @type {Wanted & {drugs: string[]}} */ { profile, drugs, window: within }, signal) =>
+      service.json("predict", { body: { ...profile, drugs, window: within, include: ["explanation"] }, signal }),
+    (answer, { profile }) => {
+      const told = new Map(answer.risks.map((/** @type {any} */ risk) => [risk.drug, risk.explanation]));
+      for (const [drug, place] of results.open) {
+        const explanation = told.get(drug);
+        if (explanation) showWhy(place, explanation.contributions, profile, rules);
+      }
+    },
+    (error) => {
+      for (const [, place] of results.open) showNoWhy(place, t.why_not(error.message));
+    },
+  );
+
+  /** Ask again, after any change. */
+  function changed() {
+    at("link-told").textContent = "";
+    const wrong = rules.problems(form.profile);
+    at("make-link").disabled = at("keep").disabled = wrong.length > 0;
+    if (wrong.length) {
+      answers.clear();
+      reasons.clear();
+      at("result").classList.add("stale");
+      complain(t.wants(wrong.map(fieldOf)));
+      return;
+    }
+    answers.put({ profile: { ...form.profile }, before, window });
+    explain();
+    showScores(at("score-charts"), rules, form.profile, before);
+    showWhatIf(rules, form.profile, before);
+    at("result-lead").textContent = t.result_lead(window);
+  }
+
+  function explain() {
+    const drugs = results.open.map(([drug]) => drug);
+    for (const [, place] of results.open) if (!place.childElementCount) showNoWhy(place, t.why_waiting);
+    if (drugs.length && !rules.problems(form.profile).length) reasons.put({ profile: { ...form.profile }, before: null, window, drugs });
+  }
+
+  function failed(/** @type {any} */ error, /** @type {number | null} */ seconds) {
+    at("result").classList.add("stale");
+    const fields = (error.details ?? []).map((/** @type {any} */ { loc, msg }) => `${fieldOf(String(loc.at(-1)))}: ${msg}`);
+    const words = error.status === 400 && fields.length ? fields.join("; ") : error.message;
+    complain(seconds === null ? words : t.errors.again(words, seconds));
+  }
+
+  /** Say in a sentence what stands out, aloud only once the sliders rest. */
+  function tell(/** @type {any} */ { risks, data_source: source }) {
+    at("simulated").hidden = source !== "simulated";
+    at("file-source").hidden = source !== "file";
+    const far = (/** @type {any} */ risk) => Math.abs(risk.probability - risk.base_rate);
+    const furthest = risks.filter((/** @type {any} */ risk) => risk.reliable).toSorted((/** @type {any} */ a, /** @type {any} */ b) => far(b) - far(a));
+    const words = t.summary(furthest.slice(0, SUMMED_UP).map((/** @type {any} */ risk) => t.summary_one(drugOf(risk.drug), risk.probability, risk.base_rate)));
+    at("summary").textContent = words;
+    clearTimeout(quiet);
+    quiet = setTimeout(() => {
+      at("aloud").textContent = words;
+    }, QUIET);
+  }
+
+  /** @param {Wanted} state */
+  function restore(state) {
+    ({ before, window } = state);
+    form.set(state.profile);
+    for (const input of at("windows").querySelectorAll("input")) input.checked = input.value === window;
+    changed();
+  }
+
+  for (const name of rules.form.windows) {
+    const input = h("input", {
+      type: "radio", name: "window", value: name, checked: name === window,
+      change: () => {
+        window = name;
+        changed();
+      },
+    });
+    at("windows").append(h("label", {}, input, h("span", {}, /** @type {any} */ (t.windows)[name])));
+  }
+  for (const [name, profile] of Object.entries(EXAMPLES)) {
+    const click = () => restore({ profile, before, window });
+    at("examples").append(h("button", { type: "button", click }, /** @type {any} */ (t.example_names)[name]));
+  }
+  at("keep").addEventListener("click", () => {
+    before = { ...form.profile };
+    changed();
+    at("forget").focus();
+  });
+  at("swap").addEventListener("click", () => before && restore({ profile: before, before, window }));
+  at("forget").addEventListener("click", () => {
+    before = null;
+    changed();
+    at("keep").focus();
+  });
+  at("make-link").addEventListener("click", async () => {
+    history.replaceState(null, "", encode({ profile: form.profile, before, window }));
+    at("link").value = location.href;
+    at("link-made").hidden = false;
+    at("link").select();
+    // Where the browser does not let a page write there, the reader copies it.
+    const copied = await navigator.clipboard?.writeText(location.href).then(() => true, () => false);
+    at("link-told").textContent = copied ? t.link_copied : t.link_made;
+  });
+  addEventListener("hashchange", () => {
+    const state = decode(location.hash, rules, usual);
+    if (!state) return;
+    restore(state);
+    at("link-told").textContent = state.partly ? t.link_partly : "";
+  });
+  changed();
+  if (linked?.partly) at("link-told").textContent = t.link_partly;
+}
+
+/** Load what the first result does not need. @param {Rules} rules @param {Service} service */
+async function startRest(rules, service) {
+  const [{ startMany }, { startModel }] = await Promise.all([import("./many.js"), import("./model.js")]);
+  startMany(rules, service);
+  startModel(service);
+}
+
+start().catch((error) => {
+  complain(t.errors.start);
+  throw error;
+});

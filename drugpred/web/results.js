@@ -1,0 +1,104 @@
+/** The ranked list of drugs. */
+import { windowsChart } from "./charts.js";
+import { h, table } from "./dom.js";
+import { t } from "./texts.js";
+
+/** @typedef {{drug: string, probability: number, prediction: number, threshold: number, base_rate: number, auc: number | null, reliable: boolean, windows: Record<string, number>}} Risk */
+
+export class Results {
+  /** @type {Map<string, Row>} */
+  #rows = new Map();
+  #order = "";
+
+  /** @param {Element} list @param {() => void} opened told when a drug is opened or closed */
+  constructor(list, opened) {
+    this.list = list;
+    this.opened = opened;
+  }
+
+  /** The drugs that are open, with the place for their explanation. @returns {[string, HTMLElement][]} */
+  get open() {
+    return [...this.#rows].filter(([, row]) => row.element.open).map(([drug, row]) => [drug, row.why]);
+  }
+
+  /** @param {Risk[]} risks @param {string} window @param {Risk[] | null} before */
+  show(risks, window, before) {
+    const earlier = new Map((before ?? []).map((risk) => [risk.drug, risk.probability]));
+    const ranked = risks.toSorted((a, b) => b.probability - a.probability);
+    for (const risk of ranked) {
+      const row = this.#rows.get(risk.drug) ?? new Row(this.opened);
+      this.#rows.set(risk.drug, row);
+      row.show(risk, window, earlier.get(risk.drug));
+    }
+    const order = ranked.map(({ drug }) => drug).join();
+    if (order === this.#order) return;
+    this.#order = order;
+    // Moving an element takes the focus from it.
+    const focused = document.activeElement;
+    this.list.replaceChildren(...ranked.map(({ drug }) => /** @type {Row} */ (this.#rows.get(drug)).item));
+    if (focused instanceof HTMLElement && this.list.contains(focused)) focused.focus({ preventScroll: true });
+  }
+}
+
+class Row {
+  /** @param {() => void} opened */
+  constructor(opened) {
+    this.name = h("span", { class: "name" });
+    this.badge = h("span", { class: "badge" });
+    this.figure = h("span", { class: "figure" });
+    this.told = h("span", { class: "told" });
+    this.before = h("span", { class: "change" });
+    this.bar = h("span", { class: "bar", "aria-hidden": "true" },
+      h("i", { class: "fill" }), h("i", { class: "base" }), h("i", { class: "threshold" }), h("i", { class: "before" }));
+    this.windows = h("span", { class: "over-time" });
+    this.facts = h("div", { class: "facts" });
+    this.why = h("div", { class: "why" });
+    /** @type {{risk: Risk, window: string} | null} */
+    this.shown = null;
+    const toggle = () => {
+      this.#tell();
+      opened();
+    };
+    this.element = h("details", { toggle },
+      h("summary", {}, this.name, this.figure, this.bar, this.windows, h("span", { class: "words" }, this.told, " ", this.before, " ", this.badge)),
+      h("div", { class: "detail" }, this.facts, this.why));
+    this.item = h("li", {}, this.element);
+  }
+
+  /** @param {Risk} risk @param {string} window @param {number | undefined} before */
+  show(risk, window, before) {
+    this.shown = { risk, window };
+    this.item.classList.toggle("barely", !risk.reliable);
+    this.name.textContent = drugOf(risk.drug);
+    this.figure.textContent = t.percent(risk.probability);
+    this.told.textContent = t.row(risk.probability, risk.base_rate);
+    this.badge.textContent = risk.reliable ? "" : t.barely;
+    this.before.textContent = before === undefined ? "" : t.before(before, risk.probability);
+    this.bar.classList.toggle("compared", before !== undefined);
+    place(this.bar, { now: risk.probability, base: risk.base_rate, threshold: risk.threshold, before: before ?? 0 });
+    this.windows.replaceChildren(windowsChart(risk.windows, window));
+    this.#tell();
+  }
+
+  /** Say all of it, where somebody looks. */
+  #tell() {
+    if (!this.shown || !this.element.open) return;
+    const { risk, window } = this.shown;
+    const rows = Object.entries(risk.windows).map(([of, share]) => [/** @type {any} */ (t.windows)[of], t.percent(share)]);
+    this.facts.replaceChildren(
+      h("div", {},
+        h("p", {}, t.sentence(drugOf(risk.drug), risk.probability, risk.base_rate, window)),
+        risk.reliable ? null : h("p", {}, h("strong", {}, `${t.barely}. `), t.barely_why),
+        h("p", {}, t.threshold(risk.threshold, risk.prediction === 1)),
+        h("p", {}, t.auc(risk.auc))),
+      table(t.windows_table, [t.window_column, t.share_column], rows));
+  }
+}
+
+/** Set lengths in percent; the Content-Security-Policy admits no style attribute. @param {HTMLElement} element @param {Record<string, number>} shares */
+export function place(element, shares) {
+  for (const [name, share] of Object.entries(shares)) element.style.setProperty(`--${name}`, `${100 * share}%`);
+}
+
+/** @param {string} drug @returns {string} */
+export const drugOf = (drug) => /** @type {any} */ (t.drugs)[drug] ?? drug;

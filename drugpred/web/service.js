@@ -1,0 +1,157 @@
+/** Calls to the service that showed the page, and to nothing else. */
+import { t } from "./texts.js";
+
+const TIMEOUT = 60_000;
+const FIRST_PAUSE = 1;
+const LONGEST_PAUSE = 30;
+
+/** What went wrong, in words for the reader. */
+export class ServiceError extends Error {
+  /**
+   * @param {string} message
+   * @param {number} status 0 where there was no answer
+   * @param {{loc: (string|number)[], msg: string, type: string}[]} [details]
+   * @param {number} [pause] seconds that the service asks for
+   */
+  constructor(message, status, details = [], pause = 0) {
+    super(message);
+    this.status = status;
+    this.details = details;
+    this.pause = pause;
+  }
+
+  /** Whether the same call may succeed later. */
+  get passes() {
+    return [0, 408, 429, 502, 503, 504].includes(this.status);
+  }
+}
+
+export class Service {
+  /** @type {string} */
+  #key = "";
+  /** @type {Promise<string> | null} */
+  #asked = null;
+
+  /** @param {(refused: boolean) => Promise<string>} askKey asks the reader for a key */
+  constructor(askKey) {
+    this.askKey = askKey;
+  }
+
+  get hasKey() {
+    return this.#key !== "";
+  }
+
+  /**
+   * Return the JSON of an answer.
+   * @param {string} path
+   * @param {{body?: unknown, signal?: AbortSignal}} [options] POST where there is a body
+   */
+  async json(path, options) {
+    const answer = await this.answer(path, options);
+    try {
+      return await answer.json();
+    } catch (error) {
+      if (options?.signal?.aborted) throw error;
+      // Cut off, or not JSON at all.
+      throw new ServiceError(error instanceof SyntaxError ? t.errors.broken : t.errors.lost, 0);
+    }
+  }
+
+  /**
+   * Return an answer of 200; where the service wants a key, after the reader gave one.
+   * @param {string} path
+   * @param {{body?: unknown, signal?: AbortSignal}} [options]
+   */
+  async answer(path, { body, signal } = {}) {
+    for (;;) {
+      const used = this.#key;
+      const answer = await this.#fetch(path, body, used, signal);
+      if (answer.ok) return answer;
+      if (answer.status !== 401) throw await failure(answer);
+      if (used === this.#key) await this.#newKey(used !== "");
+      signal?.throwIfAborted();
+    }
+  }
+
+  /** Ask once, however many calls wait for it. */
+  async #newKey(/** @type {boolean} */ refused) {
+    this.#asked ??= this.askKey(refused);
+    this.#key = await this.#asked;
+    this.#asked = null;
+  }
+
+  /** @param {string} path @param {unknown} body @param {string} key @param {AbortSignal} [signal] */
+  async #fetch(path, body, key, signal) {
+    /** @type {Record<string, string>} */
+    const headers = body === undefined ? {} : { "content-type": "application/json" };
+    if (key) headers.authorization = `Bearer ${key}`;
+    const limit = AbortSignal.timeout(TIMEOUT);
+    try {
+      return await fetch(path, {
+        method: body === undefined ? "GET" : "POST",
+        headers,
+        body: body === undefined ? undefined : JSON.stringify(body),
+        signal: signal ? AbortSignal.any([signal, limit]) : limit,
+        redirect: "error",
+      });
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      throw new ServiceError(t.errors.lost, 0);
+    }
+  }
+}
+
+/** @param {Response} answer */
+async function failure(answer) {
+  const told = await answer.json().catch(() => ({}));
+  const named = { 403: t.errors.forbidden, 429: t.errors.limited, 503: t.errors.overloaded }[answer.status];
+  const details = Array.isArray(told.detail) ? told.detail : [];
+  const words = [told.error ?? answer.statusText, ...details.slice(0, 3).map((/** @type {any} */ one) => one.msg)].join("; ");
+  return new ServiceError(named ?? t.errors.other(answer.status, words), answer.status, details, pauseOf(answer));
+}
+
+/** @param {Response} answer @returns {number} seconds */
+function pauseOf(answer) {
+  const after = answer.headers.get("retry-after");
+  if (after === null) return 0;
+  const seconds = /^\d+$/.test(after) ? Number(after) : (Date.parse(after) - Date.now()) / 1000;
+  return Number.isFinite(seconds) ? Math.max(0, Math.ceil(seconds)) : 0;
+}
+
+/**
+ * Call until it succeeds or fails for good; never before the service's Retry-After.
+ * @template T
+ * @param {() => Promise<T>} call
+ * @param {AbortSignal} signal ends the waiting
+ * @param {(error: ServiceError, seconds: number) => void} waiting told before each pause
+ * @returns {Promise<T>}
+ */
+export async function patiently(call, signal, waiting) {
+  for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!(error instanceof ServiceError) || !error.passes) throw error;
+      const seconds = Math.max(error.pause, pause);
+      waiting(error, seconds);
+      await sleep(1000 * seconds, signal);
+    }
+  }
+}
+
+/** @param {number} ms @param {AbortSignal} signal */
+function sleep(ms, signal) {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    const timer = setTimeout(done, ms);
+    function done() {
+      signal.removeEventListener("abort", stop);
+      resolve(undefined);
+    }
+    function stop() {
+      clearTimeout(timer);
+      reject(signal.reason);
+    }
+    signal.addEventListener("abort", stop, { once: true });
+  });
+}

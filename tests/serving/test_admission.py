@@ -1,0 +1,131 @@
+"""Who is let in, by key, scope and rate."""
+
+import asyncio
+from hashlib import sha256
+
+import pytest
+from prometheus_client import REGISTRY
+
+from drugpred.errors import ConfigurationError
+from drugpred.serving.admission import (
+    ANY_KEY,
+    HEALTH,
+    STATIC,
+    Admission,
+    ForbiddenError,
+    Need,
+    RateLimitedError,
+    UnauthenticatedError,
+)
+from drugpred.serving.keys import Scope
+from drugpred.settings import Settings
+
+PREDICT = Need(scope=Scope.PREDICT)
+KEYS = ";".join(
+    f"{name} {scopes} {sha256(name.encode()).hexdigest()}"
+    for name, scopes in [("alice", "predict,read"), ("bob", "predict"), ("probe", "metrics")]
+)
+
+
+def admission(**settings):
+    return Admission.of(Settings(**settings))
+
+
+def check(admission, need, key=None, address="192.0.2.1"):
+    asyncio.run(admission.check(need, key, address))
+
+
+def denied(reason):
+    return REGISTRY.get_sample_value("drugpred_denied_total", {"reason": reason}) or 0
+
+
+def test_without_keys_and_limit_everybody_is_let_in():
+    nobody = admission()
+    assert nobody.open
+    check(nobody, PREDICT)
+    check(nobody, PREDICT, "whatever")
+
+
+@pytest.mark.parametrize("settings", [{"api_keys": KEYS}, {"rate_limit": "1/minute"}])
+def test_with_either_it_is_not_open(settings):
+    assert not admission(**settings).open
+
+
+def test_keys_open_what_their_scopes_say():
+    keyed = admission(api_keys=KEYS)
+    check(keyed, PREDICT, "alice")
+    check(keyed, PREDICT, b"bob")
+    check(keyed, Need(scope=Scope.READ), "alice")
+    check(keyed, ANY_KEY, "probe")
+    before = denied("scope")
+    for need, key in [(Need(scope=Scope.READ), "bob"), (PREDICT, "probe"), (Need(scope=Scope.FEEDBACK), "alice")]:
+        with pytest.raises(ForbiddenError, match=f"scope {need.scope}$"):
+            check(keyed, need, key)
+    assert denied("scope") == before + 3
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"), [(None, "missing"), ("", "unknown"), ("mallory", "unknown"), ("ali", "unknown")]
+)
+@pytest.mark.parametrize("need", [PREDICT, ANY_KEY])
+def test_who_has_no_known_key_is_not_let_in(key, reason, need):
+    before = denied(reason)
+    with pytest.raises(UnauthenticatedError) as caught:
+        check(admission(api_keys=KEYS), need, key)
+    assert denied(reason) == before + 1
+    assert "mallory" not in str(caught.value)
+
+
+@pytest.mark.parametrize("need", [HEALTH, STATIC])
+def test_health_and_what_is_static_need_no_key(need):
+    check(admission(api_keys=KEYS), need)
+    check(admission(api_keys=KEYS), need, "mallory")
+
+
+def test_a_key_is_limited_wherever_it_comes_from_and_an_address_by_itself():
+    limited = admission(api_keys=KEYS, rate_limit="3/hour")
+
+    async def go():
+        for i in range(3):
+            await limited.check(PREDICT, "alice", f"192.0.2.{i}")
+        with pytest.raises(RateLimitedError) as caught:
+            await limited.check(PREDICT, "alice", "192.0.2.9")
+        await limited.check(PREDICT, "bob", "192.0.2.9")
+        assert 1 <= caught.value.retry_after <= 7200
+        # Who tries keys is limited by address, right ones or not.
+        for _ in range(3):
+            with pytest.raises(UnauthenticatedError):
+                await limited.check(PREDICT, "guess", "192.0.2.7")
+        with pytest.raises(RateLimitedError):
+            await limited.check(PREDICT, "guess", "192.0.2.7")
+        await limited.check(HEALTH, None, "192.0.2.7")
+
+    asyncio.run(go())
+
+
+def test_without_keys_addresses_are_limited():
+    limited = admission(rate_limit="1/hour")
+
+    async def go():
+        await limited.check(PREDICT, "any", "192.0.2.1")
+        await limited.check(PREDICT, "any", "192.0.2.2")
+        with pytest.raises(RateLimitedError):
+            await limited.check(PREDICT, "another", "192.0.2.1")
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    "settings", [{"api_keys": "alice predict"}, {"rate_limit": "often"}, {"api_keys_file": "/nowhere/keys"}]
+)
+def test_malformed_settings_are_refused(settings):
+    with pytest.raises(ConfigurationError, match="expected"):
+        admission(**settings)
+
+
+def test_an_open_server_says_so(caplog):
+    admission(api_keys=KEYS).warn()
+    assert not caplog.messages
+    admission(rate_limit="1/hour").warn()
+    (message,) = caplog.messages
+    assert "everybody" in message
