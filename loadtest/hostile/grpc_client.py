@@ -1,0 +1,91 @@
+"""Calls gRPC methods with bytes as messages."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+from judgement import LATE, SECONDS, Outcome, of_rpc
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from clock import Clock
+    from inputs import Call
+
+__all__ = ["Caller"]
+
+_OPTIONS: Final = (
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_metadata_size", 2**16),  # of what comes
+    ("grpc.absolute_max_metadata_size", 2**16),
+    ("grpc.enable_retries", 0),
+)
+
+_UNHEARD: Final = "Internal error from Core"
+"""What grpc.aio itself says where a stream ended while it was sending, in place of how the server ended it."""
+
+
+class Caller:
+    """A client with a connection of its own; to be made and used in an event loop.
+
+    Parameters
+    ----------
+    address : str
+        HOST:PORT.
+    clock : Clock
+        What time is measured by.
+    """
+
+    def __init__(self, address: str, clock: Clock) -> None:
+        self._address = address
+        self._clock = clock
+
+    @cached_property
+    def channel(self) -> grpc.aio.Channel:
+        """The connection."""
+        return grpc.aio.insecure_channel(self._address, _OPTIONS)
+
+    async def call(self, sent: Call) -> Outcome:
+        """Call and judge what comes back."""
+        started = self._clock.now()
+        if sent.streaming:
+            call = self.channel.stream_stream(sent.method)(_each(sent.messages), sent.timeout, sent.metadata)
+        else:
+            call = self.channel.unary_unary(sent.method)(sent.messages[0], timeout=sent.timeout, metadata=sent.metadata)
+        if sent.cancel_after is not None:
+            asyncio.get_running_loop().call_later(sent.cancel_after, call.cancel)
+        outcome = await self._ended(call, sent)
+        if self._clock.now() - started > SECONDS * max(1, len(sent.messages) / 100):  # a chunk is an answer of its own
+            return Outcome("late", LATE)
+        return outcome
+
+    async def _ended(self, call: Any, sent: Call) -> Outcome:  # noqa: ANN401
+        try:
+            if sent.streaming:
+                async for _ in call:
+                    pass
+            else:
+                await call
+            return Outcome("OK")
+        except asyncio.CancelledError:
+            if not call.cancelled():  # it is this task that ends
+                raise
+            return Outcome("CANCELLED")
+        except grpc.aio.AioRpcError as error:
+            if error.details() == _UNHEARD:
+                return Outcome("ended before all was sent")
+            trailing = repr(tuple(error.trailing_metadata() or ())).encode()
+            return of_rpc(error.code(), error.details(), trailing)
+
+    async def close(self) -> None:
+        """End the connection."""
+        await self.channel.close()
+
+
+async def _each(messages: Sequence[bytes]) -> AsyncIterator[bytes]:
+    for message in messages:
+        yield message

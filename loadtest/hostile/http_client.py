@@ -1,0 +1,164 @@
+"""Sends bytes on connections and reads what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from typing import TYPE_CHECKING, Final
+
+from inputs import MARK, Exchange, Mode, Port
+from judgement import LATE, SECONDS, Answer, Outcome, of_http
+
+if TYPE_CHECKING:
+    from clock import Clock
+
+__all__ = ["Connection"]
+
+_MOST: Final = 15.0
+"""Seconds after which nothing more is waited for."""
+
+_QUIET: Final = 0.1
+"""Seconds without a byte, after which the server is taken to wait for more."""
+
+_SILENCE: Final = 12.0
+"""Seconds until the connection of a client that went silent must be ended."""
+
+_RESET: Final = struct.pack("ii", 1, 0)
+_LIMIT: Final = 2**26
+
+
+class Connection:
+    """A connection to one address that is made where it is needed; one exchange at a time.
+
+    Parameters
+    ----------
+    host, port
+        Where to.
+    clock : Clock
+        What time is measured by.
+    """
+
+    def __init__(self, host: str, port: int, clock: Clock) -> None:
+        self._address = host, port
+        self._clock = clock
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def exchange(self, sent: Exchange) -> Outcome:
+        """Send an input and judge what comes back."""
+        if not sent.keep or (self._streams and self._streams[1].is_closing()):
+            self.close()
+        used = self._streams is not None
+        try:
+            async with asyncio.timeout(_MOST):
+                outcome = await self._exchange(sent)
+                if outcome.status == "closed" and used:  # kept too long: not what is tried here
+                    outcome = await self._exchange(sent)
+        except TimeoutError:
+            outcome = Outcome("none", LATE)
+        except ConnectionRefusedError:
+            outcome = Outcome("refused", "the port takes no connection")
+        if not sent.keep or outcome.fault or outcome.status == "closed":
+            self.close()
+        return outcome
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._streams:
+            self._streams[1].close()
+            self._streams = None
+
+    async def _exchange(self, sent: Exchange) -> Outcome:
+        if self._streams is None:
+            self._streams = await asyncio.open_connection(*self._address, limit=_LIMIT)
+        reader, writer = self._streams
+        with contextlib.suppress(ConnectionError, RuntimeError):  # RuntimeError: uvloop's, where the server closed it
+            writer.write(sent.data)
+            await writer.drain()
+        if sent.mode in {Mode.CUT, Mode.RESET}:
+            await asyncio.sleep(0)
+            if sent.mode is Mode.RESET and not writer.is_closing():
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self.close()
+            return Outcome("cut")
+        if sent.mode is Mode.WAIT:
+            return await self._all(sent, reader, writer)
+        started = self._clock.now()
+        answer = await _answer(reader, headless=sent.data.startswith(b"HEAD "))
+        if self._clock.now() - started > (_SILENCE if sent.mode is Mode.SLOW else SECONDS):
+            return Outcome("late", LATE)
+        if answer is None:
+            # A connection that was not used before serves a request of moderate size.
+            return Outcome("closed", "closed without an answer" if sent.mode is Mode.ANSWER else None)
+        if answer.headers.get("connection") == "close":
+            self.close()
+        return of_http(answer)
+
+    async def _all(self, sent: Exchange, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Outcome:
+        """Return the worst of all answers until the server ends the connection, once it is told that no more comes."""
+        received = asyncio.StreamReader(_LIMIT)
+        content = b""
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            with contextlib.suppress(TimeoutError):
+                while part := await asyncio.wait_for(reader.read(2**16), _QUIET):
+                    content += part
+            writer.write_eof()
+            started = self._clock.now()
+            content += await reader.read()
+            if self._clock.now() - started > SECONDS:
+                return Outcome("late", LATE)
+        if sent.port is Port.GRPC:
+            return _of_frames(content)
+        received.feed_data(content)
+        received.feed_eof()
+        outcomes = []
+        while answer := await _answer(received, headless=sent.data.startswith(b"HEAD ")):
+            outcomes.append(of_http(answer))
+        return max(outcomes, key=lambda outcome: (bool(outcome.fault), outcome.status), default=Outcome("closed"))
+
+
+async def _answer(reader: asyncio.StreamReader, *, headless: bool) -> Answer | None:
+    """Read one answer; None where the connection ends before it is whole."""
+    try:
+        while True:
+            raw = await reader.readuntil(b"\r\n\r\n")
+            first, *lines = raw[:-4].decode("latin-1").split("\r\n")
+            status = int(first.split(" ", 2)[1])
+            if status >= 200:
+                break
+        pairs = (line.partition(":") for line in lines)
+        headers = {name.lower(): value.strip() for name, _, value in pairs}
+        body: bytes | None = None
+        if not headless and status not in {204, 304}:
+            body = await _body(reader, headers)
+        return Answer(status, headers, raw, body)
+    except (ConnectionError, asyncio.IncompleteReadError):
+        return None
+
+
+async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
+    if "chunked" in headers.get("transfer-encoding", ""):
+        body = b""
+        while size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16):
+            body += (await reader.readexactly(size + 2))[:-2]
+        await reader.readuntil(b"\r\n")
+        return body
+    if "content-length" in headers:
+        return await reader.readexactly(int(headers["content-length"]))
+    return await reader.read()
+
+
+_FRAMES: Final = {1: "headers", 3: "stream reset", 7: "go away"}
+
+
+def _of_frames(content: bytes) -> Outcome:
+    """Tell which HTTP/2 frames a server ended streams or the connection with."""
+    if MARK.encode() in content:
+        return Outcome("frames", "repeats what was sent")
+    seen, at = set(), 0
+    while at + 9 <= len(content):
+        seen.add(content[at + 3])
+        at += 9 + int.from_bytes(content[at : at + 3])
+    told = [name for kind, name in _FRAMES.items() if kind in seen]
+    return Outcome(told[-1] if told else "closed")

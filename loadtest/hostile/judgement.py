@@ -1,0 +1,72 @@
+"""Whether an answer is as every answer to a bad request must be."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from grpc import StatusCode
+from inputs import MARK
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["LATE", "SECONDS", "Answer", "Outcome", "of_http", "of_rpc"]
+
+SECONDS: Final = 1.0
+"""What an answer may take."""
+
+LATE: Final = f"no answer within {SECONDS:.0f} s"
+
+_MARK: Final = MARK.encode()
+_FAULTS: Final = {StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.DATA_LOSS}
+
+
+class Answer(NamedTuple):
+    """An HTTP answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    """By name in lower case."""
+    raw_head: bytes
+    body: bytes | None
+    """None where it must have none: that of HEAD."""
+
+
+class Outcome(NamedTuple):
+    """What became of an input."""
+
+    status: str
+    """How it was answered, to count by."""
+    fault: str | None = None
+    """What is wrong with that."""
+
+
+def of_http(answer: Answer) -> Outcome:
+    """Judge an HTTP answer."""
+    status = str(answer.status)
+    if answer.status >= 500 and not (answer.status == 503 and "retry-after" in answer.headers):
+        return Outcome(status, f"status {status}")
+    if _MARK in answer.raw_head or _MARK in (answer.body or b""):
+        return Outcome(status, f"status {status} repeats what was sent")
+    if answer.status >= 400 and answer.body is not None and not _is_error(answer):
+        return Outcome(status, f"status {status} without the shape of errors")
+    return Outcome(status)
+
+
+def _is_error(answer: Answer) -> bool:
+    try:
+        content = json.loads(answer.body or b"")
+        told = all(set(detail) == {"loc", "msg", "type"} for detail in content["detail"])
+        return told and set(content) == {"error", "detail"} and isinstance(content["error"], str)
+    except (ValueError, TypeError, KeyError):
+        return False
+
+
+def of_rpc(code: StatusCode, details: str | None, trailing: bytes) -> Outcome:
+    """Judge how a gRPC call ended."""
+    if code in _FAULTS:
+        return Outcome(code.name, f"{code.name}: {details}")
+    if MARK in (details or "") or _MARK in trailing:
+        return Outcome(code.name, f"{code.name} repeats what was sent")
+    return Outcome(code.name)

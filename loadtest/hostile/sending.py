@@ -1,0 +1,125 @@
+"""Sends inputs to a service, several at a time, and keeps what became of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from clock import Clock
+from grpc_client import Caller
+from http_client import Connection
+from inputs import Call, Exchange, Mode, Port, made
+from judgement import LATE, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inputs import Family
+
+__all__ = ["Fault", "Sender"]
+
+_CLIENTS: Final = 16
+"""Inputs on their way at a time."""
+
+_TRIES: Final = 3
+"""Of what was late among others: late is what is so each time with the service to itself."""
+
+
+class Fault(NamedTuple):
+    """An input that was not answered properly."""
+
+    family: str
+    number: int
+    """Its place in the family."""
+    what: str
+
+
+class Sender:
+    """Sends to one service, and counts.
+
+    Parameters
+    ----------
+    host, port
+        Of HTTP.
+    address : str
+        HOST:PORT of gRPC.
+    seed : int
+        What inputs are drawn from.
+    """
+
+    def __init__(self, host: str, port: int, address: str, seed: int) -> None:
+        self._host, self._port, self._address, self._seed = host, port, address, seed
+        self.counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self.faults: list[Fault] = []
+
+    async def send(self, planned: Sequence[tuple[Family, int]]) -> None:
+        """Send inputs; `counts` and `faults` tell what became of them."""
+        clock = Clock()
+        measuring = asyncio.create_task(clock.run())
+        clients = [_Client(self._host, self._port, self._address, clock) for _ in range(_CLIENTS)]
+        one = asyncio.Lock()
+        waiting = iter(planned)
+        silent: list[asyncio.Task[None]] = []
+        late: list[tuple[Family, int]] = []
+
+        async def work(client: _Client) -> None:
+            for family, index in waiting:
+                sent = made(family, self._seed, index)
+                if isinstance(sent, Exchange) and sent.mode is Mode.SLOW:
+                    silent.append(asyncio.create_task(self._wait(family, index, sent, clock)))
+                    continue
+                async with one if family.alone else contextlib.nullcontext():
+                    outcome = await client.outcome(sent)
+                if outcome.fault == LATE:
+                    late.append((family, index))
+                else:
+                    self._keep(family, index, outcome)
+
+        await asyncio.gather(*map(work, clients))
+        await asyncio.gather(*silent)
+        for family, index in late:
+            await self._again(clients[0], family, index)
+        for client in clients:
+            await client.close()
+        measuring.cancel()
+
+    async def _wait(self, family: Family, index: int, sent: Exchange, clock: Clock) -> None:
+        self._keep(family, index, await Connection(self._host, self._port, clock).exchange(sent))
+
+    async def _again(self, client: _Client, family: Family, index: int) -> None:
+        for _ in range(_TRIES):
+            outcome = await client.outcome(made(family, self._seed, index))
+            if outcome.fault != LATE:
+                break
+        self._keep(family, index, outcome)
+
+    def _keep(self, family: Family, index: int, outcome: Outcome) -> None:
+        self.counts[family.name][outcome.status] += 1
+        if outcome.fault:
+            self.faults.append(Fault(family.name, index, outcome.fault))
+
+
+class _Client:
+    """A connection of each kind."""
+
+    def __init__(self, host: str, port: int, address: str, clock: Clock) -> None:
+        grpc_host, _, grpc_port = address.rpartition(":")
+        self._connections = {
+            Port.HTTP: Connection(host, port, clock),
+            Port.GRPC: Connection(grpc_host, int(grpc_port), clock),
+        }
+        self._caller = Caller(address, clock)
+
+    async def outcome(self, sent: Exchange | Call) -> Outcome:
+        """Send an input, and return what became of it."""
+        if isinstance(sent, Call):
+            return await self._caller.call(sent)
+        return await self._connections[sent.port].exchange(sent)
+
+    async def close(self) -> None:
+        """End the connections."""
+        for connection in self._connections.values():
+            connection.close()
+        await self._caller.close()

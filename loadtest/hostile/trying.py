@@ -1,0 +1,124 @@
+"""The command: sends, judges, prints."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import grpc_inputs
+import http_inputs
+import httpx
+import uvloop
+import watched
+import wire_inputs
+from inputs import MARK, made, plan
+from sending import Sender
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from inputs import Family
+    from sending import Fault
+
+__all__ = ["FAMILIES", "lines", "main", "of_log", "table", "tried"]
+
+FAMILIES: Final = (*http_inputs.FAMILIES, *wire_inputs.FAMILIES, *grpc_inputs.FAMILIES)
+
+_SHOWN: Final = 20
+"""Faults of a family that are printed."""
+
+
+def main() -> None:
+    """Send, judge and print."""
+    parser = argparse.ArgumentParser(description="Send generated bad requests to a running service of this machine.")
+    parser.add_argument("--http", default="http://127.0.0.1:3000", metavar="URL", help="(default: %(default)s)")
+    parser.add_argument("--grpc", default="127.0.0.1:3001", metavar="HOST:PORT", help="(default: %(default)s)")
+    parser.add_argument("--requests", type=int, default=100_000, help="how many in all (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of what is sent (default: %(default)s)")
+    parser.add_argument("--log", type=Path, help="what the service writes: it must hold no traceback and no values")
+    parser.add_argument("--only", choices=[family.name for family in FAMILIES], metavar="FAMILY", help="of this family")
+    parser.add_argument("--index", type=int, help="with --only: this one alone, which is shown too")
+    arguments = parser.parse_args()
+    families = [family for family in FAMILIES if arguments.only in {None, family.name}]
+    if arguments.index is None:
+        try:
+            planned = plan(families, arguments.requests, arguments.seed)
+        except ValueError as error:
+            parser.error(str(error))
+    else:
+        planned = [(families[0], arguments.index)]
+        print(repr(made(families[0], arguments.seed, arguments.index))[:2000])
+    try:
+        wrong = tried(arguments.http, arguments.grpc, planned, arguments.seed)
+    except (LookupError, httpx.HTTPError) as error:
+        raise SystemExit(f"error: {error}") from error
+    if arguments.log:
+        wrong += of_log(arguments.log)
+    if wrong:
+        print("\nWrong:", *wrong, sep="\n")
+        sys.exit(1)
+
+
+def tried(http: str, grpc: str, planned: Sequence[tuple[Family, int]], seed: int) -> list[str]:
+    """Send inputs, print what became of them, and return what was wrong."""
+    before, start = watched.answers(http), watched.held(http)
+    split = urlsplit(http)
+    begun = time.monotonic()
+    sender = Sender(split.hostname or "", split.port or 80, grpc, seed)
+    half = len(planned) // 2
+    uvloop.run(sender.send(planned[:half]))
+    middle = watched.held(http)
+    uvloop.run(sender.send(planned[half:]))
+    seconds = time.monotonic() - begun
+    print(table(sender.counts))
+    print(f"\n{len(planned):,} inputs of {len(sender.counts)} families in {seconds:.0f} s, seed {seed}")
+    try:
+        same = watched.same(before, watched.answers(http))
+        end = watched.held(http)
+    except (LookupError, httpx.HTTPError) as error:
+        return [*lines(sender.faults), f"the service does not answer any more: {error}"]
+    for pid in start:
+        holds = [
+            f"{one.rss:.0f} MB, {one.handles} handles, {one.threads} threads"
+            for one in (at[pid] for at in (start, middle, end) if pid in at)
+        ]
+        print(f"worker {pid} at the start, after half and at the end: {'; '.join(holds)}")
+    wrong = lines(sender.faults) + watched.told(start, middle, end, len(planned))
+    return wrong if same else [*wrong, "the same person gets another prediction than before"]
+
+
+def table(counts: Mapping[str, Counter[str]]) -> str:
+    """Return how many inputs of each family were tried, and how they were answered."""
+    rows = [f"{'family':26}{'tried':>8}  answers"]
+    for name in sorted(counts):
+        found = ", ".join(f"{status} {n:,}" for status, n in sorted(counts[name].items()))
+        rows.append(f"{name:26}{counts[name].total():8,}  {found}")
+    return "\n".join(rows)
+
+
+def lines(faults: Sequence[Fault]) -> list[str]:
+    """Return which inputs were not answered properly, some of each family."""
+    by_family = defaultdict(list)
+    for fault in faults:
+        by_family[fault.family].append(fault)
+    told = []
+    for family, found in sorted(by_family.items()):
+        told += [f'--only "{family}" --index {one.number}: {one.what}' for one in found[:_SHOWN]]
+        told += [f"{family}: {len(found) - _SHOWN} more"] * (len(found) > _SHOWN)
+    return told
+
+
+def of_log(log: Path) -> list[str]:
+    """Return what is wrong with the lines of a log."""
+    wrong = []
+    for number, line in enumerate(log.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+        if MARK in line:
+            wrong.append(f"{log}, line {number}: a value that was sent")
+        elif "Traceback" in line:
+            wrong.append(f"{log}, line {number}: a traceback")
+    return wrong[:_SHOWN]

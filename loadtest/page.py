@@ -1,0 +1,53 @@
+"""Bytes that the page loads, and milliseconds until it shows its first ranked result, of a service that runs.
+
+usage: python loadtest/page.py [URL]        (http://127.0.0.1:3000/app where none is given)
+
+Needs Chromium and playwright (`pip install -e '.[test]'`).
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from statistics import median
+from typing import Final
+
+from playwright.sync_api import sync_playwright
+
+URL: Final = "http://127.0.0.1:3000/app"
+VISITS: Final = 10
+FLAGS: Final = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+
+_FIRST: Final = "performance.getEntriesByName('first result')[0].startTime"
+_BYTES: Final = """
+[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
+  .filter(entry => new URL(entry.name).pathname.startsWith('/app'))
+  .map(entry => entry.decodedBodySize).reduce((a, b) => a + b)
+"""
+
+
+def main() -> None:
+    """Measure and print."""
+    url = sys.argv[1] if len(sys.argv) > 1 else URL
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if found is None:
+        raise SystemExit("error: no Chromium; apt-get install chromium")
+    first, size = [], 0
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        for _ in range(VISITS):
+            # A context of its own has an empty cache.
+            page = browser.new_page()
+            page.goto(url)
+            page.wait_for_function(f"() => performance.getEntriesByName('first result').length && {_FIRST}")
+            page.wait_for_load_state("networkidle")
+            first.append(page.evaluate(_FIRST))
+            size = page.evaluate(_BYTES)
+            page.close()
+        browser.close()
+    print(f"{size} bytes")
+    print(f"first result after {median(first):.0f} ms ({min(first):.0f} to {max(first):.0f}, {VISITS} visits)")
+
+
+if __name__ == "__main__":
+    main()
