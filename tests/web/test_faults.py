@@ -1,0 +1,144 @@
+"""What goes wrong: limits, overload, lost connections, keys, and answers that are no answers."""
+
+import json
+import re
+
+import httpx
+import pytest
+
+from tests.web.people import EXAMPLE, ranked, shown, wait_for
+
+pytestmark = pytest.mark.slow
+
+
+def failing(status, times, **headers):
+    """Return a handler that answers so a few times, and then lets requests through."""
+    left = [times]
+
+    def handle(route):
+        left[0] -= 1
+        if left[0] < 0:
+            route.continue_()
+        else:
+            route.fulfill(status=status, headers=headers, json={"error": "no", "detail": []})
+
+    return handle
+
+
+@pytest.mark.parametrize(("status", "told"), [(429, "has had many requests"), (503, "is busy")])
+def test_after_a_refusal_it_tries_again_when_the_service_says(page, api, expected_complaints, status, told):
+    expected_complaints.append(str(status))
+    page.route("**/predict", failing(status, 1, **{"retry-after": "2"}))
+    page.locator("#age").fill("70")
+    page.wait_for_function("() => document.querySelector('#problem').textContent != ''")
+    assert re.search(f"{told}.*Trying again in 2 seconds", page.locator("#problem").inner_text())
+    assert len(shown(page)) == 18
+    page.locator("#age").fill("40")  # what came meanwhile is what counts
+    wait_for(page, ranked(api, {**EXAMPLE, "age": 40}))
+    assert page.locator("#problem").inner_text() == ""
+
+
+def test_a_server_that_stops_and_starts_again_is_waited_for(open_page, restarted, expected_complaints):
+    expected_complaints.append("ERR_")
+    page = open_page(base=restarted.url)
+    restarted.stop()
+    page.locator("#age").fill("22")
+    page.wait_for_function("() => document.querySelector('#problem').textContent != ''")
+    assert page.locator("#problem").inner_text().startswith("The service cannot be reached. Trying again in")
+    assert len(shown(page)) == 18
+    restarted.start()
+    page.wait_for_function("() => document.querySelector('#problem').textContent == ''", timeout=60_000)
+    with httpx.Client(base_url=restarted.url) as api:
+        wait_for(page, ranked(api, {**EXAMPLE, "age": 22}))
+
+
+def test_a_key_is_asked_for_and_goes_nowhere_but_into_the_header(open_page, api, expected_complaints):
+    expected_complaints.append("401")
+    sent, urls = [], []
+
+    def guarded(route):
+        key = route.request.headers.get("authorization")
+        sent.append(key)
+        urls.append(route.request.url)
+        if key == "Bearer right":
+            route.continue_()
+        else:
+            route.fulfill(status=401, headers={"www-authenticate": "Bearer"}, json={"error": "no", "detail": []})
+
+    routes = dict.fromkeys(("**/predict", "**/model", "**/drift", "**/app/report/"), guarded)
+    page = open_page(wait=False, routes=routes)
+    field = page.get_by_label("API key")
+    field.fill("wrong")
+    field.press("Enter")
+    page.wait_for_function("() => document.querySelector('#key-problem').textContent != ''")
+    assert page.locator("#key-problem").inner_text() == "The service did not take this key."
+    field.fill("right")
+    page.get_by_role("button", name="Use this key").click()
+    wait_for(page, ranked(api, EXAMPLE))
+    assert page.locator("#access").is_hidden()
+    assert set(sent) == {None, "Bearer wrong", "Bearer right"}
+    page.locator("#model-details summary").click()
+    page.wait_for_selector("#model-known table")
+    with page.expect_download() as report:
+        page.locator("#report").click()
+    assert b"<svg" in report.value.path().read_bytes()
+    page.get_by_role("button", name="Link to these answers").click()
+    kept = page.evaluate("JSON.stringify([location.href, {...localStorage}, {...sessionStorage}, document.cookie])")
+    assert not re.search("right|wrong", kept + "".join(urls) + page.locator("#link").input_value())
+
+
+def test_a_key_without_the_scope_is_told_so(open_page, expected_complaints):
+    expected_complaints.append("403")
+    forbidden = {"**/model": failing(403, 9), "**/drift": failing(404, 9)}
+    expected_complaints.append("404")
+    page = open_page(routes=forbidden)
+    page.locator("#model-details summary").click()
+    page.wait_for_function("() => document.querySelector('#model-known').textContent.includes('Version')")
+    known = page.locator("#model-known").inner_text()
+    assert "This key may not do that." in known
+    assert "Not offered here: The service answered 404" in known
+
+
+@pytest.mark.parametrize("source", ["simulated", "file"])
+def test_where_the_data_is_not_the_survey_it_says_so(open_page, api, source):
+    def other(route):
+        answer = route.fetch().json()
+        route.fulfill(json=answer | {"data_source": source})
+
+    page = open_page(routes={"**/predict": other})
+    page.wait_for_function(
+        "() => !document.querySelector('#simulated').hidden || !document.querySelector('#file-source').hidden"
+    )
+    assert page.locator("#simulated").is_visible() == (source == "simulated")
+    assert page.locator("#file-source").is_visible() == (source == "file")
+    if source == "simulated":
+        size = page.evaluate("parseFloat(getComputedStyle(document.querySelector('#simulated strong')).fontSize)")
+        assert page.locator("#simulated strong").inner_text() == "SIMULATED"
+        assert size >= 32
+
+
+@pytest.mark.parametrize("kind", ["html", "refusal"])
+def test_what_a_service_says_is_shown_as_text(page, expected_complaints, kind):
+    evil = "<img src=x onerror=\"document.title='owned'\">"
+    detail = [{"loc": ["age"], "msg": evil, "type": "x"}]
+    expected_complaints += ["400", "500"]
+    status = 400 if kind == "refusal" else 500
+    page.route(
+        "**/predict", lambda route: route.fulfill(status=status, body=json.dumps({"error": evil, "detail": detail}))
+    )
+    page.locator("#age").fill("33")
+    page.wait_for_function("() => document.querySelector('#problem').textContent.includes('<img')")
+    assert page.locator("img").count() == 0
+    assert page.title() != "owned"
+
+
+def test_an_answer_that_is_cut_off_is_asked_for_again(page, api):
+    left = [1]
+
+    def cut(route):
+        left[0] -= 1
+        route.fulfill(status=200, body='{"risks": [') if left[0] >= 0 else route.continue_()
+
+    page.route("**/predict", cut)
+    page.locator("#age").fill("45")
+    wait_for(page, ranked(api, {**EXAMPLE, "age": 45}))
