@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from drugpred.codebook import describe
+from tests.containers import image, image_home, podman  # noqa: F401 - fixtures, made once for all
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,0 +1,319 @@
+"""The edge's configuration in a real HAProxy: what it passes on, what it refuses, what it tells."""
+
+import json
+import os
+import shutil
+import socket
+import socketserver
+import ssl
+import struct
+import subprocess
+import threading
+import time
+from concurrent import futures
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import grpc
+import httpx
+import pytest
+from grpc_health.v1 import health_pb2
+
+from drugpred.serving.documentation import document
+from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2
+from drugpred.serving.proto.inference import grpc_service_pb2
+from tests.certificates import make_certificates
+from tests.conftest import ROOT, skip
+
+CONFIGURATION = ROOT / "configs" / "deploy" / "edge" / "haproxy.cfg"
+HOST = "127.83.0.1"
+"""A loopback address of the stand-in's own, as replicas have the same ports."""
+
+
+def free_port(host="127.0.0.1"):
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return probe.getsockname()[1]
+
+
+class Replica(BaseHTTPRequestHandler):
+    """Answers with what arrived."""
+
+    protocol_version = "HTTP/1.1"
+    ready = True
+
+    def do_GET(self):
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        status = 200 if self.path != "/readyz" or Replica.ready else 503
+        status = 429 if self.headers.get("x-want") == "429" else status
+        content = json.dumps({"path": self.path, "headers": dict(self.headers), "bytes": len(body)}).encode()
+        self.send_response(status)
+        self.send_header("content-length", str(len(content)))
+        self.send_header("content-security-policy", "default-src 'none'")
+        if status == 429:
+            self.send_header("retry-after", "7")
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_POST = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+class Names(socketserver.BaseRequestHandler):
+    """A name server that knows of one address, whatever is asked."""
+
+    def handle(self):
+        query, reply = self.request
+        end = query.index(b"\0", 12) + 5
+        record = b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 1, 4) + socket.inet_aton(HOST)
+        reply.sendto(
+            query[:2] + struct.pack(">HHHHH", 0x8180, 1, 1, 0, 0) + query[12:end].join([b"", record]),
+            self.client_address,
+        )
+
+
+class Method(grpc.GenericRpcHandler):
+    """Answers any call with the metadata that came with it, told as text."""
+
+    def service(self, details):
+        def answer(request, context):
+            return repr(sorted((each.key, each.value) for each in context.invocation_metadata())).encode()
+
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+
+@contextmanager
+def serving(server):
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def replica():
+    """A stand-in of the service: HTTP, gRPC, and the name server that tells its address."""
+    ThreadingHTTPServer.daemon_threads = True
+    rpc = grpc.server(futures.ThreadPoolExecutor(4), handlers=[Method()])
+    with (
+        serving(ThreadingHTTPServer((HOST, 0), Replica)) as http,
+        serving(socketserver.UDPServer((HOST, 0), Names)) as names,
+    ):
+        rpc_port = rpc.add_insecure_port(f"{HOST}:0")
+        rpc.start()
+        yield http.server_port, rpc_port, names.server_address[1]
+        rpc.stop(0).wait()
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@contextmanager
+def edge(folder, certificates, replica, **environment):
+    """Run HAProxy by the project's configuration, but for the ports and the name server."""
+    haproxy = shutil.which("haproxy") or skip("no haproxy: apt-get install haproxy")
+    tls = folder / "tls"
+    tls.mkdir()
+    put(certificates, "server", tls)
+    http, rpc, names = replica
+    text = CONFIGURATION.read_text("utf-8")
+    for old, new in (
+        ("drugpred:3000", f"drugpred:{http}"),
+        ("drugpred:3001", f"drugpred:{rpc}"),
+        ("connect port 3000", f"connect port {http}"),
+        ("parse-resolv-conf", f"nameserver one {HOST}:{names}"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    path = folder / "haproxy.cfg"
+    path.write_text(text, "utf-8")
+    ports = {name: free_port() for name in ("EDGE_BIND", "EDGE_GRAFANA_BIND", "EDGE_MLFLOW_BIND", "EDGE_METRICS_BIND")}
+    settings = {name: f"127.0.0.1:{port}" for name, port in ports.items()} | {"EDGE_TLS": str(tls)} | environment
+    with (folder / "log").open("w") as log:
+        command = [haproxy, "-W", "-db", "-f", path]
+        process = subprocess.Popen(command, env=os.environ | settings, stdout=log, stderr=log)
+    try:
+        url = f"https://localhost:{ports['EDGE_BIND']}"
+        with client(certificates) as asking:
+            wait(lambda: asking.get(f"{url}/readyz").status_code == 200, folder / "log")
+        yield url, process, ports
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def put(certificates, name, tls):
+    """Put a certificate with its key where the edge reads them."""
+    shutil.copy(certificates / f"{name}.key", tls / "edge.pem.key")
+    shutil.copy(certificates / f"{name}.pem", tls / "edge.pem")
+
+
+def wait(look, log):
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            if look():
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    pytest.fail(log.read_text("utf-8"))
+
+
+def client(certificates, **kwargs):
+    context = ssl.create_default_context(cafile=certificates / "ca.pem")
+    return httpx.Client(verify=context, timeout=20, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory, certificates, replica):
+    with edge(tmp_path_factory.mktemp("edge"), certificates, replica) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def asking(running, certificates):
+    with client(certificates, base_url=running[0]) as asking:
+        yield asking
+
+
+@pytest.fixture(scope="module")
+def channel(running, certificates):
+    credentials = grpc.ssl_channel_credentials((certificates / "ca.pem").read_bytes())
+    with grpc.secure_channel(running[0].removeprefix("https://"), credentials) as channel:
+        yield channel
+
+
+def test_haproxy_takes_the_configuration_as_it_is(certificates):
+    haproxy = shutil.which("haproxy") or skip("no haproxy: apt-get install haproxy")
+    (certificates / "tls").mkdir(exist_ok=True)
+    put(certificates, "server", certificates / "tls")
+    command = [haproxy, "-c", "-f", CONFIGURATION]
+    environment = os.environ | {"EDGE_TLS": str(certificates / "tls")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+
+
+def test_all_that_is_documented_passes(asking):
+    paths = [path.replace("{", "").replace("}", "") for path in document()["paths"]]
+    assert "/predict" in paths
+    refused = [path for path in paths if asking.get(path).status_code != 200]
+    assert refused == ["/metrics"]
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/nowhere", "/predict/", "/.env", "/apparently", "//predict"])
+def test_what_is_not_served_is_refused_here(asking, path):
+    answer = asking.get(asking.base_url.copy_with(raw_path=path.encode()))
+    assert (answer.status_code, answer.json()) == (404, {"error": "not found", "detail": []})
+
+
+def test_a_client_cannot_say_that_it_is_another(asking):
+    forged = {
+        "X-Forwarded-For": "192.0.2.7",
+        "Forwarded": "for=192.0.2.7",
+        "X-Real-IP": "192.0.2.7",
+        "X-Forwarded-Host": "a",
+    }
+    headers = {name.lower(): value for name, value in asking.get("/health", headers=forged).json()["headers"].items()}
+    assert headers["x-forwarded-for"] == "127.0.0.1"
+    assert headers["x-forwarded-proto"] == "https"
+    assert not {"forwarded", "x-real-ip", "x-forwarded-host"} & set(headers)
+
+
+def test_headers_of_the_service_pass_and_those_of_tls_are_added(asking):
+    headers = asking.get("/health").headers
+    assert headers["content-security-policy"] == "default-src 'none'"
+    assert headers["strict-transport-security"] == "max-age=63072000"
+    assert "server" not in headers
+
+
+def test_the_services_own_429_passes_with_its_wait(asking):
+    answer = asking.post("/predict", json={}, headers={"x-want": "429"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
+
+
+def test_a_body_of_more_than_four_mebibytes_is_refused(asking):
+    assert asking.post("/predict_batch", content=bytes(4 << 20)).json()["bytes"] == 4 << 20
+    answer = asking.post("/predict_batch", content=bytes((4 << 20) + 1))
+    assert (answer.status_code, answer.json()["error"]) == (413, "the body is larger than 4 MiB")
+
+
+@pytest.mark.parametrize(("version", "taken"), [("tls1_1", False), ("tls1_2", True), ("tls1_3", True)])
+def test_no_older_tls_than_1_2(running, version, taken):
+    address = running[0].removeprefix("https://")
+    command = ["openssl", "s_client", "-connect", address, f"-{version}", "-cipher", "ALL:@SECLEVEL=0"]
+    done = subprocess.run(command, input=b"", capture_output=True, check=False, timeout=30)
+    assert (done.returncode == 0) is taken, done.stderr
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        *drug_prediction_pb2.DESCRIPTOR.services_by_name.values(),
+        *grpc_service_pb2.DESCRIPTOR.services_by_name.values(),
+        *health_pb2.DESCRIPTOR.services_by_name.values(),
+    ],
+    ids=lambda service: service.full_name,
+)
+def test_grpc_passes_on_the_same_port(channel, service):
+    for method in service.methods:
+        call = channel.unary_unary(f"/{service.full_name}/{method.name}")
+        metadata = call(b"", timeout=20, metadata=[("x-forwarded-for", "192.0.2.7")]).decode()
+        assert "'x-forwarded-for', '127.0.0.1'" in metadata
+        assert "192.0.2.7" not in metadata
+
+
+def test_no_other_grpc_passes(channel):
+    with pytest.raises(grpc.RpcError) as raised:
+        channel.unary_unary("/other.Service/Call")(b"", timeout=20)
+    assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_prometheus_is_told_of_it_on_a_port_of_its_own(running, asking):
+    text = httpx.get(f"http://127.0.0.1:{running[2]['EDGE_METRICS_BIND']}/metrics?no-maint").text
+    assert 'haproxy_server_status{proxy="http",server="replica1",state="UP"} 1' in text
+
+
+def test_too_many_requests_from_an_address_are_refused(tmp_path, certificates, replica):
+    with edge(tmp_path, certificates, replica, EDGE_REQUESTS="40") as (url, _, _), client(certificates) as asking:
+        answers = [asking.get(f"{url}/health") for _ in range(60)]
+    assert answers[0].status_code == 200
+    assert (answers[-1].status_code, answers[-1].headers["retry-after"]) == (429, "10")
+    assert answers[-1].json() == {"error": "too many requests from this address", "detail": []}
+
+
+def test_nobody_ready_is_told_as_such(tmp_path, certificates, replica):
+    with edge(tmp_path, certificates, replica) as (url, _, _), client(certificates) as asking:
+        Replica.ready = False
+        try:
+            wait(lambda: asking.get(f"{url}/health").status_code == 503, tmp_path / "log")
+            answer = asking.get(f"{url}/health")
+        finally:
+            Replica.ready = True
+        assert (answer.headers["retry-after"], answer.json()["error"]) == ("1", "no server is ready")
+        wait(lambda: asking.get(f"{url}/health").status_code == 200, tmp_path / "log")
+
+
+def test_a_new_certificate_is_taken_while_requests_go_on(tmp_path, certificates, replica):
+    with edge(tmp_path, certificates, replica) as (url, process, ports), client(certificates) as kept:
+
+        def presented():
+            return ssl.get_server_certificate(("127.0.0.1", ports["EDGE_BIND"])).split()
+
+        first = presented()
+        put(certificates, "other", tmp_path / "tls")
+        process.send_signal(12)  # SIGUSR2
+        statuses, deadline = set(), time.monotonic() + 30
+        while presented() == first and time.monotonic() < deadline:
+            statuses.add(kept.get(f"{url}/health").status_code)
+        assert presented() == (certificates / "other.pem").read_text("utf-8").split()
+        assert statuses == {200}

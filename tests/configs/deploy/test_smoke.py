@@ -1,0 +1,89 @@
+"""The smoke test of a deployed service, run against a real one."""
+
+import json
+import os
+import subprocess
+import sys
+from hashlib import sha256
+
+import pytest
+from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.models import ModelStore
+
+from drugpred import bundle as bundles
+from tests.conftest import ROOT
+from tests.end_to_end.conftest import free_ports, launch, serve  # noqa: F401
+from tests.prometheus import exposition
+
+COMMAND = ROOT / "configs" / "deploy" / "smoke.py"
+CHECKS = ["ready", "health", "model", "prediction", "batch", "refusal", "documentation", "metrics"]
+KEY = "a key for the smoke test"
+
+
+def smoke(http: str, grpc: str, **environment: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, COMMAND, http, grpc]
+    environment = os.environ | environment
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+
+
+def outcomes(done: subprocess.CompletedProcess) -> dict[str, str]:
+    assert done.stderr == ""
+    return {line.split()[1].rstrip(":"): line.split()[0] for line in done.stdout.splitlines()}
+
+
+@pytest.mark.slow
+def test_a_service_that_is_well_passes(serve, store):  # noqa: F811
+    with serve(store) as server:
+        done = smoke(server.url, f"grpc://{server.grpc}")
+    assert outcomes(done) == dict.fromkeys(CHECKS, "ok"), done.stdout
+    assert done.returncode == 0
+    assert "data source uci" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_key_comes_from_the_environment(serve, store):  # noqa: F811
+    keys = f"smoke predict,read,metrics {sha256(KEY.encode()).hexdigest()}"
+    with serve(store, DRUGPRED_API_KEYS=keys) as server:
+        done = smoke(server.url, f"grpc://{server.grpc}", DRUGPRED_API_KEY=KEY)
+        without = smoke(server.url, f"grpc://{server.grpc}")
+    assert (done.returncode, outcomes(done)) == (0, dict.fromkeys(CHECKS, "ok")), done.stdout
+    assert KEY not in done.stdout
+    shut = ["model", "prediction", "batch", "refusal", "metrics"]
+    assert without.returncode == 1
+    assert [name for name, outcome in outcomes(without).items() if outcome == "FAILED"] == shut
+
+
+@pytest.fixture
+def simulated_store(bundle, tmp_path):
+    """A BENTOML_HOME with a model that says it was trained on simulated respondents."""
+    card = bundle.card.model_copy(update={"data": bundle.card.data.model_copy(update={"source": "simulated"})})
+    network, background = ((bundle.path / name).read_bytes() for name in ("network.npz", "background.npy"))
+    (tmp_path / "models").mkdir()
+    BentoMLContainer.model_store.set(ModelStore(tmp_path / "models"))
+    try:
+        bundles.write(b"pipeline", network, background, card, {"index.html": b"report"})
+    finally:
+        BentoMLContainer.model_store.reset()
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_a_model_of_simulated_respondents_fails(serve, simulated_store):  # noqa: F811
+    with serve(simulated_store) as server:
+        done = smoke(server.url, f"grpc://{server.grpc}")
+    assert done.returncode == 1
+    assert {name for name, outcome in outcomes(done).items() if outcome == "FAILED"} == {"health", "model"}, done.stdout
+
+
+@pytest.mark.slow
+def test_where_nothing_answers_every_check_fails():
+    http, grpc = free_ports(2)
+    done = smoke(f"http://127.0.0.1:{http}", f"grpc://127.0.0.1:{grpc}")
+    assert (done.returncode, outcomes(done)) == (1, dict.fromkeys(CHECKS, "FAILED"))
+
+
+def test_something_else_that_answers_fails():
+    (grpc,) = free_ports(1)
+    with exposition(lambda: json.dumps({"status": "ok"})) as other:
+        done = smoke(f"http://{other.address}", f"grpc://127.0.0.1:{grpc}")
+    assert (done.returncode, outcomes(done)) == (1, dict.fromkeys(CHECKS, "FAILED"))
