@@ -15,6 +15,8 @@ from drugpred.schemas import Error
 if TYPE_CHECKING:
     import asyncio
 
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
 __all__ = ["ARRIVAL_SECONDS", "MOST_HEAD_BYTES", "TAKING_SECONDS", "Protocol"]
 
 MOST_CONNECTIONS: Final = 1000
@@ -63,6 +65,8 @@ class Protocol(HttpToolsProtocol):
     _since: float | None = None
     """When that began to arrive which has not wholly arrived."""
     _untaken_since: float | None = None
+    _unanswered: tuple[RequestResponseCycle, ...] = ()
+    """Requests whose answers were not complete when the last one came; `cycle` is only the last one."""
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
@@ -79,6 +83,7 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._connected.discard(self)
+        self._leave()
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -107,6 +112,7 @@ class Protocol(HttpToolsProtocol):
             raise ValueError("too long headers")
         super().on_headers_complete()
         self._in_head = False
+        self._unanswered = (*(one for one in self._unanswered if not one.response_complete), self.cycle)
 
     @override
     def on_message_complete(self) -> None:
@@ -129,7 +135,9 @@ class Protocol(HttpToolsProtocol):
         """Answer, where no answer has begun, and end the connection."""
         if limit:
             LIMITED.labels(limit).inc()
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+        answering = any(one.response_started and not one.response_complete for one in self._unanswered)
+        answered = not self._in_head and self.cycle.response_complete  # before it had wholly arrived
+        if not answering and not answered:
             body = Error(error=_TEXTS[status], detail=[]).model_dump_json().encode()
             head = [
                 f"HTTP/1.1 {status.value} {status.phrase}",
@@ -139,10 +147,14 @@ class Protocol(HttpToolsProtocol):
                 *(["retry-after: 1"] if status == HTTPStatus.SERVICE_UNAVAILABLE else []),
             ]
             self.transport.write("\r\n".join([*head, "", ""]).encode() + body)
-        if self.cycle is not None:
-            self.cycle.disconnected = True  # what still answers must not write to what is closed
-            self.cycle.message_event.set()
+        self._leave()
         self.transport.close()
+
+    def _leave(self) -> None:
+        """Tell what still answers that it must not write to what is closed."""
+        for one in self._unanswered:
+            one.disconnected = True
+            one.message_event.set()
 
     @classmethod
     def _sweep(cls, loop: Any) -> None:  # noqa: ANN401 - uvloop's is no AbstractEventLoop

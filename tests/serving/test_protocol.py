@@ -1,5 +1,6 @@
 """How requests arrive, on real sockets of a real uvicorn."""
 
+import asyncio
 import json
 import socket
 import struct
@@ -18,7 +19,9 @@ from drugpred.serving.protocol import MOST_HEAD_BYTES, Protocol
 
 async def application(scope, receive, send):
     """Answer with the length of the body, or of what the path says."""
-    if scope["path"] == "/unread":
+    if scope["path"] == "/early":
+        body = b""
+    elif scope["path"] == "/unread":
         body = b"x" * 50_000_000
     else:
         size, more = 0, True
@@ -29,6 +32,8 @@ async def application(scope, receive, send):
             size += len(message.get("body", b""))
             more = message.get("more_body", False)
         body = str(size).encode()
+    if scope["path"] == "/later":
+        await asyncio.sleep(0.05)
     headers = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
@@ -118,10 +123,11 @@ def test_what_is_no_http_is_refused_in_the_one_shape(connect, content):
     assert refusal(everything(connection))[0] == 400
 
 
-def test_garbage_behind_a_request_ends_the_connection_quietly(connect, caplog):
+@pytest.mark.parametrize("requests", [1, 2, 12])
+def test_garbage_behind_requests_ends_the_connection_quietly(connect, caplog, requests):
     for _ in range(5):
         connection = connect()
-        send(connection, REQUEST + b"GET HTTP/1.1\r\n\r\n")
+        send(connection, REQUEST.replace(b"/", b"/later", 1) * requests + b"GET HTTP/1.1\r\n\r\n")
         everything(connection)
     time.sleep(0.2)
     assert "Traceback" not in caplog.text
@@ -160,6 +166,13 @@ def test_trailers_without_an_end_are_cut_off(connect, monkeypatch):
     for _ in range(200):
         send(connection, b"x-trailer: " + b"x" * 1000 + b"\r\n")
     assert refusal(everything(connection))[0] == 413
+
+
+def test_what_was_answered_before_it_arrived_is_not_answered_again(connect, monkeypatch):
+    monkeypatch.setattr(module, "ARRIVAL_SECONDS", 0.1)
+    connection = connect()
+    send(connection, b"POST /early HTTP/1.1\r\ncontent-length: 1000\r\n\r\nhe")
+    assert everything(connection).count(b"HTTP/1.1") == 1
 
 
 def test_too_many_requests_at_once_on_one_connection_end_it(connect):
