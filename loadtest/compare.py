@@ -3,7 +3,7 @@
 Each contestant is one server of the newest stored model on loopback. All are asked of the same person, and must give
 the same probabilities. They take turns: in every round each is loaded for some seconds while the others idle, so that
 whatever else the machine does hits them alike. After that the service alone is asked of 1000 people at once, and is
-compared with itself on two workers.
+compared with itself on two workers and with API keys, a rate limit and CORS.
 
 A contestant that does not start, gives other probabilities or fails a request is named at the end, and the exit code
 is 1.
@@ -16,6 +16,7 @@ import os
 import shutil
 from contextlib import ExitStack
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     """Load something from so many clients for so many seconds."""
 
 ROUNDS: Final = 3
+KEY: Final = "load"
 BATCH: Final = 1000
 """Profiles of one batch request."""
 
@@ -87,7 +89,15 @@ def compare(peers: Sequence[Peer], seconds: int) -> list[str]:
     with TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         url, address = start(stack, model, folder)
-        two, _ = start(stack, model, folder, workers=2)  # idle until the end
+        two, _ = start(stack, model, folder, workers=2)  # idle until the end, as the next one
+        guarded, _ = start(
+            stack,
+            model,
+            folder,
+            DRUGPRED_API_KEYS=f"load predict {sha256(KEY.encode()).hexdigest()}",
+            DRUGPRED_RATE_LIMIT="1000000000/minute",
+            DRUGPRED_CORS_ORIGINS="https://one.example",
+        )
         found = of_this(url, address, folder)
         titles = [*(one.title for one in found), *(peer.title for peer in peers)]
         found = agreeing([*found, *of_peers(stack, peers, model, folder, failures)], failures)
@@ -113,6 +123,12 @@ def compare(peers: Sequence[Peer], seconds: int) -> list[str]:
             for title, at in (("1 worker", url), ("2 workers", two))
         }
         show(list(loads), loads, (32, 128), "1 worker", WORKERS)
+        print("\ndrugpred, HTTP\n", flush=True)
+        loads = {
+            "open": partial(wrk, f"{url}/predict", EXAMPLE, folder),
+            "keys, limits, CORS": partial(wrk, f"{guarded}/predict", EXAMPLE, folder, key=KEY),
+        }
+        show(list(loads), loads, (1, 32, 128), "open", REQUESTS)
     return failures
 
 

@@ -59,11 +59,11 @@ class Contestant(NamedTuple):
     """What it says of EXAMPLE."""
 
 
-def start(stack: ExitStack, model: bentoml.Model, folder: Path, workers: int = 1) -> tuple[str, str]:
-    """Start this service; return the URL of its HTTP and the address of its gRPC."""
+def start(stack: ExitStack, model: bentoml.Model, folder: Path, workers: int = 1, **settings: str) -> tuple[str, str]:
+    """Start this service, with more settings; return the URL of its HTTP and the address of its gRPC."""
     port, rpc = free_ports(2)
     environment = {"DRUGPRED_GRPC_PORT": str(rpc), "BENTOML_CONFIG_OPTIONS": f"services.drugpred.workers={workers}"}
-    server = stack.enter_context(serving(ours(port), model, folder, ROOT, **environment))
+    server = stack.enter_context(serving(ours(port), model, folder, ROOT, **environment, **settings))
     server.answer(f"http://127.0.0.1:{port}/readyz")
     return f"http://127.0.0.1:{port}", f"127.0.0.1:{rpc}"
 

@@ -21,6 +21,7 @@ __all__ = ["LoadError", "Measured", "h2load", "said_by_h2load", "said_by_wrk", "
 _LUA: Final = """
 wrk.method = "POST"
 wrk.headers["content-type"] = "application/json"
+%s
 wrk.body = [====[%s]====]
 function done(summary, latency)
     local e = summary.errors
@@ -45,8 +46,8 @@ class Measured(NamedTuple):
     """Processors that the load generator kept busy."""
 
 
-def wrk(url: str, body: object, folder: Path, clients: int, seconds: int) -> Measured:
-    """POST a body as JSON to an HTTP endpoint from so many clients for so many seconds.
+def wrk(url: str, body: object, folder: Path, clients: int, seconds: int, *, key: str = "") -> Measured:
+    """POST a body as JSON to an HTTP endpoint from so many clients for so many seconds, maybe with an API key.
 
     Raises
     ------
@@ -54,7 +55,8 @@ def wrk(url: str, body: object, folder: Path, clients: int, seconds: int) -> Mea
         A request failed, or none was answered.
     """
     script = folder / "wrk.lua"
-    script.write_text(_LUA % json.dumps(body), encoding="utf-8")
+    header = f'wrk.headers["authorization"] = "Bearer {key}"' if key else ""
+    script.write_text(_LUA % (header, json.dumps(body)), encoding="utf-8")
     said, busy = _run("wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", "30s", "-s", script, url)
     rate, milliseconds = said_by_wrk(said)
     return Measured(rate, milliseconds, busy / seconds)

@@ -28,6 +28,7 @@ from grpc import StatusCode
 from grpc._cython import cygrpc
 
 from drugpred.serving.rpc import telemetry
+from drugpred.serving.rpc.arriving import bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -68,7 +69,7 @@ class Handlers:
         """Tell the server of all methods but a lane's: those that it is not told of by name are unknown to it."""
         for method in self.by_name.keys() - set(lane):
             _, service, name = method.split("/")
-            self._server.add_registered_method_handlers(service, {name: self.by_name[method]})
+            self._server.add_registered_method_handlers(service, {name: bounded(self.by_name[method])})
 
 
 class _Core(cygrpc.AioServer):  # type: ignore[misc]

@@ -62,8 +62,10 @@ _OPTIONS: Final = (
     ("grpc.http2.max_ping_strikes", 2),
 )
 
-# It would put metadata that is not UTF-8 into the log, among which an API key may be.
-logging.getLogger("grpc._cython.cygrpc").addFilter(lambda record: "Invalid encoding" not in str(record.msg))
+# It would put metadata that is not UTF-8 into the log, among which an API key may be, and where a client gave up just
+# when its answer was to be sent, a traceback.
+_UNLOGGED: Final = ("Invalid encoding", "ExecuteBatchError raised")
+logging.getLogger("grpc._cython.cygrpc").addFilter(lambda record: not record.getMessage().startswith(_UNLOGGED))
 
 _MOST_CALLS: Final = 64
 """At once, of all but the fast method, each of which may hold the longest message."""
@@ -101,10 +103,10 @@ class Server:
         handlers = Handlers(self._server)
         for _, add, servicer in _SERVICES:
             add(servicer(scorer), handlers)
+        self._health = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, handlers)
         handlers.tell({_FAST})
         self._lane = Lane.beside(self._server, {_FAST: handlers.by_name[_FAST]}, [guard])
-        self._health = health.aio.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
         certificates = credentials(settings)
         self.port: int = (

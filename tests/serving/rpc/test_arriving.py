@@ -1,0 +1,85 @@
+"""How the request of a call arrives, at a real server."""
+
+import asyncio
+
+import grpc
+import pytest
+
+from drugpred.serving.rpc import arriving
+from drugpred.serving.rpc.arriving import bounded
+
+
+async def double(request, context):
+    return request * 2
+
+
+async def twice(request, context):
+    for _ in range(2):
+        await context.write(request)
+
+
+HANDLERS = {
+    "Unary": grpc.unary_unary_rpc_method_handler(double, bytes.upper, None),
+    "Stream": grpc.unary_stream_rpc_method_handler(twice, bytes.upper, None),
+}
+
+
+def called(name, requests):
+    """Return what comes back of a method that is told the requests."""
+
+    async def run():
+        server = grpc.aio.server()
+        handlers = {key: bounded(handler) for key, handler in HANDLERS.items()}
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test", handlers),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        try:
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+                call = channel.stream_stream(f"/test/{name}")(requests(), timeout=20)
+                return [answer async for answer in call]
+        finally:
+            await server.stop(None)
+
+    return asyncio.run(run())
+
+
+async def one():
+    yield b"ab"
+
+
+async def several():
+    for _ in range(3):
+        yield b"ab"
+
+
+async def none():
+    return
+    yield
+
+
+async def silence():
+    await asyncio.sleep(10)
+    yield b"ab"
+
+
+@pytest.mark.parametrize("requests", [one, several])
+@pytest.mark.parametrize(("name", "answers"), [("Unary", [b"ABAB"]), ("Stream", [b"AB", b"AB"])])
+def test_the_first_request_is_answered(name, requests, answers):
+    assert called(name, requests) == answers
+
+
+@pytest.mark.parametrize("name", HANDLERS)
+@pytest.mark.parametrize(
+    ("requests", "code"), [(none, grpc.StatusCode.UNIMPLEMENTED), (silence, grpc.StatusCode.DEADLINE_EXCEEDED)]
+)
+def test_a_call_without_a_request_ends(name, requests, code, monkeypatch):
+    monkeypatch.setattr(arriving, "ARRIVAL_SECONDS", 0.2)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        called(name, requests)
+    assert caught.value.code() == code
+    assert caught.value.details().startswith("expected ")
+
+
+def test_one_that_takes_many_requests_is_left_alone():
+    handler = grpc.stream_stream_rpc_method_handler(twice)
+    assert bounded(handler) is handler
