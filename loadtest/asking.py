@@ -6,6 +6,7 @@ import asyncio
 import random
 import socket
 import struct
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Asked", "Failure", "load"]
 
-_CLIENTS: Final = {"kept": 6, "new": 2, "batch": 2, "grpc": 4}
+_CLIENTS: Final = {"kept": 6, "new": 2, "batch": 2, "grpc": 4, "grpc new": 2}
 
 _REQUESTS: Final = 50
 """On one connection, so that all workers have some."""
@@ -41,6 +42,8 @@ class Failure:
     port: int | None
     """The client's, None over gRPC, which does not tell, and where there was no connection."""
     error: str
+    begun: float = 0.0
+    """When it was asked, by the monotonic clock."""
 
 
 @dataclass
@@ -57,7 +60,8 @@ async def load(port: int, rpc: int, asked: Asked, stop: asyncio.Event) -> None:
     async with asyncio.TaskGroup() as group:
         for kind, clients in _CLIENTS.items():
             for _ in range(clients):
-                group.create_task(_ask_grpc(rpc, asked, stop) if kind == "grpc" else _ask(kind, port, asked, stop))
+                asking = _ask_grpc(kind, rpc, asked, stop) if kind.startswith("grpc") else _ask(kind, port, asked, stop)
+                group.create_task(asking)
 
 
 async def _ask(kind: str, port: int, asked: Asked, stop: asyncio.Event) -> None:
@@ -104,20 +108,22 @@ async def _exchange(
     return answer.split(b" ", 2)[1]
 
 
-async def _ask_grpc(port: int, asked: Asked, stop: asyncio.Event) -> None:
+async def _ask_grpc(kind: str, port: int, asked: Asked, stop: asyncio.Event) -> None:
+    is_new = kind == "grpc new"
     while not stop.is_set():
         # A connection of its own, and no second try behind our back.
         options = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0))
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options) as channel:
             call = channel.unary_unary(_METHOD)
-            for _ in range(_REQUESTS):
+            for _ in range(1 if is_new else _REQUESTS):
                 if stop.is_set():
                     break
+                begun = time.monotonic()
                 try:
-                    # A new connection may wait in the queue of a worker that is killed: it is tried again, and no call
-                    # was sent on it.
-                    await call(random.choice(MESSAGES), timeout=_PATIENCE, wait_for_ready=True)
-                    asked.answered["grpc"] += 1
+                    # A connection that no worker has accepted yet breaks with the worker in whose queue it waits. Who
+                    # waits for ready connects again, and no call was sent before; new ones are without it.
+                    await call(random.choice(MESSAGES), timeout=_PATIENCE, wait_for_ready=not is_new)
+                    asked.answered[kind] += 1
                 except grpc.aio.AioRpcError as error:
-                    asked.failures.append(Failure("grpc", None, f"{error.code().name}: {error.details()}"))
+                    asked.failures.append(Failure(kind, None, f"{error.code().name}: {error.details()}", begun))
                 await asyncio.sleep(_PAUSE)

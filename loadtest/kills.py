@@ -1,9 +1,11 @@
 """Kill random workers under load, and count what is lost: python loadtest/kills.py --kills 200.
 
-One `bentoml serve` of the newest stored model with two workers is asked all the time: over kept and over new HTTP
-connections, and over gRPC. Again and again one of its workers is ended by SIGKILL, and replaced by the server. A
-request may be lost only on a connection that the killed worker had accepted; at the end what /metrics counts must be
-what was answered, and SIGTERM must end all processes. Otherwise the exit code is 1.
+One `bentoml serve` of the newest stored model with two workers is asked all the time: over kept and over new
+connections of HTTP and gRPC. Again and again one of its workers is ended by SIGKILL, and replaced by the server. A
+request may be lost only on a connection that the killed worker had accepted, or, over gRPC, that waited in its queue:
+the workers share one socket for HTTP, but have one each for gRPC, and a client without wait_for_ready is told that its
+new connection broke. At the end what /metrics counts must be what was answered, and SIGTERM must end all processes.
+Otherwise the exit code is 1.
 """
 
 from __future__ import annotations
@@ -50,6 +52,8 @@ class Killed:
     """The clients' ports of the HTTP connections that it had."""
     grpc: int
     """How many connections of gRPC it had."""
+    gone: float = 0.0
+    """When it had ended, by the monotonic clock."""
     seconds: float = 0.0
     """Until its successor answered."""
 
@@ -63,6 +67,8 @@ class Storm:
     """By kind of client."""
     lost: Counter[str] = field(default_factory=Counter)
     """On connections that a killed worker had accepted."""
+    waiting: Counter[str] = field(default_factory=Counter)
+    """On new connections of gRPC, which may wait in its queue."""
     unexplained: list[str] = field(default_factory=list)
     """What else went wrong."""
     files: int = 0
@@ -76,6 +82,7 @@ class Storm:
         lines = [
             f"{len(self.kills)} kills, {self.answered.total():,} requests answered",
             f"lost on connections of a killed worker: {self.lost.total()} ({_by_kind(self.lost)})",
+            f"lost on new gRPC connections to a killed worker: {self.waiting.total()} ({_by_kind(self.waiting)})",
             f"lost otherwise: {len(self.unexplained)}",
             f"replaced after {median(waits):.1f} s, at most {waits[-1]:.1f} s",
             f"{self.files} files of metrics, /metrics in {1000 * self.scrape:.0f} ms",
@@ -152,6 +159,7 @@ async def _kill(worker: psutil.Process, server: Server, port: int, rpc: int) -> 
     worker.send_signal(signal.SIGKILL)
     while worker in _workers(server):
         await asyncio.sleep(0.01)
+    killed.gone = time.monotonic()
     await _until_all_answer(server, port, rpc)
     killed.seconds = time.monotonic() - begun
     return killed
@@ -195,7 +203,9 @@ def _explain(found: Storm, asked: Asked) -> None:
     for failure in asked.failures:
         if failure.port in last.http:
             found.lost[failure.kind] += 1
-        elif failure.port is None and left:
+        elif failure.kind == "grpc new" and failure.begun < last.gone and failure.error.startswith("UNAVAILABLE"):
+            found.waiting[failure.kind] += 1
+        elif failure.kind == "grpc" and left:
             left -= 1
             found.lost[failure.kind] += 1
         else:
@@ -208,10 +218,16 @@ def _check_counts(found: Storm, metrics: str) -> None:
     for kinds, pattern in (
         (("kept", "new"), r'bentoml_service_request_total\{endpoint="/predict",http_response_code="200".*\} (\S+)'),
         (("batch",), r'bentoml_service_request_total\{endpoint="/predict_batch",http_response_code="200".*\} (\S+)'),
-        (("grpc",), r'drugpred_grpc_requests_total\{code="OK",method="drugpred.v1.DrugPrediction/Predict"\} (\S+)'),
+        (
+            ("grpc", "grpc new"),
+            r'drugpred_grpc_requests_total\{code="OK",method="[\w.]+/Predict"\} (\S+)',
+        ),
     ):
         counted = sum(map(float, re.findall(pattern, metrics)))
-        answered, lost = (sum(counts[kind] for kind in kinds) for counts in (found.answered, found.lost))
+        answered, *all_lost = (
+            sum(counts[kind] for kind in kinds) for counts in (found.answered, found.lost, found.waiting)
+        )
+        lost = sum(all_lost)
         if not answered <= counted <= answered + lost:
             found.unexplained.append(f"{'+'.join(kinds)}: {answered} answered, {lost} lost, {counted:.0f} counted")
 

@@ -48,17 +48,21 @@ _HEADERS: Final = {
     "Cache-Control": "no-cache",
 }
 
+_PLACE: Final = b'<script type="application/json" id="rules"></script>'
+"""Where the page wants the rules of its form."""
+
 
 class Page:
     """The routes of the page; `connect` tells of which model the report is."""
 
     def __init__(self) -> None:
-        assets = {name: _Asset(name, content) for name, content in _read(files("drugpred") / "web")}
-        assets["form.json"] = _Asset("form.json", json.dumps(rules(), separators=(",", ":")).encode())
-        page = assets.pop("index.html")
+        assets = dict(_read(files("drugpred") / "web"))
+        # Within the page, so that its first question need not wait for another answer; "<" could end the element.
+        form = json.dumps(rules(), separators=(",", ":")).replace("<", "\\u003c")
+        page = assets.pop("index.html").replace(_PLACE, _PLACE.replace(b"><", f">{form}<".encode()))
         self.routes = [
-            Route("/app", page.answer),
-            *(Route(f"/app/{name}", asset.answer) for name, asset in assets.items()),
+            Route("/app", _Asset("index.html", page).answer),
+            *(Route(f"/app/{name}", _Asset(name, content).answer) for name, content in assets.items()),
             Route("/app/report", lambda _: RedirectResponse("report/", 308)),
             Route("/app/report/", partial(self._report, name="index.html")),
             Route("/app/report/{name}", self._report_file),

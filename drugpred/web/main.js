@@ -9,7 +9,7 @@ import { decode, encode } from "./link.js";
 import { drugOf, Results } from "./results.js";
 import { Rules } from "./rules.js";
 import { showScores } from "./scores.js";
-import { patiently, Service } from "./service.js";
+import { Service } from "./service.js";
 import { t } from "./texts.js";
 import { showWhatIf } from "./what_if.js";
 
@@ -37,17 +37,10 @@ function complain(words) {
   at("problem").textContent = words;
 }
 
-async function start() {
-  write();
+function start() {
   const service = new Service(askKey);
-  const waiting = (/** @type {Error} */ error, /** @type {number} */ seconds) => complain(t.errors.again(error.message, seconds));
-  const rules = new Rules(await patiently(() => service.json("app/form.json"), new AbortController().signal, waiting));
-  complain("");
-  run(rules, service);
-}
-
-/** @param {Rules} rules @param {Service} service */
-function run(rules, service) {
+  // The service writes them into the page, so that nothing has to be waited for.
+  const rules = new Rules(JSON.parse(at("rules").textContent));
   const usual = EXAMPLES.average;
   const linked = decode(location.hash, rules, usual);
   let window = linked?.window ?? "decade";
@@ -60,7 +53,6 @@ function run(rules, service) {
     startRest(rules, service).catch(() => complain(t.errors.start));
   };
 
-  const form = new Form(rules, { basics: at("basics"), scale: at("scale"), scores: at("scores") }, linked?.profile ?? usual, changed);
   const results = new Results(at("risks"), () => explain());
 
   const answers = new Latest(
@@ -95,6 +87,11 @@ function run(rules, service) {
     },
   );
 
+  // It is answered while the form is made.
+  answers.put({ profile: linked?.profile ?? usual, before, window });
+  write();
+  const form = new Form(rules, { basics: at("basics"), scale: at("scale"), scores: at("scores") }, linked?.profile ?? usual, changed);
+
   /** Ask again, after any change. */
   function changed() {
     at("link-told").textContent = "";
@@ -109,6 +106,11 @@ function run(rules, service) {
     }
     answers.put({ profile: { ...form.profile }, before, window });
     explain();
+    draw();
+  }
+
+  /** Show what needs no answer. */
+  function draw() {
     showScores(at("score-charts"), rules, form.profile, before);
     showWhatIf(rules, form.profile, before);
     at("result-lead").textContent = t.result_lead(window);
@@ -189,7 +191,7 @@ function run(rules, service) {
     restore(state);
     at("link-told").textContent = state.partly ? t.link_partly : "";
   });
-  changed();
+  draw();
   if (linked?.partly) at("link-told").textContent = t.link_partly;
 }
 
@@ -200,7 +202,4 @@ async function startRest(rules, service) {
   startModel(service);
 }
 
-start().catch((error) => {
-  complain(t.errors.start);
-  throw error;
-});
+start();

@@ -1,10 +1,10 @@
-/** What a profile may hold. The bounds and names come from the service (app/form.json), none is written here. */
+/** What a profile may hold. The bounds and names come from the service, none is written here. */
 import { t } from "./texts.js";
 
 /** @typedef {Record<string, string | number>} Profile as POST /predict takes it */
 
 export class Rules {
-  /** @param {any} form the content of app/form.json */
+  /** @param {any} form what the service says of a profile */
   constructor(form) {
     this.form = form;
     /** @type {string[]} */

@@ -54,6 +54,7 @@ class Connection:
             async with asyncio.timeout(_MOST):
                 outcome = await self._exchange(sent)
                 if outcome.status == "closed" and used:  # kept too long: not what is tried here
+                    self.close()
                     outcome = await self._exchange(sent)
         except TimeoutError:
             outcome = Outcome("none", LATE)

@@ -56,7 +56,7 @@ class Call(NamedTuple):
     messages: Sequence[bytes]
     streaming: bool = False
     metadata: Sequence[tuple[str, str | bytes]] = ()
-    timeout: float = 10.0
+    timeout: float = 3.0
     """Seconds."""
     cancel_after: float | None = None
     """Seconds, after which the client cancels; None for never."""

@@ -9,12 +9,12 @@ from tests.end_to_end.conftest import ROOT
 
 pytestmark = pytest.mark.slow
 
-REQUESTS = 5000
+REQUESTS = 20_000
 
 
 def hostile(server, *arguments):
     command = [sys.executable, ROOT / "loadtest" / "hostile", "--http", server.url, "--grpc", server.grpc, *arguments]
-    return subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, timeout=600)
 
 
 def test_bad_requests_are_answered_properly_and_leave_the_service_as_it_was(serve, store):

@@ -1,5 +1,6 @@
-"""Real containers behind the real edge: replaced one by one under load over TLS, and rolled back to another model."""
+"""Real containers behind the real edge: replaced under load over TLS by others with a newer model, and rolled back."""
 
+import os
 import ssl
 import subprocess
 import threading
@@ -9,8 +10,10 @@ import grpc
 import httpx
 import pytest
 
-from drugpred.schemas import EXAMPLE
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2, drug_prediction_pb2_grpc
+from drugpred.client import messages
+from drugpred.schemas import EXAMPLE, Profile
+from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from tests.deployment import deployed
 from tests.end_to_end.test_model_life import NEWER, run
 
@@ -22,14 +25,30 @@ PORT = 8443
 @pytest.fixture(scope="module")
 def deployment(podman, image, tmp_path_factory):
     with deployed(podman, image, tmp_path_factory.mktemp("deployment"), "edge", "drugpred", "redis") as deployment:
+        wait_until_ready(deployment)
         yield deployment
+
+
+def wait_until_ready(deployment):
+    context = ssl.create_default_context(cafile=deployment.certificate)
+    for _ in range(30):
+        try:
+            answer = httpx.get(f"https://localhost:{PORT}/readyz", verify=context, timeout=2)
+        except httpx.TransportError as error:
+            answer = error
+        else:
+            if answer.status_code == 200:
+                return
+        time.sleep(0.5)
+    # Podman's rules outlive containers that nobody told to end.
+    pytest.fail(f"expected the edge at port {PORT} ({answer!r}); is it another's? iptables -t nat -S | grep {PORT}")
 
 
 class Load:
     """Callers over HTTPS and gRPC, each with a connection that it keeps, who ask until they are told to end."""
 
     def __init__(self, deployment, callers=3):
-        self.failures, self.answered, self.slowest = [], {"http": 0, "grpc": 0}, 0.0
+        self.failures, self.asked, self.slowest = [], {"http": 0, "grpc": 0}, 0.0
         self.models = set()
         self.lock = threading.Lock()
         self.ended = threading.Event()
@@ -61,10 +80,14 @@ class Load:
     def ask_grpc(self):
         credentials = grpc.ssl_channel_credentials(self.certificate.read_bytes())
         with grpc.secure_channel(f"localhost:{PORT}", credentials) as channel:
-            stub = drug_prediction_pb2_grpc.DrugPredictionStub(channel)
-            request = drug_prediction_pb2.GetModelRequest()
+            stub = pb_grpc.DrugPredictionStub(channel)
+            request = pb.PredictRequest(profile=messages.profile(Profile(**EXAMPLE)))
             metadata = list(self.key.items())
-            self.repeat("grpc", lambda: stub.GetModel(request, timeout=30, metadata=metadata))
+
+            def ask():
+                self.models.add(stub.Predict(request, timeout=30, metadata=metadata).prediction.model)
+
+            self.repeat("grpc", ask)
 
     def repeat(self, name, ask):
         while not self.ended.is_set():
@@ -74,49 +97,72 @@ class Load:
             except Exception as error:  # noqa: BLE001 - whatever it is, it is a request that failed
                 self.failures.append(f"{name}: {error!r}")
             with self.lock:
-                self.answered[name] += 1
+                self.asked[name] += 1
                 self.slowest = max(self.slowest, time.monotonic() - began)
             time.sleep(0.005)
 
 
-def test_replicas_are_replaced_under_load_without_a_failed_request(deployment):
-    before = deployment.replicas()
-    with Load(deployment) as load:
-        time.sleep(2)
-        began = time.monotonic()
-        deployment.run("sh", "configs/deploy/roll.sh")
-        took = time.monotonic() - began
-        time.sleep(2)
-    figures = f"{load.answered} asked, {len(load.failures)} failed, the slowest took {load.slowest:.2f} s"
-    print(f"two replicas replaced in {took:.1f} s: {figures}")  # noqa: T201 - shown where it fails or with -s
-    after = deployment.replicas()
-    assert len(after) == len(before) == 2
-    assert not set(before) & set(after)
-    assert load.failures == [], load.failures[:5]
-    assert min(load.answered.values()) > 100
-
-
-def test_a_model_is_rolled_back_to_by_one_command(deployment, store, bundle, tmp_path):
-    home = tmp_path / "staging"
+@pytest.fixture(scope="module")
+def newer(deployment, store, tmp_path_factory):
+    """A model that is promoted to the deployment, beside the one in its image."""
+    home = tmp_path_factory.mktemp("staging") / "home"
     subprocess.run(["cp", "-r", store, home], check=True)
-    other = run(home, "-c", NEWER)
-    archive = tmp_path / "model.bentomodel"
-    run(home, "-m", "bentoml", "models", "export", other, archive)
+    tag = run(home, "-c", NEWER)
+    archive = home / "model.bentomodel"
+    run(home, "-m", "bentoml", "models", "export", tag, archive)
     run(deployment.deploy / "bentoml", "-m", "bentoml", "models", "import", archive)
     subprocess.run(["chmod", "-R", "a+rX", deployment.deploy / "bentoml" / "models"], check=True)
+    return tag
+
+
+@pytest.fixture
+def roll(deployment, capfd):
+    """Replace both replicas under load by others that serve a model, and say how it went."""
+
+    def rolling(model):
+        before = deployment.replicas()
+        with Load(deployment) as load:
+            time.sleep(2)
+            began = time.monotonic()
+            printed = deployment.run("sh", "configs/deploy/roll.sh", model)
+            took = time.monotonic() - began
+            former, load.models = load.models, set()
+            time.sleep(2)
+        asked = " and ".join(f"{number} by {protocol}" for protocol, number in load.asked.items())
+        with capfd.disabled():
+            print(  # noqa: T201 - the figures are what it is run for
+                f"\n{model} served by two new replicas after {took:.1f} s: {asked} asked over TLS,"
+                f" {len(load.failures)} failed, the slowest took {load.slowest:.2f} s\n{printed}"
+            )
+        after = deployment.replicas()
+        assert len(before) == len(after) == 2
+        assert not set(before) & set(after)
+        assert load.failures == [], load.failures[:5]
+        assert min(load.asked.values()) > 1000
+        assert model in former
+        assert load.models == {model}
+
+    return rolling
+
+
+def test_replicas_are_replaced_under_load_without_a_failed_request(roll, newer):
+    roll(newer)
+
+
+def test_a_model_is_rolled_back_to_by_one_command(roll, newer, deployment, bundle):
+    roll(bundle.tag)
+    assert f"DRUGPRED_MODEL={bundle.tag}\n" in (deployment.deploy / ".env").read_text("utf-8")
+
+
+def test_the_edge_takes_a_certificate_under_load_without_a_failed_request(deployment, capfd):
     with Load(deployment) as load:
-        time.sleep(1)
-        began = time.monotonic()
-        deployment.run("sh", "configs/deploy/roll.sh", other)
-        took = time.monotonic() - began
-        load.models.clear()
+        for _ in range(3):
+            time.sleep(2)
+            deployment.compose("kill", "-s", "USR2", "edge")
         time.sleep(2)
-    figures = f"{load.answered} asked, {len(load.failures)} failed"
-    print(f"another model served after {took:.1f} s: {figures}")  # noqa: T201 - shown where it fails or with -s
+    with capfd.disabled():
+        print(f"\nthe edge reloaded three times: {load.asked} asked, {len(load.failures)} failed")  # noqa: T201 - a figure
     assert load.failures == [], load.failures[:5]
-    assert load.models == {other} != {bundle.tag}
-    assert took < 60
-    assert f"DRUGPRED_MODEL={other}\n" in (deployment.deploy / ".env").read_text("utf-8")
 
 
 def test_a_model_that_is_not_there_changes_nothing(deployment):

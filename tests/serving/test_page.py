@@ -1,6 +1,7 @@
 """The page's files as the service sends them, and the rules that it takes from the codebook."""
 
 import asyncio
+import json
 import re
 
 import httpx
@@ -53,7 +54,7 @@ def policy(answer):
 
 def test_all_that_the_page_loads_is_there_and_small(loaded):
     assert {path: answer.status_code for path, answer in loaded.items()} == dict.fromkeys(loaded, 200)
-    assert {"/app/main.js", "/app/batches.js", "/app/texts/en.js", "/app/page.css", "/app/form.json"} <= loaded.keys()
+    assert {"/app/main.js", "/app/batches.js", "/app/texts/en.js", "/app/page.css"} <= loaded.keys()
     assert sum(len(answer.content) for answer in loaded.values()) < MOST_BYTES
 
 
@@ -78,6 +79,12 @@ def test_every_module_that_the_first_result_needs_is_announced(loaded):
         }
         wanted += found - needed
     assert set(re.findall(r'href="app/(.*\.js)"', page)) | {"main.js"} == needed
+
+
+def test_the_rules_of_the_form_stand_in_the_page(loaded):
+    page = loaded["/app"].text
+    (form,) = re.findall(r'<script type="application/json" id="rules">([^<]*)</script>', page)
+    assert json.loads(form) == json.loads(json.dumps(rules()))
 
 
 def test_no_file_holds_markup_in_strings_or_styles(loaded):

@@ -1,14 +1,19 @@
 """What goes wrong: limits, overload, lost connections, keys, and answers that are no answers."""
 
+import hashlib
 import json
 import re
+import shutil
 
 import httpx
 import pytest
 
+from drugpred.codebook import INPUTS
 from tests.web.people import EXAMPLE, ranked, shown, wait_for
 
 pytestmark = pytest.mark.slow
+
+PERSON = ",".join(map(str, list(EXAMPLE.values())[1:]))
 
 
 def failing(status, times, **headers):
@@ -52,51 +57,62 @@ def test_a_server_that_stops_and_starts_again_is_waited_for(open_page, restarted
         wait_for(page, ranked(api, {**EXAMPLE, "age": 22}))
 
 
-def test_a_key_is_asked_for_and_goes_nowhere_but_into_the_header(open_page, api, expected_complaints):
+@pytest.fixture(scope="module")
+def locked(serve, store, tmp_path_factory):
+    """A server that wants a key, and two keys that it takes: one for all that the page asks, one for less."""
+    keys = {"right predict,read": "right-key", "narrow predict": "narrow-key"}
+    lines = [f"{scopes} {hashlib.sha256(key.encode()).hexdigest()}" for scopes, key in keys.items()]
+    home = shutil.copytree(store, tmp_path_factory.mktemp("locked") / "home")
+    with serve(home, DRUGPRED_API_KEYS=";".join(lines)) as server:
+        yield server.url
+
+
+def test_a_key_is_asked_for_and_goes_nowhere_but_into_the_header(open_page, api, locked, expected_complaints):
     expected_complaints.append("401")
-    sent, urls = [], []
-
-    def guarded(route):
-        key = route.request.headers.get("authorization")
-        sent.append(key)
-        urls.append(route.request.url)
-        if key == "Bearer right":
-            route.continue_()
-        else:
-            route.fulfill(status=401, headers={"www-authenticate": "Bearer"}, json={"error": "no", "detail": []})
-
-    routes = dict.fromkeys(("**/predict", "**/model", "**/drift", "**/app/report/"), guarded)
-    page = open_page(wait=False, routes=routes)
+    page = open_page(base=locked, wait=False)
+    asked = []
+    page.on("request", lambda request: asked.append((request.url, request.headers.get("authorization"))))
     field = page.get_by_label("API key")
-    field.fill("wrong")
+    field.fill("wrong-key")
     field.press("Enter")
     page.wait_for_function("() => document.querySelector('#key-problem').textContent != ''")
     assert page.locator("#key-problem").inner_text() == "The service did not take this key."
-    field.fill("right")
+    field.fill("right-key")
     page.get_by_role("button", name="Use this key").click()
     wait_for(page, ranked(api, EXAMPLE))
     assert page.locator("#access").is_hidden()
-    assert set(sent) == {None, "Bearer wrong", "Bearer right"}
+    page.locator("#age").fill("20")
+    wait_for(page, ranked(api, {**EXAMPLE, "age": 20}))
     page.locator("#model-details summary").click()
     page.wait_for_selector("#model-known table")
+    assert "Not offered" not in page.locator("#model-known").inner_text()
     with page.expect_download() as report:
         page.locator("#report").click()
     assert b"<svg" in report.value.path().read_bytes()
+    page.set_input_files(
+        "#file", {"name": "a.csv", "mimeType": "text/csv", "buffer": f"{','.join(INPUTS)}\n{PERSON}\n".encode()}
+    )
+    page.wait_for_function("() => document.querySelector('#many-told').textContent == '1 row scored.'")
     page.get_by_role("button", name="Link to these answers").click()
+    keys = {key for url, key in asked if re.search("/(predict|predict_batch|model|drift|app/report/)$", url)}
+    assert keys == {"Bearer wrong-key", "Bearer right-key"}
     kept = page.evaluate("JSON.stringify([location.href, {...localStorage}, {...sessionStorage}, document.cookie])")
-    assert not re.search("right|wrong", kept + "".join(urls) + page.locator("#link").input_value())
+    assert not re.search("-key", kept + "".join(url for url, _ in asked) + page.locator("#link").input_value())
 
 
-def test_a_key_without_the_scope_is_told_so(open_page, expected_complaints):
-    expected_complaints.append("403")
-    forbidden = {"**/model": failing(403, 9), "**/drift": failing(404, 9)}
-    expected_complaints.append("404")
-    page = open_page(routes=forbidden)
+def test_a_key_without_the_scope_is_told_so(open_page, locked, expected_complaints):
+    expected_complaints += ["401", "403"]
+    page = open_page(base=locked, wait=False)
+    page.get_by_label("API key").fill("narrow-key")
+    page.get_by_role("button", name="Use this key").click()
+    page.wait_for_selector("#risks li")
     page.locator("#model-details summary").click()
     page.wait_for_function("() => document.querySelector('#model-known').textContent.includes('Version')")
     known = page.locator("#model-known").inner_text()
-    assert "This key may not do that." in known
-    assert "Not offered here: The service answered 404" in known
+    assert known.count("Not offered here: This key may not do that.") == 2
+    page.locator("#report").click()
+    page.wait_for_function("() => document.querySelector('#report-problem').textContent != ''")
+    assert page.locator("#report-problem").inner_text() == "Not offered here: This key may not do that."
 
 
 @pytest.mark.parametrize("source", ["simulated", "file"])
