@@ -1,6 +1,5 @@
 """Real containers behind the real edge: replaced under load over TLS by others with a newer model, and rolled back."""
 
-import os
 import ssl
 import subprocess
 import threading
