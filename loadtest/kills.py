@@ -53,7 +53,7 @@ class Killed:
     grpc: int
     """How many connections of gRPC it had."""
     gone: float = 0.0
-    """When it had ended, by the monotonic clock."""
+    """When its port for gRPC was closed, by the monotonic clock."""
     seconds: float = 0.0
     """Until its successor answered."""
 
@@ -155,14 +155,21 @@ async def _kill(worker: psutil.Process, server: Server, port: int, rpc: int) -> 
         frozenset(each.raddr.port for each in accepted if each.laddr.port == port),
         sum(each.laddr.port == rpc for each in accepted),
     )
+    listening = _listening(rpc)
     begun = time.monotonic()
     worker.send_signal(signal.SIGKILL)
     while worker in _workers(server):
+        await asyncio.sleep(0.01)
+    while _listening(rpc) == listening and time.monotonic() < begun + 1:  # it is closed after all else is given back
         await asyncio.sleep(0.01)
     killed.gone = time.monotonic()
     await _until_all_answer(server, port, rpc)
     killed.seconds = time.monotonic() - begun
     return killed
+
+
+def _listening(port: int) -> int:
+    return sum(each.laddr.port == port and each.status == psutil.CONN_LISTEN for each in psutil.net_connections("tcp"))
 
 
 async def _until_all_answer(server: Server, port: int, rpc: int) -> None:

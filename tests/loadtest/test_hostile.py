@@ -157,13 +157,15 @@ def test_workers_that_ended_or_grew(watched):
     def held(rss=100.0, handles=30):
         return watched.Held(rss, handles, 10)
 
-    def told(start, middle, end, inputs=5000):
+    def told(start, middle, end, inputs=50_000):
         return watched.told({1: start}, {1: middle}, {1: end}, inputs)
 
     assert told(held(), held(150), held(160, 40)) == []
     assert "MB of memory" in told(held(), held(), held(140))[0]
     assert "open files" in told(held(), held(), held(handles=60))[0]
-    assert told(held(), held(), held(140), inputs=100) == []
+    assert told(held(), held(), held(140), inputs=20_000) == []
+    assert "open files" in told(held(), held(), held(handles=60), inputs=5000)[0]
+    assert told(held(), held(), held(handles=60), inputs=100) == []
     assert "ended" in watched.told({1: held()}, {1: held()}, {2: held()}, 1)[0]
 
 
