@@ -3,7 +3,7 @@
 Each contestant is one server of the newest stored model on loopback. All are asked of the same person, and must give
 the same probabilities. They take turns: in every round each is loaded for some seconds while the others idle, so that
 whatever else the machine does hits them alike. After that the service alone is asked of 1000 people at once, and is
-compared with itself on two workers and with API keys, a rate limit and CORS.
+compared with itself on two workers and with API keys and a rate limit.
 
 A contestant that does not start, gives other probabilities or fails a request is named at the end, and the exit code
 is 1.
@@ -96,7 +96,6 @@ def compare(peers: Sequence[Peer], seconds: int) -> list[str]:
             folder,
             DRUGPRED_API_KEYS=f"load predict {sha256(KEY.encode()).hexdigest()}",
             DRUGPRED_RATE_LIMIT="1000000000/minute",
-            DRUGPRED_CORS_ORIGINS="https://one.example",
         )
         found = of_this(url, address, folder)
         titles = [*(one.title for one in found), *(peer.title for peer in peers)]
@@ -126,7 +125,7 @@ def compare(peers: Sequence[Peer], seconds: int) -> list[str]:
         print("\ndrugpred, HTTP\n", flush=True)
         loads = {
             "open": partial(wrk, f"{url}/predict", EXAMPLE, folder),
-            "keys, limits, CORS": partial(wrk, f"{guarded}/predict", EXAMPLE, folder, key=KEY),
+            "keys and limit": partial(wrk, f"{guarded}/predict", EXAMPLE, folder, key=KEY),
         }
         show(list(loads), loads, (1, 32, 128), "open", REQUESTS)
     return failures
