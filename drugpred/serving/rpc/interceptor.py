@@ -17,14 +17,17 @@ from grpc import StatusCode
 
 from drugpred.serving.admission import ANY_KEY, HEALTH, Need, NotAdmittedError
 from drugpred.serving.keys import Scope
+from drugpred.serving.load import Bound
 from drugpred.serving.rpc import telemetry
 from drugpred.serving.rpc.gate import Gate
 from drugpred.serving.rpc.refusals import Malformed
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from drugpred.serving.admission import Admission
 
-__all__ = ["Guard"]
+__all__ = ["MOST_CALLS", "Guard"]
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +50,12 @@ _CODES: Final = {
 
 _BEARER: Final = "bearer "
 
+MOST_CALLS: Final = 64
+"""In progress at once, each of which may hold the longest message."""
+
+_MOST_WATCHING: Final = 1000
+"""Of each method of health and reflection, whose messages are short."""
+
 _Behaviour = Callable[[Any, grpc.aio.ServicerContext], Awaitable[Any]]
 
 
@@ -57,8 +66,10 @@ class Guard(grpc.aio.ServerInterceptor):
     nor the log sees the message, because it may hold a person's values.
     """
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, lane: Collection[str] = ()) -> None:
         self.gate = Gate()
+        self._calls = Bound(MOST_CALLS)
+        self._lane = lane
         self._admission = admission
         self._guarded: dict[str, grpc.RpcMethodHandler] = {}
 
@@ -81,8 +92,15 @@ class Guard(grpc.aio.ServerInterceptor):
                 # Who watches the health does so for ever, and is not waited for.
                 Gate() if method.startswith("/grpc.") else self.gate,
                 self._admission,
+                self._bound(method),
             )
         return guarded
+
+    def _bound(self, method: str) -> Bound | None:
+        """Return what bounds the calls of a method; those of a lane end before another one begins."""
+        if method in self._lane:
+            return None
+        return Bound(_MOST_WATCHING) if method.startswith("/grpc.") else self._calls
 
 
 def _need_of(method: str) -> Need:
@@ -93,7 +111,9 @@ def _need_of(method: str) -> Need:
     return _NEEDS.get(method.rpartition("/")[2], ANY_KEY)
 
 
-def _guard(method: str, handler: grpc.RpcMethodHandler, gate: Gate, admission: Admission) -> grpc.RpcMethodHandler:
+def _guard(
+    method: str, handler: grpc.RpcMethodHandler, gate: Gate, admission: Admission, bound: Bound | None
+) -> grpc.RpcMethodHandler:
     name = method.removeprefix("/")
     behaviour = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
     if inspect.isasyncgenfunction(behaviour):
@@ -104,6 +124,8 @@ def _guard(method: str, handler: grpc.RpcMethodHandler, gate: Gate, admission: A
         behaviour, deserialize = _reading(behaviour, deserialize), None
     if not admission.open:
         behaviour = _admitting(behaviour, admission, _need_of(method), streaming=handler.request_streaming)
+    if bound:
+        behaviour = _bounded(behaviour, bound)
     make = {
         (False, False): grpc.unary_unary_rpc_method_handler,
         (False, True): grpc.unary_stream_rpc_method_handler,
@@ -136,6 +158,17 @@ def _admitting(behaviour: _Behaviour, admission: Admission, need: Need, *, strea
         return await behaviour(each() if streaming else request, context)
 
     return admit
+
+
+def _bounded(behaviour: _Behaviour, bound: Bound) -> _Behaviour:
+    async def hold(request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: ANN401
+        bound.take(1)
+        try:
+            return await behaviour(request, context)
+        finally:
+            bound.give(1)
+
+    return hold
 
 
 def _key(context: grpc.aio.ServicerContext) -> str | bytes | None:

@@ -67,9 +67,6 @@ _OPTIONS: Final = (
 _UNLOGGED: Final = ("Invalid encoding", "ExecuteBatchError raised")
 logging.getLogger("grpc._cython.cygrpc").addFilter(lambda record: not record.getMessage().startswith(_UNLOGGED))
 
-_MOST_CALLS: Final = 64
-"""At once, of all but the fast method, each of which may hold the longest message."""
-
 GRACE: Final = 20.0
 """Seconds that calls may take to end, once no more are taken."""
 
@@ -96,9 +93,9 @@ class Server:
     """
 
     def __init__(self, scorer: Scorer, settings: Settings, address: str, admission: Admission) -> None:
-        guard = Guard(admission)
+        guard = Guard(admission, {_FAST})
         self._gate = guard.gate
-        self._server = make_server([guard], options=_OPTIONS, maximum_concurrent_rpcs=_MOST_CALLS)
+        self._server = make_server([guard], options=_OPTIONS)
         self._names = [name for name, _, _ in _SERVICES]
         handlers = Handlers(self._server)
         for _, add, servicer in _SERVICES:

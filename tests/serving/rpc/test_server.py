@@ -4,6 +4,7 @@ import logging
 import socket
 import threading
 import time
+from contextlib import suppress
 
 import grpc
 import pytest
@@ -14,6 +15,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
+from drugpred.serving.rpc import interceptor
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -109,6 +111,37 @@ def test_a_method_that_is_not_text_is_unknown_and_the_server_goes_on(server, cha
         channel.unary_unary("/drugpred.v1.DrugPrediction/Nothing")(b"")
     assert caught.value.code() is StatusCode.UNIMPLEMENTED
     assert stub.GetModel(pb.GetModelRequest()).model
+
+
+def test_more_calls_than_can_be_held_are_told_to_come_back(serving, scorer, monkeypatch, message_of, real):
+    monkeypatch.setattr(interceptor, "MOST_CALLS", 1)
+    with serving(scorer) as server, grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        stub = pb_grpc.DrugPredictionStub(channel)
+        ended = threading.Event()
+
+        def silence():
+            ended.wait(20)
+            yield from ()
+
+        stream = stub.PredictStream(silence())
+        deadline = time.monotonic() + 20
+        code = None
+        while code is None and time.monotonic() < deadline:
+            try:
+                stub.GetModel(pb.GetModelRequest())
+            except grpc.RpcError as error:
+                code, details = error.code(), error.details()
+        assert (code, details) == (StatusCode.UNAVAILABLE, "overloaded; try again later")
+        assert stub.Predict(pb.PredictRequest(profile=message_of(real.X[0]))).prediction.risks
+        assert health(channel) == SERVING
+        stream.cancel()
+        ended.set()
+        while time.monotonic() < deadline:
+            with suppress(grpc.RpcError):
+                assert stub.GetModel(pb.GetModelRequest()).model
+                break
+        else:
+            pytest.fail("what the stream held is not given back")
 
 
 def test_metadata_that_is_not_text_is_not_logged(server, caplog):
