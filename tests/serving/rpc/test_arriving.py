@@ -18,9 +18,15 @@ async def twice(request, context):
         await context.write(request)
 
 
+async def many(requests, context):
+    async for request in requests:
+        yield request * 2
+
+
 HANDLERS = {
     "Unary": grpc.unary_unary_rpc_method_handler(double, bytes.upper, None),
     "Stream": grpc.unary_stream_rpc_method_handler(twice, bytes.upper, None),
+    "Many": grpc.stream_stream_rpc_method_handler(many, bytes.upper, None),
 }
 
 
@@ -68,7 +74,7 @@ def test_the_first_request_is_answered(name, requests, answers):
     assert called(name, requests) == answers
 
 
-@pytest.mark.parametrize("name", HANDLERS)
+@pytest.mark.parametrize("name", ["Unary", "Stream"])
 @pytest.mark.parametrize(
     ("requests", "code"), [(none, grpc.StatusCode.UNIMPLEMENTED), (silence, grpc.StatusCode.DEADLINE_EXCEEDED)]
 )
@@ -80,6 +86,14 @@ def test_a_call_without_a_request_ends(name, requests, code, monkeypatch):
     assert caught.value.details().startswith("expected ")
 
 
-def test_one_that_takes_many_requests_is_left_alone():
-    handler = grpc.stream_stream_rpc_method_handler(twice)
-    assert bounded(handler) is handler
+async def one_and_silence():
+    yield b"ab"
+    await asyncio.sleep(10)
+
+
+def test_a_stream_that_falls_silent_is_ended(monkeypatch):
+    assert called("Many", several) == [b"ABAB"] * 3
+    monkeypatch.setattr(arriving, "SILENCE_SECONDS", 0.3)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        called("Many", one_and_silence)
+    assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
