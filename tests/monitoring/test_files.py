@@ -20,8 +20,11 @@ COUNT = """if True:
     working = Gauge("working", "Requests.", multiprocess_mode="livesum")
     metrics.PROFILES.inc(3)
     working.inc()
-    if "fork" in sys.argv and os.fork() == 0:
-        metrics.PROFILES.inc(100)
+    if "fork" in sys.argv:
+        if os.fork() == 0:
+            metrics.PROFILES.inc(100)
+        else:
+            os.wait()
     os._exit(0)
 """
 
