@@ -141,6 +141,7 @@ def check_figures(folder, card):
     assert overall["configuration"] == card.configuration
 
 
+@pytest.mark.slow
 def test_evaluation_gives_the_figures_that_training_would(evaluate, tmp_path, real):
     result = evaluate()
     assert result.exit_code == 0, result.output

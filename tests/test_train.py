@@ -115,6 +115,7 @@ def test_a_quick_model_is_no_worse_than_the_reference_system(bundle):
     assert bundle.card.reference_split["auc"] > 0.847
 
 
+@pytest.mark.slow
 def test_over_claimers_are_dropped_on_demand(runs):
     data = runs["data"].card().data
     assert (data.respondents, data.overclaimers, data.source) == (1877, "drop", "uci")

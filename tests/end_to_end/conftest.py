@@ -121,7 +121,12 @@ def wait_until_ready(server: Server) -> None:
 @pytest.fixture
 def copied_store(store, tmp_path) -> Path:
     """The store, for a test to alter."""
-    return shutil.copytree(store, tmp_path / "bentoml")
+    return copy_of(store, tmp_path / "bentoml")
+
+
+def copy_of(store: Path, folder: Path) -> Path:
+    """Copy a store without what servers that ran on it have left."""
+    return shutil.copytree(store, folder, ignore=shutil.ignore_patterns("prometheus_multiproc_dir", "feedback"))
 
 
 @pytest.fixture(scope="session")

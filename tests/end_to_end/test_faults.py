@@ -20,7 +20,7 @@ from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from tests.conftest import skip
 
-from .conftest import ROOT, wait_until_ready
+from .conftest import ROOT, copy_of, wait_until_ready
 
 pytestmark = pytest.mark.slow
 
@@ -99,7 +99,7 @@ def fill(folder, but=0):
 
 def home_on(folder, store):
     (folder / "tmp").mkdir()
-    return shutil.copytree(store, folder / "bentoml"), {"TMPDIR": str(folder / "tmp"), "DRUGPRED_FEEDBACK_KEY": KEY}
+    return copy_of(store, folder / "bentoml"), {"TMPDIR": str(folder / "tmp"), "DRUGPRED_FEEDBACK_KEY": KEY}
 
 
 def test_predictions_go_on_while_the_disk_is_full(serve, store, disk):

@@ -184,6 +184,7 @@ def test_whatever_comes_the_server_stays_healthy(server, channel):
     assert channel.unary_unary(PREDICT)(raw)
 
 
+@pytest.mark.slow
 def test_a_thousand_connections_that_say_nothing_hold_up_nobody(serve, store):
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limits[1] < 4000:

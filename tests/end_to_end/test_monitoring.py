@@ -193,6 +193,7 @@ def test_unknown_paths_make_no_series(serve, copied_store):
         )
 
 
+@pytest.mark.slow
 def test_no_marked_value_is_found_after_a_run(serve, copied_store):
     scores = {"neuroticism": 1.234567, "extraversion": -0.987654, "openness": 0.456789, "impulsivity": 1.113579}
     with serve(copied_store) as server, server.client() as client:

@@ -57,6 +57,7 @@ def failures(done, endpoint):
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
+@pytest.mark.slow
 def test_all_users_are_answered_and_the_levels_met(load, server, tmp_path):
     report = tmp_path / "report.html"
     done = load(
@@ -91,6 +92,7 @@ def test_a_user_asks_by_its_own_calls_alone(load, server, user, asked):
     assert {name for name, endpoint in ENDPOINTS.items() if failures(done, endpoint) != (0, 0)} == asked
 
 
+@pytest.mark.slow
 def test_a_missed_level_is_told_and_the_exit_code(load, server):
     levels = {"POST /predict": LENIENT | {"p95_ms": 0.001}, "GET /predict": {"error_rate": 1}}
     done = load("PredictUser", "-u", "1", "-t", "2s", host=server.url, levels=levels)

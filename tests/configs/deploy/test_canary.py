@@ -163,8 +163,9 @@ def pods(tmp_path):
 
 @pytest.mark.slow
 def test_promotes_what_is_as_good_as_the_stable_release(pods):
-    new, old, url, _ = pods
+    new, old, url, scrapes = pods
     with traffic(lambda: new.answer(10), lambda: new.call(2), lambda: old.answer(30)):
+        scrapes.pass_scrapes(2)
         done = command(url)
     assert (done.returncode, done.stderr) == (canary.PROMOTE, ""), done.stdout
     assert done.stdout.splitlines()[-1] == "promote: it is within the limits, and no worse than the stable release"
@@ -190,16 +191,18 @@ def test_rolls_back_at_once_what_fails_from_its_first_answer_on(pods):
 
 @pytest.mark.slow
 def test_rolls_back_failing_calls_of_grpc(pods):
-    new, old, url, _ = pods
+    new, old, url, scrapes = pods
     with traffic(lambda: new.answer(10), lambda: new.call(1, "INTERNAL"), lambda: old.answer(30)):
+        scrapes.pass_scrapes(2)
         done = command(url)
     assert done.returncode == canary.ROLL_BACK, done.stdout + done.stderr
 
 
 @pytest.mark.slow
 def test_rolls_back_what_is_slow_and_takes_a_callers_mistakes_for_none(pods):
-    new, old, url, _ = pods
+    new, old, url, scrapes = pods
     with traffic(lambda: new.answer(10, "400", 0.04), lambda: old.answer(30)):
+        scrapes.pass_scrapes(2)
         done = command(url)
     assert done.returncode == canary.ROLL_BACK, done.stdout + done.stderr
     assert re.fullmatch(r"roll back: p95 of /predict is 4\d\.\d ms, and 25 ms may be", done.stdout.splitlines()[-1])
