@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, AnyStr, ClassVar, Final, NamedTuple, Self
 
 from drugpred.monitoring.metrics import DENIED, LIMITED
 from drugpred.serving.keys import WatchedKeys
@@ -36,6 +36,7 @@ __all__ = [
     "RateLimitedError",
     "TooLongError",
     "UnauthenticatedError",
+    "presented",
 ]
 
 
@@ -107,10 +108,23 @@ class Need(NamedTuple):
 
 
 HEALTH: Final = Need(key=False, counted=False)
+_SCHEME: Final = len("bearer ")
+
 STATIC: Final = Need(key=False)
 """Tells of nobody, and of no model."""
 ANY_KEY: Final = Need()
 """What is unknown: without a key nobody finds out what there is."""
+
+
+def presented(authorization: AnyStr | None, key: AnyStr | None) -> AnyStr | None:
+    """Return the key that came with a call, as `Authorization: Bearer` or else as X-API-Key, None where none came.
+
+    One that comes in another scheme is empty, and so unknown.
+    """
+    if authorization is None:
+        return key
+    scheme, value = authorization[:_SCHEME], authorization[_SCHEME:]
+    return value.strip() if scheme.lower() in {"bearer ", b"bearer "} else value[:0]
 
 
 class Admission:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from drugpred.schemas import Error
-from drugpred.serving.admission import ANY_KEY, HEALTH, STATIC, Admission, Need, NotAdmittedError, TooLongError
+from drugpred.serving.admission import (
+    ANY_KEY,
+    HEALTH,
+    STATIC,
+    Admission,
+    Need,
+    NotAdmittedError,
+    TooLongError,
+    presented,
+)
 from drugpred.serving.keys import Scope as KeyScope
 from drugpred.serving.load import MOST_BYTES, Bound
 
@@ -34,7 +43,6 @@ _LONGEST_OTHER: Final = 4 * 2**20
 """10,000 people of the Open Inference Protocol are 2 MB of JSON, and a batch of 1000 half a MB."""
 
 _WITHOUT_BODY: Final = {"GET", "HEAD", "OPTIONS"}
-_BEARER: Final = b"bearer "
 
 
 def need_of(path: str) -> Need:
@@ -110,13 +118,13 @@ class Entrance:
 
 def _key(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
     """Return the key that came with a request."""
-    key = None
+    authorization = key = None
     for name, value in headers:
         if name == b"authorization":
-            return value[len(_BEARER) :].strip() if value[: len(_BEARER)].lower() == _BEARER else b""
-        if name == b"x-api-key":
+            authorization = value
+        elif name == b"x-api-key":
             key = value
-    return key
+    return presented(authorization, key)
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

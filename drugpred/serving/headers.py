@@ -11,10 +11,13 @@ from drugpred.settings import Settings
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["SecurityHeaders", "cross_origin"]
+__all__ = ["NOTHING", "SecurityHeaders", "cross_origin"]
+
+NOTHING: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+"""A policy that lets nothing be loaded, for others to begin with."""
 
 _HEADERS: Final = {
-    b"content-security-policy": b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    b"content-security-policy": NOTHING.encode(),
     b"cross-origin-opener-policy": b"same-origin",
     b"cross-origin-resource-policy": b"same-origin",
     b"referrer-policy": b"no-referrer",

@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from drugpred import codebook
 from drugpred.schemas import EXAMPLE, MOST_PROFILES, Profile
+from drugpred.serving.headers import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,16 +38,9 @@ _TYPES: Final = {
     ".svg": "image/svg+xml",
 }
 
-_NOTHING: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-_POLICY: Final = f"{_NOTHING}; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'"
-_HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    # Asked for again each time, and answered with 304: a page of two versions would be worse than a round trip.
-    "Cache-Control": "no-cache",
-}
+_POLICY: Final = f"{NOTHING}; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'"
+# Asked for again each time, and answered with 304: a page of two versions would be worse than a round trip.
+_HEADERS: Final = {"Cache-Control": "no-cache"}
 
 _PLACE: Final = b'<script type="application/json" id="rules"></script>'
 """Where the page wants the rules of its form."""
@@ -78,7 +72,7 @@ class Page:
         )
         hashes = " ".join(f"'sha256-{b64encode(hashlib.sha256(style).digest()).decode()}'" for style in styles)
         # Its plots place hundreds of marks by a style attribute each: too many to name, and they can load nothing.
-        self._report_policy = f"{_NOTHING}; style-src-elem {hashes}; style-src-attr 'unsafe-inline'"
+        self._report_policy = f"{NOTHING}; style-src-elem {hashes}; style-src-attr 'unsafe-inline'"
 
     async def _report_file(self, request: Request) -> Response:
         return await self._report(request, request.path_params["name"])

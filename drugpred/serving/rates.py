@@ -84,8 +84,6 @@ class Rates:
     ----------
     enabled : bool
         Whether there is a limit.
-    shared : bool
-        Whether Redis is asked.
 
     Raises
     ------
@@ -97,12 +95,16 @@ class Rates:
         self.enabled = limit is not None
         self._here: _Here | None = None
         self._shared: _Shared | None = None
-        self.shared = limit is not None and redis_url is not None
         if limit is not None:
             item = _item(limit)
             self._here = _Here(item.amount, item.get_expiry())
             if redis_url is not None:
                 self._shared = _Shared(item, redis_url)
+
+    @property
+    def shared(self) -> bool:
+        """Whether Redis is asked."""
+        return self._shared is not None
 
     async def hit(self, caller: str) -> float | None:
         """Count a request, and return None where it is let through, else after how many seconds to try again."""

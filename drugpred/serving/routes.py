@@ -17,6 +17,7 @@ from drugpred.schemas import Health
 from drugpred.serving import feedback_routes, inference_routes
 from drugpred.serving.documentation import document
 from drugpred.serving.feedback_routes import FeedbackRoutes
+from drugpred.serving.headers import NOTHING
 from drugpred.serving.inference_routes import InferenceRoutes
 from drugpred.serving.page import Page
 
@@ -30,8 +31,7 @@ __all__ = ["Routes"]
 
 
 _INDEX_POLICY: Final = (
-    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; script-src 'self'; "
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'"
+    f"{NOTHING}; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'"
 )
 """What Swagger's page loads, all of it from here; it styles its elements one by one."""
 

@@ -14,6 +14,7 @@ from drugpred.bulk.headings import find
 from drugpred.data.forms import HEADINGS
 from drugpred.errors import DataError
 from drugpred.schemas import EXAMPLE, Profile
+from drugpred.serving.headers import SecurityHeaders
 from drugpred.serving.page import Page, rules
 
 MOST_BYTES = 150_000
@@ -24,7 +25,7 @@ SELF = {"'self'", "'none'", "data:"}
 def get(bundle):
     page = Page()
     page.connect(bundle)
-    app = Starlette(routes=page.routes)
+    app = SecurityHeaders(Starlette(routes=page.routes))
 
     async def send(path, headers):
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:

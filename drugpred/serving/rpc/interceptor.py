@@ -15,7 +15,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from grpc import StatusCode
 
-from drugpred.serving.admission import ANY_KEY, HEALTH, Need, NotAdmittedError
+from drugpred.serving.admission import ANY_KEY, HEALTH, Need, NotAdmittedError, presented
 from drugpred.serving.keys import Scope
 from drugpred.serving.load import Bound
 from drugpred.serving.rpc import telemetry
@@ -47,8 +47,6 @@ _CODES: Final = {
     503: StatusCode.UNAVAILABLE,
 }
 """By HTTP's status."""
-
-_BEARER: Final = "bearer "
 
 MOST_CALLS: Final = 64
 """In progress at once, each of which may hold the longest message."""
@@ -174,10 +172,7 @@ def _bounded(behaviour: _Behaviour, bound: Bound) -> _Behaviour:
 def _key(context: grpc.aio.ServicerContext) -> str | bytes | None:
     """Return the key that came with a call."""
     metadata = dict(context.invocation_metadata())
-    authorization = metadata.get("authorization")
-    if authorization is None:
-        return metadata.get("x-api-key")
-    return authorization[len(_BEARER) :].strip() if authorization[: len(_BEARER)].lower() == _BEARER else ""
+    return presented(metadata.get("authorization"), metadata.get("x-api-key"))
 
 
 def _address(peer: str) -> str:
