@@ -187,6 +187,7 @@ def refused(run):
     return output.strip()
 
 
+@pytest.mark.slow
 def test_malformed_input_is_refused_in_a_line_and_nothing_is_stored(tmp_path, uci_path):
     lines = uci_path.read_text(encoding="utf-8").splitlines()
     fields = lines[99].split(",")

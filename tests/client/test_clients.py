@@ -253,6 +253,7 @@ def test_no_answer_in_time(make, service, waits, ask):
     assert len(service.requests) <= 1
 
 
+@pytest.mark.slow
 def test_no_answer_in_time_within_a_stream(make, service):
     service.hang(after=1)
     with make(service.url, timeout=2) as client:

@@ -206,6 +206,7 @@ def test_a_thousand_connections_that_say_nothing_hold_up_nobody(serve, store):
 # --- for the operator
 
 
+@pytest.mark.slow
 def test_clients_prove_themselves_where_the_operator_wants_it(serve, store, tmp_path):
     folder = make_certificates(tmp_path)
     names = {"CERTIFICATE": "server.pem", "KEY": "server.key", "CLIENT_CA": "ca.pem"}

@@ -279,6 +279,7 @@ def test_probes(client, path):
     assert client.get(path).status_code == 200
 
 
+@pytest.mark.slow
 def test_metrics_count_requests(serve, copied_store):
     # A folder of its own: another server that starts in it empties the metrics of all.
     with serve(copied_store) as server, server.client() as client:

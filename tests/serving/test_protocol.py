@@ -208,6 +208,7 @@ def test_a_request_that_dribbles_is_ended(connect, monkeypatch):
     assert refusal(answer)[0] == 408
 
 
+@pytest.mark.slow
 def test_an_answer_that_nobody_takes_is_dropped(connect, monkeypatch):
     monkeypatch.setattr(module, "TAKING_SECONDS", 0.1)
     connection = connect()
