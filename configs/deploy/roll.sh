@@ -4,12 +4,10 @@
 #   sh configs/deploy/roll.sh                             by the image and the settings in .env
 #   sh configs/deploy/roll.sh drug_consumption:VERSION    serving this model of bentoml/models from now on
 #
-# As many new replicas must be healthy before the old ones are told to end, one by one; if one is not, the new ones are
-# removed, and all stays as it was. Until then both take memory.
+# As many new replicas must be healthy, and the edge must count them, before the old ones are told to end, one by one; if
+# not, the new ones are removed, and all stays as it was. Until then both take memory.
 set -eu
 cd "$(dirname "$0")"
-# Of the edge: names are asked for each 0.5 s, readiness each 0.2 s.
-notice=2
 
 if [ $# -gt 0 ]; then
     export DRUGPRED_MODEL="$1"
@@ -18,17 +16,28 @@ old=$(docker compose ps --quiet drugpred)
 [ -n "$old" ] || { echo "no replica runs: docker compose -f configs/deploy/compose.yaml up -d" >&2; exit 1; }
 n=$(echo "$old" | wc -l)
 
-if ! docker compose up --detach --no-deps --no-recreate --wait --wait-timeout 50 --scale "drugpred=$((2 * n))" drugpred; then
+# All replicas, old and new, are what the edge would ask by HTTP and by gRPC.
+counted() {
+    for _ in $(seq 40); do
+        ready=$(docker compose exec -T edge wget -q -O - http://127.0.0.1:8405/metrics |
+            grep -c "^haproxy_backend_active_servers{proxy=\"\(http\|rpc\)\"} $((2 * n))\$") || true
+        [ "$ready" = 2 ] && return
+        sleep 0.5
+    done
+    return 1
+}
+
+if ! docker compose up --detach --no-deps --no-recreate --wait --wait-timeout 50 --scale "drugpred=$((2 * n))" drugpred ||
+    ! counted; then
     for each in $(docker compose ps --all --quiet drugpred); do
         case $old in
         *$each*) ;;
         *) docker logs --tail 5 "$each" >&2; docker rm --force "$each" > /dev/null ;;
         esac
     done
-    echo "a new replica is not healthy: they were removed, the others go on" >&2
+    echo "a new replica is not healthy, or not seen by the edge: they were removed, the others go on" >&2
     exit 1
 fi
-sleep $notice
 for replica in $old; do
     docker stop "$replica" > /dev/null
     docker rm "$replica" > /dev/null

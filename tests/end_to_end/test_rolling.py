@@ -136,8 +136,8 @@ def roll(deployment, capfd):
         after = deployment.replicas()
         assert len(before) == len(after) == 2
         assert not set(before) & set(after)
-        assert load.failures == [], load.failures[:5]
-        assert min(load.asked.values()) > 1000
+        assert load.failures == [], f"{load.failures[:5]}\n{deployment.compose('logs', '--tail=60', 'edge')}"
+        assert min(load.asked.values()) > 300
         assert model in former
         assert load.models == {model}
 

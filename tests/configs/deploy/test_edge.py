@@ -62,19 +62,19 @@ class Replica(BaseHTTPRequestHandler):
 
 
 class Names(socketserver.BaseRequestHandler):
-    """A name server that knows of one address, whatever is asked."""
+    """A name server that knows of the same addresses, whatever is asked."""
 
     delay = 0.0
+    addresses = (HOST,)
 
     def handle(self):
         query, reply = self.request
         time.sleep(Names.delay)
         end = query.index(b"\0", 12) + 5
-        record = b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 1, 4) + socket.inet_aton(HOST)
-        reply.sendto(
-            query[:2] + struct.pack(">HHHHH", 0x8180, 1, 1, 0, 0) + query[12:end].join([b"", record]),
-            self.client_address,
-        )
+        head = query[:2] + struct.pack(">HHHHH", 0x8180, 1, len(Names.addresses), 0, 0)
+        record = b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 1, 4)
+        records = [record + socket.inet_aton(address) for address in Names.addresses]
+        reply.sendto(head + query[12:end] + b"".join(records), self.client_address)
 
 
 class Method(grpc.GenericRpcHandler):
@@ -296,6 +296,51 @@ def test_too_many_requests_from_an_address_are_refused(tmp_path, certificates, r
     assert answers[0].status_code == 200
     assert (answers[-1].status_code, answers[-1].headers["retry-after"]) == (429, "10")
     assert answers[-1].json() == {"error": "too many requests from this address", "detail": []}
+
+
+def test_a_replica_that_has_a_name_but_does_not_listen_yet_is_asked_nothing(
+    tmp_path, certificates, replica, monkeypatch
+):
+    starting = tuple(f"127.83.0.{number}" for number in range(2, 10))
+    failures, asked = [], dict.fromkeys(("http", "grpc"), 0)
+    ended = threading.Event()
+    with edge(tmp_path, certificates, replica) as (url, _, ports):
+
+        def ask_http():
+            with client(certificates) as asking:
+                while not ended.is_set():
+                    asked["http"] += 1
+                    if (status := asking.get(f"{url}/health").status_code) != 200:
+                        failures.append(status)
+
+        def ask_grpc():
+            credentials = grpc.ssl_channel_credentials((certificates / "ca.pem").read_bytes())
+            with grpc.secure_channel(url.removeprefix("https://"), credentials) as channel:
+                call = channel.unary_unary("/grpc.health.v1.Health/Check")
+                while not ended.is_set():
+                    asked["grpc"] += 1
+                    try:
+                        call(b"", timeout=20)
+                    except grpc.RpcError as error:
+                        failures.append(error)
+
+        def seen(state):
+            text = httpx.get(f"http://127.0.0.1:{ports['EDGE_METRICS_BIND']}/metrics?no-maint").text
+            lines = [line for line in text.splitlines() if line.startswith("haproxy_server_status{")]
+            return sum(f'state="{state}"' in line and line.endswith(" 1") for line in lines)
+
+        threads = [threading.Thread(target=ask) for ask in (ask_http, ask_grpc) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        try:
+            monkeypatch.setattr(Names, "addresses", (HOST, *starting))
+            wait(lambda: seen("DOWN") == 2 * len(starting), tmp_path / "log")
+        finally:
+            ended.set()
+            for thread in threads:
+                thread.join()
+    assert failures == []
+    assert min(asked.values()) > 10
 
 
 def test_nobody_ready_is_told_as_such(tmp_path, certificates, replica):
