@@ -8,15 +8,19 @@ import socketserver
 import ssl
 import struct
 import subprocess
+import sys
 import threading
 import time
 from concurrent import futures
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import grpc
 import httpx
+import psutil
 import pytest
+import yaml
 from grpc_health.v1 import health_pb2
 
 from drugpred.serving.documentation import document
@@ -288,6 +292,43 @@ def test_no_other_grpc_passes(channel):
 def test_prometheus_is_told_of_it_on_a_port_of_its_own(running, asking):
     text = httpx.get(f"http://127.0.0.1:{running[2]['EDGE_METRICS_BIND']}/metrics?no-maint").text
     assert 'haproxy_server_status{proxy="http",server="replica1",state="UP"} 1' in text
+
+
+RUN = """
+import mlflow
+with mlflow.start_run() as run:
+    mlflow.log_text("what was kept", "kept.txt")
+print(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/kept.txt"))
+"""
+
+
+@pytest.mark.slow
+def test_a_run_is_kept_by_mlflow_behind_it_within_the_memory_that_it_may_take(
+    running, certificates, tmp_path, monkeypatch
+):
+    service = yaml.safe_load((CONFIGURATION.parents[1] / "compose.yaml").read_text("utf-8"))["services"]["mlflow"]
+    program, *arguments = (
+        argument.replace("0.0.0.0", HOST).replace("/mlflow/", f"{tmp_path}/") for argument in service["command"]
+    )
+    with (tmp_path / "log").open("w") as log:
+        command = [Path(sys.executable).with_name(program), *arguments]
+        environment = os.environ | service["environment"] | {"HOME": str(tmp_path)}
+        process = psutil.Popen(command, env=environment, cwd=tmp_path, stdout=log, stderr=log)
+    url = f"https://localhost:{running[2]['EDGE_MLFLOW_BIND']}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+    monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(certificates / "ca.pem"))
+    try:
+        with client(certificates) as asking:
+            wait(lambda: asking.get(f"{url}/health").status_code == 200, tmp_path / "log")
+        command = [sys.executable, "-c", RUN]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+        used = sum(each.memory_full_info().uss for each in (process, *process.children(recursive=True)))
+    finally:
+        process.terminate()
+        process.wait(30)
+    assert "what was kept" in done.stdout.splitlines(), done.stderr
+    assert service["mem_limit"] == "1g"
+    assert used < 1 << 29
 
 
 def test_too_many_requests_from_an_address_are_refused(tmp_path, certificates, replica):
