@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import REGISTRY
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from drugpred.codebook import DRUGS, WINDOWS, Drug, Window
 from drugpred.monitoring import drift
-from drugpred.monitoring.expectation import Expectation, expect
-from drugpred.monitoring.metrics import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,10 +19,9 @@ if TYPE_CHECKING:
     from drugpred.bundle import Bins, Card
     from drugpred.monitoring.drift import Drift
 
-__all__ = ["drift_since_start", "expected_since_start"]
+__all__ = ["drift_since_start"]
 
 _FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
-_OF_PREDICTIONS: Final = ("drug", "window", "label")
 
 
 def drift_since_start(card: Card) -> Drift:
@@ -35,17 +31,6 @@ def drift_since_start(card: Card) -> Drift:
     """
     inputs, scores = _totals({"drugpred_input": ("feature", "bin"), "drugpred_score": ("drug", "bin")})
     return drift.measure(card, _by_bin(inputs, card.input_bins), _by_bin(scores, card.probability_bins))
-
-
-def expected_since_start() -> dict[Drug, dict[Window, Expectation]]:
-    """Return what is expected of all predictions, by drug and window; it takes some milliseconds, too."""
-    counts, sums = _totals({"drugpred_predictions": _OF_PREDICTIONS, "drugpred_probability": _OF_PREDICTIONS})
-
-    def expected(drug: Drug, window: Window) -> Expectation:
-        low, high = ((drug, window, label) for label in LABELS)
-        return expect(counts.get(high, 0.0), sums.get(high, 0.0), counts.get(low, 0.0), sums.get(low, 0.0))
-
-    return {drug: {window: expected(drug, window) for window in WINDOWS} for drug in DRUGS}
 
 
 def _by_bin(totals: Mapping[tuple[str, ...], float], bins: Mapping[str, Bins]) -> dict[str, list[float]]:

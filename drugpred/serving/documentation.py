@@ -139,13 +139,13 @@ def _inference() -> dict[str, Any]:
     paths: dict[str, Any] = {
         "/v2": _get("Open Inference Protocol: the server.", ServerMetadata, "read"),
         "/v2/health/live": _get("Open Inference Protocol: the process is alive.", Live),
-        "/v2/health/ready": _get("Open Inference Protocol: it answers predictions.", Ready),
+        "/v2/health/ready": _ready("Open Inference Protocol: it answers predictions.", Ready),
     }
     version = {"name": "version", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
     for model, errors in ((f"/v2/models/{NAME}", ()), (f"/v2/models/{NAME}/versions/{{version}}", ("404",))):
         parameters = {"parameters": [version]} if errors else {}
         told = _get("Open Inference Protocol: the model's tensors.", ModelMetadata, "read", *errors)
-        ready = _get("Open Inference Protocol: the model answers.", ModelReady, None, *errors)
+        ready = _ready("Open Inference Protocol: the model answers.", ModelReady, *errors)
         paths |= {
             model: told | parameters,
             f"{model}/ready": ready | parameters,
@@ -202,8 +202,8 @@ def _get(
     return {"get": _operation(summary, answer, scope, *errors, *(["429"] if scope and limited else []))}
 
 
-def _ready(summary: str) -> dict[str, Any]:
-    item = _get(summary)
+def _ready(summary: str, answer: type[BaseModel] | None = None, *errors: str) -> dict[str, Any]:
+    item = _get(summary, answer, None, *errors)
     item["get"]["responses"]["503"] = _error("The server ends, or has not begun.", {})
     return item
 

@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from drugpred.monitoring.refused import count_tensors
 from drugpred.schemas import Error
+from drugpred.serving.draining import is_draining
 from drugpred.serving.inference import DataPlane, MalformedError, Tensor, UnknownModelError
 from drugpred.serving.inference_messages import (
     InferenceRequest,
@@ -42,7 +43,7 @@ class InferenceRoutes:
         self.routes = [
             Route("/v2", self._server),
             Route("/v2/health/live", lambda _: _json(Live())),
-            Route("/v2/health/ready", lambda _: _json(Ready())),
+            Route("/v2/health/ready", lambda request: _readiness(request, Ready())),
         ]
         for model in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
             self.routes += [
@@ -64,7 +65,7 @@ class InferenceRoutes:
 
     async def _ready(self, request: Request) -> Response:
         self._check_model(request)
-        return _json(ModelReady(name=self._plane.name))
+        return _readiness(request, ModelReady(name=self._plane.name))
 
     async def _infer(self, request: Request) -> Response:
         self._check_model(request)
@@ -144,6 +145,13 @@ def _written(answer: InferenceResponse, by_drug: dict[str, NDArray[np.float64]],
 
 def _json(message: BaseModel, status: int = 200) -> Response:
     return Response(message.model_dump_json(exclude_none=True), status, media_type="application/json")
+
+
+def _readiness(request: Request, ready: Ready) -> Response:
+    """Return what tells that the worker is ready, or that it no longer is."""
+    if is_draining(request.scope):
+        return _json(Error(error="the server is ending", detail=[]), 503)
+    return _json(ready)
 
 
 def _malformed(_: Request, error: Exception) -> Response:

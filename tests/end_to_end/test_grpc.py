@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import ExitStack
+from hashlib import sha256
 
 import grpc
 import httpx
@@ -20,10 +21,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
+from drugpred.bundle import NAME
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES, WINDOWS
 from drugpred.schemas import EXAMPLE
 from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
+from drugpred.serving.proto.inference import grpc_service_pb2 as v2
+from drugpred.serving.proto.inference import grpc_service_pb2_grpc as v2_grpc
 from tests.certificates import make_certificates
 from tests.end_to_end.conftest import wait_until_ready
 
@@ -277,6 +281,37 @@ def test_a_worker_tells_that_it_ends_before_it_does(serve, store):
         assert pb_grpc.DrugPredictionStub(channel).Predict(REQUEST).prediction.risks
         assert server.process.wait(30) == 0
         assert not worker.is_running()
+
+
+PROBES = ["/readyz", "/v2/health/ready", f"/v2/models/{NAME}/ready", f"/v2/models/{NAME}/versions/{{version}}/ready"]
+
+
+@pytest.mark.slow
+def test_every_probe_tells_that_a_worker_ends(serve, copied_store, bundle):
+    """Whichever a balancer asks, without a key though keys are set, it hears in time to send requests elsewhere."""
+    keys = {"DRUGPRED_API_KEYS": f"somebody predict {sha256(b'key').hexdigest()}"}
+    with (
+        serve(copied_store, **keys) as server,
+        server.client() as client,
+        grpc.insecure_channel(server.grpc, OWN) as channel,
+    ):
+        watching = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        stub = v2_grpc.GRPCInferenceServiceStub(channel)
+        paths = [path.format(version=bundle.tag.partition(":")[2]) for path in PROBES]
+
+        def told():
+            """What a balancer hears over HTTP, by GET and by HEAD, and over gRPC."""
+            by_http = {client.request(method, path).status_code for path in paths for method in ("GET", "HEAD")}
+            model = v2.ModelReadyRequest(name=NAME)
+            return by_http, {stub.ServerReady(v2.ServerReadyRequest()).ready, stub.ModelReady(model).ready}
+
+        assert next(watching).status == health_pb2.HealthCheckResponse.SERVING
+        assert told() == ({200}, {True})
+        server.process.terminate()
+        assert next(watching).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert told() == ({503}, {False})
+        assert client.get("/v2/health/live").json() == {"live": True}
+        assert stub.ServerLive(v2.ServerLiveRequest()).live
 
 
 def count(home):

@@ -218,5 +218,7 @@ def test_every_documented_status_occurs_and_no_other(strict, bundle, monkeypatch
         deadline = time.monotonic() + 1
         while client.get("/readyz").status_code == 200 and time.monotonic() < deadline:
             time.sleep(0.02)
-        seen.ask("/readyz", "get", 503)
+        for path, method in seen.operations:
+            if path.endswith(("/readyz", "/ready")):
+                seen.ask(path, method, 503)
     assert seen.statuses == seen.documented

@@ -1,6 +1,7 @@
 """What is shown of the model and the program; how it adds up is in test_merged.py."""
 
 import platform
+from dataclasses import replace
 
 from prometheus_client import REGISTRY
 from scipy.stats import chi2
@@ -41,7 +42,7 @@ def test_what_could_not_be_measured_is_not_shown(bundle):
     shown = {"drug": "lsd", "window": "day"}
     metrics.publish(bundle)
     before = REGISTRY.get_sample_value("drugpred_reference_sensitivity", shown)
-    metrics.publish(type(bundle)(**vars(bundle) | {"card": bundle.card.model_copy(update={"drugs": drugs})}))
+    metrics.publish(replace(bundle, card=bundle.card.model_copy(update={"drugs": drugs})))
     assert REGISTRY.get_sample_value("drugpred_base_rate", shown) == 0.125
     assert REGISTRY.get_sample_value("drugpred_reference_sensitivity", shown) == before
     metrics.publish(bundle)

@@ -6,6 +6,7 @@ import struct
 import numpy as np
 import pytest
 from google.protobuf.message import DecodeError
+from grpc_health.v1.health import aio as health
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
@@ -293,7 +294,8 @@ def in_raw_form():
 @given(st.sampled_from([asked(), in_raw_form()]).flatmap(lambda one: altered(one.SerializeToString())) | st.binary())
 def test_messages_of_tensors(scorer, message):
     try:
-        response = inference.InferenceServicer(scorer)._inferred(v2.ModelInferRequest.FromString(message))
+        servicer = inference.InferenceServicer(scorer, health.HealthServicer())
+        response = servicer._inferred(v2.ModelInferRequest.FromString(message))
     except DecodeError:
         return
     except MalformedError as error:

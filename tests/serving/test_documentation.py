@@ -82,6 +82,11 @@ def test_who_needs_which_key_is_told():
     assert open_to_all == {path for path in needed if path.endswith(("z", "/health", "/live", "/ready"))}
 
 
+def test_whatever_tells_of_readiness_may_deny_it():
+    gets = {path: item["get"]["responses"] for path, item in DOCUMENT["paths"].items() if "get" in item}
+    assert {path for path in gets if "503" in gets[path]} == {p for p in gets if p.endswith(("/readyz", "/ready"))}
+
+
 def test_who_is_told_to_wait_is_told_how_long():
     responses = DOCUMENT["components"]["responses"]
     for status, header in (("429", "Retry-After"), ("503", "Retry-After"), ("401", "WWW-Authenticate")):

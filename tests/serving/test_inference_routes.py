@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from drugpred import __version__
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, WINDOWS, describe
 from drugpred.schemas import EXAMPLE, Error
+from drugpred.serving.draining import Closing, Draining
 from drugpred.serving.errors import ErrorShape
 from drugpred.serving.inference_messages import InferenceResponse, ModelMetadata, ServerMetadata
 
@@ -162,6 +163,23 @@ def test_other_models_are_not_found(request_, infer, bundle, model):
         assert (answer.status_code, error.detail) == (404, [])
         assert bundle.tag.partition(":")[2] in error.error
         assert "zebra" not in answer.text
+
+
+@pytest.mark.parametrize("place", ["/v2/health", MODEL, f"{MODEL}/versions/{{version}}"])
+def test_while_the_worker_drains_it_is_alive_and_not_ready(bundle, routes_of, place):
+    draining = Draining()
+    request_ = request_to(Closing(routes_of(bundle), draining))
+    ready = f"{place}/ready".format(version=bundle.tag.partition(":")[2])
+    assert request_("GET", ready).json()["ready"] is True
+    draining.begun = True
+    answer = request_("GET", ready)
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/json")
+    assert Error.model_validate_json(answer.content, strict=True) == Error(error="the server is ending", detail=[])
+    assert request_("HEAD", ready).status_code == 503
+    assert request_("POST", ready).status_code == 405
+    assert request_("GET", "/v2/health/live").json() == {"live": True}
+    assert request_("POST", f"{MODEL}/infer", json=content()).status_code == 200
+    assert request_("GET", "/v2/models/zebra/ready").status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/v2/models", "/v2/zebra", "/v2/models/", f"{MODEL}/versions", f"{MODEL}/zebra"])

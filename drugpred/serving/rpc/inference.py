@@ -6,6 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from grpc import StatusCode
+from grpc_health.v1 import health_pb2
 from pydantic import ValidationError
 from typing_extensions import override
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from grpc.aio import ServicerContext
+    from grpc_health.v1.health import aio as health
 
     from drugpred.scoring import Scorer
 
@@ -29,10 +31,14 @@ _Checked = TypeVar("_Checked", Parameters, InputParameters, OutputParameters)
 
 
 class InferenceServicer(pb_grpc.GRPCInferenceServiceServicer):
-    """The service inference.GRPCInferenceService: answers of one scorer, the one that HTTP answers from too."""
+    """The service inference.GRPCInferenceService: answers of one scorer, the one that HTTP answers from too.
 
-    def __init__(self, scorer: Scorer) -> None:
+    It is as ready as the health of the server says.
+    """
+
+    def __init__(self, scorer: Scorer, health: health.HealthServicer) -> None:
         self._plane = DataPlane(scorer)
+        self._health = health
 
     @override
     async def ServerLive(self, request: pb.ServerLiveRequest, context: ServicerContext) -> pb.ServerLiveResponse:
@@ -42,13 +48,13 @@ class InferenceServicer(pb_grpc.GRPCInferenceServiceServicer):
     @override
     async def ServerReady(self, request: pb.ServerReadyRequest, context: ServicerContext) -> pb.ServerReadyResponse:
         """Tell that it answers predictions."""
-        return pb.ServerReadyResponse(ready=True)
+        return pb.ServerReadyResponse(ready=await self._is_ready(context))
 
     @override
     async def ModelReady(self, request: pb.ModelReadyRequest, context: ServicerContext) -> pb.ModelReadyResponse:
         """Tell that the model answers predictions."""
         await self._check_model(request.name, request.version, context)
-        return pb.ModelReadyResponse(ready=True)
+        return pb.ModelReadyResponse(ready=await self._is_ready(context))
 
     @override
     async def ServerMetadata(
@@ -88,6 +94,10 @@ class InferenceServicer(pb_grpc.GRPCInferenceServiceServicer):
             else:
                 output.contents.fp64_contents.extend(column.tolist())
         return response
+
+    async def _is_ready(self, context: ServicerContext) -> bool:
+        answer = await self._health.Check(health_pb2.HealthCheckRequest(), context)
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
     async def _check_model(self, name: str, version: str, context: ServicerContext) -> None:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -18,29 +18,17 @@ from drugpred.serving.rpc.lane import Handlers, Lane, make_server
 from drugpred.serving.rpc.prediction import DrugPredictionServicer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import grpc
-
     from drugpred.scoring import Scorer
     from drugpred.serving.admission import Admission
     from drugpred.settings import Settings
 
 __all__ = ["Server"]
 
-# Each service: its name, what adds its servicer to a server, and what makes the servicer of a scorer.
-_SERVICES: Final[tuple[tuple[str, Callable[[Any, grpc.aio.Server], None], Callable[[Scorer], Any]], ...]] = (
-    (
-        drug_prediction_pb2.DESCRIPTOR.services_by_name["DrugPrediction"].full_name,
-        drug_prediction_pb2_grpc.add_DrugPredictionServicer_to_server,
-        DrugPredictionServicer,
-    ),
-    (
-        grpc_service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name,
-        grpc_service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server,
-        InferenceServicer,
-    ),
+_NAMES: Final = (
+    drug_prediction_pb2.DESCRIPTOR.services_by_name["DrugPrediction"].full_name,
+    grpc_service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name,
 )
+"""The services that have a health of their own."""
 
 _FAST: Final = "/drugpred.v1.DrugPrediction/Predict"
 """The method that takes microseconds."""
@@ -96,15 +84,15 @@ class Server:
         guard = Guard(admission, {_FAST})
         self._gate = guard.gate
         self._server = make_server([guard], options=_OPTIONS)
-        self._names = [name for name, _, _ in _SERVICES]
         handlers = Handlers(self._server)
-        for _, add, servicer in _SERVICES:
-            add(servicer(scorer), handlers)
         self._health = health.aio.HealthServicer()
+        prediction, inference = DrugPredictionServicer(scorer), InferenceServicer(scorer, self._health)
+        drug_prediction_pb2_grpc.add_DrugPredictionServicer_to_server(prediction, handlers)  # type: ignore[no-untyped-call]
+        grpc_service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, handlers)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, handlers)
         handlers.tell({_FAST})
         self._lane = Lane.beside(self._server, {_FAST: handlers.by_name[_FAST]}, [guard])
-        reflection.enable_server_reflection((*self._names, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        reflection.enable_server_reflection((*_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
         certificates = credentials(settings)
         self.port: int = (
             self._server.add_secure_port(address, certificates)
@@ -114,14 +102,14 @@ class Server:
 
     async def start(self) -> None:
         """Take calls."""
-        for name in self._names:
+        for name in _NAMES:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
         if self._lane:
             self._lane.start()
 
     async def announce_end(self) -> None:
-        """Tell whoever asks for the health that the server takes no more calls soon."""
+        """Tell whoever asks for the health, or whether it is ready, that the server takes no more calls soon."""
         await self._health.enter_graceful_shutdown()
 
     async def stop(self, grace: float = GRACE) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from grpc import StatusCode
+from grpc_health.v1.health import aio as health
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -115,7 +116,8 @@ def call(bundle):
 
         async def start():
             server = grpc.aio.server(interceptors=[Guard(Admission.of(Settings()))])
-            pb_grpc.add_GRPCInferenceServiceServicer_to_server(InferenceServicer(Scorer(bundle)), server)
+            servicer = InferenceServicer(Scorer(bundle), health.HealthServicer())
+            pb_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
             port = server.add_insecure_port("127.0.0.1:0")
             await server.start()
             return server, grpc.aio.insecure_channel(f"127.0.0.1:{port}")

@@ -15,6 +15,8 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
+from drugpred.serving.proto.inference import grpc_service_pb2 as inference
+from drugpred.serving.proto.inference import grpc_service_pb2_grpc as inference_grpc
 from drugpred.serving.rpc import interceptor
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -120,11 +122,11 @@ def test_more_calls_than_can_be_held_are_told_to_come_back(serving, scorer, monk
         ended = threading.Event()
 
         def silence():
-            ended.wait(20)
+            ended.wait(60)
             yield from ()
 
         stream = stub.PredictStream(silence())
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 30
         code = None
         while code is None and time.monotonic() < deadline:
             try:
@@ -136,6 +138,7 @@ def test_more_calls_than_can_be_held_are_told_to_come_back(serving, scorer, monk
         assert health(channel) == SERVING
         stream.cancel()
         ended.set()
+        deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             with suppress(grpc.RpcError):
                 assert stub.GetModel(pb.GetModelRequest()).model
@@ -201,6 +204,24 @@ def test_the_end_is_announced_and_calls_are_still_taken(own, run):
     assert [health(channel, service) for service in ("", *SERVICES)] == [NOT_SERVING] * 3
     assert pb_grpc.DrugPredictionStub(channel).GetModel(pb.GetModelRequest()).model
     watching.cancel()
+
+
+def test_the_inference_protocol_tells_what_the_health_does(own, run, scorer):
+    server, channel = own
+    stub = inference_grpc.GRPCInferenceServiceStub(channel)
+    name, _, version = scorer.bundle.tag.partition(":")
+
+    def told():
+        models = [inference.ModelReadyRequest(name=name, version=each) for each in ("", version)]
+        return [stub.ServerReady(inference.ServerReadyRequest()), *map(stub.ModelReady, models)]
+
+    assert [answer.ready for answer in told()] == [True] * 3
+    run(server.announce_end())
+    assert [answer.ready for answer in told()] == [False] * 3
+    assert stub.ServerLive(inference.ServerLiveRequest()).live
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.ModelReady(inference.ModelReadyRequest(name="zebra"))
+    assert caught.value.code() is StatusCode.NOT_FOUND
 
 
 def test_calls_that_were_taken_are_answered_and_no_others(own, run, real, chunk_of):
