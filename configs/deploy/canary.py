@@ -41,8 +41,8 @@ LEVEL: Final = 0.01
 SLOWER: Final = 2
 NOTICED: Final = 0.005
 
-HTTP: Final = 'endpoint!~"other|/livez|/readyz|/healthz|/health|/v2/health/.*"'
-GRPC: Final = 'method!~"unknown|grpc[.].*|.*/Server(Live|Ready)"'
+HTTP: Final = 'endpoint!~"other|/livez|/readyz|/healthz|/health|/v2/health/.*|/v2/models/.*/ready"'
+GRPC: Final = 'method!~"unknown|grpc[.].*|.*/(ServerLive|ServerReady|ModelReady)"'
 FAULTS: Final = ("UNKNOWN", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS")
 TIMED: Final = ("/predict", "drugpred.v1.DrugPrediction/Predict")
 TRACKS: Final = ("canary", "stable")

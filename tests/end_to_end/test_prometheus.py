@@ -1,17 +1,24 @@
-"""The real service under the real Prometheus: every rule evaluates, every panel shows something, an alert arrives."""
+"""The real service under the real Prometheus: every rule evaluates, every panel shows something, alerts arrive."""
 
+import re
 import threading
+from hashlib import sha256
 from itertools import cycle
 
+import httpx
 import pytest
 
 from drugpred.codebook import describe
 from drugpred.schemas import EXAMPLE
 from tests.configs.monitoring.test_queries import filled, panels, rules
+from tests.end_to_end.conftest import copy_of
 from tests.end_to_end.test_monitoring import ask_every_way
-from tests.prometheus import alertmanager, prometheus, webhook
+from tests.prometheus import alertmanager, exposition, prometheus, webhook
 
 pytestmark = pytest.mark.slow
+
+KEYS = {"alice": "predict", "monitor": "metrics"}
+"""Names, which here are the keys too, and their scopes."""
 
 
 @pytest.fixture(scope="module")
@@ -38,23 +45,51 @@ def traffic(real):
 
 
 @pytest.fixture(scope="module")
-def watched(serve, store, traffic, tmp_path_factory):
-    """Prometheus that watches two workers under traffic, and who is told of alerts."""
+def guarded(serve, store, tmp_path_factory):
+    """A server with keys and a limit."""
+    keys = ";".join(f"{name} {scope} {sha256(name.encode()).hexdigest()}" for name, scope in KEYS.items())
+    home = copy_of(store, tmp_path_factory.mktemp("guarded") / "bentoml")
+    with serve(home, DRUGPRED_API_KEYS=keys, DRUGPRED_RATE_LIMIT="120/minute") as server:
+        yield server
+
+
+def misuse(server, ended):
+    """Ask a server with wrong keys, and too often, until it is told to end."""
+    with server.client() as client:
+        while not ended.wait(0.05):
+            client.post("/predict", json=EXAMPLE)
+            for key in ("eve", "monitor", "alice"):
+                client.post("/predict", json=EXAMPLE, headers={"x-api-key": key})
+
+
+@pytest.fixture(scope="module")
+def watched(serve, store, traffic, guarded, tmp_path_factory):
+    """Prometheus that watches two workers under traffic and a guarded server, and who is told of alerts."""
     ended = threading.Event()
     folders = [tmp_path_factory.mktemp(name) for name in ("prometheus", "alertmanager")]
+
+    def metrics():
+        return httpx.get(f"{guarded.url}/metrics", headers={"x-api-key": "monitor"}).text
+
     with (
         serve(store, BENTOML_CONFIG_OPTIONS="services.drugpred.workers=2") as server,
+        exposition(metrics) as keyed,  # the project's configuration of one machine has no key
         webhook() as receiver,
         alertmanager(folders[1], receiver) as address,
-        prometheus(folders[0], server.url.removeprefix("http://"), alertmanager=address) as watcher,
+        prometheus(folders[0], server.url.removeprefix("http://"), keyed.address, alertmanager=address) as watcher,
     ):
-        asking = threading.Thread(target=traffic, args=(server, ended))
-        asking.start()
+        asking = [
+            threading.Thread(target=traffic, args=(server, ended)),
+            threading.Thread(target=misuse, args=(guarded, ended)),
+        ]
+        for each in asking:
+            each.start()
         try:
             yield watcher, receiver
         finally:
             ended.set()
-            asking.join()
+            for each in asking:
+                each.join()
 
 
 def test_every_rule_evaluates(watched):
@@ -74,7 +109,19 @@ def test_each_panel_shows_something(watched, panel):
         watched[0].wait(filled(target["expr"]))
 
 
-def test_an_alert_reaches_the_webhook(watched):
+@pytest.mark.parametrize("reason", ["missing", "unknown", "scope"])
+def test_what_is_denied_is_seen(watched, reason):
+    watched[0].wait(f'drugpred_denied_total{{reason="{reason}"}}')
+
+
+def test_what_a_limit_ended_is_seen(watched):
+    watched[0].wait('drugpred_limited_total{limit="rate"}')
+
+
+def test_alerts_reach_the_webhook(watched):
     # The same request again and again is none of the respondents' mix.
-    alert = watched[1].wait("/ticket", "DrugpredInputDrift")
-    assert alert["annotations"]["runbook"]
+    drift = watched[1].wait("/ticket", "DrugpredInputDrift")
+    assert re.search(r"\(index \d+\.\d\d over (an hour|a day)\)$", drift["annotations"]["summary"])
+    denied = watched[1].wait("/ticket", "DrugpredDenied")
+    assert re.match(r"\d+\.\d calls a second have a key .*: (unknown|scope)$", denied["annotations"]["summary"])
+    assert drift["annotations"]["runbook"] != denied["annotations"]["runbook"]

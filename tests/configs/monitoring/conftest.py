@@ -38,6 +38,10 @@ def counting(bundle, real):
                 outcomes.record(claim, used, {drug: bundle.card.drugs[drug][window].threshold for drug in DRUGS})
         outcomes.count("accepted")
         metrics.REFUSED.labels("age", "range").inc()
+        for reason in ("missing", "unknown", "scope"):
+            metrics.DENIED.labels(reason).inc()
+        for limit in ("rate", "size", "time", "load"):
+            metrics.LIMITED.labels(limit).inc()
         batching.SIZES.observe(3)
         for method in ("drugpred.v1.DrugPrediction/Predict", "drugpred.v1.DrugPrediction/PredictBatch"):
             rpc.observe(method, "OK", 0.001)

@@ -65,6 +65,7 @@ def test_an_alert_tells_what_to_do_and_there_is_a_case_of_it(alert):
     assert found
     told = {label for text in alert["annotations"].values() for label in re.findall(r"\$labels\.(\w+)", text)}
     assert all(told <= each.keys() for each in found)
+    assert told.isdisjoint(alert["labels"])  # those that the rule adds are empty in its texts
 
 
 def test_severities_are_routed():
