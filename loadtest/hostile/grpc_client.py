@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
+from inputs import KEY
 from judgement import LATE, SECONDS, Outcome, of_rpc
 
 if TYPE_CHECKING:
@@ -38,10 +39,13 @@ class Caller:
         HOST:PORT.
     clock : Clock
         What time is measured by.
+    key : str
+        The API key that no answer may tell.
     """
 
-    def __init__(self, address: str, clock: Clock) -> None:
+    def __init__(self, address: str, clock: Clock, key: str = KEY) -> None:
         self._address = address
+        self._key = key
         self._clock = clock
 
     @cached_property
@@ -65,12 +69,9 @@ class Caller:
 
     async def _ended(self, call: Any, sent: Call) -> Outcome:  # noqa: ANN401
         try:
-            if sent.streaming:
-                async for _ in call:
-                    pass
-            else:
-                await call
-            return Outcome("OK")
+            answer = b"".join([part async for part in call]) if sent.streaming else await call
+            # Values are not looked for: reflection answers with what was asked.
+            return Outcome("OK", "OK tells the key" if self._key.encode() in answer else None)
         except asyncio.CancelledError:
             if not call.cancelled():  # it is this task that ends
                 raise
@@ -79,7 +80,7 @@ class Caller:
             if error.details() == _UNHEARD:
                 return Outcome("ended before all was sent")
             trailing = repr(tuple(error.trailing_metadata() or ())).encode()
-            return of_rpc(error.code(), error.details(), trailing)
+            return of_rpc(error.code(), error.details(), trailing, self._key)
 
     async def close(self) -> None:
         """End the connection."""

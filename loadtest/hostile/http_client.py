@@ -8,8 +8,8 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Final
 
-from inputs import MARK, Exchange, Mode, Port
-from judgement import LATE, SECONDS, Answer, Outcome, of_http
+from inputs import KEY, Exchange, Mode, Port
+from judgement import LATE, SECONDS, Answer, Outcome, of_http, repeats
 
 if TYPE_CHECKING:
     from clock import Clock
@@ -38,10 +38,13 @@ class Connection:
         Where to.
     clock : Clock
         What time is measured by.
+    key : str
+        The API key that no answer may tell.
     """
 
-    def __init__(self, host: str, port: int, clock: Clock) -> None:
+    def __init__(self, host: str, port: int, clock: Clock, key: str = KEY) -> None:
         self._address = host, port
+        self._key = key
         self._clock = clock
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
@@ -94,7 +97,7 @@ class Connection:
             return Outcome("closed", "closed without an answer" if sent.mode is Mode.ANSWER else None)
         if answer.headers.get("connection") == "close":
             self.close()
-        return of_http(answer)
+        return of_http(answer, self._key)
 
     async def _all(self, sent: Exchange, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Outcome:
         """Return the worst of all answers until the server ends the connection, once it is told that no more comes."""
@@ -110,12 +113,12 @@ class Connection:
             if self._clock.now() - started > SECONDS:
                 return Outcome("late", LATE)
         if sent.port is Port.GRPC:
-            return _of_frames(content)
+            return _of_frames(content, self._key)
         received.feed_data(content)
         received.feed_eof()
         outcomes = []
         while answer := await _answer(received, headless=sent.data.startswith(b"HEAD ")):
-            outcomes.append(of_http(answer))
+            outcomes.append(of_http(answer, self._key))
         return max(outcomes, key=lambda outcome: (bool(outcome.fault), outcome.status), default=Outcome("closed"))
 
 
@@ -150,12 +153,12 @@ async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
     return await reader.read()
 
 
-_FRAMES: Final = {1: "headers", 3: "stream reset", 7: "go away"}
+_FRAMES: Final = {1: "headers", 0: "message", 3: "stream reset", 7: "go away"}
 
 
-def _of_frames(content: bytes) -> Outcome:
+def _of_frames(content: bytes, key: str) -> Outcome:
     """Tell which HTTP/2 frames a server ended streams or the connection with."""
-    if MARK.encode() in content:
+    if repeats(content, key):
         return Outcome("frames", "repeats what was sent")
     seen, at = set(), 0
     while at + 9 <= len(content):

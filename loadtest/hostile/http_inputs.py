@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Sequence
 
-__all__ = ["FAMILIES", "request"]
+__all__ = ["FAMILIES", "lined", "request"]
 
 _PATHS: Final = tuple(bodies.VALID)
 _JSON: Final = ("content-type", "application/json")
+_HOST: Final = b"host: localhost\r\n"
 
 _METHODS: Final = (
     *("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "LOCK", "REPORT", "SEARCH", "PURGE"),
@@ -120,6 +121,12 @@ def request(method: str, target: str, body: bytes = b"", headers: Sequence[tuple
     lines = [f"{method} {target} HTTP/1.1", "host: localhost", f"content-length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in headers]
     return "\r\n".join(lines).encode("utf-8", "surrogatepass") + b"\r\n\r\n" + body
+
+
+def lined(data: bytes, fields: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Return requests with more header lines in each, behind that of their host."""
+    lines = b"".join(name + b": " + value + b"\r\n" for name, value in fields)
+    return data.replace(_HOST, _HOST + lines)
 
 
 def _posting(

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["MARK", "Call", "Exchange", "Family", "Mode", "Port", "made", "mutated", "plan"]
+__all__ = ["KEY", "MARK", "Call", "Exchange", "Family", "Mode", "Port", "made", "mutated", "plan"]
 
 MARK: Final = "Zq7Marked3"
 """Stands in inputs wherever a person's value could; it must come back in no answer and stand in no log."""
+
+KEY: Final = "Kx5RightKey-where-none-is-told"
+"""The API key where --key does not tell one; what is true of `MARK` is true of keys."""
 
 
 class Mode(Enum):

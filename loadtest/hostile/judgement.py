@@ -6,19 +6,21 @@ import json
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from grpc import StatusCode
-from inputs import MARK
+from inputs import KEY, MARK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["LATE", "SECONDS", "Answer", "Outcome", "of_http", "of_rpc"]
+__all__ = ["LATE", "SECONDS", "Answer", "Outcome", "of_http", "of_rpc", "repeats"]
 
 SECONDS: Final = 1.0
 """What an answer may take."""
 
 LATE: Final = f"no answer within {SECONDS:.0f} s"
 
-_MARK: Final = MARK.encode()
+_TELLING: Final = {401: "www-authenticate", 429: "retry-after"}
+"""By status, the header that its answers must have."""
+
 _FAULTS: Final = {StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.DATA_LOSS}
 
 
@@ -42,13 +44,20 @@ class Outcome(NamedTuple):
     """What is wrong with that."""
 
 
-def of_http(answer: Answer) -> Outcome:
+def repeats(content: bytes, key: str = KEY) -> bool:
+    """Tell whether there is a value in it that was sent, or the key."""
+    return MARK.encode() in content or key.encode() in content
+
+
+def of_http(answer: Answer, key: str = KEY) -> Outcome:
     """Judge an HTTP answer."""
     status = str(answer.status)
     if answer.status >= 500 and not (answer.status == 503 and "retry-after" in answer.headers):
         return Outcome(status, f"status {status}")
-    if _MARK in answer.raw_head or _MARK in (answer.body or b""):
+    if repeats(answer.raw_head + (answer.body or b""), key):
         return Outcome(status, f"status {status} repeats what was sent")
+    if (name := _TELLING.get(answer.status)) and name not in answer.headers:
+        return Outcome(status, f"status {status} without {name}")
     if answer.status >= 400 and answer.body is not None and not _is_error(answer):
         return Outcome(status, f"status {status} without the shape of errors")
     return Outcome(status)
@@ -63,10 +72,10 @@ def _is_error(answer: Answer) -> bool:
         return False
 
 
-def of_rpc(code: StatusCode, details: str | None, trailing: bytes) -> Outcome:
+def of_rpc(code: StatusCode, details: str | None, trailing: bytes, key: str = KEY) -> Outcome:
     """Judge how a gRPC call ended."""
     if code in _FAULTS:
         return Outcome(code.name, f"{code.name}: {details}")
-    if MARK in (details or "") or _MARK in trailing:
+    if repeats((details or "").encode() + trailing, key):
         return Outcome(code.name, f"{code.name} repeats what was sent")
     return Outcome(code.name)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from clock import Clock
 from grpc_client import Caller
 from http_client import Connection
-from inputs import Call, Exchange, Mode, Port, made
+from inputs import KEY, Call, Exchange, Mode, Port, made
 from judgement import LATE, Outcome
+from presenting import let_in, presenting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,10 +51,12 @@ class Sender:
         HOST:PORT of gRPC.
     seed : int
         What inputs are drawn from.
+    key : str or None
+        The API key that the service wants; None where it wants none.
     """
 
-    def __init__(self, host: str, port: int, address: str, seed: int) -> None:
-        self._host, self._port, self._address, self._seed = host, port, address, seed
+    def __init__(self, host: str, port: int, address: str, seed: int, key: str | None = None) -> None:
+        self._host, self._port, self._address, self._seed, self._key = host, port, address, seed, key
         self.counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.faults: list[Fault] = []
 
@@ -61,7 +64,7 @@ class Sender:
         """Send inputs; `counts` and `faults` tell what became of them."""
         clock = Clock()
         measuring = asyncio.create_task(clock.run())
-        clients = [_Client(self._host, self._port, self._address, clock) for _ in range(_CLIENTS)]
+        clients = [_Client(self._host, self._port, self._address, clock, self._key) for _ in range(_CLIENTS)]
         one = asyncio.Lock()
         waiting = iter(planned)
         silent: list[asyncio.Task[None]] = []
@@ -69,7 +72,7 @@ class Sender:
 
         async def work(client: _Client) -> None:
             for family, index in waiting:
-                sent = made(family, self._seed, index)
+                sent = self._made(family, index)
                 if isinstance(sent, Exchange) and sent.mode is Mode.SLOW:
                     silent.append(asyncio.create_task(self._wait(family, index, sent, clock)))
                     continue
@@ -90,12 +93,17 @@ class Sender:
             await client.close()
         measuring.cancel()
 
+    def _made(self, family: Family, index: int) -> Exchange | Call:
+        if self._key is None:
+            return made(family, self._seed, index)
+        return presenting(family, self._seed, index, self._key)
+
     async def _wait(self, family: Family, index: int, sent: Exchange, clock: Clock) -> None:
-        self._keep(family, index, await Connection(self._host, self._port, clock).exchange(sent))
+        self._keep(family, index, await Connection(self._host, self._port, clock, self._key or KEY).exchange(sent))
 
     async def _again(self, client: _Client, family: Family, index: int) -> None:
         for _ in range(_TRIES):
-            outcome = await client.outcome(made(family, self._seed, index))
+            outcome = await client.outcome(self._made(family, index))
             if outcome.fault != LATE:
                 break
         self._keep(family, index, outcome)
@@ -109,19 +117,24 @@ class Sender:
 class _Client:
     """A connection of each kind."""
 
-    def __init__(self, host: str, port: int, address: str, clock: Clock) -> None:
+    def __init__(self, host: str, port: int, address: str, clock: Clock, key: str | None) -> None:
         grpc_host, _, grpc_port = address.rpartition(":")
+        self._key = key
         self._connections = {
-            Port.HTTP: Connection(host, port, clock),
-            Port.GRPC: Connection(grpc_host, int(grpc_port), clock),
+            Port.HTTP: Connection(host, port, clock, key or KEY),
+            Port.GRPC: Connection(grpc_host, int(grpc_port), clock, key or KEY),
         }
-        self._caller = Caller(address, clock)
+        self._caller = Caller(address, clock, key or KEY)
 
     async def outcome(self, sent: Exchange | Call) -> Outcome:
         """Send an input, and return what became of it."""
         if isinstance(sent, Call):
-            return await self._caller.call(sent)
-        return await self._connections[sent.port].exchange(sent)
+            outcome = await self._caller.call(sent)
+        else:
+            outcome = await self._connections[sent.port].exchange(sent)
+        if self._key and let_in(sent, outcome, self._key):
+            return Outcome(outcome.status, f"{outcome.status} without the key")
+        return outcome
 
     async def close(self) -> None:
         """End the connections."""

@@ -13,10 +13,12 @@ from urllib.parse import urlsplit
 import grpc_inputs
 import http_inputs
 import httpx
+import key_inputs
 import uvloop
 import watched
 import wire_inputs
-from inputs import MARK, made, plan
+from inputs import KEY, made, plan
+from judgement import repeats
 from sending import Sender
 
 if TYPE_CHECKING:
@@ -27,7 +29,11 @@ if TYPE_CHECKING:
 
 __all__ = ["FAMILIES", "lines", "main", "of_log", "table", "tried"]
 
-FAMILIES: Final = (*http_inputs.FAMILIES, *wire_inputs.FAMILIES, *grpc_inputs.FAMILIES)
+_OTHERS: Final = (*http_inputs.FAMILIES, *wire_inputs.FAMILIES, *grpc_inputs.FAMILIES)
+FAMILIES: Final = (*_OTHERS, *key_inputs.families(KEY))
+
+_SHORTEST_KEY: Final = 16
+"""What is shorter may stand in an answer by chance."""
 
 _SHOWN: Final = 20
 """Faults of a family that are printed."""
@@ -40,11 +46,13 @@ def main() -> None:
     parser.add_argument("--grpc", default="127.0.0.1:3001", metavar="HOST:PORT", help="(default: %(default)s)")
     parser.add_argument("--requests", type=int, default=100_000, help="how many in all (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of what is sent (default: %(default)s)")
+    parser.add_argument("--key", type=_key, help="an API key of all scopes, for a service that wants one")
     parser.add_argument("--log", type=Path, help="what the service writes: it must hold no traceback and no values")
     parser.add_argument("--only", choices=[family.name for family in FAMILIES], metavar="FAMILY", help="of this family")
     parser.add_argument("--index", type=int, help="with --only: this one alone, which is shown too")
     arguments = parser.parse_args()
-    families = [family for family in FAMILIES if arguments.only in {None, family.name}]
+    families = [*_OTHERS, *key_inputs.families(arguments.key or KEY)]
+    families = [family for family in families if arguments.only in {None, family.name}]
     if arguments.index is None:
         try:
             planned = plan(families, arguments.requests, arguments.seed)
@@ -52,36 +60,44 @@ def main() -> None:
             parser.error(str(error))
     else:
         planned = [(families[0], arguments.index)]
-        print(repr(made(families[0], arguments.seed, arguments.index))[:2000])
+        print(repr(made(families[0], arguments.seed, arguments.index)).replace(arguments.key or KEY, KEY)[:2000])
     try:
-        wrong = tried(arguments.http, arguments.grpc, planned, arguments.seed)
+        wrong = tried(arguments.http, arguments.grpc, planned, arguments.seed, arguments.key)
     except (LookupError, httpx.HTTPError) as error:
         raise SystemExit(f"error: {error}") from error
     if arguments.log:
-        wrong += of_log(arguments.log)
+        wrong += of_log(arguments.log, arguments.key or KEY)
     if wrong:
         print("\nWrong:", *wrong, sep="\n")
         sys.exit(1)
 
 
-def tried(http: str, grpc: str, planned: Sequence[tuple[Family, int]], seed: int) -> list[str]:
+def _key(text: str) -> str:
+    if len(text) < _SHORTEST_KEY or not (text.isascii() and text.isprintable()):
+        raise argparse.ArgumentTypeError(f"expected a key of {_SHORTEST_KEY} or more printable ASCII characters")
+    return text
+
+
+def tried(http: str, grpc: str, planned: Sequence[tuple[Family, int]], seed: int, key: str | None = None) -> list[str]:
     """Send inputs, print what became of them, and return what was wrong."""
-    before, start = watched.answers(http), watched.held(http)
+    before, start = watched.answers(http, key), watched.held(http)
     split = urlsplit(http)
     begun = time.monotonic()
-    sender = Sender(split.hostname or "", split.port or 80, grpc, seed)
+    sender = Sender(split.hostname or "", split.port or 80, grpc, seed, key)
     half = len(planned) // 2
-    uvloop.run(sender.send(planned[:half]))
-    middle = watched.held(http)
-    uvloop.run(sender.send(planned[half:]))
-    seconds = time.monotonic() - begun
-    print(table(sender.counts))
-    print(f"\n{len(planned):,} inputs of {len(sender.counts)} families in {seconds:.0f} s, seed {seed}")
-    try:
-        same = watched.same(before, watched.answers(http))
-        end = watched.held(http)
-    except (LookupError, httpx.HTTPError) as error:
-        return [*lines(sender.faults), f"the service does not answer any more: {error}"]
+    with watched.Lowest(start) as lowest:
+        uvloop.run(sender.send(planned[:half]))
+        middle = lowest.of(watched.held(http))
+        uvloop.run(sender.send(planned[half:]))
+        seconds = time.monotonic() - begun
+        print(table(sender.counts))
+        print(f"\n{len(planned):,} inputs of {len(sender.counts)} families in {seconds:.0f} s, seed {seed}")
+        try:
+            end = lowest.of(watched.held(http))
+            same = watched.same(before, watched.answers(http, key))
+            counted = watched.metrics(http, key)
+        except (LookupError, httpx.HTTPError) as error:
+            return [*lines(sender.faults), f"the service does not answer any more: {error}"]
     for pid in start:
         holds = [
             f"{one.rss:.0f} MB, {one.handles} handles, {one.threads} threads"
@@ -89,6 +105,8 @@ def tried(http: str, grpc: str, planned: Sequence[tuple[Family, int]], seed: int
         ]
         print(f"worker {pid} at the start, after half and at the end: {'; '.join(holds)}")
     wrong = lines(sender.faults) + watched.told(start, middle, end, len(planned))
+    if repeats(counted, key or KEY):
+        wrong.append("/metrics: a value that was sent")
     return wrong if same else [*wrong, "the same person gets another prediction than before"]
 
 
@@ -113,11 +131,11 @@ def lines(faults: Sequence[Fault]) -> list[str]:
     return told
 
 
-def of_log(log: Path) -> list[str]:
+def of_log(log: Path, key: str = KEY) -> list[str]:
     """Return what is wrong with the lines of a log."""
     wrong = []
     for number, line in enumerate(log.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-        if MARK in line:
+        if repeats(line.encode(), key):
             wrong.append(f"{log}, line {number}: a value that was sent")
         elif "Traceback" in line:
             wrong.append(f"{log}, line {number}: a traceback")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+import threading
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -12,15 +16,18 @@ import psutil
 from drugpred.schemas import EXAMPLE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["Held", "answers", "held", "same", "told"]
+__all__ = ["Held", "Lowest", "answers", "held", "metrics", "same", "told"]
 
 _TELLING: Final = 5000
 """Inputs after which growth is judged: the first thousands fill caches and buffers."""
 
 _TELLING_OF_MEMORY: Final = 50_000
-"""The same of memory, which after bodies of 5 MB goes up and down by as much as is judged."""
+"""The same of memory."""
+
+_INTERVAL: Final = 0.5
+"""Seconds between readings of memory."""
 
 _MOST_MB: Final = 32
 """What a worker's memory may grow by in the second half of the inputs, which are like those of the first."""
@@ -61,18 +68,73 @@ def held(url: str) -> dict[int, Held]:
     return {one.pid: Held(one.memory_info().rss / 1e6, one.num_fds(), one.num_threads()) for one in workers}
 
 
-def answers(url: str) -> dict[str, Any]:
-    """Return what the service says of a person who is always the same.
+class Lowest:
+    """Measures memory all along: after bodies of 5 MB it goes up and down, but what leaks never goes.
+
+    Parameters
+    ----------
+    pids : iterable of int
+        Of the workers.
+    """
+
+    def __init__(self, pids: Iterable[int]) -> None:
+        self._pids = tuple(pids)
+        self._read: defaultdict[int, list[float]] = defaultdict(list)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def of(self, now: Mapping[int, Held]) -> dict[int, Held]:
+        """Return what workers hold, of memory the least in the last half of the time since this was asked."""
+        read, self._read = self._read, defaultdict(list)
+        return {pid: one._replace(rss=min([one.rss, *read[pid][len(read[pid]) // 2 :]])) for pid, one in now.items()}
+
+    def _run(self) -> None:
+        while not self._ended.wait(_INTERVAL):
+            for pid in self._pids:
+                with contextlib.suppress(psutil.Error):  # one that ended is told at the end
+                    self._read[pid].append(psutil.Process(pid).memory_info().rss / 1e6)
+
+
+def answers(url: str, key: str | None = None) -> dict[str, Any]:
+    """Return what the service says of a person who is always the same, once it lets this caller ask again.
 
     Raises
     ------
     httpx.HTTPError
         It is not ready, or does not answer.
     """
-    with httpx.Client(base_url=url, timeout=10) as client:
+    with _client(url, key) as client:
         client.get("/readyz").raise_for_status()
-        answer: dict[str, Any] = client.post("/predict", json=EXAMPLE).raise_for_status().json()
+        found = client.post("/predict", json=EXAMPLE)
+        if found.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            time.sleep(float(found.headers["retry-after"]))
+            found = client.post("/predict", json=EXAMPLE)
+        answer: dict[str, Any] = found.raise_for_status().json()
     return answer
+
+
+def metrics(url: str, key: str | None = None) -> bytes:
+    """Return what the service counts.
+
+    Raises
+    ------
+    httpx.HTTPError
+        It does not answer.
+    """
+    with _client(url, key) as client:
+        return client.get("/metrics").raise_for_status().content
+
+
+def _client(url: str, key: str | None) -> httpx.Client:
+    return httpx.Client(base_url=url, timeout=10, headers={} if key is None else {"authorization": f"Bearer {key}"})
 
 
 def same(one: dict[str, Any], other: dict[str, Any]) -> bool:

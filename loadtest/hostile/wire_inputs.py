@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import bodies
+from frames import FIELDS, PREFACE, SETTINGS, frame, headers
 from http_inputs import request
 from inputs import MARK, Exchange, Family, Mode, Port, mutated
 
 if TYPE_CHECKING:
     import random
 
-__all__ = ["FAMILIES", "frame", "headers"]
+__all__ = ["FAMILIES"]
 
 _BODY: Final = bodies.VALID[bodies.PREDICT]
 _POST: Final = request("POST", bodies.PREDICT, _BODY)
@@ -19,7 +20,6 @@ _HEAD: Final = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: appl
 _GET: Final = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"
 _CHUNKED: Final = _HEAD + b"transfer-encoding: chunked\r\n\r\n"
 _MARK: Final = MARK.encode()
-_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 # The first bytes of a TLS 1.2 handshake.
 _HELLO: Final = (
@@ -120,7 +120,7 @@ _STARTS: Final = (
     ),
     *(
         b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n",
-        _PREFACE + bytes(9),
+        PREFACE + bytes(9),
         _HELLO,
         b"HTTP/1.1 200 OK\r\n\r\n",
         b"\x00" * 100,
@@ -176,37 +176,6 @@ def _slow(draw: random.Random) -> Exchange:
     return Exchange(whole[: draw.randrange(len(whole))], Mode.SLOW, keep=False)
 
 
-def frame(kind: int, flags: int, stream: int, payload: bytes, length: int | None = None) -> bytes:
-    """Return an HTTP/2 frame, which may lie about its length."""
-    said = len(payload) if length is None else length
-    return said.to_bytes(3) + bytes([kind, flags]) + (stream & 0xFFFFFFFF).to_bytes(4) + payload
-
-
-def headers(*fields: tuple[bytes, bytes]) -> bytes:
-    """Return header fields in HPACK, all of them literals without indexing."""
-    return b"".join(b"\0" + _string(name) + _string(value) for name, value in fields)
-
-
-def _string(text: bytes) -> bytes:
-    n = len(text)
-    if n < 127:
-        return bytes([n]) + text
-    coded, n = b"\x7f", n - 127
-    while n >= 128:
-        coded, n = coded + bytes([n % 128 + 128]), n // 128
-    return coded + bytes([n]) + text
-
-
-_SETTINGS: Final = _PREFACE + frame(4, 0, 0, b"")
-_METHOD: Final = b"/drugpred.v1.DrugPrediction/Predict"
-_FIELDS: Final = {
-    b":method": b"POST",
-    b":scheme": b"http",
-    b":path": _METHOD,
-    b":authority": b"localhost",
-    b"te": b"trailers",
-    b"content-type": b"application/grpc",
-}
 _ODD: Final = (
     *((b"content-type", kind) for kind in (b"", b"text/plain", b"application/json", b"application/grpc+json", _MARK)),
     *((b"grpc-timeout", time) for time in (b"", b"-1S", b"1", b"S", b"9" * 40 + b"H", b"1x", _MARK, b"1.5S", b"0n")),
@@ -251,16 +220,16 @@ def _http2(draw: random.Random) -> Exchange:
     match draw.randrange(6):
         case 0:
             data = draw.choice(
-                (_POST, _GET, _HELLO, draw.randbytes(100), _PREFACE[:10] + b"x" * 20, mutated(draw, _PREFACE))
+                (_POST, _GET, _HELLO, draw.randbytes(100), PREFACE[:10] + b"x" * 20, mutated(draw, PREFACE))
             )
         case 1:
             junk = [
                 frame(draw.randrange(16), draw.randrange(256), draw.randrange(6), draw.randbytes(8)) for _ in range(5)
             ]
-            data = _SETTINGS + b"".join(junk)
+            data = SETTINGS + b"".join(junk)
         case 2:
             wrong = frame(draw.randrange(10), 0, draw.randrange(3), b"", draw.choice((1, 5, 16_385, 2**24 - 1)))
-            data = _SETTINGS + wrong + draw.randbytes(50)
+            data = SETTINGS + wrong + draw.randbytes(50)
         case 3:  # settings, windows, priorities and pings that no client sends, often
             settings = draw.choice((1, 2, 3, 4, 5, 6, 9)).to_bytes(2) + draw.choice((0, 1, 2**31, 2**32 - 1)).to_bytes(
                 4
@@ -268,18 +237,18 @@ def _http2(draw: random.Random) -> Exchange:
             each = draw.choice(
                 (frame(4, 0, 0, settings), frame(8, 0, 0, b"\x7f\xff\xff\xff"), frame(6, 0, 0, bytes(8)))
             )
-            data = _SETTINGS + each * draw.choice((1, 10, 500))
+            data = SETTINGS + each * draw.choice((1, 10, 500))
         case 4:  # streams that are opened and reset, as fast as may be
-            block = headers(*_FIELDS.items())
+            block = headers(*FIELDS.items())
             opened = [
                 frame(1, 4, 2 * i + 1, block) + frame(3, 0, 2 * i + 1, bytes(4))
                 for i in range(draw.choice((1, 50, 300)))
             ]
-            data = _SETTINGS + b"".join(opened)
+            data = SETTINGS + b"".join(opened)
         case _:
             name, value = draw.choice(_ODD)
-            block = headers(*(_FIELDS | {name: value}).items()) if name else draw.randbytes(60)
-            data = _SETTINGS + frame(1, 4, 1, block) + frame(0, 1, 1, draw.choice(_MESSAGES))
+            block = headers(*(FIELDS | {name: value}).items()) if name else draw.randbytes(60)
+            data = SETTINGS + frame(1, 4, 1, block) + frame(0, 1, 1, draw.choice(_MESSAGES))
             if draw.random() < 0.2:
                 data = mutated(draw, data)
     return Exchange(data, Mode.WAIT, keep=False, port=Port.GRPC)

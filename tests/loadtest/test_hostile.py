@@ -1,14 +1,21 @@
 """What generates and judges bad requests, without a service."""
 
 import json
+import os
 import random
+import re
+import time
 from collections import Counter
 
+import httpx
+import psutil
 import pytest
 from grpc import StatusCode
 
 from drugpred.schemas import Batch, Profile
 from drugpred.serving.inference_messages import InferenceRequest
+
+RIGHT = "right-key-of-this-test"
 
 
 @pytest.fixture
@@ -42,6 +49,94 @@ def test_the_same_seed_makes_the_same_inputs(inputs, trying):
     assert sum(others) < len(others) / 4
 
 
+def test_the_key_comes_with_nine_inputs_of_ten(inputs, trying, module):
+    presenting, frames = module("hostile/presenting"), module("hostile/frames")
+    with_key = Counter()
+    for family, i in inputs.plan([one for one in trying.FAMILIES if not one.alone], 3000, 1):
+        sent, same = (presenting.presenting(family, 1, i, RIGHT) for _ in range(2))
+        assert sent == same
+        bare = inputs.made(family, 1, i)
+        if isinstance(sent, inputs.Call):
+            with_key[family.name] += RIGHT in str(sent.metadata)
+            assert sent._replace(metadata=bare.metadata) == bare
+        else:
+            with_key[family.name] += RIGHT.encode() in sent.data
+            assert re.sub(rb"(authorization: Bearer|x-api-key:) " + RIGHT.encode() + b"\r\n", b"", sent.data) == (
+                bare.data if sent.port is inputs.Port.HTTP else sent.data
+            )
+    assert 0.85 < with_key["JSON, bytes altered"] / 642 < 0.95
+    assert 0.8 < with_key["gRPC, bytes altered"] / 172 < 1
+    assert not {name for name in ("methods", "paths", "HTTP, malformed", "HTTP/2 frames") if not with_key[name]}
+    opening = frames.called(b"/a/B", b"message", [])
+    assert frames.fielded(opening, (b"x-api-key", b"k")) == frames.called(b"/a/B", b"message", [(b"x-api-key", b"k")])
+    assert frames.fielded(b"no frames", (b"x-api-key", b"k")) == b"no frames"
+
+
+def test_keys_are_wrong_in_many_ways(inputs, module):
+    http, rpc = module("hostile/key_inputs").families(RIGHT)
+    requests = [inputs.made(http, 1, i).data for i in range(500)]
+    calls = [inputs.made(rpc, 1, i) for i in range(500)]
+    right = RIGHT.encode()
+    for sent in (requests, [repr(call).encode() for call in calls]):
+        assert any(right in one for one in sent)
+        assert any(right not in one and b"authorization" in one for one in sent)
+        assert any(b"authorization" in one and b"x-api-key" in one for one in sent)
+        assert any(b"authorization" not in one and b"x-api-key" not in one for one in sent)
+        assert any(one.count(b"x-api-key") > 1 for one in sent)
+    assert any(not one.partition(b"\r\n\r\n")[0].isascii() for one in requests)
+    assert any(len(one) > 2**15 for one in requests)
+    assert {type(call) for call in calls} == {inputs.Call, inputs.Exchange}
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "wrong"),
+    [
+        ("POST /predict", "200", True),
+        ("POST /predict", "401", False),
+        ("GET /metrics", "200", True),
+        ("GET /health", "200", False),
+        ("POST /predict\nx-api-key: {key}", "200", False),
+        ("POST /predict\nauthorization: Bearer {key}", "200", False),
+        ("POST /predict\nx-api-key: {key}x", "200", True),
+        ("POST /predict\nx-api-key: Zq7Marked3{key}", "200", True),
+    ],
+)
+def test_requests_that_were_let_in_without_the_key(inputs, judgement, module, request_, status, wrong):
+    first, *lines = request_.format(key=RIGHT).split("\n")
+    data = "\r\n".join([f"{first} HTTP/1.1", *lines, "", ""]).encode()
+    let_in = module("hostile/presenting").let_in
+    assert let_in(inputs.Exchange(data), judgement.Outcome(status), RIGHT) == wrong
+
+
+def test_calls_that_were_let_in_without_the_key(inputs, judgement, module):
+    let_in, frames = module("hostile/presenting").let_in, module("hostile/frames")
+
+    def let(method, status="OK", **metadata):
+        return let_in(inputs.Call(method, [b""], metadata=list(metadata.items())), judgement.Outcome(status), RIGHT)
+
+    assert let("/drugpred.v1.DrugPrediction/Predict")
+    assert let("/drugpred.v1.DrugPrediction/Predict", authorization=f"Bearer {RIGHT}x")
+    assert not let("/drugpred.v1.DrugPrediction/Predict", authorization=f"Bearer {RIGHT}")
+    assert not let("/drugpred.v1.DrugPrediction/Predict", "UNAUTHENTICATED")
+    assert not let("/grpc.health.v1.Health/Check")
+
+    def framed(status, *fields):
+        data = frames.called(b"/a/B", b"", fields)
+        return let_in(inputs.Exchange(data, port=inputs.Port.GRPC), judgement.Outcome(status), RIGHT)
+
+    assert framed("message")
+    assert not framed("headers")
+    assert not framed("message", (b"x-api-key", RIGHT.encode()))
+
+
+@pytest.mark.parametrize("key", ["short", "longer, but not of ASCII alone: \u00e9", "with\nanother line in it"])
+def test_keys_that_cannot_be_sent(module, trying, monkeypatch, capsys, key):
+    monkeypatch.setattr("sys.argv", ["hostile", "--key", key])
+    with pytest.raises(SystemExit):
+        trying.main()
+    assert "expected a key of 16 or more printable ASCII characters" in capsys.readouterr().err
+
+
 def test_each_family_needs_an_input(inputs, trying):
     with pytest.raises(ValueError, match=f"expected {len(trying.FAMILIES)} requests or more"):
         inputs.plan(trying.FAMILIES, 5, 1)
@@ -71,7 +166,7 @@ def test_most_of_what_is_made_is_bad(module, path):
 
 
 def test_well_framed_requests_have_the_length_that_they_say(inputs, trying):
-    for family in trying.http_inputs.FAMILIES:
+    for family in (*trying.http_inputs.FAMILIES, trying.key_inputs.families(RIGHT)[0]):
         for i in range(3):
             head, _, body = inputs.made(family, 1, i).data.partition(b"\r\n\r\n")
             assert f"content-length: {len(body)}\r\n".encode() in head + b"\r\n", family.name
@@ -92,6 +187,9 @@ SHAPED = {"error": "malformed", "detail": [{"loc": ["age"], "msg": "expected", "
         (400, SHAPED, {}),
         (404, {"error": "", "detail": []}, {}),
         (405, None, {}),
+        (401, SHAPED, {"www-authenticate": "Bearer"}),
+        (403, SHAPED, {}),
+        (429, SHAPED, {"retry-after": "1"}),
         (503, SHAPED, {"retry-after": "1"}),
     ],
 )
@@ -104,6 +202,8 @@ def test_proper_answers(judgement, status, body, headers):
     [
         (500, SHAPED),
         (503, SHAPED),
+        (401, SHAPED),
+        (429, SHAPED),
         (400, b"Invalid HTTP request received."),
         (400, [SHAPED]),
         (400, {"error": "malformed"}),
@@ -116,6 +216,15 @@ def test_proper_answers(judgement, status, body, headers):
 )
 def test_improper_answers(judgement, status, body):
     assert answered(judgement, status, body).fault
+
+
+def test_no_answer_tells_the_key(judgement):
+    assert judgement.of_http(judgement.Answer(200, {}, b"x: " + RIGHT.encode(), b""), RIGHT).fault
+    assert judgement.of_http(judgement.Answer(200, {}, b"", RIGHT.encode()), RIGHT).fault
+    assert judgement.of_rpc(StatusCode.UNAUTHENTICATED, f"not {RIGHT}", b"", RIGHT).fault
+    assert judgement.of_rpc(StatusCode.UNAUTHENTICATED, None, RIGHT.encode(), RIGHT).fault
+    assert judgement.repeats(judgement.KEY.encode())
+    assert not judgement.repeats(RIGHT.encode())
 
 
 @pytest.mark.parametrize(
@@ -151,6 +260,9 @@ def test_logs(trying, tmp_path):
     log = tmp_path / "log"
     log.write_text("started\nTraceback (most recent call last):\nPOST Zq7Marked3\n", encoding="utf-8")
     assert trying.of_log(log) == [f"{log}, line 2: a traceback", f"{log}, line 3: a value that was sent"]
+    log.write_text(f"started\nBearer {RIGHT}\n", encoding="utf-8")
+    assert trying.of_log(log, RIGHT) == [f"{log}, line 2: a value that was sent"]
+    assert trying.of_log(log) == []
 
 
 def test_workers_that_ended_or_grew(watched):
@@ -169,6 +281,23 @@ def test_workers_that_ended_or_grew(watched):
     assert "ended" in watched.told({1: held()}, {1: held()}, {2: held()}, 1)[0]
 
 
+def test_memory_that_comes_and_goes_is_not_judged(watched, monkeypatch):
+    monkeypatch.setattr(watched, "_INTERVAL", 0.01)
+    me, block = os.getpid(), bytearray(200_000_000)
+    for at in range(0, len(block), 4096):
+        block[at] = 1
+    high = watched.Held(psutil.Process().memory_info().rss / 1e6, 30, 10)
+    with watched.Lowest([me, 2**22 + 1]) as lowest:  # the other one has ended
+        time.sleep(0.1)
+        assert lowest.of({me: high})[me].rss > high.rss - 50
+        del block
+        time.sleep(0.3)
+        found = lowest.of({me: high})[me]
+    assert found.rss < high.rss - 150
+    assert found[1:] == high[1:]
+    assert lowest.of({me: high}) == {me: high}
+
+
 def test_the_same_answer_but_for_its_last_digits(watched):
     def answer(probability, model="drug_consumption:1"):
         return {"model": model, "risks": [{"drug": "lsd", "probability": probability}]}
@@ -176,6 +305,24 @@ def test_the_same_answer_but_for_its_last_digits(watched):
     assert watched.same(answer(0.25), answer(0.25 + 1e-16))
     assert not watched.same(answer(0.25), answer(0.2501))
     assert not watched.same(answer(0.25), answer(0.25, "drug_consumption:2"))
+
+
+def test_the_answer_is_asked_for_again_where_the_limit_was_reached(watched, monkeypatch):
+    asked, slept = [], []
+
+    def answer(request):
+        asked.append((request.url.path, request.headers["authorization"]))
+        if len(asked) == 2:
+            return httpx.Response(429, headers={"retry-after": "3"})
+        return httpx.Response(200, json={"risks": []})
+
+    client = httpx.Client
+    monkeypatch.setattr(httpx, "Client", lambda **of: client(transport=httpx.MockTransport(answer), **of))
+    monkeypatch.setattr(watched.time, "sleep", slept.append)
+    assert watched.answers("http://service", RIGHT) == {"risks": []}
+    assert slept == [3]
+    assert [path for path, _ in asked] == ["/readyz", "/predict", "/predict"]
+    assert {key for _, key in asked} == {f"Bearer {RIGHT}"}
 
 
 def test_a_port_on_which_no_service_listens(watched):

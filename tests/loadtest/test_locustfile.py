@@ -119,7 +119,7 @@ def test_a_service_that_answers_errors_misses_the_levels(load, server, allowed, 
 
 
 def test_without_levels_an_error_is_told_by_the_exit_code(load, server):
-    assert load("PredictUser", "-u", "1", "-t", "1s", host=f"{server.url}/nowhere").returncode == 1
+    assert load("PredictUser", "-u", "1", "-t", "3s", host=f"{server.url}/nowhere").returncode == 1
 
 
 @contextmanager

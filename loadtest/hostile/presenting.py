@@ -1,0 +1,54 @@
+"""The right API key on inputs, and what was let in without it."""
+
+from __future__ import annotations
+
+import random
+import re
+from typing import TYPE_CHECKING, Final
+
+import key_inputs
+from frames import fielded
+from http_inputs import lined
+from inputs import KEY, Call, Exchange, Port, made
+
+if TYPE_CHECKING:
+    from inputs import Family
+    from judgement import Outcome
+
+__all__ = ["let_in", "presenting"]
+
+_SHARE: Final = 0.9
+"""How many inputs come with the key, but of those that are about keys."""
+
+_OWN: Final = {family.name for family in key_inputs.families(KEY)}
+
+_ANSWERED: Final = {"200", "OK", "message"}
+_NEEDY: Final = (b"POST ", b"GET /model ", b"GET /drift ", b"GET /metrics ", b"GET /v2 ", b"GET /app/report ")
+"""How requests begin that need a key if they are answered at all."""
+_HEALTH: Final = "/grpc.health."
+
+
+def presenting(family: Family, seed: int, index: int, key: str) -> Exchange | Call:
+    """Return an input as `inputs.made` does, mostly with a key."""
+    sent = made(family, seed, index)
+    draw = random.Random(f"{seed}/{family.name}/{index}/key")
+    if family.name in _OWN or draw.random() > _SHARE:
+        return sent
+    name, value = draw.choice((("authorization", f"Bearer {key}"), ("x-api-key", key)))
+    if isinstance(sent, Call):
+        return sent._replace(metadata=[*sent.metadata, (name, value)])
+    field = name.encode(), value.encode()
+    return sent._replace(data=fielded(sent.data, field) if sent.port is Port.GRPC else lined(sent.data, [field]))
+
+
+def let_in(sent: Exchange | Call, outcome: Outcome, key: str) -> bool:
+    """Tell whether an input was answered that needs a key and did not have it as a word of its own."""
+    if outcome.status not in _ANSWERED:
+        return False
+    if isinstance(sent, Call):
+        words = [word for _, value in sent.metadata if isinstance(value, str) for word in value.split()]
+        return not sent.method.startswith(_HEALTH) and key not in words
+    if sent.port is Port.GRPC:
+        return key.encode() not in sent.data
+    word = rb"(?<!\S)" + re.escape(key.encode()) + rb"(?!\S)"
+    return sent.data.startswith(_NEEDY) and not re.search(word, sent.data)
