@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import shutil
 import sys
-from statistics import median
+from statistics import median, quantiles
 from typing import Final
 
 from playwright.sync_api import sync_playwright
 
 URL: Final = "http://127.0.0.1:3000/app"
-VISITS: Final = 10
+VISITS: Final = 20
 FLAGS: Final = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
 # The page marks when the result is part of it; Chromium itself says when the first figure was painted.
 _WATCH: Final = """
 new MutationObserver(() => document.querySelector('#risks .figure')?.setAttribute('elementtiming', 'result'))
   .observe(document, {childList: true, subtree: true});
-new PerformanceObserver(list => { globalThis.painted ??= list.getEntries()[0].renderTime; })
+new PerformanceObserver(list => { globalThis.painted ??= list.getEntries()[0].renderTime; console.debug('painted'); })
   .observe({type: 'element', buffered: true});
 """
 _FIRST: Final = "performance.getEntriesByName('first result')[0].startTime"
@@ -46,8 +46,9 @@ def main() -> None:
             # A context of its own has an empty cache.
             page = browser.new_page()
             page.add_init_script(_WATCH)
-            page.goto(url)
-            page.wait_for_function("() => globalThis.painted")
+            # Asked whether it has, the page would first run what playwright asks with, 0.3 MB of it.
+            with page.expect_console_message(lambda message: message.text == "painted"):
+                page.goto(url, wait_until="commit")
             page.wait_for_load_state("networkidle")
             first.append(page.evaluate(_FIRST))
             painted.append(page.evaluate("painted"))
@@ -56,9 +57,8 @@ def main() -> None:
         browser.close()
     print(f"{size} bytes")
     for what, times in (("in the page", first), ("painted", painted)):
-        print(
-            f"first result {what} after {median(times):.0f} ms ({min(times):.0f} to {max(times):.0f}, {VISITS} visits)"
-        )
+        slow = quantiles(times, n=10, method="inclusive")[-1]
+        print(f"first result {what} after {median(times):.0f} ms (90th percentile {slow:.0f}, {VISITS} visits)")
 
 
 if __name__ == "__main__":

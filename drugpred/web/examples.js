@@ -9,7 +9,7 @@ const scores = ([neuroticism, extraversion, openness, agreeableness, conscientio
 
 /** @type {Record<string, import("./rules.js").Profile>} */
 export const EXAMPLES = {
-  average: { ...BASE, age: 30, ...scores([0, 0, 0, 0, 0, 0, 0]) },
+  average: /** @type {any} */ (globalThis).usual.profile,
   student: {
     ...BASE, age: 21, gender: "Male", education: "Some college or university, no certificate or degree",
     ...scores([0.2, 0.3, 1.2, -0.1, -0.7, 0.5, 0.9]),

@@ -1,14 +1,10 @@
 /** Puts the page together: what is asked goes to the model, what it answers is shown. */
-import { askKey } from "./access.js";
 import { at, h } from "./dom.js";
 import { EXAMPLES } from "./examples.js";
-import { showNoWhy, showWhy } from "./explanation.js";
 import { fieldOf, Form } from "./form.js";
 import { Latest } from "./latest.js";
-import { decode, encode } from "./link.js";
 import { drugOf, Results } from "./results.js";
 import { Rules } from "./rules.js";
-import { showScores } from "./scores.js";
 import { Service } from "./service.js";
 import { t } from "./texts.js";
 import { showWhatIf } from "./what_if.js";
@@ -37,21 +33,26 @@ function complain(words) {
   at("problem").textContent = words;
 }
 
-function start() {
-  const service = new Service(askKey);
+async function start() {
+  /** @type {{profile: Profile, window: string, answer: Promise<Response> | null}} of ask.js */
+  const usual = /** @type {any} */ (globalThis).usual;
+  const service = new Service(async (refused) => (await import("./access.js")).askKey(refused), usual.answer);
   // The service writes them into the page, so that nothing has to be waited for.
   const rules = new Rules(JSON.parse(at("rules").textContent));
-  const usual = EXAMPLES.average;
-  const linked = decode(location.hash, rules, usual);
-  let window = linked?.window ?? "decade";
+  write();
+  const linked = location.hash ? await linkedState() : null;
+  let window = linked?.window ?? usual.window;
   let before = linked?.before ?? null;
   let quiet = 0;
   /** @type {(() => void) | null} */
   let first = () => {
     first = null;
     performance.mark("first result");
-    startRest(rules, service).catch(() => complain(t.errors.start));
+    // After the frame that shows it.
+    requestAnimationFrame(() => setTimeout(() => startRest().catch(() => complain(t.errors.start))));
   };
+  /** @type {any} what the first result does not need, once it is there */
+  let rest = null;
 
   const results = new Results(at("risks"), () => explain());
 
@@ -79,18 +80,16 @@ function start() {
       const told = new Map(answer.risks.map((/** @type {any} */ risk) => [risk.drug, risk.explanation]));
       for (const [drug, place] of results.open) {
         const explanation = told.get(drug);
-        if (explanation) showWhy(place, explanation.contributions, profile, rules);
+        if (explanation) rest.showWhy(place, explanation.contributions, profile, rules);
       }
     },
     (error) => {
-      for (const [, place] of results.open) showNoWhy(place, t.why_not(error.message));
+      for (const [, place] of results.open) rest.showNoWhy(place, t.why_not(error.message));
     },
   );
 
-  // It is answered while the form is made.
-  answers.put({ profile: linked?.profile ?? usual, before, window });
-  write();
-  const form = new Form(rules, { basics: at("basics"), scale: at("scale"), scores: at("scores") }, linked?.profile ?? usual, changed);
+  answers.put({ profile: linked?.profile ?? usual.profile, before, window });
+  const form = new Form(rules, { basics: at("basics"), scale: at("scale"), scores: at("scores") }, linked?.profile ?? usual.profile, changed);
 
   /** Ask again, after any change. */
   function changed() {
@@ -111,14 +110,15 @@ function start() {
 
   /** Show what needs no answer. */
   function draw() {
-    showScores(at("score-charts"), rules, form.profile, before);
+    rest?.showScores(at("score-charts"), rules, form.profile, before);
     showWhatIf(rules, form.profile, before);
     at("result-lead").textContent = t.result_lead(window);
   }
 
   function explain() {
+    if (!rest) return;
     const drugs = results.open.map(([drug]) => drug);
-    for (const [, place] of results.open) if (!place.childElementCount) showNoWhy(place, t.why_waiting);
+    for (const [, place] of results.open) if (!place.childElementCount) rest.showNoWhy(place, t.why_waiting);
     if (drugs.length && !rules.problems(form.profile).length) reasons.put({ profile: { ...form.profile }, before: null, window, drugs });
   }
 
@@ -177,6 +177,7 @@ function start() {
     at("keep").focus();
   });
   at("make-link").addEventListener("click", async () => {
+    const { encode } = await import("./link.js");
     history.replaceState(null, "", encode({ profile: form.profile, before, window }));
     at("link").value = location.href;
     at("link-made").hidden = false;
@@ -185,21 +186,32 @@ function start() {
     const copied = await navigator.clipboard?.writeText(location.href).then(() => true, () => false);
     at("link-told").textContent = copied ? t.link_copied : t.link_made;
   });
-  addEventListener("hashchange", () => {
-    const state = decode(location.hash, rules, usual);
+  addEventListener("hashchange", async () => {
+    const state = await linkedState();
     if (!state) return;
     restore(state);
     at("link-told").textContent = state.partly ? t.link_partly : "";
   });
   draw();
   if (linked?.partly) at("link-told").textContent = t.link_partly;
+
+  async function linkedState() {
+    const { decode } = await import("./link.js");
+    return decode(location.hash, rules, usual.profile);
+  }
+
+  async function startRest() {
+    const [explanation, scores, { startMany }, { startModel }] = await Promise.all([
+      import("./explanation.js"), import("./scores.js"), import("./many.js"), import("./model.js"),
+      // Kept for the link that somebody may want later.
+      import("./link.js"),
+    ]);
+    rest = { ...explanation, ...scores };
+    if (!rules.problems(form.profile).length) draw();
+    explain();
+    startMany(rules, service);
+    startModel(service);
+  }
 }
 
-/** Load what the first result does not need. @param {Rules} rules @param {Service} service */
-async function startRest(rules, service) {
-  const [{ startMany }, { startModel }] = await Promise.all([import("./many.js"), import("./model.js")]);
-  startMany(rules, service);
-  startModel(service);
-}
-
-start();
+start().catch(() => complain(t.errors.start));

@@ -1,9 +1,12 @@
 /** The ranked list of drugs. */
-import { windowsChart } from "./charts.js";
-import { h, table } from "./dom.js";
+import { h, s, table } from "./dom.js";
 import { t } from "./texts.js";
 
 /** @typedef {{drug: string, probability: number, prediction: number, threshold: number, base_rate: number, auc: number | null, reliable: boolean, windows: Record<string, number>}} Risk */
+
+const BAR = 8;
+const GAP = 2;
+const HEIGHT = 28;
 
 export class Results {
   /** @type {Map<string, Row>} */
@@ -93,6 +96,19 @@ class Row {
         h("p", {}, t.auc(risk.auc))),
       table(t.windows_table, [t.window_column, t.share_column], rows));
   }
+}
+
+/** Draw the probability within each window, hidden from screen readers: the words beside it say it. @param {Record<string, number>} windows @param {string} chosen */
+function windowsChart(windows, chosen) {
+  const names = Object.keys(windows);
+  // One path for all bars of a kind: there are 108.
+  const bars = (/** @type {string} */ kind, /** @type {(name: string) => number} */ height) =>
+    s("path", { class: kind, d: names.map((name, i) => `M${i * (BAR + GAP)} ${HEIGHT}h${BAR}v${-height(name)}h${-BAR}z`).join("") });
+  const tall = (/** @type {string} */ name) => Math.max(1, HEIGHT * windows[name]);
+  return s("svg", { viewBox: `0 0 ${names.length * (BAR + GAP) - GAP} ${HEIGHT}`, class: "windows", "aria-hidden": "true" },
+    bars("track", () => HEIGHT),
+    bars("other", (name) => (name === chosen ? 0 : tall(name))),
+    bars("chosen", (name) => (name === chosen ? tall(name) : 0)));
 }
 
 /** Set lengths in percent; the Content-Security-Policy admits no style attribute. @param {HTMLElement} element @param {Record<string, number>} shares */

@@ -32,9 +32,16 @@ export class Service {
   /** @type {Promise<string> | null} */
   #asked = null;
 
-  /** @param {(refused: boolean) => Promise<string>} askKey asks the reader for a key */
-  constructor(askKey) {
+  /** @type {Promise<Response> | null} */
+  #first;
+
+  /**
+   * @param {(refused: boolean) => Promise<string>} askKey asks the reader for a key
+   * @param {Promise<Response> | null} first the answer to the first call, where it was made before
+   */
+  constructor(askKey, first) {
     this.askKey = askKey;
+    this.#first = first;
   }
 
   get hasKey() {
@@ -82,18 +89,20 @@ export class Service {
 
   /** @param {string} path @param {unknown} body @param {string} key @param {AbortSignal} [signal] */
   async #fetch(path, body, key, signal) {
+    const first = this.#first;
+    this.#first = null;
     /** @type {Record<string, string>} */
     const headers = body === undefined ? {} : { "content-type": "application/json" };
     if (key) headers.authorization = `Bearer ${key}`;
     const limit = AbortSignal.timeout(TIMEOUT);
     try {
-      return await fetch(path, {
+      return await (first ?? fetch(path, {
         method: body === undefined ? "GET" : "POST",
         headers,
         body: body === undefined ? undefined : JSON.stringify(body),
         signal: signal ? AbortSignal.any([signal, limit]) : limit,
         redirect: "error",
-      });
+      }));
     } catch (error) {
       if (signal?.aborted) throw error;
       throw new ServiceError(t.errors.lost, 0);

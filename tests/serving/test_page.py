@@ -82,6 +82,12 @@ def test_every_module_that_the_first_result_needs_is_announced(loaded):
     assert set(re.findall(r'href="app/(.*\.js)"', page)) | {"main.js"} == needed
 
 
+def test_what_asks_first_comes_first_and_needs_no_other_file(loaded):
+    first = re.findall(r"<script[^>]*src=[^>]*>|<link[^>]*app/[^>]*>", loaded["/app"].text)[0]
+    assert first == '<script src="app/ask.js">'
+    assert "import" not in loaded["/app/ask.js"].text.replace("without imports", "")
+
+
 def test_the_rules_of_the_form_stand_in_the_page(loaded):
     page = loaded["/app"].text
     (form,) = re.findall(r'<script type="application/json" id="rules">([^<]*)</script>', page)

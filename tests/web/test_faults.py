@@ -43,6 +43,28 @@ def test_after_a_refusal_it_tries_again_when_the_service_says(page, api, expecte
     assert page.locator("#problem").inner_text() == ""
 
 
+@pytest.mark.parametrize("how", ["refused", "lost", "cut off"])
+def test_a_first_question_that_fails_is_asked_again(open_page, api, expected_complaints, how):
+    expected_complaints += ["503", "ERR_FAILED"]
+    refused, left = failing(503, 1, **{"retry-after": "1"}), [1]
+
+    def fail(route):
+        left[0] -= 1
+        if how == "refused":
+            refused(route)
+        elif left[0] < 0:
+            route.continue_()
+        elif how == "lost":
+            route.abort()
+        else:
+            route.fulfill(status=200, body='{"risks": [')
+
+    page = open_page(routes={"**/predict": fail})
+    wait_for(page, ranked(api, EXAMPLE))
+    assert left[0] == -1
+    assert page.locator("#problem").inner_text() == ""
+
+
 def test_a_server_that_stops_and_starts_again_is_waited_for(open_page, restarted, expected_complaints):
     expected_complaints.append("ERR_")
     page = open_page(base=restarted.url)
@@ -113,6 +135,32 @@ def test_a_key_without_the_scope_is_told_so(open_page, locked, expected_complain
     page.locator("#report").click()
     page.wait_for_function("() => document.querySelector('#report-problem').textContent != ''")
     assert page.locator("#report-problem").inner_text() == "Not offered here: This key may not do that."
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("absent", "Not offered here: The service answered 404: Not Found"),
+        ("broken", "Not offered here: The service answered 500: "),
+        ("lost", "Not offered here: The service cannot be reached."),
+    ],
+)
+def test_where_there_is_no_drift_it_says_so_and_shows_the_rest(open_page, api, expected_complaints, how, told):
+    expected_complaints += ["404", "500", "ERR_FAILED"]
+
+    def fail(route):
+        if how == "lost":
+            route.abort()
+        else:
+            route.fulfill(status=404 if how == "absent" else 500, body="Not Found")
+
+    page = open_page(routes={"**/drift": fail})
+    page.locator("#model-details summary").click()
+    page.wait_for_selector("#model-known table")
+    assert told in page.locator("#model-known").inner_text()
+    assert api.get("/model").json()["model"] in page.locator("#model-known").inner_text()
+    page.locator("#age").fill("50")
+    wait_for(page, ranked(api, {**EXAMPLE, "age": 50}))
 
 
 @pytest.mark.parametrize("source", ["simulated", "file"])

@@ -22,6 +22,28 @@ def test_the_first_answer_is_of_the_form_as_it_stands(page, api):
     assert page.locator(".cautions").bounding_box()["y"] < 900
 
 
+def asked_of(predictions):
+    """Return a handler that keeps what is asked."""
+    return lambda route: (predictions.append(route.request.post_data_json), route.continue_())
+
+
+def test_the_first_question_waits_for_no_module(open_page):
+    asked = []
+    nothing = {"body": "", "content_type": "text/javascript"}
+    open_page(
+        routes={"**/main.js": lambda route: route.fulfill(**nothing), "**/predict": asked_of(asked)}, wait=False
+    ).wait_for_load_state("networkidle")
+    assert asked == [{**EXAMPLE, "window": "decade", "include": ["windows"]}]
+
+
+@pytest.mark.parametrize(("fragment", "age"), [("", 30), ("#age=60", 60)])
+def test_the_first_question_is_asked_once(open_page, fragment, age):
+    asked = []
+    page = open_page(fragment, routes={"**/predict": asked_of(asked)})
+    page.wait_for_selector("#score-charts svg")  # the last that is drawn
+    assert [profile["age"] for profile in asked] == [age]
+
+
 def test_the_form_is_filled_by_keyboard_alone(page, api):
     press = page.keyboard.press
     for _ in range(60):
