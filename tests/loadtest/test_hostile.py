@@ -221,10 +221,13 @@ def test_improper_answers(judgement, status, body):
 def test_no_answer_tells_the_key(judgement):
     assert judgement.of_http(judgement.Answer(200, {}, b"x: " + RIGHT.encode(), b""), RIGHT).fault
     assert judgement.of_http(judgement.Answer(200, {}, b"", RIGHT.encode()), RIGHT).fault
-    assert judgement.of_rpc(StatusCode.UNAUTHENTICATED, f"not {RIGHT}", b"", RIGHT).fault
-    assert judgement.of_rpc(StatusCode.UNAUTHENTICATED, None, RIGHT.encode(), RIGHT).fault
-    assert judgement.repeats(judgement.KEY.encode())
-    assert not judgement.repeats(RIGHT.encode())
+
+
+def test_the_id_that_v2_gives_back_is_no_fault_and_all_else_is(judgement):
+    told, mark = {"model_name": "m", "outputs": []}, "Zq7Marked3"
+    for answer, is_fault in ((told | {"id": mark}, False), (told | {"version": mark}, True), ({"id": mark}, True)):
+        content = json.dumps(answer, separators=(",", ":")).encode()
+        assert bool(answered(judgement, 200, content).fault) is is_fault
 
 
 @pytest.mark.parametrize(
