@@ -38,8 +38,8 @@ CONFIGS = Path(__file__).parent / "configs"
 replacements.install()
 door = Door()
 line = Line()
-routes = Routes()
 draining = Draining()
+routes = Routes(draining)
 
 
 @bentoml.service(

@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Closing", "Draining", "is_draining"]
-
-_STATE: Final = "draining"
-"""The member of a request's state that says so."""
+__all__ = ["Closing", "Draining"]
 
 _NOTICE: Final = 1.0
 """Seconds in which requests are still taken."""
@@ -60,13 +57,8 @@ class Draining:
         signal.signal(signal.SIGTERM, begin)
 
 
-def is_draining(scope: Scope) -> bool:
-    """Return whether the worker that a request came to drains, which Closing tells it."""
-    return _STATE in scope.get("state", ())
-
-
 class Closing:
-    """Middleware that, while the worker drains, ends each connection with its answer, and tells the routes of it."""
+    """Middleware that ends each connection with its answer while the worker drains."""
 
     def __init__(self, app: ASGIApp, draining: Draining) -> None:
         self.app = app
@@ -83,5 +75,4 @@ class Closing:
                 message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
             await send(message)
 
-        scope.setdefault("state", {})[_STATE] = True
         await self.app(scope, receive, close)

@@ -10,7 +10,6 @@ from starlette.routing import Route
 
 from drugpred.monitoring.refused import count_tensors
 from drugpred.schemas import Error
-from drugpred.serving.draining import is_draining
 from drugpred.serving.inference import DataPlane, MalformedError, Tensor, UnknownModelError
 from drugpred.serving.inference_messages import (
     InferenceRequest,
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from drugpred.scoring import Scorer
+    from drugpred.serving.draining import Draining
 
 __all__ = ["ERRORS", "InferenceRoutes"]
 
@@ -37,13 +37,20 @@ _JSON_LENGTH: Final = "inference-header-content-length"
 
 
 class InferenceRoutes:
-    """The routes below /v2; `connect` tells them what is served."""
+    """The routes below /v2; `connect` tells them what is served.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    draining : Draining
+        Of the worker, which is ready until then.
+    """
+
+    def __init__(self, draining: Draining) -> None:
+        self._draining = draining
         self.routes = [
             Route("/v2", self._server),
             Route("/v2/health/live", lambda _: _json(Live())),
-            Route("/v2/health/ready", lambda request: _readiness(request, Ready())),
+            Route("/v2/health/ready", lambda _: self._readiness(Ready())),
         ]
         for model in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
             self.routes += [
@@ -65,7 +72,12 @@ class InferenceRoutes:
 
     async def _ready(self, request: Request) -> Response:
         self._check_model(request)
-        return _readiness(request, ModelReady(name=self._plane.name))
+        return self._readiness(ModelReady(name=self._plane.name))
+
+    def _readiness(self, ready: Ready) -> Response:
+        if self._draining.begun:
+            return _json(Error(error="the server is ending", detail=[]), 503)
+        return _json(ready)
 
     async def _infer(self, request: Request) -> Response:
         self._check_model(request)
@@ -145,13 +157,6 @@ def _written(answer: InferenceResponse, by_drug: dict[str, NDArray[np.float64]],
 
 def _json(message: BaseModel, status: int = 200) -> Response:
     return Response(message.model_dump_json(exclude_none=True), status, media_type="application/json")
-
-
-def _readiness(request: Request, ready: Ready) -> Response:
-    """Return what tells that the worker is ready, or that it no longer is."""
-    if is_draining(request.scope):
-        return _json(Error(error="the server is ending", detail=[]), 503)
-    return _json(ready)
 
 
 def _malformed(_: Request, error: Exception) -> Response:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from drugpred.monitoring.feedback import Collector
     from drugpred.scoring import Scorer
+    from drugpred.serving.draining import Draining
 
 __all__ = ["Routes"]
 
@@ -37,13 +38,19 @@ _INDEX_POLICY: Final = (
 
 
 class Routes(Starlette):
-    """An application to mount beside the prediction endpoints; `connect` tells it what they serve."""
+    """An application to mount beside the prediction endpoints; `connect` tells it what they serve.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    draining : Draining
+        Of the worker.
+    """
+
+    def __init__(self, draining: Draining) -> None:
         specification = JSONResponse(document())
         page = (files("drugpred.serving") / "index.html").read_bytes()
         index = Response(page, media_type="text/html", headers={"content-security-policy": _INDEX_POLICY})
-        self._inference = InferenceRoutes()
+        self._inference = InferenceRoutes(draining)
         self._feedback = FeedbackRoutes()
         self._page = Page()
         super().__init__(

@@ -168,7 +168,7 @@ def test_other_models_are_not_found(request_, infer, bundle, model):
 @pytest.mark.parametrize("place", ["/v2/health", MODEL, f"{MODEL}/versions/{{version}}"])
 def test_while_the_worker_drains_it_is_alive_and_not_ready(bundle, routes_of, place):
     draining = Draining()
-    request_ = request_to(Closing(routes_of(bundle), draining))
+    request_ = request_to(Closing(routes_of(bundle, draining), draining))
     ready = f"{place}/ready".format(version=bundle.tag.partition(":")[2])
     assert request_("GET", ready).json()["ready"] is True
     draining.begun = True
