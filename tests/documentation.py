@@ -1,0 +1,230 @@
+"""Runs the blocks of Markdown documents in their order, as a reader does who pastes them into a terminal.
+
+A fence says what its block is:
+
+```bash               is run; it must end with 0
+```bash serves 3000   is a server: it runs on, and what served at that port before is ended by Ctrl-C
+```bash needs Docker  needs what a test has not, and is read by bash alone
+```python             is run, too
+```text, ```json      directly below: what the block above prints
+```text varies        the same, of figures that no two runs have in common
+"""
+
+import json
+import math
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+# Another processor rounds differently, and a hundred steps of an optimizer make that visible.
+TOLERANCE = 0.003
+
+_FENCE = re.compile(r"^```(.*)\n((?:(?!```).*\n)*)```$", re.MULTILINE)
+_KINDS = re.compile(r"bash|bash serves \d+|bash needs .+|python|text|text varies|json")
+
+_START = """\
+set -em
+declare -A servers
+serve() {  # PORT FILE: run the file on, and wait until it answers at the port
+    if [ "${servers[$1]-}" ]; then kill -INT -- "-${servers[$1]}"; wait "${servers[$1]}" || true; fi
+    (. "$2") > "$2.out" 2>&1 < /dev/null &
+    servers[$1]=$!
+    until curl -so /dev/null --max-time 60 "localhost:$1/"; do kill -0 "${servers[$1]}"; sleep .1; done
+}
+"""
+
+
+class WrongBlockError(Exception):
+    """A block that does not do what its document says; the message names the document and the line."""
+
+
+@dataclass(frozen=True)
+class Block:
+    place: str
+    """Document and line of its fence."""
+    kind: str
+    text: str
+    shown: str | None = None
+    """What it prints, by the document."""
+    shown_kind: str = ""
+
+    @property
+    def needs(self) -> bool:
+        return self.kind.startswith("bash needs")
+
+    @property
+    def port(self) -> str:
+        """Where it serves; empty where it ends by itself."""
+        return self.kind.partition(" serves ")[2]
+
+
+def blocks_of(folder: Path, document: str) -> list[Block]:
+    """Return the blocks of a document of the folder, each with the output that stands below it.
+
+    Raises
+    ------
+    WrongBlockError
+        A fence is none of those that the module names, or an output stands below no block.
+    """
+    text = (folder / document).read_text(encoding="utf-8")
+    blocks: list[Block] = []
+    end = -1
+    for fence in _FENCE.finditer(text):
+        kind, content = fence.groups()
+        place = f"{document}:{text.count(chr(10), 0, fence.start()) + 1}"
+        if not _KINDS.fullmatch(kind):
+            raise WrongBlockError(f"{place}: expected a fence of a known kind, not {kind!r}")
+        if kind.startswith(("bash", "python")):
+            blocks.append(Block(place, kind, content))
+        elif blocks and blocks[-1].shown is None and not text[end : fence.start()].strip():
+            above = blocks.pop()
+            blocks.append(Block(above.place, above.kind, above.text, content, kind))
+        elif kind != "text varies":
+            raise WrongBlockError(f"{place}: expected the command right above its output")
+        end = fence.end()
+    return blocks
+
+
+def run(
+    blocks: Sequence[Block],
+    folder: Path,
+    scratch: Path,
+    environment: Mapping[str, str],
+    shorter: Mapping[str, str] | None = None,
+    within: Sequence[str] = (),
+) -> None:
+    """Run blocks in a folder, all in one bash, and compare what they print.
+
+    Parameters
+    ----------
+    scratch
+        An empty folder for the scripts and what they print.
+    shorter
+        What to run in place of commands that take long. Each must be in a block.
+    within
+        The command that runs bash.
+
+    Raises
+    ------
+    WrongBlockError
+        The first block that fails, prints something else, or is no bash or Python.
+    """
+    shorter = dict(shorter or {})
+    script = [_START]
+    for number, block in enumerate(blocks):
+        text = block.text
+        for command in [command for command in shorter if command in text]:
+            text = text.replace(command, shorter[command])
+        file = scratch / str(number)
+        file.write_text(text, encoding="utf-8")
+        _check_syntax(block, file)
+        if block.needs:
+            continue
+        script.append(f"echo {number} > '{scratch}/at'")
+        if block.port:
+            script.append(f"serve {block.port} '{file}'")
+        else:
+            command = f"python '{file}'" if block.kind == "python" else f". '{file}'"
+            script.append(f"{{ {command}; }} > '{file}.out' 2>&1 < /dev/null")
+    for command in shorter:
+        if not any(command in block.text for block in blocks):
+            raise WrongBlockError(f"expected a block with {command!r}")
+    (scratch / "all").write_text("\n".join(script), encoding="utf-8")
+    done = subprocess.run(
+        [*within, "bash", scratch / "all"], cwd=folder, env=environment, capture_output=True, text=True, timeout=600
+    )
+    last = int((scratch / "at").read_text()) if (scratch / "at").exists() else 0
+    for number, block in enumerate(blocks[: last + 1]):
+        output = scratch / f"{number}.out"
+        said = output.read_text(encoding="utf-8") if output.exists() else ""
+        if done.returncode and number == last:
+            raise WrongBlockError(f"{block.place}: exit {done.returncode}\n{done.stderr}{said}")
+        if not block.needs and block.shown is not None and not agree(block.shown, said, block.shown_kind):
+            raise WrongBlockError(f"{block.place}: expected\n{block.shown}\nnot\n{said}")
+
+
+def _check_syntax(block: Block, file: Path) -> None:
+    if block.kind == "python":
+        try:
+            compile(block.text, block.place, "exec")
+        except SyntaxError as error:
+            raise WrongBlockError(f"{block.place}: {error}") from None
+    else:
+        done = subprocess.run(["bash", "-n", file], capture_output=True, text=True)
+        if done.returncode or done.stderr:
+            raise WrongBlockError(f"{block.place}: {done.stderr}")
+
+
+def agree(shown: str, said: str, kind: str = "text") -> bool:
+    """Return whether an output is what the document shows, but for what no two runs have in common.
+
+    That is ids, tags, times, sizes and the last digits of figures; `...` stands for anything, as a line of its own for
+    any lines. Bars of progress are left out.
+    """
+    said = re.sub(r".*━.*\n", "", said)
+    if kind == "json":
+        try:
+            return _agree_json(json.loads(shown.replace("...", '"..."')), json.loads(said))
+        except json.JSONDecodeError:
+            return False
+    figures: list[str] = []
+    pattern = "".join(_pattern(line, figures) for line in shown.splitlines())
+    found = re.fullmatch(pattern, "".join(line.strip() + "\n" for line in said.splitlines() if line.strip()))
+    return found is not None and (kind == "text varies" or all(map(_agree_figures, figures, found.groups())))
+
+
+_IDS = {"prediction_id", "model", "model_version"}
+
+
+def _agree_json(shown: object, said: object) -> bool:
+    if isinstance(shown, dict):
+        return (
+            isinstance(said, dict)
+            and list(said) == list(shown)
+            and all(_agree_json(shown[key], said[key]) for key in shown if key not in _IDS)
+        )
+    if isinstance(shown, list):
+        if not isinstance(said, list):
+            return False
+        if shown[-1] == "...":
+            said, shown = said[: len(shown) - 1], shown[:-1]
+        return len(said) == len(shown) and all(map(_agree_json, shown, said))
+    if isinstance(shown, float):
+        return isinstance(said, float) and math.isclose(shown, said, rel_tol=0, abs_tol=TOLERANCE)
+    return said == shown
+
+
+# Of what no two runs have in common, what it looks like.
+_VARYING = {
+    r"\.\.\.|…": r".*",
+    r"drug_consumption[:-][a-z2-7]{16}": r"drug_consumption[:-][a-z2-7]{16}",
+    r"\b[0-9a-f]{32,}\b": r"[0-9a-f]{32,}",
+    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d": r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d",
+    r"\d[\d,.]* (?:KiB|MiB|ms|s)\b": r"\d[\d,.]* (?:KiB|MiB|ms|s)",
+    r"(?P<figure>(?<![\w.])-?\d[\d,]*(?:\.\d+)?(?!\w))": r"(-?\d[\d,]*(?:\.\d+)?)",
+    r"\s+": r"\s+",
+}
+_PARTS = re.compile("|".join(f"({part})" for part in _VARYING))
+
+
+def _pattern(line: str, figures: list[str]) -> str:
+    """Return the regular expression of a line; each group of it is to agree with one of the figures."""
+    line = line.strip()
+    if line in {"", "..."}:
+        return "" if not line else r"(?:.*\n)*?"
+    pattern, end = "", 0
+    for part in _PARTS.finditer(line):
+        pattern += re.escape(line[end : part.start()])
+        pattern += next(like for known, like in _VARYING.items() if re.fullmatch(known, part[0]))
+        if part["figure"]:
+            figures.append(part[0])
+        end = part.end()
+    return pattern + re.escape(line[end:]) + r"\n"
+
+
+def _agree_figures(shown: str, said: str) -> bool:
+    if "." not in shown:
+        return shown == said
+    return math.isclose(float(shown.replace(",", "")), float(said.replace(",", "")), rel_tol=0, abs_tol=TOLERANCE)

@@ -1,0 +1,175 @@
+"""The blocks of README.md and configs/README.md do what they say, in a fresh clone."""
+
+import os
+import shutil
+import subprocess
+import sysconfig
+
+import pytest
+
+from drugpred.data import source
+from tests.conftest import ROOT, skip
+from tests.documentation import WrongBlockError, agree, blocks_of, run
+
+DOCUMENTS = ("README.md", "configs/README.md")
+
+# A network of its own, in which ports 3000, 3001, 9090 and 9093 are free and nothing else can be reached; and processes
+# of its own, which end with the first of them.
+ALONE = ["unshare", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
+ALONE += ["sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+
+PROGRAMS = ("curl", "git", "ip", "openssl", "prometheus", "prometheus-alertmanager", "unshare")
+
+
+def outcome(folder, text, **options):
+    """Run a document of this text."""
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    (folder / "DOC.md").write_text(text)
+    run(blocks_of(folder, "DOC.md"), folder, scratch, {"PATH": os.environ["PATH"]}, **options)
+
+
+GOOD = """
+```bash
+echo 'age,probability
+25,0.8522' > people.csv
+GREETING=hello
+```
+
+```bash
+cat people.csv
+echo "$GREETING"; false || echo "exit $?"
+```
+
+```text
+age,probability
+25,0.8523
+hello
+exit 1
+```
+
+```python
+import json
+print(json.dumps({"model": "drug_consumption:a", "risks": [0.5, 1]}))
+```
+
+```json
+{"model": "drug_consumption:h4wqiixhcwy6uax4", "risks": [0.5001, ...]}
+```
+
+```bash needs Docker
+docker compose up
+```
+"""
+
+SPOILED = {
+    "a command": ("cat people", "cta people", r"DOC.md:8: exit 127\n.*cta: command not found"),
+    "a failure": ("false ||", "false;", "DOC.md:8: exit 1"),
+    "an input": ("> people.csv", "> other.csv", r"DOC.md:8: exit 1\n.*people.csv: No such file"),
+    "an output": ("hello\nexit", "hallo\nexit", r"DOC.md:8: expected\nage,(.|\n)*hallo"),
+    "a line too few": ("\nhello\n", "\n", "DOC.md:8: expected"),
+    "a figure": ("25,0.8523", "25,0.8623", "DOC.md:8: expected"),
+    "a whole number": ("25,0.8523", "26,0.8523", "DOC.md:8: expected"),
+    "an exit code": ("exit 1\n", "exit 2\n", "DOC.md:8: expected"),
+    "Python": ("json.dumps", "json.dump", r"DOC.md:20: exit 1(.|\n)*TypeError"),
+    "Python's syntax": ("import json", "import", "DOC.md:20: invalid syntax"),
+    "JSON": ("[0.5001", "[0.6", "DOC.md:20: expected"),
+    "JSON's names": ('"risks": [0.5001', '"risk": [0.5001', "DOC.md:20: expected"),
+    "the syntax of what is not run": ("compose up", "compose up 'x", "DOC.md:29: .*unexpected EOF"),
+    "a fence": ("```bash needs", "```shell needs", "DOC.md:29: expected a fence of a known kind"),
+    "a prompt": ("cat people", "$ cat people", r"DOC.md:8: exit 127"),
+    "an output of no command": ("```json", "Somewhere else:\n\n```json", "DOC.md:27: expected the command right above"),
+}
+
+
+def test_a_good_document(tmp_path):
+    outcome(tmp_path, GOOD)
+
+
+@pytest.mark.parametrize(("part", "spoiled", "message"), SPOILED.values(), ids=SPOILED)
+def test_a_spoiled_document_is_noticed(tmp_path, part, spoiled, message):
+    assert GOOD.count(part) == 1
+    with pytest.raises(WrongBlockError, match=message):
+        outcome(tmp_path, GOOD.replace(part, spoiled))
+
+
+def test_a_shorter_command_must_be_of_a_block(tmp_path):
+    shorter = {"echo slow": "echo quick"}
+    outcome(tmp_path, "```bash\necho slow\n```\n\n```text\nquick\n```\n", shorter=shorter)
+    shutil.rmtree(tmp_path / "scratch")
+    with pytest.raises(WrongBlockError, match="expected a block with 'echo slow'"):
+        outcome(tmp_path, GOOD, shorter=shorter)
+
+
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        ("stored drug_consumption:jixqcqhhes3i4ax4 in 3 s\n", "stored drug_consumption:u32lp4hk6gzc2ax4 in 5.25 s\n"),
+        ("first\n...\nlast\n", "first\nsecond\nthird\nlast\n"),
+        ('Bento(tag="drugpred:...").\n', 'Bento(tag="drugpred:abc").\n'),
+        ("key: …\n", "key: 9a3c01ab\n"),
+        ("done\n", "simulating ━━━━━━━━ 100% 0:00:02\ndone\n"),
+        ("2026-11-23 14:45:15  94.1 KiB\n", "2027-01-02 03:04:05 100.25 KiB\n"),
+    ],
+)
+def test_what_no_two_runs_have_in_common_may_differ(shown, said):
+    assert agree(shown, said)
+    assert not agree(shown, said + "more\n")
+
+
+def test_varying_figures_differ_and_words_do_not():
+    assert agree("POST p95  4 ms  yes\n", "POST p95  12 ms  yes\n", "text varies")
+    assert not agree("POST p95  4 ms  yes\n", "POST p95  12 ms  no\n", "text varies")
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A clone of the checkout, with what is not committed yet."""
+    folder = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", ROOT, folder], check=True)
+    for name in subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT, text=True).split("\0")[:-1]:
+        if (ROOT / name).is_file():
+            shutil.copyfile(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.mark.slow
+def test_every_block_does_what_it_says(clone, uci_path, default_store, store, tmp_path):
+    for program in PROGRAMS:
+        if shutil.which(program) is None:
+            skip(f"no {program}")
+    if subprocess.run([*ALONE, "true"], capture_output=True).returncode:
+        skip("no right to a network of its own (unshare --map-root-user --net)")
+    # The environment of a newcomer, in which pip finds what is installed here, and the data as it was once downloaded.
+    home, scratch, wheels = (tmp_path / name for name in ("home", "scratch", "wheels"))
+    scratch.mkdir()
+    cache = home / ".cache" / "drugpred"
+    cache.mkdir(parents=True)
+    shutil.copyfile(uci_path, cache / source.FILE)
+    subprocess.run(["pip", "download", "-q", "-d", wheels, "hatchling>=1.27", "editables"], check=True)
+    environment = {
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": sysconfig.get_path("purelib"),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(wheels),
+    }
+    (home / ".curlrc").write_text("silent\n")  # as it is where output is a terminal
+    before = subprocess.check_output(["git", "status", "--porcelain"], cwd=clone, text=True)
+    quick = f"BENTOML_HOME='{shutil.copytree(store, tmp_path / 'quick')}' python train.py --config"
+    levels = tmp_path / "levels.yaml"
+    levels.write_text("POST /predict: {p95_ms: 9999, requests_per_second: 9}\nAggregated: {error_rate: 0}\n")
+    shorter = {
+        "python train.py && ": f"cp -R '{default_store}' ~/bentoml && ",
+        "python train.py --track": f"{quick} tests/quick.yaml --track",
+        "configs/train.yaml > worse.yaml": "tests/quick.yaml > worse.yaml",
+        "python train.py --config worse.yaml": f"{quick} worse.yaml",
+        "-u 55 -r 55 -t 30s": "-u 9 -r 9 -t 3s",
+        "loadtest/levels.yaml": f"'{levels}'",
+    }
+    blocks = [block for document in DOCUMENTS for block in blocks_of(clone, document)]
+    run(blocks, clone, scratch, environment, shorter, ALONE)
+    after = subprocess.check_output(["git", "status", "--porcelain"], cwd=clone, text=True)
+    assert after == before, "blocks leave files that .gitignore does not name"
