@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable  # noqa: TC003 - pydantic reads the types of this module
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
@@ -17,7 +17,7 @@ from drugpred.errors import Detail, RefusedError, ServiceError
 from drugpred.schemas import Batch, Profile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -97,12 +97,12 @@ def profile_of(profile: Profile | Mapping[str, object] | None, fields: Mapping[s
     """Return a profile that was given as one thing, or by its fields."""
     if profile is not None and fields:
         raise TypeError("expected a profile or its fields, not both")
-    return _checked(Profile, fields if profile is None else profile)
+    return _checked(Profile, _plain(fields if profile is None else profile))
 
 
 def batch_of(profiles: Iterable[Profile | Mapping[str, object]]) -> Batch:
     """Return profiles, checked all together."""
-    return _checked(Batch, {"profiles": list(profiles)})
+    return _checked(Batch, {"profiles": list(map(_plain, profiles))})
 
 
 def wanted_of(drugs: Iterable[Drug] | None, window: Window) -> Wanted:
@@ -126,6 +126,13 @@ def rows_of(chunk: ArrayLike) -> NDArray[np.float64]:
     except columns.ColumnError as error:
         loc = (error.field,) if error.row is None else (error.row, error.field)
         raise RefusedError([Detail(loc, f"expected {error.expected}")]) from None
+
+
+def _plain(profile: Profile | Mapping[str, object]) -> Profile | Mapping[str, object]:
+    """Return a profile with Python's own numbers in place of numpy's, which data frames and arrays hold."""
+    if isinstance(profile, Mapping):
+        return {name: value.item() if isinstance(value, np.generic) else value for name, value in profile.items()}
+    return profile
 
 
 def _checked(model: type[_Checked], content: object) -> _Checked:

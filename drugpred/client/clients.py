@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
@@ -138,7 +139,13 @@ class Client:
 
 
 class AsyncClient:
-    """The same calls to await, for one event loop. See `Client`."""
+    """The same calls to await, for the event loop of the first of them. See `Client`.
+
+    Raises
+    ------
+    RuntimeError
+        A call comes from another event loop, as that of a second `asyncio.run`.
+    """
 
     def __init__(
         self,
@@ -150,14 +157,24 @@ class AsyncClient:
         key: str | None = None,
     ) -> None:
         self._transport: AsyncTransport = _transports(url)[1](url, Policy(timeout, retries), tls, key)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def _bound(self) -> AsyncTransport:
+        """The transport, whose connections belong to one event loop."""
+        loop = asyncio.get_running_loop()
+        if self._loop not in {None, loop}:
+            raise RuntimeError("expected the event loop of the first call: make an AsyncClient for each event loop")
+        self._loop = loop
+        return self._transport
 
     async def predict(self, profile: Profile | Mapping[str, object] | None = None, /, **fields: object) -> Prediction:
         """Tell of one person how likely the use of each drug is; see `Client.predict`."""
-        return await self._transport.call(self._transport.predict(calls.profile_of(profile, fields)))
+        return await self._bound.call(self._transport.predict(calls.profile_of(profile, fields)))
 
     async def predict_batch(self, profiles: Iterable[Profile | Mapping[str, object]]) -> list[Prediction]:
         """Tell of 1 to 1000 people, in their order."""
-        return await self._transport.call(self._transport.predict_batch(calls.batch_of(profiles)))
+        return await self._bound.call(self._transport.predict_batch(calls.batch_of(profiles)))
 
     def stream(
         self,
@@ -170,34 +187,34 @@ class AsyncClient:
 
         Close a stream that is left before its end, as `contextlib.aclosing` does.
         """
-        return self._transport.stream(_rows(chunks), calls.wanted_of(drugs, window))
+        return self._transport.stream(self._rows(chunks), calls.wanted_of(drugs, window))
+
+    async def _rows(self, chunks: AsyncIterable[ArrayLike] | Iterable[ArrayLike]) -> AsyncIterator[NDArray[np.float64]]:
+        self._bound  # noqa: B018 - before anything is sent
+        if isinstance(chunks, AsyncIterable):
+            async for chunk in chunks:
+                yield calls.rows_of(chunk)
+        else:
+            for chunk in chunks:
+                yield calls.rows_of(chunk)
 
     async def model(self) -> Model:
         """Tell what is known of the model that is served."""
-        return await self._transport.call(self._transport.model())
+        return await self._bound.call(self._transport.model())
 
     async def health(self) -> bool:
         """Return whether the service answers predictions now; asked once."""
-        return await self._transport.is_ready()
+        return await self._bound.is_ready()
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._transport.close()
+        await self._bound.close()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
         await self.close()
-
-
-async def _rows(chunks: AsyncIterable[ArrayLike] | Iterable[ArrayLike]) -> AsyncIterator[NDArray[np.float64]]:
-    if isinstance(chunks, AsyncIterable):
-        async for chunk in chunks:
-            yield calls.rows_of(chunk)
-    else:
-        for chunk in chunks:
-            yield calls.rows_of(chunk)
 
 
 def _transports(url: str) -> tuple[Any, Any]:

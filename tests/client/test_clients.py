@@ -61,6 +61,38 @@ def test_a_profile_is_given_one_way(client, service):
     assert service.requests == []
 
 
+# As a data frame or an array holds them.
+OF_NUMPY = {
+    "an integer": {"age": np.int64(25)},
+    "a small integer": {"age": np.uint8(25)},
+    "a float": {"age": np.float64(25)},
+    "single precision": {"openness": np.float32(1.24)},
+    "raw totals": {"scale": "raw", "nscore": np.int32(37), "oscore": np.int64(41)},
+    "text": {"gender": np.str_("F")},
+}
+
+
+@pytest.mark.parametrize("fields", OF_NUMPY.values(), ids=OF_NUMPY)
+def test_numbers_may_be_of_numpy(client, service, fields):
+    profile = EXAMPLE | fields
+    if "scale" in fields:
+        profile = {k: v for k, v in EXAMPLE.items() if k not in {"neuroticism", "openness"}} | fields
+        profile |= {"extraversion": np.int16(41), "agreeableness": np.int64(39), "conscientiousness": np.int64(35)}
+    assert client.predict(profile) == client.predict(**profile) == service.answer(0)
+    assert client.predict_batch([profile]) == [service.answer(0)]
+    asked = service.requests
+    plain = {name: getattr(value, "tolist", lambda value=value: value)() for name, value in profile.items()}
+    client.predict(plain)
+    assert asked[-1] == asked[0] == asked[1]
+
+
+@pytest.mark.parametrize("value", [np.bool_(True), np.float64(25.5), np.datetime64("1990-01-01"), np.int64(17)])
+def test_what_is_no_number_of_years_is_refused(client, service, value):
+    with pytest.raises(RefusedError, match="age"):
+        client.predict(EXAMPLE | {"age": value})
+    assert service.requests == []
+
+
 def test_predict_batch_answers_in_order(client, service):
     asked = [EXAMPLE, Profile(**EXAMPLE), EXAMPLE | {"drugs": ["lsd"]}]
     assert client.predict_batch(iter(asked)) == [service.answer(0), service.answer(1), service.answer(2, ["lsd"])]
@@ -149,6 +181,35 @@ def test_an_async_stream_takes_async_chunks(service):
             return [len(answer) async for answer in client.stream(chunks())]
 
     assert asyncio.run(ask()) == [2, 1]
+
+
+IN_ANOTHER_LOOP = {
+    "predict": lambda client: client.predict(EXAMPLE),
+    "predict_batch": lambda client: client.predict_batch([EXAMPLE]),
+    "stream": lambda client: anext(client.stream([rows(1)])),
+    "model": lambda client: client.model(),
+    "health": lambda client: client.health(),
+    "close": lambda client: client.close(),
+}
+
+
+@pytest.mark.parametrize("ask", IN_ANOTHER_LOOP.values(), ids=IN_ANOTHER_LOOP)
+def test_an_async_client_is_for_one_event_loop(service, ask):
+    client = AsyncClient(service.url)
+
+    async def run(ask):
+        return await ask(client)
+
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        first.run(run(lambda client: client.predict(EXAMPLE)))
+        asked = len(service.requests)
+        with pytest.raises(
+            RuntimeError, match="expected the event loop of the first call: make an AsyncClient for each"
+        ):
+            second.run(run(ask))
+        assert len(service.requests) == asked
+        assert first.run(run(lambda client: client.health())) is True
+        first.run(run(lambda client: client.close()))
 
 
 # --- refusals
