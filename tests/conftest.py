@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -21,8 +22,11 @@ from drugpred.data.respondents import Respondents, read
 ROOT = Path(__file__).parents[1]
 UCI = "drug_consumption.data"
 
-# Read by BentoML when it first reports something; processes that tests start inherit it.
+# Read by BentoML when it first reports something, and when it first looks for a model; processes that tests start
+# inherit them. The user may have stored any models.
 os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+_home = tempfile.TemporaryDirectory(prefix="drugpred-tests-", ignore_cleanup_errors=True)
+os.environ["BENTOML_HOME"] = f"{_home.name}/bentoml"
 
 # On a busy machine any example may take long.
 settings.register_profile("drugpred", deadline=None)
