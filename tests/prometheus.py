@@ -105,7 +105,9 @@ class Exposition:
 
 
 @contextmanager
-def prometheus(folder: Path, *targets: str, alertmanager: str = "127.0.0.1:9") -> Iterator[Prometheus]:
+def prometheus(
+    folder: Path, *targets: str, alertmanager: str = "127.0.0.1:9", key: str = "none"
+) -> Iterator[Prometheus]:
     """Run Prometheus with the project's configuration on a free port.
 
     It scrapes and evaluates each second, and no alert waits before it fires.
@@ -118,9 +120,12 @@ def prometheus(folder: Path, *targets: str, alertmanager: str = "127.0.0.1:9") -
         Addresses to scrape.
     alertmanager : str
         The address that alerts are sent to.
+    key : str
+        What the file of the key holds.
     """
     home = folder / "monitoring"
     shutil.copytree(MONITORING, home)
+    (home / "metrics_key").write_text(f"{key}\n")
     configuration = yaml.safe_load((home / "prometheus.yml").read_text("utf-8"))
     configuration["global"] |= {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
     configuration["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager]}]}]

@@ -5,7 +5,6 @@ import threading
 from hashlib import sha256
 from itertools import cycle
 
-import httpx
 import pytest
 
 from drugpred.codebook import describe
@@ -13,7 +12,7 @@ from drugpred.schemas import EXAMPLE
 from tests.configs.monitoring.test_queries import filled, panels, rules
 from tests.end_to_end.conftest import copy_of
 from tests.end_to_end.test_monitoring import ask_every_way
-from tests.prometheus import alertmanager, exposition, prometheus, webhook
+from tests.prometheus import alertmanager, prometheus, webhook
 
 pytestmark = pytest.mark.slow
 
@@ -53,6 +52,10 @@ def guarded(serve, store, tmp_path_factory):
         yield server
 
 
+def address_of(server):
+    return server.url.removeprefix("http://")
+
+
 def misuse(server, ended):
     """Ask a server with wrong keys, and too often, until it is told to end."""
     with server.client() as client:
@@ -67,16 +70,11 @@ def watched(serve, store, traffic, guarded, tmp_path_factory):
     """Prometheus that watches two workers under traffic and a guarded server, and who is told of alerts."""
     ended = threading.Event()
     folders = [tmp_path_factory.mktemp(name) for name in ("prometheus", "alertmanager")]
-
-    def metrics():
-        return httpx.get(f"{guarded.url}/metrics", headers={"x-api-key": "monitor"}).text
-
     with (
         serve(store, BENTOML_CONFIG_OPTIONS="services.drugpred.workers=2") as server,
-        exposition(metrics) as keyed,  # the project's configuration of one machine has no key
         webhook() as receiver,
         alertmanager(folders[1], receiver) as address,
-        prometheus(folders[0], server.url.removeprefix("http://"), keyed.address, alertmanager=address) as watcher,
+        prometheus(folders[0], *map(address_of, (server, guarded)), alertmanager=address, key="monitor") as watcher,
     ):
         asking = [
             threading.Thread(target=traffic, args=(server, ended)),
@@ -90,6 +88,10 @@ def watched(serve, store, traffic, guarded, tmp_path_factory):
             ended.set()
             for each in asking:
                 each.join()
+
+
+def test_the_key_lets_it_in_and_does_no_harm_where_none_is_wanted(watched):
+    assert len(watched[0].wait('count(up{job="drugpred"} == 1) == 2')) == 1
 
 
 def test_every_rule_evaluates(watched):
