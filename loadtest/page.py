@@ -1,6 +1,6 @@
 """Bytes that the page loads, and milliseconds until it shows its first ranked result, of a service that runs.
 
-usage: python loadtest/page.py [URL]        (http://127.0.0.1:3000/app where none is given)
+usage: python loadtest/page.py [URL]        (of the service or its page; http://127.0.0.1:3000 where none is given)
 
 Needs Chromium and playwright (`pip install -e '.[test]'`).
 """
@@ -11,10 +11,12 @@ import shutil
 import sys
 from statistics import median, quantiles
 from typing import Final
+from urllib.parse import urlsplit
 
 from playwright.sync_api import sync_playwright
 
-URL: Final = "http://127.0.0.1:3000/app"
+URL: Final = "http://127.0.0.1:3000"
+PATH: Final = "/app"
 VISITS: Final = 20
 FLAGS: Final = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
@@ -35,7 +37,7 @@ _BYTES: Final = """
 
 def main() -> None:
     """Measure and print."""
-    url = sys.argv[1] if len(sys.argv) > 1 else URL
+    url = page_of(sys.argv[1] if len(sys.argv) > 1 else URL)
     found = shutil.which("chromium") or shutil.which("google-chrome")
     if found is None:
         raise SystemExit("error: no Chromium; apt-get install chromium")
@@ -59,6 +61,12 @@ def main() -> None:
     for what, times in (("in the page", first), ("painted", painted)):
         slow = quantiles(times, n=10, method="inclusive")[-1]
         print(f"first result {what} after {median(times):.0f} ms (90th percentile {slow:.0f}, {VISITS} visits)")
+
+
+def page_of(url: str) -> str:
+    """Return the page's URL, given that or the service's."""
+    parts = urlsplit(url)
+    return parts._replace(path=parts.path.removesuffix(PATH).rstrip("/") + PATH).geturl()
 
 
 if __name__ == "__main__":

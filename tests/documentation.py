@@ -133,7 +133,7 @@ def run(
             raise WrongBlockError(f"expected a block with {command!r}")
     (scratch / "all").write_text("\n".join(script), encoding="utf-8")
     done = subprocess.run(
-        [*within, "bash", scratch / "all"], cwd=folder, env=environment, capture_output=True, text=True, timeout=600
+        [*within, "bash", scratch / "all"], cwd=folder, env=environment, capture_output=True, text=True, timeout=1200
     )
     last = int((scratch / "at").read_text()) if (scratch / "at").exists() else 0
     for number, block in enumerate(blocks[: last + 1]):
