@@ -10,8 +10,10 @@ doi:10.24432/C5TC7S; raw totals are of E. Fehrman et al., arXiv:1506.06297, with
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import numpy as np
@@ -28,6 +30,7 @@ __all__ = [
     "NEO_TOTALS",
     "SCORES",
     "SEMERON",
+    "SINGLE",
     "WINDOWS",
     "Category",
     "DataSource",
@@ -37,6 +40,27 @@ __all__ = [
     "age_band",
     "describe",
 ]
+
+
+SINGLE: Final = 2.0**-23
+"""The most that single precision rounds a score, as all are between -4 and 4: the tolerance of every score."""
+
+_BEYOND: Final = 4
+"""All scores are nearer to 0."""
+
+_DIGITS: Final = 5
+"""Decimals of the published values."""
+
+
+def _rounding(value: float) -> float:
+    """Return how far a value may be from what it was before it was rounded.
+
+    Half a unit of the last of 1 to 4 decimals; if it has more, what single precision rounds.
+    """
+    for decimals in range(1, _DIGITS):
+        if abs(value - round(value, decimals)) <= SINGLE:
+            return float(0.5 * 10**-decimals + SINGLE)
+    return SINGLE
 
 
 def _fold(label: str) -> str:
@@ -101,6 +125,20 @@ class Category:
             raise ValueError(f"expected one of {self.expected}")
         return code
 
+    def quantified(self, value: float) -> int:
+        """Return the code of a quantified value, rounded to two decimals or more: with one, two levels look the same.
+
+        Raises
+        ------
+        ValueError
+            No such value.
+        """
+        tolerance = min(max(_rounding(value), 0.5 * 10**-_DIGITS), 0.5 * 10**-2 + SINGLE)
+        for code, published in enumerate(self.values):
+            if abs(value - published) <= tolerance:
+                return code
+        raise ValueError(f"expected one of {' | '.join(map('{:.5f}'.format, self.values))}")
+
 
 @dataclass(frozen=True)
 class Score:
@@ -138,6 +176,43 @@ class Score:
     def highest(self) -> float:
         """The highest standardized value."""
         return self.values[-1]
+
+    @cached_property
+    def expected(self) -> str:
+        """What is accepted, for error messages."""
+        return f"a number from {self.lowest} to {self.highest}"
+
+    def bounded(self, value: float) -> float:
+        """Return a standardized value; one beyond a bound by no more than single precision rounds, as the bound.
+
+        Raises
+        ------
+        ValueError
+            It is farther beyond; the message does not hold it.
+        """
+        if self.lowest - SINGLE <= value <= self.highest + SINGLE:
+            return min(max(value, self.lowest), self.highest)
+        raise ValueError(f"expected {self.expected}")
+
+    def unrounded(self, value: float) -> float:
+        """Return the published value that a rounded one stands for, or the value itself if there is none.
+
+        It is the nearest one, at most half a unit of the last of 1 to 4 decimals away. From two decimals on every
+        published value is found again; with one, a few stand so close that it may be the neighbour.
+
+        Examples
+        --------
+        >>> SCORES[0].unrounded(-3.5), SCORES[0].unrounded(0.31), SCORES[0].unrounded(0.25)
+        (-3.46436, 0.31287, 0.25)
+        """
+        if not abs(value) < _BEYOND:
+            return value
+        nearest = self.values[bisect_left(self._middles, value)]
+        return nearest if abs(value - nearest) <= _rounding(value) else value
+
+    @cached_property
+    def _middles(self) -> list[float]:
+        return [(low + high) / 2 for low, high in pairwise(self.values)]
 
     @cached_property
     def by_total(self) -> dict[int, float]:

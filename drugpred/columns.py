@@ -49,13 +49,16 @@ def _rule(column: Category | Score, scale: Scale) -> _Rule:
         return _Rule(0, len(column.labels) - 1, f"one of {column.expected}")
     if scale == "raw" and column.is_neo:
         return _Rule(*codebook.NEO_TOTALS, "a whole number from {} to {}".format(*codebook.NEO_TOTALS))
-    return _Rule(column.lowest, column.highest, f"a number from {column.lowest} to {column.highest}")
+    return _Rule(column.lowest, column.highest, column.expected)
 
 
 _RULES: Final[dict[Scale, list[_Rule]]] = {
     "standardized": [_rule(column, "standardized") for column in (*codebook.CATEGORIES, *codebook.SCORES)],
     "raw": [_rule(column, "raw") for column in (*codebook.CATEGORIES, *codebook.SCORES)],
 }
+_N_CATEGORIES: Final = len(codebook.CATEGORIES)
+_BOUNDS: Final = {scale: np.array([rule[:2] for rule in rules]) for scale, rules in _RULES.items()}
+_TOLERANCE: Final = np.array([[0.0]] * _N_CATEGORIES + [[codebook.SINGLE]] * len(codebook.SCORES))
 _BY_TOTAL: Final = {
     INPUTS.index(score.name): np.array(list(score.by_total.values())) for score in codebook.SCORES if score.is_neo
 }
@@ -129,8 +132,8 @@ def check(columns: Mapping[str, NDArray[Any]], scale: Scale = "standardized") ->
     Parameters
     ----------
     columns : mapping of str to ndarray of shape (n,)
-        All of `codebook.INPUTS`: categories as integer codes, scores as float64 or float32. One of float32 may lie
-        beyond a bound by what float32 rounds, and is then taken as the bound.
+        All of `codebook.INPUTS`: categories as integer codes, scores as float64 or float32. A score may lie beyond a
+        bound by what single precision rounds, and is then taken as the bound.
     scale : str
         Of the five NEO scores: standardized, or raw totals.
 
@@ -141,22 +144,19 @@ def check(columns: Mapping[str, NDArray[Any]], scale: Scale = "standardized") ->
     """
     n = len(columns[INPUTS[0]])
     values = np.empty((len(INPUTS), n))
-    bounds = np.array([(rule.lowest, rule.highest) for rule in _RULES[scale]])
-    single = [i for i, name in enumerate(INPUTS) if columns[name].dtype == np.float32]
+    bounds = _BOUNDS[scale]
     for name, into in zip(INPUTS, values, strict=True):
         if len(columns[name]) != n:
             raise ColumnError(name, f"{n} values, as many as of {INPUTS[0]}")
         into[:] = columns[name]
-    widened = bounds.copy()
-    widened[single] = bounds[single].astype(np.float32)
-    possible = (values >= widened[:, :1]) & (values <= widened[:, 1:])
+    possible = (values >= bounds[:, :1] - _TOLERANCE) & (values <= bounds[:, 1:] + _TOLERANCE)
     if scale == "raw":
         for i in _BY_TOTAL:
             possible[i] &= np.rint(values[i]) == values[i]
     if not possible.all():
         np.copyto(values, bounds[:, :1], where=~possible)
-    for i in single:
-        values[i].clip(*bounds[i], out=values[i])
+    scores = values[_N_CATEGORIES:]
+    scores.clip(bounds[_N_CATEGORIES:, :1], bounds[_N_CATEGORIES:, 1:], out=scores)
     if scale == "raw":
         for i, by_total in _BY_TOTAL.items():
             values[i] = by_total[values[i].astype(np.intp) - codebook.NEO_TOTALS[0]]

@@ -172,7 +172,10 @@ class Profile(_Request):
             if value not in score.by_total:
                 _refuse("a whole number from {} to {}".format(*codebook.NEO_TOTALS))
         elif not score.lowest <= value <= score.highest:
-            _refuse(f"a number from {score.lowest} to {score.highest}")
+            try:  # within what single precision rounds
+                return score.bounded(value)
+            except ValueError:
+                _refuse(score.expected)
         return value
 
     def row(self) -> list[float]:

@@ -1,10 +1,12 @@
 """Every table of the codebook against both published files, parsed here without our reader."""
 
 import csv
+import math
 from collections import Counter
 from itertools import pairwise
 from statistics import NormalDist
 
+import numpy as np
 import pytest
 
 from drugpred import codebook
@@ -143,6 +145,28 @@ def test_every_neo_total_has_a_value(column):
     assert all(table[total - 1] < table[total] < table[total + 1] for total in gaps)
     assert {table[total] for total in table if total <= column.raw[0]} == {column.lowest}
     assert {table[total] for total in table if total >= column.raw[-1]} == {column.highest}
+
+
+@pytest.mark.parametrize("column", SCORES, ids=lambda column: column.name)
+def test_published_scores_are_found_again_when_they_were_rounded(column):
+    for decimals in (2, 3, 4, 5):
+        assert [column.unrounded(round(value, decimals)) for value in column.values] == [*column.values]
+    single = np.array(column.values, np.float32).tolist()
+    assert [column.unrounded(value) for value in single] == [*column.values]
+    assert math.isnan(column.unrounded(math.nan))
+    assert [column.unrounded(value) for value in (math.inf, -math.inf, 1e300, 36.0)] == [
+        math.inf,
+        -math.inf,
+        1e300,
+        36.0,
+    ]
+
+
+def test_one_decimal_is_ambiguous_for_two_of_all_published_scores():
+    pairs = [(score, value) for score in SCORES for value in score.values]
+    wrong = [value for score, value in pairs if score.unrounded(round(value, 1)) != value]
+    assert (len(wrong), len(pairs)) == (1, 229)
+    assert all(abs(score.unrounded(round(value, 1)) - value) < 0.1 for score, value in pairs)
 
 
 def test_totals_that_nobody_had_are_those_of_the_study():

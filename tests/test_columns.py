@@ -54,6 +54,9 @@ def values(score, scale):
     else:
         possible = st.floats(score.lowest, score.highest)
         edges = [*near(score.lowest), *near(score.highest), -0.0, 12.0]
+        edges += [
+            bound + part * 2.0**-23 for bound in (score.lowest, score.highest) for part in (-1.01, -0.99, 0.99, 1.01)
+        ]
     return st.one_of(possible, possible, possible, st.sampled_from([*edges, math.nan, math.inf, -math.inf, 1e308]))
 
 
@@ -134,9 +137,11 @@ def test_codes_beyond_the_levels_are_refused_with_all_that_exist(column, code):
 @by_name(SCORES)
 def test_single_precision_may_round_a_bound_outwards(column):
     single = np.array([column.lowest, column.highest, 0.25], np.float32)
+    wide = rows(columns(**{column.name: single.astype(np.float64)}))
     made = rows(columns(**{column.name: single}))[:, INPUTS.index(column.name)]
     assert made == pytest.approx(single.astype(np.float64), rel=1e-7)
     assert column.lowest <= made[0] < made[2] == 0.25 < made[1] <= column.highest
+    assert wide[:, INPUTS.index(column.name)].tolist() == made.tolist()
     for row, infinity in enumerate([-np.inf, np.inf]):
         beyond = single.copy()
         beyond[row] = np.nextafter(beyond[row], np.float32(infinity))

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import math
 from typing import get_args
 
 import numpy as np
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from drugpred import codebook
-from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES, WINDOWS, describe
+from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES, SINGLE, WINDOWS, describe
 from drugpred.data import respondents
 from drugpred.schemas import EXAMPLE, MOST_PROFILES, Batch, Profile
 
@@ -165,14 +164,22 @@ def test_scores_are_accepted_up_to_the_extremes_of_the_codebook(column):
 @by_name(SCORES)
 def test_scores_just_beyond_the_extremes_are_refused(column):
     beyond = (
-        math.nextafter(column.lowest, -math.inf),
-        math.nextafter(column.highest, math.inf),
+        column.lowest - 1.01 * SINGLE,
+        column.highest + 1.01 * SINGLE,
         -100,
         100,
         HUGE,
         -HUGE,
     )
     assert [places(EXAMPLE | {column.name: value}) for value in beyond] == [[(column.name,)]] * len(beyond)
+
+
+@by_name(SCORES)
+def test_extremes_that_passed_through_single_precision_are_the_extremes(column):
+    for bound in (column.lowest, column.highest):
+        single = np.float32(bound).item()
+        expected = min(max(single, column.lowest), column.highest)
+        assert row(**{column.name: single})[column.name] == expected == pytest.approx(bound, abs=SINGLE)
 
 
 @given(data=st.data())

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from drugpred.codebook import INPUTS, SINGLE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -37,6 +39,8 @@ class Binning:
         self._edges = np.full((len(bins), most), np.inf)
         for edges, each in zip(self._edges, bins.values(), strict=True):
             edges[: len(each.labels) - 1] = each.edges or range(len(each.labels) - 1)
+        # Edges of scores are published values, and a value may have been rounded to single precision.
+        self._edges[[name in INPUTS for name in bins]] += SINGLE
         self._real = np.arange(most) < [[len(each.labels)] for each in bins.values()]
 
     def count(self, values: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -40,6 +40,12 @@ def test_the_respondents_trained_on_have_the_shares_of_the_card(bundle, real):
         assert np.array(counts[name]) / len(real) == pytest.approx(bins.shares)
 
 
+def test_single_precision_moves_nobody_to_another_bin(bundle, real):
+    binning = Binning(bundle.card.input_bins)
+    single = real.X.T.astype(np.float32).astype(np.float64)
+    assert np.array_equal(binning.count(single), binning.count(real.X.T))
+
+
 def test_every_probability_has_a_bin(bundle, real):
     binning = Binning(bundle.card.probability_bins)
     counts = binning.by_name(binning.count(bundle.predictor.probabilities(real.X)[:, :, 1].T))
