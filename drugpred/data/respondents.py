@@ -5,20 +5,21 @@ from __future__ import annotations
 import csv
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, LAST_USE, SCORES, Category, DataSource
 from drugpred.data.cohort import Cohort
+from drugpred.data.files import opened
 from drugpred.data.forms import COLUMNS, HEADINGS, LAST_USES, parse
-from drugpred.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from _typeshed import SupportsWrite
     from numpy.typing import NDArray
 
 __all__ = ["Respondents", "read", "simulate", "simulated_frame", "write_csv"]
@@ -43,7 +44,7 @@ class Respondents:
     source : {"uci", "simulated", "file"}
         The real data, our simulated cohort, or anything else.
     sha256 : str
-        Of the file's bytes.
+        Of the file's bytes, decompressed.
     """
 
     frame: pd.DataFrame
@@ -74,17 +75,16 @@ def read(path: Path) -> Respondents:
     Parameters
     ----------
     path : pathlib.Path
-        The file. A decoded CSV may have its columns in any order, and others besides, which are ignored.
+        The file, maybe compressed by gzip. A decoded CSV may have its columns in any order, and others besides, which
+        are ignored.
 
     Raises
     ------
     DataError
         The file cannot be read or is malformed: the line and the column of its first problem.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    with opened(path) as file:
+        content = file.read()
     ids, table = parse(content)
     simulated = any(isinstance(identifier, str) for identifier in ids)
     index = pd.Index([str(identifier) for identifier in ids] if simulated else ids, name="id")
@@ -107,7 +107,7 @@ def simulated_frame(rows: NDArray[np.float64], last_use: NDArray[np.integer[Any]
     return pd.DataFrame(rows, columns=list(INPUTS), index=index).join(drugs.assign(semeron=np.int8(0)))
 
 
-def write_csv(frame: pd.DataFrame, file: TextIO, *, header: bool) -> None:
+def write_csv(frame: pd.DataFrame, file: SupportsWrite[str], *, header: bool) -> None:
     """Write respondents as the decoded CSV, from which `read` returns the same rows.
 
     Parameters
@@ -115,7 +115,7 @@ def write_csv(frame: pd.DataFrame, file: TextIO, *, header: bool) -> None:
     frame : pandas.DataFrame
         Rows as in `Respondents.frame`, their scores with five decimals as published.
     file : text file
-        Opened with ``newline=""`` and in UTF-8.
+        Which keeps ends of lines as they are, and writes UTF-8.
     header : bool
         Whether the headings go first, as for the first of several chunks.
     """

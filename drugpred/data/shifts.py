@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["LABEL_NOISE", "SHIFTS", "draw", "mislabel", "shift"]
+__all__ = ["LABEL_NOISE", "SHIFTS", "STRONGEST", "draw", "mislabel", "shift"]
 
 LABEL_NOISE: Final = "label-noise"
+
+STRONGEST: Final = 1000.0
+"""The strongest shift, either way: everybody is at the end of every scale long before."""
 
 _INPUTS: Final = {"older": "age", "impulsive": "impulsivity"} | {name: name for name in codebook.INPUTS}
 
@@ -58,7 +61,8 @@ def shift(rows: NDArray[np.float64], name: str, strength: float, rng: np.random.
         One of `SHIFTS`, other than label noise.
     strength : float
         In standard deviations: of a category's latent variable, which moves about as far, or of the score. Downwards
-        where it is negative: a negative one of "country" is towards the USA, a positive one towards the UK.
+        if it is negative: a negative one of "country" is towards the USA, a positive one towards the UK. At most
+        `STRONGEST` either way.
     rng : numpy.random.Generator
 
     Examples

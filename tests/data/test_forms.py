@@ -111,7 +111,10 @@ def test_malformed_uci_form(old, new, line, column, expected):
     [
         (",65+,", ",zebra,", 3, "age", "one of 18-24 "),
         (",65+,", ",,", 3, "age", "one of 18-24 "),
-        (",65+,", ",2.59171,", 3, "age", "one of 18-24 "),
+        (",65+,", ",7.77777,", 3, "age", "one of 18-24 "),
+        (",65+,", ",3,", 3, "age", "one of 18-24 "),
+        (",Canada,", ",1,", 3, "country", "New Zealand"),
+        (",Canada,", ",0.2,", 3, "country", "New Zealand"),
         (",M,", ",zebra,", 4, "gender", "Female"),
         (",Canada,", ",zebra,", 3, "country", "New Zealand"),
         ("Doctorate degree", '"Doctorate degree', 2, None, "quote closed"),
@@ -144,7 +147,10 @@ def test_malformed_decoded_form(old, new, line, column, expected):
         (HEADER, 2, None),
         (HEADER.rstrip(), 2, None),
         (HEADER * 2, 2, "id"),
-        (UCI[:-1] + "\n\n", 4, None),
+        (UCI[:-1] + "\n\n" + UCI, 4, None),
+        (UCI[:-1] + "\n \n", 4, None),
+        ("sep=;\n" + DECODED, 2, "id"),
+        ("sep=;", 1, None),
         (UCI[:-2], 3, "volatile_substances"),
         (UCI[:-3], 3, "volatile_substances"),
         (UCI[:-6], 3, None),
@@ -187,6 +193,41 @@ def test_spelling_of_headings_labels_and_numbers_does_not_matter():
 def test_quantified_categories_are_told_to_five_digits():
     _, values = parse(UCI.replace("0.49788", "0.497880001").encode())
     assert (values == parse(UCI.encode())[1]).all()
+
+
+def test_headings_may_stand_above_quantified_categories():
+    for heading in ("Impulsive", "impuslive"):
+        ids, values = parse((HEADER.lower().replace("impulsive", heading) + UCI).encode())
+        assert ids == [5, 6, 7]
+        assert (values == parse(UCI.encode())[1]).all()
+
+
+def test_pandas_index_is_passed_over():
+    lines = DECODED.splitlines()
+    numbered = "\n".join([f",{lines[0]}", *(f"{n},{line}" for n, line in enumerate(lines[1:]))])
+    assert parse(numbered.encode())[0] == [5, 6, 7]
+
+
+@pytest.mark.parametrize("end", ["\n", "\n\n\n", "\r\n", "\n\r\n"])
+@pytest.mark.parametrize("form", [UCI, DECODED])
+def test_blank_lines_at_the_end_are_none(form, end):
+    assert parse((form + end).encode())[0] == [5, 6, 7]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+@pytest.mark.parametrize("named", ["", "sep={}\n", '\ufeff"sep={}"\r\n'])
+@pytest.mark.parametrize("form", [UCI, DECODED.replace("college or university, no", "college or university no")])
+def test_separators_of_spreadsheets(form, delimiter, named):
+    text = named.format(delimiter) + form.replace(",", delimiter).replace("university no", "university, no")
+    assert (parse(text.encode())[1] == parse(UCI.encode())[1]).all()
+
+
+@pytest.mark.parametrize("decimals", [2, 3, 4])
+def test_rounded_scores_stand_for_the_published_ones(decimals):
+    fields = [line.split(",") for line in UCI.splitlines()]
+    rounded = [f[:1] + [str(round(float(x), decimals)) for x in f[1:13]] + f[13:] for f in fields]
+    content = "\n".join(map(",".join, rounded)).encode()
+    assert (parse(content)[1] == parse(UCI.encode())[1]).all()
 
 
 def test_headings_are_those_of_the_published_file():

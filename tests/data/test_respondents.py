@@ -1,8 +1,10 @@
 """Respondents: both forms, what is real and what is simulated, and the way back to a file."""
 
 import csv
+import gzip
 import hashlib
 import io
+import os
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ import pytest
 
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES
 from drugpred.data.respondents import Respondents, read, write_csv
+from drugpred.errors import DataError
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +172,47 @@ def test_chunks_make_one_file(tmp_path, cohort):
         for start in range(0, 500, 200):
             write_csv(cohort.iloc[start : start + 200], file, header=start == 0)
     pd.testing.assert_frame_equal(read(path).frame, cohort)
+
+
+@pytest.mark.parametrize("form", ["uci_path", "decoded_path"])
+@pytest.mark.parametrize("spell", ["single", 2, 3, 4])
+def test_the_real_data_survive_single_precision_and_rounding(tmp_path, request, form, spell):
+    original = request.getfixturevalue(form)
+    table = pd.read_csv(original, header=None if form == "uci_path" else 0)
+    numbers = table.select_dtypes("float").columns
+    assert len(numbers) == (12 if form == "uci_path" else 7)
+    changed = table[numbers].astype(np.float32).astype(np.float64) if spell == "single" else table[numbers].round(spell)
+    path = tmp_path / "data.csv"
+    table.drop(columns=numbers).join(changed)[table.columns].to_csv(path, index=False, header=form != "uci_path")
+    assert read(path).source == "uci"
+    pd.testing.assert_frame_equal(read(path).frame, read(original).frame)
+
+
+def test_one_decimal_gives_nearly_all_of_the_real_scores_back(tmp_path, uci):
+    table = uci.frame.round(dict.fromkeys((score.name for score in SCORES), 1))
+    path = tmp_path / "data.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        write_csv(table, file, header=True)
+    path.write_text(path.read_text().replace("0000,", ","))
+    found = read(path).X
+    assert (found != uci.X).any(axis=1).sum() == 76
+    assert np.abs(found - uci.X).max() < 0.1
+
+
+def test_a_compressed_file_is_read(tmp_path, uci_path):
+    path = tmp_path / "data.gz"
+    path.write_bytes(gzip.compress(uci_path.read_bytes()))
+    assert read(path).source == "uci"
+    assert read(path).sha256 == hashlib.sha256(uci_path.read_bytes()).hexdigest()
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(DataError, match="expected a whole gzip file"):
+        read(path)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "data")
+    with pytest.raises(DataError, match="expected a regular file, and not a pipe"):
+        read(tmp_path / "data")
 
 
 def test_reading_leaves_the_disk_alone(tmp_path, cohort, monkeypatch):
