@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import math
+import os
+import signal
+import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +20,8 @@ from drugpred.codebook import DRUGS, WINDOWS
 from drugpred.errors import DrugpredError
 
 if TYPE_CHECKING:
-    from typing import Literal
+    from collections.abc import Iterator
+    from typing import BinaryIO, Literal
 
     from drugpred.codebook import Drug, Window
 
@@ -50,7 +56,7 @@ class _Shift(click.ParamType[tuple[str, float]]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
         """Take a name, and maybe an equals sign and a strength."""
-        from drugpred.data.shifts import LABEL_NOISE, SHIFTS
+        from drugpred.data.shifts import LABEL_NOISE, SHIFTS, STRONGEST
 
         name, _, text = str(value).partition("=")
         if name not in SHIFTS:
@@ -59,9 +65,39 @@ class _Shift(click.ParamType[tuple[str, float]]):
             strength = float(text or 0.5)
         except ValueError:
             strength = math.nan
-        if not math.isfinite(strength) or (name == LABEL_NOISE and not 0 <= strength <= 1):
-            self.fail(f"expected a number{' from 0 to 1' * (name == LABEL_NOISE)} after {name}=", param, ctx)
+        lowest, highest = (0.0, 1.0) if name == LABEL_NOISE else (-STRONGEST, STRONGEST)
+        if not lowest <= strength <= highest:
+            self.fail(f"expected a number from {lowest:g} to {highest:g} after {name}=", param, ctx)
         return name, strength
+
+
+def _not_written(path: Path, error: OSError) -> _Refusal:
+    return _Refusal(f"Could not open file {click.format_filename(path)!r}: {error.strerror or error}")
+
+
+@contextmanager
+def _ending_as_others_do() -> Iterator[None]:
+    """End by SIGPIPE, as cat does, if nobody reads the standard output any more."""
+    before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGPIPE, before)
+
+
+@contextmanager
+def _stdout() -> Iterator[BinaryIO]:
+    with _ending_as_others_do():
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+
+
+def _is_stdout(path: Path) -> bool:
+    """Return whether a path names the standard output: -, /dev/stdout, or the file that it goes to."""
+    try:
+        return str(path) == "-" or os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno()))
+    except (OSError, ValueError):
+        return False
 
 
 @main.command()
@@ -69,10 +105,10 @@ class _Shift(click.ParamType[tuple[str, float]]):
 @click.option("--seed", type=click.IntRange(min=0), default=42, show_default=True, help="The same draws the same.")
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    type=click.Path(dir_okay=False, writable=True, allow_dash=True, path_type=Path),
     default=Path("simulated.csv"),
     show_default=True,
-    help="The file to write, in the form of the decoded CSV.",
+    help="The file to write, in the form of the decoded CSV; - is the standard output.",
 )
 @click.option(
     "--shift",
@@ -86,17 +122,22 @@ class _Shift(click.ParamType[tuple[str, float]]):
 def simulate(rows: int, seed: int, output: Path, shifts: tuple[tuple[str, float], ...]) -> None:
     """Draw respondents from the simulated cohort and write them as a CSV that train.py takes."""
     from drugpred.data.cohort import CHUNK
+    from drugpred.data.files import written
     from drugpred.data.respondents import simulated_frame, write_csv
     from drugpred.data.shifts import draw
 
+    to_stdout = _is_stdout(output)
     try:
-        with output.open("w", encoding="utf-8", newline="") as file:
+        with _stdout() if to_stdout else written(output) as file:
+            text = codecs.getwriter("utf-8")(file)
             chunks = draw(rows, seed, dict(shifts))
-            for i, (inputs, last_use) in enumerate(track(chunks, "simulating", total=-(-rows // CHUNK))):
-                write_csv(simulated_frame(inputs, last_use, first=i * CHUNK + 1), file, header=i == 0)
+            steps = track(chunks, "simulating", total=-(-rows // CHUNK), console=Console(stderr=True))
+            for i, (inputs, last_use) in enumerate(steps):
+                write_csv(simulated_frame(inputs, last_use, first=i * CHUNK + 1), text, header=i == 0)
     except OSError as error:
-        raise click.FileError(str(output), error.strerror) from error
-    click.echo(f"{rows} simulated respondents in {output}")
+        raise _not_written(output, error) from error
+    where = "the standard output" if to_stdout else click.format_filename(output)
+    click.echo(f"{rows} simulated respondents in {where}", err=to_stdout)
 
 
 @main.command()
@@ -185,9 +226,9 @@ def score(
 ) -> None:
     """Score every row of IN, and write a column of probabilities for each drug to OUT.
 
-    Both are CSV or Parquet, by their names. IN has the columns of a profile or of the decoded CSV, and maybe an id.
-    Rows that cannot be scored are told in OUT.rejected.csv: line, column and what was expected. Killed, the same
-    command goes on where it was, from the finished parts in OUT.parts.
+    Both are CSV or Parquet, by their names. IN has the columns of a profile or of the decoded CSV, and maybe an id, or
+    is in the UCI form. Rows that cannot be scored are listed in OUT.rejected.csv: line, column and what was expected.
+    Killed, the same command goes on where it was, from the finished parts in OUT.parts. An older OUT is replaced.
 
     Exits with 0 when every row was scored, with 3 when all but the rejected rows were, and with 2 when nothing could be
     done.
@@ -202,11 +243,12 @@ def score(
         stored = bundle.read(bundle.find(model or bundle.NAME))
         counts = run.score(file, output, stored, options, Console(stderr=True), engine, cluster)
     except OSError as error:
-        raise click.FileError(str(output), error.strerror) from error
-    click.echo(f"{counts.scored} rows scored in {output} with {stored.tag}")
-    if counts.rejected:
-        click.echo(f"{counts.rejected} rows rejected, see {run.rejected_path(output)}")
-        ctx.exit(3)
+        raise _not_written(output, error) from error
+    with _ending_as_others_do():
+        click.echo(f"{counts.scored} rows scored in {click.format_filename(output)} with {stored.tag}")
+        if counts.rejected:
+            click.echo(f"{counts.rejected} rows rejected, see {click.format_filename(run.rejected_path(output))}")
+            ctx.exit(3)
 
 
 @main.command()
@@ -220,28 +262,32 @@ def score(
 def drift(ctx: click.Context, file: Path, output: Path | None) -> None:
     """Tell how far the profiles of FILE have moved from the respondents that the newest model was trained on.
 
-    FILE is CSV or Parquet, by its name, with the columns of a profile or of the decoded CSV. Rows that are no possible
-    profile are left out.
+    FILE is CSV or Parquet, by its name, with the columns of a profile or of the decoded CSV, or in the UCI form. Rows
+    that are no possible profile are left out.
 
     Exits with 0 where there is no drift, with 3 where there is, and with 2 when nothing could be told.
     """
     from drugpred import bundle
     from drugpred.bulk import drift as drifts
+    from drugpred.data.files import is_same, shown
 
+    if output is not None and is_same(file, output):
+        raise click.UsageError("expected another file for the picture than FILE")
     if output is not None and output.suffix.lower() not in drifts.PICTURES:
         raise click.UsageError(f"expected an --output that ends in {' or '.join(drifts.PICTURES)}")
     stored = bundle.read(bundle.find(bundle.NAME))
     measured = drifts.measure(file, stored)
     told = drifts.headline(measured)
-    Console(soft_wrap=True).print(drifts.table(measured.drift))
     if output is not None:
         try:
-            drifts.draw(measured, f"{file.name} against {stored.tag}", stored, output)
+            drifts.draw(measured, f"{shown(Path(file.name))} against {stored.tag}", stored, output)
         except OSError as error:
-            raise click.FileError(str(output), error.strerror) from error
-    click.echo(f"{told}, against {stored.tag}")
-    if measured.rejected:
-        click.echo(f"{measured.rejected} rows left out, which are no possible profile")
+            raise _not_written(output, error) from error
+    with _ending_as_others_do():
+        Console(soft_wrap=True).print(drifts.table(measured.drift))
+        click.echo(f"{told}, against {stored.tag}")
+        if measured.rejected:
+            click.echo(f"{measured.rejected} rows left out, which are no possible profile")
     if measured.drift.drifted is None:
         raise _Refusal(f"expected {measured.drift.fewest} profiles or more")
     ctx.exit(3 if measured.drift.drifted else 0)

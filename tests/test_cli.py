@@ -89,7 +89,7 @@ def test_what_cannot_be_drawn_is_refused(run, tmp_path, arguments):
 def test_an_output_that_cannot_be_written_is_told_in_words(run, tmp_path, output):
     (tmp_path / "file").write_bytes(b"")
     result = run("simulate", "--rows", 1, "--output", output)
-    assert result.exit_code != 0
+    assert result.exit_code == 2
     assert isinstance(result.exception, SystemExit)
     assert "Error: " in result.output
     assert output in result.output

@@ -1,8 +1,10 @@
 """`drugpred drift`."""
 
 import csv
+import os
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
@@ -103,7 +105,7 @@ def test_rows_that_are_no_profile_are_left_out(run, moved):
         ("few", "few.csv", "expected 100 profiles or more"),
         ("none", "none.csv", "expected at least one possible profile"),
         ("headings", "headings.csv", "expected columns for gender"),
-        ("name", "people.txt", ".csv or .parquet"),
+        ("name", "people.txt", "expected a name that ends in .csv, .tsv, .data"),
         ("parquet", "people.parquet", "expected a Parquet file"),
     ],
 )
@@ -122,10 +124,66 @@ def test_what_cannot_be_told_is_refused(run, moved, tmp_path, content, name, exp
 
 @pytest.mark.parametrize(
     ("arguments", "exit_code"),
-    [(["absent.csv"], 2), (["moved.csv", "--output", "drift.png"], 2), (["moved.csv", "--output", "absent/d.svg"], 1)],
+    [
+        (["absent.csv"], 2),
+        (["moved.csv", "--output", "drift.png"], 2),
+        (["moved.csv", "--output", "-"], 2),
+        (["moved.csv", "--output", "absent/d.svg"], 2),
+        (["moved.csv", "--output", "link.svg"], 2),
+        (["moved.csv", "--output", "hard.html"], 2),
+        (["pipe.csv"], 2),
+        (["."], 2),
+    ],
 )
-def test_what_cannot_be_done_is_told_in_words(run, moved, arguments, exit_code):
+def test_what_cannot_be_done_is_told_in_words(run, moved, tmp_path, arguments, exit_code):
+    (tmp_path / "link.svg").symlink_to("moved.csv")
+    (tmp_path / "hard.html").hardlink_to(moved)
+    os.mkfifo(tmp_path / "pipe.csv")
+    content = moved.read_bytes()
     result = run(*arguments)
     assert result.exit_code == exit_code
     assert "Error: " in result.output
     assert isinstance(result.exception, SystemExit)
+    assert moved.read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ["uci_path", "decoded_path"])
+def test_the_published_files_are_measured_as_they_are(run, request, name):
+    path = request.getfixturevalue(name)
+    assert f"{1885 if name == 'uci_path' else 1884} profiles: " in run(path).output
+    (line,) = [line for line in run(path).output.splitlines() if line.split()[:1] == ["country"]]
+    assert line.split()[1] == "0.0000"
+
+
+@pytest.mark.parametrize("kind", ["float32", "single", 1, 2, 3, 4])
+def test_rounding_is_no_drift(run, people, tmp_path, kind):
+    whole = run(people).output
+    table = pyarrow.csv.read_csv(people)
+    for place, name in enumerate(table.column_names):
+        if pyarrow.types.is_floating(table[name].type):
+            numbers = table[name].to_numpy()
+            changed = numbers.round(kind) if isinstance(kind, int) else numbers.astype(np.float32)
+            table = table.set_column(place, name, [changed if kind != "single" else changed.astype(np.float64)])
+    pyarrow.parquet.write_table(table, tmp_path / "rounded.parquet")
+    rounded = run(tmp_path / "rounded.parquet").output
+    assert "1885 profiles" in rounded
+    assert "rows left out" not in rounded
+    moved = [line.split()[0] for line in rounded.splitlines() if line.rstrip().endswith(" drift")]
+    assert not set(moved) & set(INPUTS)
+    if kind != 1:
+        assert rounded == whole
+
+
+def test_a_picture_of_a_name_that_is_no_utf8(run, moved, tmp_path):
+    path = tmp_path / os.fsdecode(b"M\xe4rz.csv")
+    moved.rename(path)
+    assert run(path, "--output", "d.html").exit_code == 3
+    assert "M\ufffdrz.csv against drug_consumption:" in (tmp_path / "d.html").read_text(encoding="utf-8")
+
+
+def test_a_picture_goes_to_a_pipe_or_through_a_link(run, moved, tmp_path):
+    (tmp_path / "true.svg").write_text("before", encoding="utf-8")
+    (tmp_path / "link.svg").symlink_to("true.svg")
+    assert run(moved, "--output", "link.svg").exit_code == 3
+    assert (tmp_path / "link.svg").is_symlink()
+    assert (tmp_path / "true.svg").read_text(encoding="utf-8").startswith("<svg")

@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from drugpred import bundle as bundles
 from drugpred.cli import main
-from drugpred.codebook import DRUGS, INPUTS
+from drugpred.codebook import DRUGS, INPUTS, SCORES
 from drugpred.schemas import EXAMPLE, Profile
 
 
@@ -40,7 +40,8 @@ def people(tmp_path):
         writer = csv.DictWriter(file, ["id", *INPUTS])
         writer.writeheader()
         writer.writerows(people)
-    return people
+    # A score of two decimals stands for the published one.
+    return [person | {score.name: score.unrounded(person[score.name]) for score in SCORES} for person in people]
 
 
 def probabilities(bundle, people, window):
@@ -70,7 +71,8 @@ def test_all_rows_scored_are_exit_code_0(run, bundle, tmp_path):
     assert run.found == ["x:y"]
     table = parquet.read_table(tmp_path / "out.parquet")
     assert table.column_names == ["line", "lsd", "cannabis"]
-    expected = probabilities(bundle, [EXAMPLE], 2)[0, DRUGS.index("lsd")]
+    person = EXAMPLE | {score.name: score.unrounded(EXAMPLE[score.name]) for score in SCORES}
+    expected = probabilities(bundle, [person], 2)[0, DRUGS.index("lsd")]
     assert np.abs(np.array(table["lsd"]) - expected).max() < 1e-9
     assert table.schema.metadata == {b"drugpred.model": bundle.tag.encode(), b"drugpred.window": b"year"}
 
@@ -87,8 +89,14 @@ def test_raw_totals(run, tmp_path):
     ("arguments", "message"),
     [
         (["absent.csv", "out.csv"], "absent.csv"),
-        (["people.csv", "out.txt"], "expected a name that ends in .csv or .parquet"),
+        (["people.csv", "out.txt"], "expected an output whose name ends in .csv or .parquet"),
+        (["people.csv", "-"], "expected an output whose name ends in .csv or .parquet"),
         (["people.csv", "people.csv"], "expected another file"),
+        (["people.csv", "./sub/../people.csv"], "expected another file"),
+        (["people.csv", "folder.csv"], "folder.csv"),
+        (["people.csv", "kept.csv"], "kept.csv.parts to be a folder of an earlier run"),
+        (["pipe.csv", "out.csv"], "expected a regular file, and not a pipe"),
+        (["people.csv", "absent/out.csv"], "absent/out.csv"),
         (["people.csv", "out.csv", "--drugs", "sugar"], "expected some of alcohol,"),
         (["people.csv", "out.csv", "--drugs", ""], "expected some of alcohol,"),
         (["people.csv", "out.csv", "--window", "hour"], "--window"),
@@ -99,18 +107,27 @@ def test_raw_totals(run, tmp_path):
 )
 def test_what_cannot_be_done_is_refused_with_exit_code_2(run, people, tmp_path, arguments, message):
     (tmp_path / "bad.csv").write_text("0.1,0.2\n", encoding="utf-8")
+    for name in ("sub", "folder.csv", "kept.csv.parts"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "kept.csv.parts" / "mine.txt").write_text("mine", encoding="utf-8")
+    os.mkfifo(tmp_path / "pipe.csv")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     result = run(*arguments)
     assert result.exit_code == 2
-    assert message in result.output
+    assert message in " ".join(result.output.split())
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert isinstance(result.exception, SystemExit)
     assert "0.1" not in result.output
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_an_output_that_cannot_be_written_is_told(run, people, tmp_path):
-    result = run("people.csv", "absent/out.csv")
-    assert result.exit_code == 1
-    assert "absent/out.csv" in result.output
-    assert isinstance(result.exception, SystemExit)
+@pytest.mark.parametrize("name", [b"M\xe4rz.csv", b"M\xe4rz.parquet"])
+def test_names_may_be_no_utf8(run, people, tmp_path, name):
+    (tmp_path / "people.csv").rename(tmp_path / os.fsdecode(b"\xe4.csv"))
+    result = run(os.fsdecode(b"\xe4.csv"), os.fsdecode(name))
+    assert result.exit_code == 3
+    assert f"2 rows scored in {name.decode(errors='replace')} with" in result.output
+    assert (tmp_path / os.fsdecode(name)).is_file()
 
 
 def test_the_command_finds_the_newest_model_and_shows_progress(store, bundle, people, tmp_path):
@@ -122,4 +139,5 @@ def test_the_command_finds_the_newest_model_and_shows_progress(store, bundle, pe
     assert done.returncode == 3
     assert done.stdout.startswith(f"2 rows scored in out.parquet with {bundle.tag}\n")
     assert "100%" in done.stderr
+    assert "scoring" not in done.stdout
     assert parquet.read_metadata(tmp_path / "out.parquet").num_rows == 2

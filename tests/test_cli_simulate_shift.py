@@ -1,4 +1,10 @@
-"""`drugpred simulate --shift`."""
+"""`drugpred simulate`: shifts, and where the file goes."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +13,7 @@ from click.testing import CliRunner
 from drugpred.cli import main
 from drugpred.codebook import DRUGS, INPUTS
 from drugpred.data.respondents import read
-from drugpred.data.shifts import draw
+from drugpred.data.shifts import STRONGEST, draw
 
 
 @pytest.fixture
@@ -48,9 +54,11 @@ def test_noise_leaves_the_inputs_as_they_are(simulate, tmp_path):
     ("shift", "expected"),
     [
         ("taller", "expected one of older, impulsive, age, "),
-        ("older=much", "expected a number after older="),
-        ("older=nan", "expected a number after older="),
-        ("older=inf", "expected a number after older="),
+        ("older=much", "expected a number from -1000 to 1000 after older="),
+        ("older=nan", "expected a number from -1000 to 1000 after older="),
+        ("older=inf", "expected a number from -1000 to 1000 after older="),
+        ("older=1e308", "expected a number from -1000 to 1000 after older="),
+        ("impulsive=-1e308", "expected a number from -1000 to 1000 after impulsive="),
         ("label-noise=1.1", "expected a number from 0 to 1 after label-noise="),
         ("label-noise=-0.1", "expected a number from 0 to 1 after label-noise="),
     ],
@@ -60,3 +68,66 @@ def test_what_is_no_shift_is_refused(simulate, tmp_path, shift, expected):
     assert result.exit_code == 2
     assert expected in " ".join(result.output.replace("│", " ").split())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_strongest_shift_moves_everybody(simulate, tmp_path):
+    assert simulate("--shift", f"older={STRONGEST}").exit_code == 0
+    assert set(read(tmp_path / "simulated.csv").frame["age"]) == {5}
+
+
+COMMAND = f"{sys.executable} -c 'from drugpred.cli import main; main()' simulate --rows"
+
+
+def shell(folder, command):
+    return subprocess.run(
+        ["/bin/bash", "-c", command], cwd=folder, capture_output=True, check=False, timeout=60, text=True
+    )
+
+
+@pytest.mark.parametrize("output", ["-", "/dev/stdout", "out.csv > out.csv"])
+def test_on_the_standard_output_stand_data_alone(tmp_path, output):
+    done = shell(tmp_path, f"{COMMAND} 30 --output {output}")
+    assert done.returncode == 0
+    content = (tmp_path / "out.csv").read_text(encoding="utf-8") if ">" in output else done.stdout
+    (tmp_path / "read.csv").write_text(content, encoding="utf-8")
+    assert len(read(tmp_path / "read.csv")) == 30
+    assert "30 simulated respondents in the standard output" in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} <= {"out.csv", "read.csv"}
+
+
+def test_who_stops_reading_ends_it_quietly(tmp_path):
+    done = shell(tmp_path, f"{COMMAND} 40000 --output - | head -1; echo ${{PIPESTATUS[@]}}")
+    header, statuses = done.stdout.splitlines()
+    assert header.startswith("ID,Age,")
+    assert statuses == f"{128 + signal.SIGPIPE} 0"
+    assert "Error" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_pipe_takes_what_is_written(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    done = shell(tmp_path, f"cat pipe & {COMMAND} 30 --output pipe >/dev/null; wait")
+    assert done.stdout.count("\n") == 31
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
+@pytest.mark.parametrize("older", ["older", None])
+def test_interrupted_it_leaves_what_was_there(simulate, tmp_path, monkeypatch, error, older):
+    def interrupted(*_):
+        yield from draw(10, 1, {})
+        raise error
+
+    if older:
+        Path("simulated.csv").write_text(older, encoding="utf-8")
+    monkeypatch.setattr("drugpred.data.shifts.draw", interrupted)
+    result = simulate()
+    assert result.exit_code == (1 if error is KeyboardInterrupt else 2)
+    assert [path.read_text(encoding="utf-8") for path in tmp_path.iterdir()] == [older] * bool(older)
+
+
+def test_names_may_be_no_utf8(simulate, tmp_path):
+    result = simulate("--output", os.fsdecode(b"M\xe4rz.csv"))
+    assert result.exit_code == 0
+    assert "2000 simulated respondents in M\ufffdrz.csv" in result.output
+    assert len(read(tmp_path / os.fsdecode(b"M\xe4rz.csv"))) == 2000

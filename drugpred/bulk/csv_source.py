@@ -1,14 +1,16 @@
 """Rows of a CSV file: one line is one record, so that a stray quote swallows nothing, as in `drugpred.data.forms`.
 
+A record whose quoted cell holds an end of line is malformed, at its first line and at its last. The separator is a
+comma, a semicolon or a tab. A file may be in the UCI form, and compressed by gzip, which makes it one part.
+
 pyarrow takes blocks of lines apart at once. Where it might see lines otherwise than one by one, each is parsed alone.
 """
 
 from __future__ import annotations
 
-import csv
 from codecs import BOM_UTF8
-from contextlib import contextmanager
 from dataclasses import dataclass
+from gzip import GzipFile
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 import numpy as np
@@ -18,6 +20,8 @@ import pyarrow.csv
 from drugpred.bulk.headings import ID, Headings, find
 from drugpred.bulk.source import Chunk, Part
 from drugpred.codebook import CATEGORIES, INPUTS
+from drugpred.data.files import opened
+from drugpred.data.forms import HEADINGS, fields_of, is_uci, separator
 from drugpred.errors import DataError
 
 if TYPE_CHECKING:
@@ -53,6 +57,7 @@ class CsvSource:
     parts: tuple[Part, ...]
     names: tuple[str, ...]
     """The input of each field, "id", or for any other its place."""
+    delimiter: str
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -63,23 +68,36 @@ class CsvSource:
         DataError
             The file cannot be read, or its header is not as expected.
         """
-        with _open(path) as file:
+        with opened(path) as file:
+            start, line = len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0, 1
+            file.seek(start)
             header = file.readline(_LONGEST_HEADER)
+            delimiter, only_named = separator(header.decode(errors="replace"))
+            if only_named:
+                start, line, header = start + len(header), 2, file.readline(_LONGEST_HEADER)
             try:
-                found = _fields(header.removeprefix(BOM_UTF8))
+                found = _fields(header, delimiter)
             except _LineError as error:
-                raise DataError(f"expected {error}", line=1) from None
+                raise DataError(f"expected {error}", line=line) from None
+            if len(found) == len(HEADINGS) and is_uci(found):
+                found = list(HEADINGS.values())
+            else:
+                start, line = start + len(header), line + 1
             headings = find(found)
-            parts = tuple(_parts(file, len(header)))
+            file.seek(start)
+            parts = _parts(file, start, line)
+        if parts and isinstance(file, GzipFile):  # which cannot be read from the middle
+            parts = [Part(start, parts[-1].stop, line, parts[-1].stop - start)]
         meant = {heading: name for name, heading in headings.inputs.items()}
         if headings.id is not None:
             meant[headings.id] = ID
-        return cls(path, headings, parts, tuple(meant.get(name, str(i)) for i, name in enumerate(found)))
+        names = tuple(meant.get(name, str(i)) for i, name in enumerate(found))
+        return cls(path, headings, tuple(parts), names, delimiter)
 
     def chunks(self, part: Part) -> Iterator[Chunk]:
         """Read a part."""
         line = part.line
-        with _open(self.path) as file:
+        with opened(self.path) as file:
             for block in _blocks(file, part.start, part.stop):
                 n_lines = block.count(b"\n") + (not block.endswith(b"\n"))
                 columns, places, malformed = self._at_once(block, n_lines) or self._one_by_one(block)
@@ -90,9 +108,9 @@ class CsvSource:
         """Parse lines with pyarrow, or return None where it cannot be told that it sees them as they are."""
         width = len(self.names)
         # Stands for the next line: whatever is left open at the end of the block takes it in.
-        sentinel = b"," * (width - 1) + b"\n"
+        sentinel = self.delimiter.encode() * (width - 1) + b"\n"
         block = (block if block.endswith(b"\n") else block + b"\n") + sentinel
-        if not _is_plain(block):
+        if not _is_plain(block, self.delimiter):
             return None
         for types in (_NUMBERS, _TEXTS):
             malformed: list[tuple[int, str]] = []
@@ -105,7 +123,7 @@ class CsvSource:
                 table = pa.csv.read_csv(
                     pa.BufferReader(block),
                     pa.csv.ReadOptions(use_threads=False, block_size=len(block) + 1, column_names=self.names),
-                    pa.csv.ParseOptions(ignore_empty_lines=False, invalid_row_handler=skip),
+                    pa.csv.ParseOptions(delimiter=self.delimiter, ignore_empty_lines=False, invalid_row_handler=skip),
                     pa.csv.ConvertOptions(
                         check_utf8=False,
                         column_types=types,
@@ -126,7 +144,7 @@ class CsvSource:
         rows, places, malformed = [], [], []
         for i, line in enumerate(block.removesuffix(b"\n").split(b"\n")):
             try:
-                rows.append(_fields(line, len(self.names)))
+                rows.append(_fields(line, self.delimiter, len(self.names)))
                 places.append(i)
             except _LineError as error:
                 malformed.append((i, str(error)))
@@ -144,8 +162,8 @@ if TYPE_CHECKING:
     _Parsed = tuple[dict[str, pa.Array], NDArray[np.int64], list[tuple[int, str]]]
 
 
-def _is_plain(block: bytes) -> bool:
-    """Tell whether lines end alike, none is empty, all is UTF-8 and quotes stand at the ends of fields only."""
+def _is_plain(block: bytes, delimiter: str) -> bool:
+    """Return whether lines end alike, none is empty, all is UTF-8, and quotes pair up in each and end fields."""
     if block.count(b"\r") != block.count(b"\r\n") or b"\n\n" in block or b"\n\r" in block or block[0] in b"\r\n":
         return False
     if not block.isascii():
@@ -155,39 +173,44 @@ def _is_plain(block: bytes) -> bool:
             return False
     characters = np.frombuffer(b"\n" + block, np.uint8)
     quotes = np.flatnonzero(characters == ord('"'))
+    if len(quotes) % 2:
+        return False
+    if len(quotes):  # each pair in one line
+        lines = np.searchsorted(np.flatnonzero(characters == ord("\n")), quotes)
+        if (lines[::2] != lines[1::2]).any():
+            return False
     ends = np.zeros(256, np.bool_)
-    ends[list(b',"\r\n')] = True
+    ends[list(delimiter.encode() + b'"\r\n')] = True
     return bool((ends[characters[quotes - 1]] | ends[characters[quotes + 1]]).all())
 
 
-def _fields(line: bytes, width: int | None = None) -> list[str]:
+def _fields(line: bytes, delimiter: str, width: int | None = None) -> list[str]:
     """Return a line's fields."""
     try:
-        fields = next(csv.reader((line.decode(),), strict=True), [])
+        fields = fields_of(line.decode(), delimiter)
     except UnicodeDecodeError:
         raise _LineError("text in UTF-8") from None
-    except csv.Error:
-        raise _LineError("fields separated by commas, every quote closed") from None
+    except ValueError as error:
+        raise _LineError(str(error)) from None
     if width is not None and len(fields) != width:
         raise _LineError(f"{width} fields")
     return fields
 
 
-@contextmanager
-def _open(path: Path) -> Iterator[BinaryIO]:
-    try:
-        with path.open("rb") as file:
-            yield file
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
-
-
-def _parts(file: BinaryIO, start: int) -> Iterator[Part]:
-    line = 2
+def _parts(file: BinaryIO, start: int, line: int) -> list[Part]:
+    """Return parts of all lines but the blank ones at the end."""
+    parts: list[Part] = []
+    stop = start
     while block := _lines(file, _PART_BYTES):
-        yield Part(start, start + len(block), line, len(block))
+        parts.append(Part(start, start + len(block), line, len(block)))
+        if filled := len(block.rstrip(b"\r\n")):
+            stop = start + (block.find(b"\n", filled) + 1 or len(block))
         start += len(block)
         line += block.count(b"\n")
+    parts = [part for part in parts if part.start < stop]
+    if parts:
+        parts[-1] = parts[-1]._replace(stop=stop, size=stop - parts[-1].start)
+    return parts
 
 
 def _blocks(file: BinaryIO, start: int, stop: int) -> Iterator[bytes]:

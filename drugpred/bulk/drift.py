@@ -8,12 +8,11 @@ import numpy as np
 from rich.table import Table
 
 from drugpred import codebook
-from drugpred.bulk.csv_source import CsvSource
 from drugpred.bulk.encoding import encode
-from drugpred.bulk.parquet_source import ParquetSource
-from drugpred.bulk.source import FORMATS
+from drugpred.bulk.inputs import open_source
 from drugpred.columns import check
-from drugpred.errors import ConfigurationError, DataError
+from drugpred.data.files import shown, written
+from drugpred.errors import DataError
 from drugpred.monitoring import drift, picture
 from drugpred.monitoring.bins import Binning
 
@@ -51,7 +50,7 @@ def measure(path: Path, bundle: Bundle) -> Measured:
     Parameters
     ----------
     path : pathlib.Path
-        In CSV or Parquet, with the columns of profiles or of the decoded CSV.
+        In CSV or Parquet, with the columns of profiles or of the decoded CSV, or in the UCI form.
     bundle : Bundle
 
     Raises
@@ -61,9 +60,7 @@ def measure(path: Path, bundle: Bundle) -> Measured:
     ConfigurationError
         Its name tells no format.
     """
-    if path.suffix.lower() not in FORMATS:
-        raise ConfigurationError(f"expected a name that ends in {' or '.join(FORMATS)}, and not {path.name}")
-    source = (CsvSource if path.suffix.lower() == ".csv" else ParquetSource).open(path)
+    source = open_source(path)
     input_bins, score_bins = Binning(bundle.card.input_bins), Binning(bundle.card.probability_bins)
     inputs, scores = (np.zeros(len(bins.series), np.int64) for bins in (input_bins, score_bins))
     rejected = 0
@@ -77,7 +74,7 @@ def measure(path: Path, bundle: Bundle) -> Measured:
             inputs += input_bins.count(some.T)
             scores += score_bins.count(bundle.predictor.probabilities(some)[:, :, _DECADE].T)
     if not inputs.any():
-        raise DataError(f"expected at least one possible profile in {path.name}, and {rejected} rows are none")
+        raise DataError(f"expected at least one possible profile in {shown(path)}, and {rejected} rows are none")
     by_input, by_drug = input_bins.by_name(inputs), score_bins.by_name(scores)
     return Measured(drift.measure(bundle.card, by_input, by_drug), by_input, by_drug, rejected)
 
@@ -111,4 +108,5 @@ def draw(measured: Measured, title: str, bundle: Bundle, output: Path) -> None:
         It cannot be written.
     """
     svg = picture.draw(title, bundle.card, measured.inputs, measured.scores, measured.drift)
-    output.write_text(picture.page(title, svg) if output.suffix.lower() == ".html" else svg, encoding="utf-8")
+    with written(output) as file:
+        file.write((picture.page(title, svg) if output.suffix.lower() == ".html" else svg).encode())

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from drugpred.codebook import AGE, CATEGORIES, SCORES, Category
+from drugpred.codebook import AGE, CATEGORIES, SCORES, SINGLE, Category, Score
 from drugpred.schemas import EXAMPLE, Profile
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["encode", "expected"]
 
 _IMPOSSIBLE: Final = -1
+_FOURTH: Final = 10.0**4
 
 _CATEGORIES: Final = {category.name: category for category in CATEGORIES}
 
@@ -39,13 +40,13 @@ def encode(columns: Mapping[str, pa.Array]) -> dict[str, NDArray[Any]]:
     Parameters
     ----------
     columns : mapping of str to pyarrow.Array
-        All of `codebook.INPUTS`: categories as text, dictionary-encoded or not, the age also as numbers; scores as
-        numbers or as text.
+        All of `codebook.INPUTS`: categories as text, dictionary-encoded or not, or as quantified, the age also in
+        years; scores as numbers or as text, with 1 to 4 decimals for the published value that was rounded.
     """
     encoded: dict[str, NDArray[Any]] = {
         category.name: _codes(category, columns[category.name]) for category in CATEGORIES
     }
-    return encoded | {score.name: _scores(columns[score.name]) for score in SCORES}
+    return encoded | {score.name: _unrounded(score, _scores(columns[score.name])) for score in SCORES}
 
 
 @lru_cache
@@ -61,17 +62,29 @@ def expected(field: str, scale: Scale) -> str:
 
 def _codes(category: Category, column: pa.Array) -> NDArray[np.int64]:
     if not pa.types.is_dictionary(column.type):
-        column = column.dictionary_encode()
-    codes = np.fromiter((_code(category.name, _python(value)) for value in column.dictionary), np.int64)
+        column = _plain(column).dictionary_encode()
+    codes = np.fromiter((_code(category.name, _python(value)) for value in _plain(column.dictionary)), np.int64)
     # A missing one takes the last place.
     places = column.indices.cast(pa.int64()).fill_null(len(codes)).to_numpy(zero_copy_only=False)
     coded: NDArray[np.int64] = np.append(codes, _IMPOSSIBLE)[places]
     return coded
 
 
+def _plain(column: pa.Array) -> pa.Array:
+    """Return a column in a type that Arrow can work on: decimals as numbers, views as what they look at."""
+    kind = column.type
+    if pa.types.is_decimal(kind):
+        # By way of text, because 25.00000 would become 25.000000000000004.
+        return pc.cast(pc.cast(column, pa.string()), pa.float64())
+    if pa.types.is_string_view(kind):
+        return pc.cast(column, pa.string())
+    return pc.cast(column, pa.binary()) if pa.types.is_binary_view(kind) else column
+
+
 def _python(value: pa.Scalar) -> object:
     with suppress(UnicodeDecodeError):
-        return value.as_py()
+        text = value.as_py()
+        return text.decode() if isinstance(text, bytes) else text
     return None
 
 
@@ -81,21 +94,37 @@ def _code(field: str, value: object) -> int:
     if isinstance(value, str):
         with suppress(ValueError):
             return category.code(value)
-        value = _number(value) if category is AGE else None
-    try:
-        label = getattr(Profile.model_validate({**EXAMPLE, field: value}), field)
-    except ValidationError:
-        return _IMPOSSIBLE
-    return category.codes[label]
+        value = _number(value)
+    if category is AGE:
+        with suppress(ValidationError):
+            return category.codes[Profile.model_validate({**EXAMPLE, field: value}).age]
+    with suppress(ValueError):
+        return category.quantified(value) if isinstance(value, int | float) else _IMPOSSIBLE
+    return _IMPOSSIBLE
 
 
 def _scores(column: pa.Array) -> NDArray[np.floating[Any]]:
     if _is_text(column.type):
         column = _parsed(column)
     elif column.type not in (pa.float32(), pa.float64()):
-        column = pc.cast(column, pa.float64(), safe=False)
+        column = pc.cast(_plain(column), pa.float64(), safe=False)
     # With nulls as NaN.
     numbers: NDArray[np.floating[Any]] = column.to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def _unrounded(score: Score, numbers: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    with np.errstate(invalid="ignore", over="ignore"):
+        last = np.multiply(numbers, _FOURTH, dtype=np.float64)
+        last -= np.rint(last)
+    rounded = np.flatnonzero(np.abs(last, last) <= SINGLE * _FOURTH)
+    # Most of them are published values that end in 0.
+    rounded = rounded[~np.isin(numbers[rounded], score.values)]
+    if not rounded.size:
+        return numbers
+    distinct, places = np.unique(numbers[rounded], return_inverse=True)
+    numbers = numbers.astype(np.float64)
+    numbers[rounded] = np.array([score.unrounded(value) for value in distinct.tolist()])[places]
     return numbers
 
 

@@ -1,13 +1,17 @@
-"""Which column of a file is which input: by the names of a profile, or by the headings of the decoded CSV."""
+"""Which column of a file is which input: by the names of a profile, or by the headings of the decoded CSV.
+
+Columns of the index that pandas writes unless it is asked not to are passed over, and so are the drugs.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic import AliasChoices
 
 from drugpred.codebook import INPUTS
-from drugpred.data.forms import HEADINGS
+from drugpred.data.forms import ALIASES, HEADINGS
 from drugpred.errors import DataError
 from drugpred.schemas import Profile
 
@@ -24,7 +28,8 @@ def _names(field: str) -> set[str]:
     return {field, HEADINGS[field].casefold(), *(alias.choices if isinstance(alias, AliasChoices) else ())}
 
 
-_MEANT: Final = {name: field for field in INPUTS for name in _names(field)}
+_MEANT: Final = {name: field for field in INPUTS for name in _names(field)} | ALIASES
+_INDEX: Final = re.compile(r"|index|level_[0-9]+|unnamed: [0-9]+|__index_level_[0-9]+__")
 # The decoded CSV has them, and they are no inputs.
 _PASSED_OVER: Final = {heading.casefold() for field, heading in HEADINGS.items() if field not in (ID, *INPUTS)}
 
@@ -49,7 +54,7 @@ def find(headings: Sequence[str]) -> Headings:
     found: dict[str, list[str]] = {}
     for heading in headings:
         name = heading.strip().casefold()
-        if name not in _PASSED_OVER:
+        if name not in _PASSED_OVER and not _INDEX.fullmatch(name):
             found.setdefault(_MEANT.get(name, name), []).append(heading)
     # First, because without a heading the first line is a person, whose values no message may have.
     missing = [field for field in INPUTS if field not in found]

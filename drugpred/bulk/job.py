@@ -72,8 +72,6 @@ class Job:
         keys = chunk.columns.get(ID)
         if keys is None:
             keys = pa.array(chunk.lines)
-        elif pa.types.is_dictionary(keys.type):
-            keys = keys.dictionary_decode()
         scored = pa.RecordBatch.from_arrays([keys, *map(pa.array, probabilities)], schema=self.outputs.schema)
         told = [(line, "", expected) for line, expected in chunk.malformed]
         n_rejected = len(told)

@@ -8,27 +8,30 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
-from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.csv
 from pyarrow import parquet
+
+from drugpred.data.files import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
-__all__ = ["Counts", "Parts", "join", "join_rejected"]
+__all__ = ["REJECTED", "Counts", "Parts", "join", "join_rejected"]
 
 _BUFFER: Final = 1 << 20
 _BATCHES: Final = 4
 """Of a part, in a row group of the output: some 65,000 rows."""
-_REJECTED: Final = ("line", "column", "expected")
+REJECTED: Final = b"line,column,expected\n"
+"""The first line of a file of rejected rows."""
 
 
 class Counts(NamedTuple):
@@ -79,6 +82,7 @@ class Parts(NamedTuple):
             Of scored rows, what is rejected (line, column and what was expected) and of how many rows that is.
         """
         scored = rejected = 0
+        # Two workers may have the same part, if one was thought lost.
         with whole(self.scored(number)) as into, whole(self.rejected(number)) as refused, self._writer(into) as writer:
             for batch, told, n_rejected in chunks:
                 writer.write_batch(batch)
@@ -111,9 +115,13 @@ def join(parts: Parts, n_parts: int, output: Path) -> None:
     else:
         # Probabilities hardly repeat, so that dictionaries and compression would cost time and save nothing.
         key = parts.schema.names[0]
-        with parquet.ParquetWriter(made, parts.schema, use_dictionary=False, compression={key: "snappy"}) as writer:
+        # As bytes, because a name may be no UTF-8.
+        with (
+            pa.OSFile(os.fsencode(made), "wb") as file,
+            parquet.ParquetWriter(file, parts.schema, use_dictionary=False, compression={key: "snappy"}) as writer,
+        ):
             for number in range(n_parts):
-                with pa.OSFile(str(parts.scored(number))) as source, pa.ipc.open_stream(source) as batches:
+                with pa.OSFile(os.fsencode(parts.scored(number))) as source, pa.ipc.open_stream(source) as batches:
                     while some := list(islice(batches, _BATCHES)):
                         writer.write_table(pa.Table.from_batches(some))
     made.replace(output)
@@ -123,22 +131,9 @@ def join_rejected(parts: Parts, n_parts: int, output: Path) -> None:
     """Make one file of all parts' rejected rows."""
     made = parts.folder / "joined.rejected.csv"
     with made.open("wb") as file:
-        file.write(_text([_REJECTED]))
+        file.write(REJECTED)
         _append(file, map(parts.rejected, range(n_parts)))
     made.replace(output)
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[BinaryIO]:
-    """Open a file to write, which gets its name once it is whole."""
-    # Two workers may have the same part, where one was thought lost.
-    unfinished = path.with_name(f"{path.name}.{uuid4().hex}")
-    try:
-        with unfinished.open("wb", buffering=_BUFFER) as file:
-            yield file
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _text(rows: Iterable[Iterable[object]]) -> bytes:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import parquet
 
-from drugpred.bulk.headings import Headings, find
+from drugpred.bulk.headings import ID, Headings, find
 from drugpred.bulk.source import Chunk, Part
 from drugpred.codebook import AGE, CATEGORIES
+from drugpred.data.files import refuse_irregular, shown
 from drugpred.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 __all__ = ["ParquetSource"]
@@ -28,6 +31,23 @@ _CHUNK_ROWS: Final = 1 << 14
 _BUFFER: Final = 1 << 20
 """Bytes read at a time of each column: without it, a row group would be read whole."""
 
+_DICTIONARIES: Final = {"PLAIN", "PLAIN_DICTIONARY", "RLE_DICTIONARY", "RLE", "BIT_PACKED"}
+"""Encodings of text, and of what is missing, that pyarrow reads as dictionaries; the others it reads as text."""
+
+_STRINGS: Final = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+_BINARIES: Final = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
+_IDS: Final = (
+    *_STRINGS,
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_boolean,
+    pa.types.is_date,
+    pa.types.is_time,
+    pa.types.is_timestamp,
+    pa.types.is_duration,
+    pa.types.is_null,
+)
 _TEXTS: Final = tuple(category.name for category in CATEGORIES)
 
 
@@ -39,6 +59,8 @@ class ParquetSource:
     headings: Headings
     id_type: pa.DataType
     parts: tuple[Part, ...]
+    dictionaries: tuple[str, ...]
+    """Headings of the columns of text that can be read as dictionaries."""
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -49,57 +71,89 @@ class ParquetSource:
         DataError
             The file cannot be read, or has other columns or types than expected.
         """
+        refuse_irregular(path)
         with _open(path) as file:
             schema, metadata = file.schema_arrow, file.metadata
             headings = find(schema.names)
             for name, heading in headings.inputs.items():
                 _check(name, heading, schema.field(heading).type)
-            rows = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
-        id_type = schema.field(headings.id).type if headings.id else pa.int64()
-        if pa.types.is_dictionary(id_type):
-            id_type = id_type.value_type
-        if pa.types.is_nested(id_type):
-            raise DataError("expected one value a row", column=headings.id)
-        return cls(path, headings, id_type, tuple(_parts(rows)))
+            groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+            others = {
+                column.path_in_schema
+                for group in groups
+                for column in map(group.column, range(group.num_columns))
+                if not _DICTIONARIES.issuperset(column.encodings)
+            }
+        id_type = _id_type(headings.id, schema.field(headings.id).type) if headings.id is not None else pa.int64()
+        dictionaries = {headings.inputs[name] for name in _TEXTS} - others
+        return cls(path, headings, id_type, tuple(_parts([group.num_rows for group in groups])), tuple(dictionaries))
 
     def chunks(self, part: Part) -> Iterator[Chunk]:
         """Read a part."""
         names = {heading: name for name, heading in self.headings.inputs.items()}
         if self.headings.id is not None:
-            names[self.headings.id] = "id"
+            names[self.headings.id] = ID
         line = part.line
-        with _open(self.path, [self.headings.inputs[name] for name in _TEXTS]) as file:
+        with _open(self.path, self.dictionaries) as file:
             groups = range(part.start, part.stop)
             for batch in file.iter_batches(_CHUNK_ROWS, groups, list(names)):
                 columns = dict(zip(map(names.__getitem__, batch.schema.names), batch.columns, strict=True))
+                if ID in columns:
+                    columns[ID] = _id(columns[ID])
                 lines = np.arange(line, line + len(batch))
                 yield Chunk(columns, lines, [], len(batch))
                 line += len(batch)
 
 
 @contextmanager
-def _open(path: Path, dictionaries: list[str] | None = None) -> Iterator[parquet.ParquetFile]:
+def _open(path: Path, dictionaries: Sequence[str] = ()) -> Iterator[parquet.ParquetFile]:
     try:
-        with parquet.ParquetFile(path, read_dictionary=dictionaries, buffer_size=_BUFFER) as file:
+        with (
+            pa.OSFile(os.fsencode(path)) as content,  # as bytes, because a name may be no UTF-8
+            parquet.ParquetFile(content, read_dictionary=dictionaries, buffer_size=_BUFFER) as file,
+        ):
             yield file
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"cannot read {path}: expected a Parquet file") from error
+        raise DataError(f"cannot read {shown(path)}: expected a Parquet file") from error
 
 
 def _check(name: str, heading: str, kind: pa.DataType) -> None:
-    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    if pa.types.is_dictionary(kind) and name in _TEXTS:
+        kind = kind.value_type
+    is_fraction = pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     if name not in _TEXTS:
-        if not (is_number or pa.types.is_decimal(kind)):
+        if not (is_fraction or pa.types.is_integer(kind)):
             raise DataError("expected numbers", column=heading)
-        return
+    elif name == AGE.name:
+        if not (_is_text(kind) or is_fraction or pa.types.is_integer(kind)):
+            raise DataError("expected text or numbers", column=heading)
+    elif not (_is_text(kind) or is_fraction):  # a quantified category is never whole
+        raise DataError("expected text", column=heading)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    """Return whether values are text, or bytes that may be: some engines write text as such."""
+    return any(is_kind(kind) for is_kind in (*_STRINGS, *_BINARIES))
+
+
+def _id_type(heading: str, kind: pa.DataType) -> pa.DataType:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-        is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    if name == AGE.name and not (is_text or is_number):
-        raise DataError("expected text or numbers", column=heading)
-    if name != AGE.name and not is_text:
-        raise DataError("expected text", column=heading)
+    if pa.types.is_nested(kind):
+        raise DataError("expected one value a row", column=heading)
+    if kind == pa.uuid() or pa.types.is_string_view(kind):
+        return pa.string()
+    if not any(is_kind(kind) for is_kind in _IDS):
+        raise DataError("expected text, numbers, times or UUIDs", column=heading)
+    return kind
+
+
+def _id(keys: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(keys.type):
+        keys = keys.dictionary_decode()
+    if keys.type == pa.uuid():
+        return pa.array([None if key is None else str(key) for key in keys.to_pylist()], pa.string())
+    return pc.cast(keys, pa.string()) if pa.types.is_string_view(keys.type) else keys
 
 
 def _parts(rows: list[int]) -> Iterator[Part]:

@@ -1,15 +1,20 @@
 """A whole run: what `drugpred score` does. Killed at any moment, the same run goes on where it was.
 
 Beside the output stands a folder of finished parts until all are one file. It belongs to one run: the same content of
-the input, the same model and the same options. That of another run is thrown away.
+the input, the same model and the same options. Unfinished parts of another run are removed, and the console says so.
+Nothing else is ever removed or replaced but an older output and what it rejected: a folder or a file in the way that no
+run has made is refused, and so is an input that is one of them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
+import os
+import re
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pyarrow as pa
@@ -18,18 +23,17 @@ from rich.progress import Progress
 
 from drugpred import __version__
 from drugpred.bulk import engines
-from drugpred.bulk.csv_source import CsvSource
 from drugpred.bulk.headings import ID
+from drugpred.bulk.inputs import open_source
 from drugpred.bulk.job import LINE, Job
 from drugpred.bulk.network import Network
-from drugpred.bulk.outputs import Counts, Parts, join, join_rejected, whole
-from drugpred.bulk.parquet_source import ParquetSource
+from drugpred.bulk.outputs import REJECTED, Counts, Parts, join, join_rejected
 from drugpred.bulk.source import FORMATS
+from drugpred.data.files import is_same, shown, whole
 from drugpred.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from rich.console import Console
 
@@ -42,6 +46,12 @@ __all__ = ["Options", "rejected_path", "score"]
 
 _EDGE: Final = 1 << 16
 _KEY: Final = "run.json"
+_MARK: Final = '{"drugpred score": '
+"""How that file begins, which says that a folder is a run's own."""
+_OWN: Final = re.compile(
+    r"lock|(run\.json|[0-9]{6,}((\.rejected)?\.csv|\.parquet|\.json))(\.[0-9a-f]{32})?|joined(\.parquet|(\.rejected)?\.csv)"
+)
+"""Names of files in such a folder."""
 
 
 class Options(NamedTuple):
@@ -74,7 +84,7 @@ def score(
     Parameters
     ----------
     path, output : pathlib.Path
-        Files in CSV or Parquet, by their names.
+        Files in CSV or Parquet, by their names; the input also compressed by gzip.
     bundle : Bundle
     options : Options
     console : rich.console.Console
@@ -89,33 +99,69 @@ def score(
     DataError
         The file cannot be read, changes meanwhile, or has other columns than expected.
     ConfigurationError
-        A name tells no format, another run writes the same output, or the engine is not there.
+        A name tells no format, another run writes the same output, a file stands in the way that no run has made, or
+        the engine is not there.
     OSError
         The output cannot be written.
     """
     path, output = path.absolute(), output.absolute()
-    for file in (path, output):
-        if file.suffix.lower() not in FORMATS:
-            raise ConfigurationError(f"expected a name that ends in {' or '.join(FORMATS)}, and not {file.name}")
-    if path == output:
-        raise ConfigurationError("expected another file for the output than the input")
-    source = (CsvSource if path.suffix.lower() == ".csv" else ParquetSource).open(path)
-    key = _key(path, bundle, options, output)
+    if output.suffix.lower() not in FORMATS:
+        ending = " or ".join(FORMATS)
+        raise ConfigurationError(f"expected an output whose name ends in {ending}, and not {shown(Path(output.name))}")
     folder = output.with_name(f"{output.name}.parts")
+    _refuse_others(path, output, folder)
+    source = open_source(path)
+    key = _key(path, bundle, options, output)
     folder.mkdir(exist_ok=True)
     try:
         with FileLock(folder / "lock", timeout=0):
-            _keep(folder, key)
+            _keep(folder, key, console)
             parts = Parts(folder, _schema(source, bundle, options), output.suffix.lower())
             job = Job(source, Network(bundle.predictor, options.drugs, options.window), options.scale, parts)
             _work(job, console, engine, cluster)
             if _key(path, bundle, options, output) != key:
-                raise DataError(f"expected {path} not to change while it is read")
+                raise DataError(f"expected {shown(path)} not to change while it is read")
             counts = _finish(parts, len(source.parts), output)
-            shutil.rmtree(folder)
+            for file in _own(folder):
+                file.unlink()
+            with suppress(OSError):  # somebody has put a file there
+                folder.rmdir()
     except Timeout:
-        raise ConfigurationError(f"expected no other run that writes {output}") from None
+        raise ConfigurationError(f"expected no other run that writes {shown(output)}") from None
     return counts
+
+
+def _refuse_others(path: Path, output: Path, folder: Path) -> None:
+    """Raise `ConfigurationError` if writing would destroy the input or anything that no run has made."""
+    rejected = rejected_path(output)
+    if is_same(path, output) or is_same(path, rejected) or is_same(Path(os.path.realpath(path)).parent, folder):
+        raise ConfigurationError("expected another file for the output than the input")
+    for file in (output, rejected):
+        if file.exists() and not file.is_file():
+            raise ConfigurationError(f"expected {shown(file)} to be a regular file, or not to be there")
+    if rejected.exists():
+        with rejected.open("rb") as lines:
+            if lines.readline(len(REJECTED)) != REJECTED:
+                raise ConfigurationError(f"expected {shown(rejected)} to be of an earlier run, or not to be there")
+    if folder.is_symlink() or (folder.exists() and not _is_own(folder)):
+        raise ConfigurationError(f"expected {shown(folder)} to be a folder of an earlier run, or not to be there")
+
+
+def _is_own(folder: Path) -> bool:
+    """Return whether a run has made a folder, and nobody has put anything into it."""
+    if not folder.is_dir() or len(_own(folder)) != len(list(folder.iterdir())):
+        return False
+    marked = folder / _KEY
+    if marked.is_file():
+        with marked.open(encoding="utf-8", errors="replace") as text:
+            return text.read(len(_MARK)) == _MARK
+    # Killed before it could mark the folder, a run leaves nothing else.
+    return all(file.name == "lock" or file.name.startswith(_KEY) for file in folder.iterdir())
+
+
+def _own(folder: Path) -> list[Path]:
+    """Return the files in a folder that a run makes."""
+    return [file for file in folder.iterdir() if _OWN.fullmatch(file.name) and file.is_file()]
 
 
 def _key(path: Path, bundle: Bundle, options: Options, output: Path) -> str:
@@ -127,20 +173,22 @@ def _key(path: Path, bundle: Bundle, options: Options, output: Path) -> str:
             file.seek(max(0, state.st_size - _EDGE))
             edges += file.read(_EDGE)
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
+        raise DataError(f"cannot read {shown(path)}: {error.strerror}") from error
     digest = hashlib.sha256(edges).hexdigest()
     same = [str(path), state.st_size, state.st_mtime_ns, digest, bundle.tag, *options, output.suffix, __version__]
-    return json.dumps(same)
+    return json.dumps({"drugpred score": same})
 
 
-def _keep(folder: Path, key: str) -> None:
+def _keep(folder: Path, key: str, console: Console) -> None:
     """Empty the folder unless its parts are of this run."""
     kept = folder / _KEY
-    if kept.is_file() and kept.read_text(encoding="utf-8") == key:
-        return
-    kept.unlink(missing_ok=True)
-    for file in folder.iterdir():
-        if file.name != "lock":
+    if kept.is_file():
+        if kept.read_text(encoding="utf-8") == key:
+            return
+        console.print(f"{shown(folder)} was of another input, model or options: its parts are removed", markup=False)
+    # Counts first: a part without them is not done, if this is killed.
+    for file in sorted(_own(folder), key=lambda file: file.suffix != ".json"):
+        if file not in (folder / "lock", kept):
             file.unlink()
     with whole(kept) as into:
         into.write(key.encode())

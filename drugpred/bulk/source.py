@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "Chunk", "Part", "Source"]
 
 FORMATS: Final = (".csv", ".parquet")
-"""Endings of file names, which tell the format."""
+"""Endings of the names of outputs, which tell the format."""
 
 
 class Part(NamedTuple):

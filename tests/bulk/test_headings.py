@@ -24,6 +24,16 @@ def test_other_names_are_found_in_any_case_spacing_and_order():
     assert find([*names, " Id "]) == ({name: others.get(name, name) for name in INPUTS}, " Id ")
 
 
+@pytest.mark.parametrize("index", ["", " ", "Unnamed: 0", "index", "level_0", "__index_level_0__"])
+def test_columns_of_pandas_index_are_passed_over(index):
+    assert find([index, *INPUTS]) == find(INPUTS)
+
+
+def test_a_misspelt_heading_of_copies_is_known():
+    names = ["impuslive" if name == "impulsivity" else name for name in INPUTS]
+    assert find(names).inputs["impulsivity"] == "impuslive"
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [

@@ -1,15 +1,23 @@
 """Row groups of a Parquet file."""
 
+import os
+from decimal import Decimal
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from drugpred.bulk import parquet_source
+from drugpred.bulk.encoding import encode
 from drugpred.bulk.parquet_source import ParquetSource
 from drugpred.codebook import INPUTS
 from drugpred.errors import DataError
+
+TEXTS = INPUTS[:5]
+BINARIES = [pa.binary(), pa.large_binary(), pa.binary_view(), pa.binary(1)]
 
 
 def read(source):
@@ -47,11 +55,11 @@ def test_a_file_without_rows_has_no_parts(people, table, write):
     ("name", "column", "message"),
     [
         ("gender", pa.array([1]), "column gender: expected text"),
-        ("gender", pa.array([b"F"]), "column gender: expected text"),
         ("age", pa.array([True]), "column age: expected text or numbers"),
         ("openness", pa.array(["0.5"]), "column openness: expected numbers"),
         ("openness", pa.array([True]), "column openness: expected numbers"),
         ("id", pa.array([[1]]), "column id: expected one value a row"),
+        *(("id", pa.array([b"\xff"], kind), "column id: expected text, numbers, times or UUIDs") for kind in BINARIES),
     ],
 )
 def test_columns_of_another_type_are_refused(people, table, write, name, column, message):
@@ -60,11 +68,74 @@ def test_columns_of_another_type_are_refused(people, table, write, name, column,
         ParquetSource.open(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"PAR1", b"age,gender\n" * 100, None])
+@pytest.mark.parametrize(
+    "encoding", ["PLAIN", "RLE_DICTIONARY", "DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY", "BYTE_STREAM_SPLIT"]
+)
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_every_encoding_is_read(people, table, write, encoding, version):
+    made = table(people[:500])
+    made = made.cast(pa.schema([(name, pa.string() if name in TEXTS else pa.float64()) for name in INPUTS]))
+    columns = INPUTS[5:] if encoding == "BYTE_STREAM_SPLIT" else TEXTS
+    how = dict.fromkeys(columns, encoding)
+    options = {"use_dictionary": False, "column_encoding": how}
+    if encoding == "RLE_DICTIONARY":
+        options = {"use_dictionary": True}
+    chunks = read(ParquetSource.open(write("in.parquet", made, data_page_version=version, **options)))
+    for name in INPUTS:
+        assert [value for chunk in chunks for value in chunk.columns[name].to_pylist()] == made[name].to_pylist()
+
+
+def test_one_row_group_of_another_encoding_is_enough(people, table, tmp_path):
+    made = table(people[:500])
+    plain = made.set_column(1, "gender", made["gender"].cast(pa.string()))
+    for number, encoding in enumerate(("PLAIN", "DELTA_BYTE_ARRAY")):
+        how = {"use_dictionary": False, "column_encoding": {"gender": encoding}}
+        parquet.write_table(plain, tmp_path / f"{number}.parquet", **how)
+    with parquet.ParquetWriter(tmp_path / "in.parquet", plain.schema, use_dictionary=["age"]) as writer:
+        writer.write_table(plain, row_group_size=100)
+    for path in tmp_path.iterdir():
+        chunks = read(ParquetSource.open(path))
+        found = [value for chunk in chunks for value in chunk.columns["gender"].to_pylist()]
+        assert found == made["gender"].to_pylist()
+
+
+@pytest.mark.parametrize("kind", [pa.string_view(), pa.binary_view(), pa.binary(), pa.large_binary()], ids=str)
+def test_views_and_bytes_are_text(people, table, write, kind):
+    made = table(people[:500])
+    given = made["gender"].cast(pa.string())
+    given = given.cast(kind) if "string" in str(kind) else given.cast(pa.binary()).cast(kind)
+    for options in ({}, {"use_dictionary": False, "column_encoding": {"gender": "DELTA_BYTE_ARRAY"}}):
+        (chunk,) = read(ParquetSource.open(write("in.parquet", made.set_column(1, "gender", given), **options)))
+        assert np.array_equal(encode(chunk.columns)["gender"], people[:500, 1])
+
+
+@pytest.mark.parametrize("kind", [pa.decimal128(38, 0), pa.decimal128(20, 5), pa.decimal256(40, 2)], ids=str)
+def test_whole_ages_may_be_decimals(people, table, write, kind):
+    made = table(people[:3]).set_column(0, "age", pa.array(map(Decimal, (25, 70, 17)), kind))
+    (chunk,) = read(ParquetSource.open(write("in.parquet", made)))
+    assert encode(chunk.columns)["age"].tolist() == [1, 5, -1]
+
+
+def test_a_name_may_be_no_utf8(people, table, write, tmp_path):
+    path = Path(os.fsdecode(bytes(tmp_path) + b"/M\xe4rz.parquet"))
+    write("in.parquet", table(people[:10])).rename(path)
+    assert len(read(ParquetSource.open(path))[0].lines) == 10
+    path.write_bytes(b"")
+    with pytest.raises(DataError) as caught:
+        ParquetSource.open(path)
+    assert str(caught.value).encode().decode().endswith("M\ufffdrz.parquet: expected a Parquet file")
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "in.parquet")
+    with pytest.raises(DataError, match="expected a regular file, and not a pipe"):
+        ParquetSource.open(tmp_path / "in.parquet")
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"age,gender\n" * 100])
 def test_what_is_no_parquet_is_refused(tmp_path, content):
     path = tmp_path / "in.parquet"
-    if content is not None:
-        path.write_bytes(content)
+    path.write_bytes(content)
     with pytest.raises(DataError, match=r"cannot read .*in.parquet: expected a Parquet file"):
         ParquetSource.open(path)
 

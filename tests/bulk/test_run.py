@@ -1,9 +1,13 @@
 """Whole runs: what is written, what is rejected, and what a kill leaves."""
 
+import gzip
+import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
@@ -79,7 +83,10 @@ def test_raw_totals_are_those_of_a_profile(people, table, write, run, found, rej
     assert bad[0][2] == "a whole number from 12 to 60"
 
 
-@pytest.mark.parametrize("kind", [pa.int32(), pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())])
+KINDS = [pa.int32(), pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("output", ["out.csv", "out.parquet"])
 def test_an_id_is_carried_over(people, table, write, run, found, tmp_path, kind, output):
     ids = (
@@ -91,6 +98,43 @@ def test_an_id_is_carried_over(people, table, write, run, found, tmp_path, kind,
     (key, _), carried, _ = found(tmp_path / output)
     assert key == "id"
     assert [str(one or "") for one in carried] == ["7", "7", "", "9"]
+
+
+@pytest.mark.parametrize("output", ["out.csv", "out.parquet"])
+def test_a_uuid_is_carried_over_as_text(people, table, write, run, found, tmp_path, output):
+    ids = [UUID(int=7), None, UUID(int=2**128 - 1)]
+    run(write("in.parquet", table(people[:3], id=pa.array(ids, pa.uuid()))), tmp_path / output)
+    (key, _), carried, _ = found(tmp_path / output)
+    assert key == "id"
+    assert [one or None for one in carried] == [None if one is None else str(one) for one in ids]
+
+
+@pytest.mark.parametrize("name", ["drug_consumption.data", "people.csv", "people.csv.gz", "people.tsv"])
+def test_the_uci_form_is_scored_as_it_is(run, found, uci_path, real, tmp_path, name):
+    content = uci_path.read_bytes()
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    assert run(path, tmp_path / "out.csv") == (1885, 0)
+    (key, _), ids, probabilities = found(tmp_path / "out.csv")
+    assert key == "id"
+    assert ids == [str(number) for number in real.frame.index]
+    assert np.abs(probabilities - expected(real.X)).max() < 1e-9
+
+
+@pytest.mark.parametrize("source", ["in.csv", "in.parquet"])
+@pytest.mark.parametrize("kind", ["float32", "single", 1, 2, 3, 4])
+def test_nobody_is_rejected_for_rounding(real, table, write, run, found, tmp_path, source, kind):
+    rows = real.X.copy()
+    if isinstance(kind, int):
+        rows[:, 5:] = rows[:, 5:].round(kind)
+    else:
+        rows[:, 5:] = rows[:, 5:].astype(np.float32)
+    made = table(rows)
+    if kind == "float32":
+        made = made.cast(pa.schema([(f.name, pa.float32() if f.name in INPUTS[5:] else f.type) for f in made.schema]))
+    assert run(write(source, made), tmp_path / "out.csv") == (1885, 0)
+    difference = np.abs(found(tmp_path / "out.csv")[2] - expected(real.X))
+    assert difference.max() < (0.05 if kind == 1 else 1e-6)
 
 
 @pytest.mark.parametrize("output", ["out.csv", "out.parquet"])
@@ -160,8 +204,11 @@ def test_an_older_output_and_what_it_rejected_are_replaced(people, table, write,
 @pytest.mark.parametrize(
     ("source", "output", "message"),
     [
-        ("in.txt", "out.csv", r"expected a name that ends in .csv or .parquet, and not in.txt"),
-        ("in.csv", "out", r"expected a name that ends in .csv or .parquet, and not out"),
+        ("in.txt", "out.csv", r"expected a name that ends in .csv, .tsv, .data .* or .parquet, and not in.txt"),
+        ("in.parquet.gz", "out.csv", r"expected a name that ends in .csv, .* and not in.parquet.gz"),
+        ("in.csv", "out", r"expected an output whose name ends in .csv or .parquet, and not out"),
+        ("in.csv", "-", r"expected an output whose name ends in .csv or .parquet, and not -"),
+        ("in.csv", "out.csv.gz", r"expected an output whose name ends in .csv or .parquet, and not out.csv.gz"),
         ("in.csv", "in.csv", "expected another file"),
     ],
 )
@@ -170,6 +217,114 @@ def test_names_that_tell_no_format_are_refused(run, tmp_path, line, source, outp
     with pytest.raises(ConfigurationError, match=message):
         run(tmp_path / source, tmp_path / output)
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+@pytest.fixture
+def links(people, table, write, tmp_path):
+    """Other names of an input, by how they come about."""
+    path = write("in.csv", table(people[:10]))
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "folder").symlink_to(tmp_path)
+    (tmp_path / "link.csv").symlink_to("in.csv")
+    (tmp_path / "hard.csv").hardlink_to(path)
+    (tmp_path / "out.csv.rejected.csv").symlink_to("in.csv")
+    return path
+
+
+@pytest.mark.parametrize("name", ["in.csv", "sub/../in.csv", "folder/in.csv", "link.csv", "hard.csv", "out.csv"])
+def test_an_input_under_another_name_is_no_output(links, run, tmp_path, name):
+    content, names = links.read_bytes(), sorted(tmp_path.iterdir())
+    for source, output in ((links, tmp_path / name), (tmp_path / name, links)):
+        if source.name != "out.csv":
+            with pytest.raises(ConfigurationError, match="expected another file for the output than the input"):
+                run(source, output)
+    assert links.read_bytes() == content
+    assert sorted(tmp_path.iterdir()) == names
+
+
+def test_an_input_among_the_parts_of_an_output_is_left(people, table, write, run, tmp_path):
+    (tmp_path / "out.csv.parts").mkdir()
+    path = write("out.csv.parts/000000.csv", table(people[:10]))
+    (tmp_path / "in.csv").symlink_to(path)
+    for source in (path, tmp_path / "in.csv"):
+        with pytest.raises(ConfigurationError, match="expected another file"):
+            run(source, tmp_path / "out.csv")
+    assert path.exists()
+
+
+@pytest.mark.parametrize("name", ["mine.txt", "000000.csv", "run.json", "joined.csv", "deep/000000.csv", "lock/mine"])
+@pytest.mark.parametrize("rows", [10, 0])
+def test_a_folder_of_somebody_else_is_left(people, table, write, run, tmp_path, name, rows):
+    mine = tmp_path / "out.csv.parts" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("[mine]", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"expected .*out.csv.parts to be a folder of an earlier run"):
+        run(write("in.parquet", table(people[:rows])), tmp_path / "out.csv")
+    assert mine.read_text(encoding="utf-8") == "[mine]"
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_link_or_a_file_in_place_of_the_folder_is_left(people, table, write, run, tmp_path):
+    path, parts = write("in.parquet", table(people[:10])), tmp_path / "out.csv.parts"
+    (tmp_path / "other").mkdir()
+    parts.symlink_to("other")
+    with pytest.raises(ConfigurationError, match=r"expected .*out.csv.parts to be a folder of an earlier run"):
+        run(path, tmp_path / "out.csv")
+    parts.unlink()
+    parts.write_text("mine", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"expected .*out.csv.parts to be a folder of an earlier run"):
+        run(path, tmp_path / "out.csv")
+    assert parts.read_text(encoding="utf-8") == "mine"
+
+
+def test_what_is_put_into_the_folder_meanwhile_is_left(people, table, write, run, tmp_path, monkeypatch):
+    mine, work = tmp_path / "out.csv.parts" / "mine.txt", Job.run
+
+    def put(self, number, advance=None):
+        mine.write_text("mine", encoding="utf-8")
+        return work(self, number, advance)
+
+    monkeypatch.setattr(Job, "run", put)
+    assert run(write("in.parquet", table(people[:10])), tmp_path / "out.csv") == (10, 0)
+    assert mine.read_text(encoding="utf-8") == "mine"
+    assert [path.name for path in mine.parent.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("rows", [10, 0])
+def test_a_file_of_somebody_else_in_place_of_the_rejected_rows_is_left(people, table, write, run, tmp_path, rows):
+    mine = tmp_path / "out.csv.rejected.csv"
+    mine.write_text("line,notes\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"expected .*out.csv.rejected.csv to be of an earlier run"):
+        run(write("in.parquet", table(people[:rows])), tmp_path / "out.csv")
+    assert mine.read_text(encoding="utf-8") == "line,notes\n"
+    assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.csv.rejected.csv"])
+def test_a_folder_in_place_of_a_file_is_refused(people, table, write, run, tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(ConfigurationError, match=rf"expected .*{name} to be a regular file"):
+        run(write("in.parquet", table(people[:10])), tmp_path / "out.csv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.parquet", name]
+
+
+def test_a_pipe_in_place_of_the_output_is_refused(people, table, write, run, tmp_path):
+    os.mkfifo(tmp_path / "out.csv")
+    with pytest.raises(ConfigurationError, match=r"expected .*out.csv to be a regular file"):
+        run(write("in.parquet", table(people[:10])), tmp_path / "out.csv")
+
+
+@pytest.mark.parametrize("source", ["in.csv", "in.parquet"])
+@pytest.mark.parametrize("output", [b"M\xe4rz.csv", b"M\xe4rz.parquet"])
+def test_names_may_be_no_utf8(people, table, write, run, found, tmp_path, source, output):
+    path, target = (Path(os.fsdecode(bytes(tmp_path) + b"/\xe4" + name)) for name in (source.encode(), output))
+    write(source, table(people[:10])).rename(path)
+    assert run(path, target) == (10, 0)
+    target.rename(tmp_path / f"out{target.suffix}")
+    assert np.abs(found(tmp_path / f"out{target.suffix}")[2] - expected(people[:10])).max() < 1e-9
+    with pytest.raises(ConfigurationError) as caught:
+        run(path, Path(os.fsdecode(bytes(tmp_path) + b"/M\xe4rz")))
+    assert "M\ufffdrz" in str(caught.value)
 
 
 def test_other_columns_are_refused_before_anything_is_written(run, tmp_path, line):
@@ -325,6 +480,7 @@ def test_parts_of_another_run_are_thrown_away(
     write("in.parquet", table(rows), row_group_size=500)
     run(tmp_path / "in.parquet", output, **change)
     assert sorted(worked[10:]) == list(range(10))
+    assert not (tmp_path / "out.parquet.parts").exists()
 
 
 # Of the process alone: ru_maxrss begins with that of the one that started it.

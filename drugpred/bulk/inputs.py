@@ -1,0 +1,38 @@
+"""Files of rows in any format, told by their names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from drugpred.bulk.csv_source import CsvSource
+from drugpred.bulk.parquet_source import ParquetSource
+from drugpred.data.files import shown
+from drugpred.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from drugpred.bulk.source import Source
+
+__all__ = ["open_source"]
+
+_TEXTS: Final = (".csv", ".tsv", ".data")
+"""The last is the ending of the UCI form as published."""
+
+
+def open_source(path: Path) -> Source:
+    """Look at a file: its columns, and where its parts begin.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read, or has other columns or types than expected.
+    ConfigurationError
+        Its name tells no format.
+    """
+    name = path.name.lower()
+    if name.endswith(".parquet"):
+        return ParquetSource.open(path)
+    if name.removesuffix(".gz").endswith(_TEXTS):
+        return CsvSource.open(path)
+    endings = f"{', '.join(_TEXTS)} (also with .gz) or .parquet"
+    raise ConfigurationError(f"expected a name that ends in {endings}, and not {shown(Path(path.name))}")
