@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,19 +25,19 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import bentoml
 from bentoml._internal.configuration.containers import BentoMLContainer
-from bentoml._internal.models import ModelStore
-from bentoml.exceptions import NotFound
+from bentoml._internal.models import Model, ModelStore
+from bentoml.exceptions import BentoMLException, NotFound
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from drugpred import codebook
-from drugpred.errors import BundleError
+from drugpred.errors import BundleError, reason
 from drugpred.explanation import Explainer
 from drugpred.predictor import Predictor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["NAME", "Bins", "Bundle", "Card", "DataCard", "TaggedCard", "WindowCard", "find", "read", "write"]
+__all__ = ["NAME", "Bins", "Bundle", "Card", "DataCard", "TaggedCard", "WindowCard", "find", "home", "read", "write"]
 
 # BentoML reports to its makers what is saved and served, unless it is told not to before it first asks.
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
@@ -46,6 +47,7 @@ NAME = "drug_consumption"
 
 _SUMS: Final = "SHA256SUMS"
 _AGAIN: Final = "train again with `python train.py`"
+_MOST_LISTED: Final = 10
 
 
 class _Frozen(BaseModel):
@@ -147,6 +149,20 @@ class Bundle:
         return TaggedCard(model=self.tag, **dict(self.card)).model_dump_json()
 
 
+def home() -> Path:
+    """Return BentoML's folder, BENTOML_HOME, made where it is not there.
+
+    Raises
+    ------
+    BundleError
+        It is no folder and cannot be made one.
+    """
+    try:
+        return Path(BentoMLContainer.bentoml_home.get())
+    except (OSError, BentoMLException) as error:
+        raise BundleError(f"BENTOML_HOME: {reason(error)}") from error
+
+
 def write(pipeline: bytes, network: bytes, background: bytes, card: Card, report: Mapping[str, bytes]) -> str:
     """Store a model as the newest version and return its tag.
 
@@ -212,22 +228,38 @@ def find(tag: str) -> bentoml.Model:
     Raises
     ------
     BundleError
-        There is none with that tag, or BentoML cannot read what it knows of it.
+        There is none with that tag, the store cannot be read, or BentoML cannot read what it knows of the model.
     """
-    none = f"no model {tag} in the BentoML model store; run `python train.py` first"
+    store = ModelStore(home() / "models")
     try:
         bentoml.Tag.from_taglike(tag)
     except ValueError:
-        raise BundleError(none) from None
+        raise BundleError(_none(tag, BentoMLContainer.model_store.get(), store)) from None
     try:
         try:
             return bentoml.models.get(tag)
         except NotFound:  # what is packed into a bento hides the store, which may have other versions
-            return ModelStore(Path(BentoMLContainer.bentoml_home.get()) / "models").get(tag)
+            return store.get(tag)
     except NotFound:
-        raise BundleError(none) from None
-    except Exception:  # noqa: BLE001 - whatever reading YAML of any content raises
-        raise BundleError(f"{tag}: expected one model with its model.yaml as it was written; {_AGAIN}") from None
+        raise BundleError(_none(tag, BentoMLContainer.model_store.get(), store)) from None
+    except PermissionError as error:
+        raise BundleError(reason(error)) from None
+    except Exception as error:  # noqa: BLE001 - whatever reading YAML of any content raises
+        why = f" ({reason(error)})" * isinstance(error, BentoMLException)
+        raise BundleError(f"{tag}: expected one model with its model.yaml as it was written{why}; {_AGAIN}") from None
+
+
+def _none(tag: str, *stores: ModelStore) -> str:
+    """Return what to say where there is no model of that tag: which there are, the newest first."""
+    created = {}
+    for folder in {path.parent for store in stores for path in Path(store._path, NAME).glob("*/model.yaml")}:
+        with suppress(Exception):  # a model that cannot be read is none to choose
+            created[f"{NAME}:{folder.name}"] = Model.from_path(folder).creation_time
+    tags = sorted(created, key=created.__getitem__, reverse=True)
+    if not tags:
+        return f"no model {tag} in the BentoML model store; run `python train.py` first"
+    more = f" and {len(tags) - _MOST_LISTED} more" if len(tags) > _MOST_LISTED else ""
+    return f"no model {tag} in the BentoML model store, which has {', '.join(tags[:_MOST_LISTED])}{more}"
 
 
 def _checksums(folder: Path) -> dict[str, str]:

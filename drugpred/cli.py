@@ -9,18 +9,23 @@ import signal
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-
-import click
-from rich.console import Console
-from rich.progress import track
+from typing import TYPE_CHECKING, Any, Final
 
 from drugpred import __version__
 from drugpred.codebook import DRUGS, WINDOWS
-from drugpred.errors import DrugpredError
+from drugpred.errors import DataError, MissingPackageError, ending, needs
+
+try:
+    with needs("bulk"):
+        import click
+        from rich.console import Console
+        from rich.progress import track
+except MissingPackageError as missing:
+    sys.stderr.write(f"Error: {missing}\n")
+    sys.exit(missing.exit_code)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from typing import BinaryIO, Literal
 
     from drugpred.codebook import Drug, Window
@@ -30,19 +35,52 @@ __all__ = ["main"]
 PEERS: Final = ("logistic", "forest", "boosting", "reference")
 
 
-class _Refusal(click.ClickException):
-    exit_code = 2
+class _Ended(click.ClickException):
+    def __init__(self, line: str, exit_code: int) -> None:
+        super().__init__(line)
+        self.exit_code = exit_code  # type: ignore[misc]  # click's own are one for a class
+
+
+class _Command(click.Command):
+    """A command that says in a line what ended it: with exit code 2, or with 130 where it was interrupted.
+
+    Parameters
+    ----------
+    extra : str
+        Of this package, which the command needs.
+    kept : str
+        What it leaves where it is interrupted, and how to go on; may name its parameters in braces.
+    """
+
+    def __init__(self, *, extra: str = "bulk", kept: str = "no file was changed", **others: Any) -> None:  # noqa: ANN401
+        super().__init__(**others)
+        self._extra, self._kept = extra, kept
+
+    def make_context(self, *args: Any, **others: Any) -> click.Context:  # noqa: ANN401 - click's own
+        """Take the options apart."""
+        with self._in_a_line({}):
+            return super().make_context(*args, **others)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command."""
+        with self._in_a_line(ctx.params):
+            return super().invoke(ctx)
+
+    @contextmanager
+    def _in_a_line(self, given: Mapping[str, Any]) -> Iterator[None]:
+        try:
+            with needs(self._extra):
+                yield
+        except BaseException as error:
+            named = {name: click.format_filename(v) if isinstance(v, Path) else v for name, v in given.items()}
+            ended = ending(error, self._kept.format_map(named) if named else self._kept, named.get("output"))
+            if ended is None:
+                raise
+            raise _Ended(*ended) from error
 
 
 class _Commands(click.Group):
-    """Commands that tell the project's own errors in a line and then exit with 2, as train.py does."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        """Run the command that was given."""
-        try:
-            return super().invoke(ctx)
-        except DrugpredError as error:
-            raise _Refusal(str(error)) from error
+    command_class = _Command
 
 
 @click.group(cls=_Commands)
@@ -71,10 +109,6 @@ class _Shift(click.ParamType[tuple[str, float]]):
         return name, strength
 
 
-def _not_written(path: Path, error: OSError) -> _Refusal:
-    return _Refusal(f"Could not open file {click.format_filename(path)!r}: {error.strerror or error}")
-
-
 @contextmanager
 def _ending_as_others_do() -> Iterator[None]:
     """End by SIGPIPE, as cat does, if nobody reads the standard output any more."""
@@ -100,7 +134,7 @@ def _is_stdout(path: Path) -> bool:
         return False
 
 
-@main.command()
+@main.command(extra="train", kept="no file was changed")
 @click.option("--rows", type=click.IntRange(min=1), required=True, help="How many respondents to draw.")
 @click.option("--seed", type=click.IntRange(min=0), default=42, show_default=True, help="The same draws the same.")
 @click.option(
@@ -127,20 +161,17 @@ def simulate(rows: int, seed: int, output: Path, shifts: tuple[tuple[str, float]
     from drugpred.data.shifts import draw
 
     to_stdout = _is_stdout(output)
-    try:
-        with _stdout() if to_stdout else written(output) as file:
-            text = codecs.getwriter("utf-8")(file)
-            chunks = draw(rows, seed, dict(shifts))
-            steps = track(chunks, "simulating", total=-(-rows // CHUNK), console=Console(stderr=True))
-            for i, (inputs, last_use) in enumerate(steps):
-                write_csv(simulated_frame(inputs, last_use, first=i * CHUNK + 1), text, header=i == 0)
-    except OSError as error:
-        raise _not_written(output, error) from error
+    with _stdout() if to_stdout else written(output) as file:
+        text = codecs.getwriter("utf-8")(file)
+        chunks = draw(rows, seed, dict(shifts))
+        steps = track(chunks, "simulating", total=-(-rows // CHUNK), console=Console(stderr=True))
+        for i, (inputs, last_use) in enumerate(steps):
+            write_csv(simulated_frame(inputs, last_use, first=i * CHUNK + 1), text, header=i == 0)
     where = "the standard output" if to_stdout else click.format_filename(output)
     click.echo(f"{rows} simulated respondents in {where}", err=to_stdout)
 
 
-@main.command()
+@main.command(extra="train", kept="finished folds are kept in {output}/folds, and the same command goes on from there")
 @click.option(
     "--data",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -172,10 +203,7 @@ def evaluate(data: Path | None, config: Path, output: Path, against: tuple[str, 
     from drugpred.training import configuration, evidence
 
     peers = PEERS if "all" in against else tuple(dict.fromkeys(against))
-    try:
-        evidence.gather(data, configuration.read(config), output, peers, treatments=imbalance, console=Console())
-    except OSError as error:
-        raise click.FileError(str(output), error.strerror) from error
+    evidence.gather(data, configuration.read(config), output, peers, treatments=imbalance, console=Console())
 
 
 class _Drugs(click.ParamType[tuple[str, ...]]):
@@ -189,7 +217,7 @@ class _Drugs(click.ParamType[tuple[str, ...]]):
         return tuple(dict.fromkeys(named))
 
 
-@main.command()
+@main.command(kept="finished parts are kept in {output}.parts, and the same command goes on from there")
 @click.argument("file", metavar="IN", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("output", metavar="OUT", type=click.Path(dir_okay=False, writable=True, path_type=Path))
 @click.option(
@@ -239,11 +267,8 @@ def score(
     if cluster is not None and engine != "dask":
         raise click.UsageError("--cluster is for --engine dask")
     options = run.Options(drugs, window, scale)
-    try:
-        stored = bundle.read(bundle.find(model or bundle.NAME))
-        counts = run.score(file, output, stored, options, Console(stderr=True), engine, cluster)
-    except OSError as error:
-        raise _not_written(output, error) from error
+    stored = bundle.read(bundle.find(model or bundle.NAME))
+    counts = run.score(file, output, stored, options, Console(stderr=True), engine, cluster)
     with _ending_as_others_do():
         click.echo(f"{counts.scored} rows scored in {click.format_filename(output)} with {stored.tag}")
         if counts.rejected:
@@ -279,17 +304,14 @@ def drift(ctx: click.Context, file: Path, output: Path | None) -> None:
     measured = drifts.measure(file, stored)
     told = drifts.headline(measured)
     if output is not None:
-        try:
-            drifts.draw(measured, f"{shown(Path(file.name))} against {stored.tag}", stored, output)
-        except OSError as error:
-            raise _not_written(output, error) from error
+        drifts.draw(measured, f"{shown(Path(file.name))} against {stored.tag}", stored, output)
     with _ending_as_others_do():
         Console(soft_wrap=True).print(drifts.table(measured.drift))
         click.echo(f"{told}, against {stored.tag}")
         if measured.rejected:
             click.echo(f"{measured.rejected} rows left out, which are no possible profile")
     if measured.drift.drifted is None:
-        raise _Refusal(f"expected {measured.drift.fewest} profiles or more")
+        raise DataError(f"expected {measured.drift.fewest} profiles or more")
     ctx.exit(3 if measured.drift.drifted else 0)
 
 

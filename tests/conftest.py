@@ -3,11 +3,13 @@
 import io
 import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +40,22 @@ def skip(reason: str) -> None:
     if os.environ.get("DRUGPRED_TESTS_MUST_NOT_SKIP"):
         pytest.fail(f"may not skip here: {reason}")
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def room() -> Callable[[int], AbstractContextManager[None]]:
+    """Give files no more than so many bytes for a while: what is nearest to a full disk without a disk of one's own."""
+
+    @contextmanager
+    def limit(size: int) -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limit
 
 
 @pytest.fixture(scope="session")

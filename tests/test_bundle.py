@@ -15,6 +15,7 @@ import pytest
 import skops.io
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.models import ModelStore
+from simple_di.providers import SingletonFactory
 from sklearn.neighbors import KNeighborsClassifier
 
 from drugpred import bundle as bundles
@@ -25,12 +26,14 @@ REPORT = {"index.html": b"<p>report</p>", "roc.png": b"png"}
 
 @pytest.fixture
 def empty_store(tmp_path):
-    """A model store of the test's own, in the place of the user's."""
-    (tmp_path / "store").mkdir()
-    store = ModelStore(tmp_path / "store")
+    """A model store of the test's own, in the place of the user's, which may hold models too."""
+    (tmp_path / "models").mkdir()
+    store = ModelStore(tmp_path / "models")
+    BentoMLContainer.bentoml_home.set(str(tmp_path))
     BentoMLContainer.model_store.set(store)
     yield store
     BentoMLContainer.model_store.reset()
+    BentoMLContainer.bentoml_home.reset()
 
 
 @pytest.fixture
@@ -270,9 +273,42 @@ def test_a_model_that_is_not_there_is_told_clearly(empty_store, tag):
         bundles.find(tag)
 
 
+def test_a_version_that_is_not_there_is_told_with_the_newest_that_are(bundle, network, background, empty_store):
+    tags = [bundles.write(b"pipeline", network, background, bundle.card, {}) for _ in range(12)]
+    (Path(empty_store.get(tags[3]).path) / "model.yaml").write_bytes(b"]")
+    newest = ", ".join(tag for tag in reversed(tags[2:]) if tag != tags[3])
+    for tag in ("drug_consumption:nope", "nope", "Not a tag!"):
+        with pytest.raises(BundleError) as caught:
+            bundles.find(tag)
+        expected = f"no model {tag} in the BentoML model store, which has {newest}, {tags[1]} and 1 more"
+        assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("home", "expected"),
+    [("file", "file is not a directory"), ("file/home", "file/home: Not a directory"), ("/proc/a", "/proc/a: No such")],
+)
+def test_a_home_that_cannot_be_is_told_with_the_reason(tmp_path, monkeypatch, home, expected):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / home))
+    # As BentoML does in a new process, in which nobody has asked for it.
+    monkeypatch.setattr(BentoMLContainer, "bentoml_home", SingletonFactory(BentoMLContainer.bentoml_home._func))
+    for call in (bundles.home, lambda: bundles.find(bundles.NAME)):
+        with pytest.raises(BundleError, match=f"^BENTOML_HOME: .*{expected}"):
+            call()
+
+
+def test_what_bentoml_refuses_is_told_with_its_reason(bundle, network, background, empty_store):
+    folder = Path(empty_store.get(bundles.write(b"pipeline", network, background, bundle.card, {})).path)
+    for end in "ab":
+        shutil.copytree(folder, folder.with_name(f"twice{end}"))
+    with pytest.raises(BundleError, match=r"\(Multiple drug_consumption versions found: twice[ab], twice[ab]\)"):
+        bundles.find("drug_consumption:twice")
+
+
 def test_the_store_takes_all_or_nothing(bundle, network, background, empty_store, tmp_path):
     def tree():
-        return sorted(path.relative_to(tmp_path) for path in (tmp_path / "store").rglob("*"))
+        return sorted(path.relative_to(tmp_path) for path in (tmp_path / "models").rglob("*"))
 
     before = tree()
     # A file and a folder of one name cannot both be written, and the second fails after all else was.

@@ -255,9 +255,38 @@ def test_what_cannot_be_evaluated_is_refused(evaluate, arguments):
 def test_a_folder_that_cannot_be_written_is_told_in_words(evaluate, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     result = evaluate("--output", "file/out")
-    assert result.exit_code == 1
-    assert "Error: " in result.output
-    assert "file/out" in result.output
+    assert result.exit_code == 2
+    assert result.output == "Error: cannot write file/out/folds: Not a directory\n"
+
+
+def test_a_folder_without_room_is_told_before_the_work(evaluate, tmp_path, room):
+    with room(100_000):
+        result = evaluate()
+    assert result.exit_code == 2
+    assert result.output == "Error: cannot write evaluation/folds: File too large\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (("evaluate",), "finished folds are kept in evaluation/folds, and the same command goes on from there"),
+        (
+            ("score", "in.csv", "out.csv"),
+            "finished parts are kept in out.csv.parts, and the same command goes on from there",
+        ),
+        (("drift", "in.csv"), "no file was changed"),
+    ],
+)
+def test_an_interrupted_command_says_what_is_kept_and_how_to_go_on(run, tmp_path, monkeypatch, command, expected):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    (tmp_path / "in.csv").touch()
+    for name in ("drugpred.training.configuration.read", "drugpred.bundle.find"):
+        monkeypatch.setattr(name, interrupt)
+    result = run(*command)
+    assert result.exit_code == 130
+    assert result.output == f"Error: interrupted: {expected}\n"
 
 
 def test_help_names_the_commands_and_the_version_is_known(run):

@@ -122,7 +122,7 @@ def test_interrupted_it_leaves_what_was_there(simulate, tmp_path, monkeypatch, e
         Path("simulated.csv").write_text(older, encoding="utf-8")
     monkeypatch.setattr("drugpred.data.shifts.draw", interrupted)
     result = simulate()
-    assert result.exit_code == (1 if error is KeyboardInterrupt else 2)
+    assert result.exit_code == (130 if error is KeyboardInterrupt else 2)
     assert [path.read_text(encoding="utf-8") for path in tmp_path.iterdir()] == [older] * bool(older)
 
 

@@ -1,11 +1,14 @@
 """The training command, run as its users run it."""
 
+import importlib.util
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +50,7 @@ class Run:
         return bundles.read(self.models.get(bundles.NAME)).card
 
 
-def start(folder, *arguments, home=None, **environment):
+def start(folder, *arguments, home=None, new_session=False, **environment):
     """Start a run, in a copy of that home: with the environment of the tests, without its data and its network."""
     (folder / "cwd").mkdir(parents=True)
     (folder / "home").mkdir()
@@ -70,6 +73,7 @@ def start(folder, *arguments, home=None, **environment):
             cwd=folder / "cwd",
             stdout=output,
             stderr=output,
+            start_new_session=new_session,
         )
     return Run(process, folder)
 
@@ -204,6 +208,72 @@ def test_malformed_input_is_refused_in_a_line_and_nothing_is_stored(tmp_path, uc
     assert said["data"] == "error: line 100, column extraversion: expected a number"
     assert said["config"].startswith(f"error: {config}: ")
     assert "cross_validation.folds" in said["config"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (["--help"], 0, "the model, the folds and the seed"),
+        (["--config", "absent.yaml"], 2, "argument --config: expected a file, and there is none at absent.yaml"),
+        (["--data", "absent.csv"], 2, "argument --data: expected a file, and there is none at absent.csv"),
+    ],
+)
+def test_options_are_answered_without_the_libraries(tmp_path, arguments, code, expected):
+    run = start(tmp_path, *arguments)
+    _, _, used = os.wait4(run.process.pid, 0)
+    run.process.returncode = code
+    assert expected in " ".join((run.folder / "output").read_text(encoding="utf-8").split())
+    assert used.ru_utime + used.ru_stime < 0.5
+
+
+@pytest.fixture
+def train_here(monkeypatch):
+    """Run the command in this process, which has the libraries."""
+    spec = importlib.util.spec_from_file_location("train", TRAIN)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["train.py", *map(str, arguments)])
+        return module.main()
+
+    return run
+
+
+@pytest.mark.parametrize(("home", "expected"), [("file", "Not a directory"), ("full", "File too large")])
+def test_a_store_without_room_is_told_before_the_work(train_here, tmp_path, monkeypatch, capsys, room, home, expected):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("drugpred.bundle.home", lambda: tmp_path / home)
+    monkeypatch.setattr("drugpred.training.command.load", None)  # the work
+    with room(100_000):
+        assert train_here() == 2
+    assert capsys.readouterr().err == f"error: cannot write {tmp_path / home / 'models'}: {expected}\n"
+
+
+def test_an_interrupted_run_says_so_in_a_line(train_here, tmp_path, monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("drugpred.bundle.home", lambda: tmp_path)
+    monkeypatch.setattr("drugpred.training.command.load", interrupt)
+    assert train_here() == 130
+    assert (
+        capsys.readouterr().err
+        == "error: interrupted: no model was stored, unless a line above says so; run it again\n"
+    )
+
+
+@pytest.mark.slow
+def test_an_interrupt_from_the_keyboard_reaches_all_processes_and_is_a_line(tmp_path, uci_path):
+    run = start(tmp_path, "--data", uci_path, new_session=True)
+    while b"respondents" not in (run.folder / "output").read_bytes():
+        time.sleep(0.05)
+    time.sleep(0.5)  # processes that fit are started
+    os.killpg(run.process.pid, signal.SIGINT)
+    code, output = run.finish()
+    assert code == 130
+    assert output.splitlines()[-1].startswith("error: interrupted: ")
+    assert "Traceback" not in output
 
 
 @pytest.fixture(scope="module")

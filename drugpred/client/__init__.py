@@ -5,10 +5,14 @@
     with Client("grpc://localhost:3001") as client:
         client.predict(age=25, gender="F", ...).risks
 
-It needs `pip install drugpred[client]`, and of the project only the vocabulary, the types and the gRPC contract.
+It needs `pip install -e '.[client]'` in the checkout, and of the project only the vocabulary, the types and the gRPC
+contract.
 """
 
-from drugpred.client.calls import Measure, Model
-from drugpred.client.clients import AsyncClient, Client
+from drugpred.errors import needs
+
+with needs("client"):
+    from drugpred.client.calls import Measure, Model
+    from drugpred.client.clients import AsyncClient, Client
 
 __all__ = ["AsyncClient", "Client", "Measure", "Model"]

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from drugpred.client import calls
 from drugpred.client.retries import Policy
-from drugpred.errors import ConfigurationError
+from drugpred.errors import ConfigurationError, needs
 
 if TYPE_CHECKING:
     import ssl
@@ -221,7 +221,8 @@ def _transports(url: str) -> tuple[Any, Any]:
     """Return the two classes for a URL; what one transport needs is imported only for it."""
     match urlsplit(url).scheme:
         case "http" | "https":
-            from drugpred.client.http import HTTP, AsyncHTTP
+            with needs("client"):
+                from drugpred.client.http import HTTP, AsyncHTTP
 
             return HTTP, AsyncHTTP
         case "grpc" | "grpcs":

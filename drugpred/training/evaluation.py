@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import RepeatedStratifiedKFold, train_test_split
 
 from drugpred import codebook
-from drugpred.errors import DataError
+from drugpred.errors import DataError, interrupted_later
 from drugpred.training.estimators import cumulative_targets
 from drugpred.training.intervals import half_widths
 from drugpred.training.kept import found_or_made
@@ -235,7 +235,8 @@ def cross_validate(
     """
     folder = folder.resolve() if folder else None  # processes that fit may have been started elsewhere
     jobs = (delayed(_probabilities)(clone(pipeline), X, last_use, train, test, folder) for train, test in folds)
-    results = Parallel(n_jobs=-1, return_as="generator")(jobs)
+    with interrupted_later():
+        results = Parallel(n_jobs=-1, return_as="generator")(jobs)
     probabilities: list[Floats] = []
     tested: list[Rows] = []
     figures: dict[str, list[Floats]] = {name: [] for name in FIGURES}

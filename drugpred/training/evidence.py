@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from drugpred.training import comparison, imbalance
 from drugpred.training.estimators import make_pipeline
 from drugpred.training.evaluation import cross_validate
+from drugpred.training.kept import check_writable
 from drugpred.training.run import carded, cross_validated, folds_of, load
 from drugpred.training.tables import Table, number
 
@@ -63,11 +64,13 @@ def gather(
     ------
     DataError
         The file is malformed.
-    OSError
+    ConfigurationError
         The folder cannot be written to.
+    OSError
+        It could, and later cannot.
     """
     folder = output / "folds"
-    folder.mkdir(parents=True, exist_ok=True)
+    check_writable(folder)
     respondents = load(data, config, console)
     evaluation = cross_validated(respondents, config, folder)
     card = carded(respondents, config, evaluation)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from bentoml._internal.configuration.containers import BentoMLContainer
 from filelock import FileLock
 from pydantic import ValidationError
 
@@ -48,11 +47,13 @@ _FORCE: Final = "--force stores it all the same"
 class GateError(DrugpredError):
     """A model may not become the newest version."""
 
+    exit_code = 3
+
 
 @contextmanager
 def turn() -> Iterator[None]:
     """Wait until no other training compares and stores, so that none replaces a model it was not compared with."""
-    with FileLock(Path(BentoMLContainer.bentoml_home.get()) / f"{bundle.NAME}.lock"):
+    with FileLock(bundle.home() / f"{bundle.NAME}.lock"):
         yield
 
 

@@ -1,27 +1,51 @@
-"""Arrays that took long to make, kept in files that the next run finds again."""
+"""Arrays that took long to make, kept in files that the next run finds again, and whether there is room for them."""
 
 from __future__ import annotations
 
+import io
 import os
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Final
 
 import joblib
 import numpy as np
 
 from drugpred import codebook
+from drugpred.errors import ConfigurationError, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-__all__ = ["found_or_made"]
+__all__ = ["check_writable", "found_or_made"]
 
 _LIBRARIES: Final = ("imbalanced-learn", "numpy", "scikit-learn", "scipy")
 _SOURCES: Final = ("codebook.py", "predictor.py", "data/cohort.*", "training/*.py")
 """Of this package: what a model depends on."""
+
+_ROOM: Final = 2 << 20
+"""More than a model with its report, or the figures of an evaluation."""
+
+
+def check_writable(folder: Path) -> None:
+    """Make a folder where it is not there, and try that a model can be written there.
+
+    Raises
+    ------
+    ConfigurationError
+        It cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder) as file:
+            file.write(bytes(_ROOM))
+            file.flush()
+            os.fsync(file.fileno())  # some file systems find out only then that they are full
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {reason(error, folder)}") from error
 
 
 def found_or_made(folder: Path, make: Callable[[], NDArray[np.float64]], *deciding: object) -> NDArray[np.float64]:
@@ -50,8 +74,12 @@ def found_or_made(folder: Path, make: Callable[[], NDArray[np.float64]], *decidi
 
 def _write(path: Path, array: NDArray[np.float64]) -> None:
     """Write a file all at once, so that an interrupted run leaves none that is cut short."""
+    content = io.BytesIO()  # to a file itself, NumPy writes without saying why it could not
+    np.save(content, array, allow_pickle=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(f".{os.getpid()}")
-    with unfinished.open("wb") as file:
-        np.save(file, array, allow_pickle=False)
-    unfinished.replace(path)
+    try:
+        unfinished.write_bytes(content.getbuffer())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

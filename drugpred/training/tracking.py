@@ -19,7 +19,7 @@ import numpy as np
 from filelock import FileLock
 
 from drugpred.bundle import NAME
-from drugpred.errors import ConfigurationError, DrugpredError
+from drugpred.errors import ConfigurationError, DrugpredError, needs, reason
 from drugpred.schemas import EXAMPLE, Profile
 from drugpred.training.estimators import TRUSTED
 
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 __all__ = ["Run", "tracked"]
 
 _USER_OF_URL: Final = re.compile(r"//[^/@\s]*@")
+
+_DRIVERS: Final = {"MySQLdb": "mysqlclient", "psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary"}
+"""Packages that are not named as what is imported of them."""
 
 _DEFAULTS: Final = {
     # MLflow reports to its makers how it is used, unless it is told not to before it is imported.
@@ -107,8 +110,10 @@ def tracked(configuration: Configuration) -> Iterator[Run]:
 
     Raises
     ------
+    MissingPackageError
+        MLflow is not installed.
     ConfigurationError
-        MLflow is not installed, or does not take the run.
+        It does not take the run.
     """
     mlflow = _import()
     with _clear_errors(), _alone_with(mlflow.get_tracking_uri()):
@@ -117,6 +122,7 @@ def tracked(configuration: Configuration) -> Iterator[Run]:
             experiment = mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME") or NAME).experiment_id
         run = mlflow.start_run(experiment_id=experiment)
         mlflow.log_params(dict(_flat(configuration.model_dump())))
+        mlflow.log_dict(configuration.model_dump(mode="json"), "configuration.json")  # fails now where files cannot go
     try:
         yield Run(run.info.run_id)
     except BaseException as error:
@@ -132,10 +138,8 @@ def tracked(configuration: Configuration) -> Iterator[Run]:
 def _import() -> ModuleType:
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
-    try:
+    with needs("train,track"):
         import mlflow
-    except ModuleNotFoundError as error:
-        raise ConfigurationError("tracking needs MLflow: pip install 'drugpred[track]'") from error
     return mlflow
 
 
@@ -148,14 +152,14 @@ def _alone_with(uri: str) -> AbstractContextManager[object]:
 @contextmanager
 def _clear_errors() -> Iterator[None]:
     """Raise what MLflow and its store raise as an error of the project's, in a line and without a password."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
     try:
         yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        line, _, _ = str(error).strip().partition("\n")
-        raise ConfigurationError(f"MLflow: {_USER_OF_URL.sub('//', line)}") from error
+    except ModuleNotFoundError as error:  # the driver of a database, or of a cloud's storage
+        package = str(error.name).replace(".", "-")
+        needed = f"pip install {_DRIVERS.get(package, package)}"
+        raise ConfigurationError(f"MLflow: the store needs the package {error.name}: {needed}") from error
+    except Exception as error:
+        raise ConfigurationError(f"MLflow: {_USER_OF_URL.sub('//', reason(error))}") from error
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -12,7 +12,7 @@ import pytest
 import skops.io
 
 from drugpred.codebook import DRUGS
-from drugpred.errors import ConfigurationError, DataError
+from drugpred.errors import ConfigurationError, DataError, MissingPackageError
 from drugpred.schemas import EXAMPLE, Profile
 from drugpred.training import tracking
 from drugpred.training.configuration import Configuration
@@ -170,8 +170,33 @@ def test_an_absent_server_is_told_without_the_password(mlflow, config, monkeypat
 
 def test_without_mlflow_it_says_what_to_install(config, monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
-    with pytest.raises(ConfigurationError, match=r"pip install 'drugpred\[track\]'"), tracking.tracked(config):
+    with pytest.raises(MissingPackageError, match=r"pip install -e '\.\[train,track\]'"), tracking.tracked(config):
         pytest.fail("there is no MLflow")
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("mysql://someone:secret@127.0.0.1/x", r"the store needs the package MySQLdb: pip install mysqlclient$"),
+        ("postgresql+asyncpg://someone:secret@127.0.0.1/x", r"the package asyncpg: pip install asyncpg$"),
+        ("sqlite:////proc/absent/x.db", r"(unable to open|No such file)"),
+        ("unknown://x", r"unknown://x"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_told_in_a_line(mlflow, config, monkeypatch, uri, expected):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(ConfigurationError, match=rf"^MLflow: .*{expected}") as refused, tracking.tracked(config):
+        pytest.fail("there is no such store")
+    assert "secret" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_files_that_cannot_be_kept_are_told_before_the_work(mlflow, config, tmp_path, monkeypatch):
+    (tmp_path / "mlruns").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    with pytest.raises(ConfigurationError, match=r"^MLflow: .*mlruns"), tracking.tracked(config):
+        pytest.fail("the files cannot be kept")
 
 
 def start(code, folder=ROOT):
@@ -195,7 +220,7 @@ def test_mlflow_reports_to_nobody(mlflow):
 
 
 def test_mlflow_is_imported_for_tracking_only():
-    assert finish(start("import sys, train; print('mlflow' in sys.modules)")) == ["False"]
+    assert finish(start("import sys, drugpred.training.command; print('mlflow' in sys.modules)")) == ["False"]
 
 
 def test_several_at_once_make_one_store(mlflow, tmp_path):

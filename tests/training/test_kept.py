@@ -1,0 +1,38 @@
+"""Arrays that are kept in files, and folders that have room for them."""
+
+import numpy as np
+import pytest
+
+from drugpred.errors import ConfigurationError
+from drugpred.training.kept import check_writable, found_or_made
+
+
+def test_a_disk_without_room_is_told_by_the_system_and_nothing_half_written_stays(tmp_path, room):
+    with room(1000), pytest.raises(OSError, match="File too large"):
+        found_or_made(tmp_path / "folds", lambda: np.zeros(1000), "deciding")
+    assert list((tmp_path / "folds").iterdir()) == []
+
+
+def test_a_folder_that_can_be_written_is_made_and_left_empty(tmp_path):
+    check_writable(tmp_path / "deep" / "folder")
+    assert list((tmp_path / "deep" / "folder").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "expected"),
+    [
+        ("{}/file", "cannot write .*/file: File exists"),
+        ("{}/file/folder", "cannot write .*/file/folder: Not a directory"),
+        ("/proc/absent", "cannot write /proc/absent: No such file or directory"),
+        (
+            "/sys/kernel",
+            "cannot write /sys/kernel.*: (Permission denied|.* not permitted|Read-only file system)",
+        ),
+        ("{}/full", "cannot write .*/full: File too large"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_told_with_the_reason(tmp_path, room, folder, expected):
+    (tmp_path / "file").touch()
+    with room(1 << 20), pytest.raises(ConfigurationError, match=rf"^{expected}$"):
+        check_writable(tmp_path / folder.format(tmp_path))
+    assert not (tmp_path / "full").exists() or list((tmp_path / "full").iterdir()) == []
