@@ -6,7 +6,7 @@
     ├── DataError         a file of respondents is malformed: line, column and what was expected
     ├── DownloadError     the data could not be fetched, or what came was something else
     ├── ConfigurationError  a setting or a configuration file is malformed
-    ├── MissingPackageError  a package that belongs to an extra of this one is not installed
+    │   └── MissingPackageError  a package that belongs to an extra of this one is not installed
     ├── BundleError       a stored model is missing, incomplete or altered
     └── ServiceError      the service did not give the client an answer
         ├── RefusedError      the request is malformed: where, and what was expected
@@ -86,7 +86,7 @@ class ConfigurationError(DrugpredError):
     """A setting or a configuration file is malformed."""
 
 
-class MissingPackageError(DrugpredError, ModuleNotFoundError):
+class MissingPackageError(ConfigurationError, ModuleNotFoundError):
     """A package that belongs to an extra of this one is not installed."""
 
 

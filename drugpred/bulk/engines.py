@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final
 
-from drugpred.errors import ConfigurationError
+from drugpred.errors import ConfigurationError, interrupted_later, needs, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +20,14 @@ if TYPE_CHECKING:
     from drugpred.bulk.job import Job
 
 __all__ = ["on_dask", "on_this_core"]
+
+_PATIENCE: Final = 10
+"""Seconds to wait for a first worker."""
+
+_LOST: Final = (
+    "Dask lost the workers of a part again and again: killed, perhaps for their memory. Finished parts are kept, and"
+    " the same command goes on from there"
+)
 
 
 def on_this_core(job: Job, parts: Sequence[int], advance: Callable[[int], object]) -> None:
@@ -41,19 +51,24 @@ def on_dask(job: Job, parts: Sequence[int], advance: Callable[[int], object], ad
     Raises
     ------
     ConfigurationError
-        Dask is not installed, or no scheduler answers there.
+        Dask is not installed, no scheduler answers there, it has no workers, or they are lost again and again.
     DataError
         The file cannot be read.
     OSError
         A part cannot be written.
     """
-    with _client(address) as client:
+    with needs("bulk,dask"):
         from distributed import as_completed
-
-        shared = client.scatter(job, broadcast=True)
-        futures = {client.submit(_run, shared, number, pure=False): number for number in parts}
+        from distributed.client import FutureCancelledError
+        from distributed.scheduler import KilledWorker
+    with _client(address) as client:
+        # Each has the job with it, some kilobytes, so that it can be done again when all workers were lost.
+        futures = {client.submit(_run, job, number, pure=False): number for number in parts}
         for future in as_completed(futures):
-            future.result()
+            try:
+                future.result()
+            except (KilledWorker, FutureCancelledError):
+                raise ConfigurationError(_LOST) from None
             advance(job.source.parts[futures[future]].size)
 
 
@@ -63,12 +78,17 @@ def _run(job: Job, number: int) -> None:
 
 @contextmanager
 def _client(address: str | None) -> Iterator[Client]:
-    try:
-        from distributed import Client, LocalCluster
-    except ImportError:
-        raise ConfigurationError("expected Dask: pip install 'drugpred[bulk,dask]'") from None
+    from distributed import Client, LocalCluster
+
     if address is None:
-        with LocalCluster(threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster, Client(cluster) as client:
+        try:
+            with interrupted_later():
+                cluster = LocalCluster(
+                    threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL
+                )
+        except Exception as error:
+            raise ConfigurationError(f"Dask could not start workers on this machine: {reason(error)}") from error
+        with cluster, Client(cluster) as client:
             yield client
         return
     try:
@@ -76,4 +96,13 @@ def _client(address: str | None) -> Iterator[Client]:
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"expected a Dask scheduler at {address}") from error
     with client:
+        try:
+            client.wait_for_workers(1, _PATIENCE)
+        except TimeoutError:
+            raise ConfigurationError(f"expected workers of the Dask scheduler at {address}, and it has none") from None
+        lacking = [worker for worker, found in client.run(find_spec, "drugpred").items() if found is None]
+        if lacking:
+            raise ConfigurationError(
+                f"expected this package on all workers of Dask, and it is not on {', '.join(lacking)}"
+            )
         yield client

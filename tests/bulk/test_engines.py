@@ -3,11 +3,13 @@
 import importlib.util
 import os
 import signal
+import subprocess
 import sys
+import time
 
 import pytest
 
-from drugpred.bulk import csv_source, parquet_source
+from drugpred.bulk import csv_source, engines, parquet_source
 from drugpred.bulk.job import Job
 from drugpred.bulk.run import rejected_path
 from drugpred.errors import ConfigurationError, DataError
@@ -100,6 +102,83 @@ def test_an_address_where_nothing_answers_is_told(many_parts, run, tmp_path, add
         pytest.raises(ConfigurationError, match=f"expected a Dask scheduler at {address}"),
     ):
         run(many_parts("in.csv"), tmp_path / "out.csv", engine="dask", cluster=address)
+
+
+def starting(**options):
+    """Return a cluster of one worker, whose tasks may be lost once."""
+    if importlib.util.find_spec("distributed") is None:
+        skip("no Dask: pip install -e '.[bulk,dask]'")
+    import dask
+    from distributed import LocalCluster
+
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
+        return LocalCluster(threads_per_worker=1, dashboard_address="127.0.0.1:0", **options)
+
+
+def test_a_cluster_without_workers_is_told(many_parts, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(engines, "_PATIENCE", 0.1)
+    with starting(n_workers=0) as cluster:
+        address = cluster.scheduler_address
+        with pytest.raises(
+            ConfigurationError, match=f"^expected workers of the Dask scheduler at {address}, and it has"
+        ):
+            run(many_parts("in.csv"), tmp_path / "out.csv", engine="dask", cluster=address)
+
+
+def test_workers_that_do_not_start_are_told(many_parts, run, tmp_path, monkeypatch):
+    if importlib.util.find_spec("distributed") is None:
+        skip("no Dask: pip install -e '.[bulk,dask]'")
+
+    def refuse(**_):
+        raise RuntimeError("Nanny failed to start.\nMuch more.")
+
+    monkeypatch.setattr("distributed.LocalCluster", refuse)
+    with pytest.raises(ConfigurationError, match=r"^Dask could not start workers .*: Nanny failed to start\.$"):
+        run(many_parts("in.csv"), tmp_path / "out.csv", engine="dask")
+
+
+@pytest.mark.slow
+def test_a_part_that_ends_every_worker_is_told():
+    class Fatal:
+        def run(self, number):
+            os._exit(9)
+
+    told = pytest.raises(ConfigurationError, match=r"^Dask lost the workers .* parts are kept")
+    with starting(n_workers=1, silence_logs=50) as cluster, told:
+        engines.on_dask(Fatal(), [0], print, cluster.scheduler_address)
+
+
+@pytest.mark.slow
+def test_workers_without_this_package_are_told(many_parts, run, tmp_path):
+    hide = tmp_path / "hide.py"
+    code = (
+        "import os, sys\nsys.path = [path for path in sys.path if not os.path.exists(os.path.join(path, 'drugpred'))]\n"
+    )
+    hide.write_text(code, encoding="utf-8")
+    told = pytest.raises(ConfigurationError, match=r"^expected this package .* tcp://127.0.0.1:\d+$")
+    with starting(n_workers=1, preload=[str(hide)], silence_logs=50) as cluster, told:
+        run(many_parts("in.csv"), tmp_path / "out.csv", engine="dask", cluster=cluster.scheduler_address)
+
+
+@pytest.mark.slow
+def test_an_interrupt_from_the_keyboard_reaches_all_processes_and_is_a_line(many_parts, store, tmp_path):
+    code = "import sys; sys.argv[0] = 'drugpred'; from drugpred.cli import main; main()"
+    with (tmp_path / "said").open("wb") as said:
+        command = subprocess.Popen(
+            [sys.executable, "-c", code, "score", many_parts("in.csv"), tmp_path / "out.csv", "--engine", "dask"],
+            env=os.environ | {"BENTOML_HOME": str(store)},
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
+    while command.poll() is None and not (tmp_path / "out.csv.parts" / "run.json").exists():
+        time.sleep(0.02)
+    time.sleep(1.5)  # workers are starting
+    os.killpg(command.pid, signal.SIGINT)
+    assert command.wait(60) == 130
+    *_, last = lines = (tmp_path / "said").read_text(encoding="utf-8").splitlines()
+    assert last.startswith(f"Error: interrupted: finished parts are kept in {tmp_path / 'out.csv'}.parts, and the same")
+    assert len(lines) <= 2, lines  # the other is the progress
 
 
 def test_without_dask_it_is_told_how_to_get_it(many_parts, run, tmp_path, monkeypatch):

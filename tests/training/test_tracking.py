@@ -194,6 +194,7 @@ def test_a_store_that_cannot_be_used_is_told_in_a_line(mlflow, config, monkeypat
 def test_files_that_cannot_be_kept_are_told_before_the_work(mlflow, config, tmp_path, monkeypatch):
     (tmp_path / "mlruns").touch()
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)  # of the runs before this one
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     with pytest.raises(ConfigurationError, match=r"^MLflow: .*mlruns"), tracking.tracked(config):
         pytest.fail("the files cannot be kept")
