@@ -288,7 +288,8 @@ def drift(ctx: click.Context, file: Path, output: Path | None) -> None:
     """Tell how far the profiles of FILE have moved from the respondents that the newest model was trained on.
 
     FILE is CSV or Parquet, by its name, with the columns of a profile or of the decoded CSV, or in the UCI form. Rows
-    that are no possible profile are left out.
+    that are no possible profile are left out, and are drift of their own if a value is missing, or not possible, more
+    often than by chance.
 
     Exits with 0 where there is no drift, with 3 where there is, and with 2 when nothing could be told.
     """
@@ -306,13 +307,13 @@ def drift(ctx: click.Context, file: Path, output: Path | None) -> None:
     if output is not None:
         drifts.draw(measured, f"{shown(Path(file.name))} against {stored.tag}", stored, output)
     with _ending_as_others_do():
-        Console(soft_wrap=True).print(drifts.table(measured.drift))
+        Console(soft_wrap=True).print(drifts.table(measured))
         click.echo(f"{told}, against {stored.tag}")
         if measured.rejected:
             click.echo(f"{measured.rejected} rows left out, which are no possible profile")
-    if measured.drift.drifted is None:
+    if measured.drifted is None:
         raise DataError(f"expected {measured.drift.fewest} profiles or more")
-    ctx.exit(3 if measured.drift.drifted else 0)
+    ctx.exit(3 if measured.drifted else 0)
 
 
 @main.command()

@@ -99,6 +99,59 @@ def test_rows_that_are_no_profile_are_left_out(run, moved):
     assert "marked" not in result.output
 
 
+def spoil(path, name, text, share, suffix="csv"):
+    """Write a copy in which a share of a column's values are others."""
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    for row in rows[: round(share * len(rows))]:
+        row[header.index(name)] = text
+    spoiled = path.with_name(f"spoiled.{suffix}")
+    if suffix == "csv":
+        with spoiled.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([header, *rows])
+    else:
+        columns = {name: [row[i] or None for row in rows] for i, name in enumerate(header)}
+        table = pyarrow.table({k: v if k in INPUTS[:5] else [x and float(x) for x in v] for k, v in columns.items()})
+        pyarrow.parquet.write_table(table, spoiled)
+    return spoiled
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "share", "suffix", "expected"),
+    [
+        ("age", "", 0.9, "csv", (104, "90.0% missing")),
+        ("age", "", 0.99, "csv", (10, "99.0% missing")),
+        ("age", "", 1, "csv", (0, "100.0% missing")),
+        ("openness", "", 0.9, "parquet", (104, "90.0% missing")),
+        ("openness", "nan", 0.9, "parquet", (104, "90.0% missing")),
+        ("country", "Atlantis", 0.9, "csv", (104, "90.0% unseen")),
+        ("openness", "50", 0.02, "csv", (1023, "2.0% unseen")),
+    ],
+)
+def test_values_that_are_missing_or_unseen_are_drift(run, moved, tmp_path, name, text, share, suffix, expected):
+    result = run(spoil(moved, name, text, share, suffix), "--output", "drift.svg")
+    assert result.exit_code == 3, result.output
+    n, note = expected
+    said = result.output.splitlines()
+    (line,) = [line for line in said if f"{n} profiles: drift of " in line]
+    assert f"{name} ({note})" in line
+    assert f"{1044 - n} rows left out, which are no possible profile" in said
+    (row,) = [line for line in said if line.split()[:1] == [name]]
+    assert row.split()[-3:] == [*note.split(), "drift"]
+    svg = ET.fromstring((tmp_path / "drift.svg").read_text(encoding="utf-8"))
+    assert [each.text for each in svg.iter() if each.get("class") == "note"] == [note]
+    if text:
+        assert f"{text}," not in result.output
+
+
+def test_a_value_missing_now_and_then_is_none(run, people, tmp_path):
+    path = spoil(people, "Age", "", 0.003)  # 6 of 1885; 11 would be too many
+    result = run(path)
+    (row,) = [line for line in result.output.splitlines() if line.split()[:1] == ["age"]]
+    assert row.split()[-2:] == ["0.3%", "missing"]
+    assert "missing)" not in result.output
+
+
 @pytest.mark.parametrize(
     ("content", "name", "expected"),
     [

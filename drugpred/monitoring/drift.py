@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from drugpred.bundle import Bins, Card
 
-__all__ = ["FEWEST", "LEAST_OF_SCORES", "Drift", "Shift", "measure", "quantile", "stability_index"]
+__all__ = ["FEWEST", "LEAST_OF_SCORES", "Drift", "Shift", "is_new", "measure", "quantile", "stability_index"]
 
 FEWEST: Final = 100
 """Profiles from which on drift is told."""
@@ -130,6 +130,30 @@ def measure(card: Card, inputs: Mapping[str, Sequence[float]], scores: Mapping[s
     ]
     said = {shift.drifted for by_name in shifts for shift in by_name.values()}
     return Drift(drifted=True if True in said else False if False in said else None, inputs=shifts[0], scores=shifts[1])
+
+
+def is_new(count: int, n: int, respondents: int) -> bool:
+    """Return whether something is so frequent that it is no chance that no respondent trained on has it.
+
+    By Fisher's exact test at the level of one variable: all who have it are among the n people with a probability of
+    C(n, count) / C(n + respondents, count).
+
+    Parameters
+    ----------
+    count : int
+        Of the people who have it: an input that is missing, or one that no respondent could have.
+    n : int
+        People, of whom under 100 say nothing.
+    respondents : int
+
+    Examples
+    --------
+    >>> is_new(7, 1000, 1885), is_new(8, 1000, 1885)
+    (False, True)
+    """
+    others = n + respondents
+    ways = [math.lgamma(a + 1) - math.lgamma(a - count + 1) for a in (n, others)]
+    return n >= FEWEST and ways[0] - ways[1] < math.log(_FALSE_ALARM)
 
 
 def _shift(counts: Sequence[float], bins: Bins, respondents: int, least: float) -> Shift:

@@ -30,7 +30,12 @@ _STYLE: Final = (
 
 
 def draw(
-    title: str, card: Card, inputs: Mapping[str, Sequence[float]], scores: Mapping[str, Sequence[float]], drift: Drift
+    title: str,
+    card: Card,
+    inputs: Mapping[str, Sequence[float]],
+    scores: Mapping[str, Sequence[float]],
+    drift: Drift,
+    notes: Mapping[str, str] | None = None,
 ) -> str:
     """Return the picture as SVG.
 
@@ -41,9 +46,11 @@ def draw(
     inputs, scores : mapping of str to sequence of float
         Counts by bin, of which `drift` was measured.
     drift : Drift
+    notes : mapping of str to str, optional
+        By input, a line below its bars.
     """
     panels = [
-        (shown.format(name), bins, counts[name], shifts[name])
+        (shown.format(name), bins, counts[name], shifts[name], (notes or {}).get(shown.format(name), ""))
         for shown, by_name, counts, shifts in (
             ("{}", card.input_bins, inputs, drift.inputs),
             ("P({})", card.probability_bins, scores, drift.scores),
@@ -84,7 +91,7 @@ def _legend() -> Iterator[str]:
         yield f'<rect class="{kind}" x="{x}" y="36" width="10" height="10"/><text x="{x + 15}" y="45">{meaning}</text>'
 
 
-def _panel(x: int, y: int, name: str, bins: Bins, counts: Sequence[float], shift: Shift) -> Iterator[str]:
+def _panel(x: int, y: int, name: str, bins: Bins, counts: Sequence[float], shift: Shift, note: str) -> Iterator[str]:
     total = sum(counts)
     shares = [count / total if total else 0.0 for count in counts]
     highest = max(*shares, *bins.shares)
@@ -103,3 +110,5 @@ def _panel(x: int, y: int, name: str, bins: Bins, counts: Sequence[float], shift
             )
         yield "</g>"
     yield f'<path d="M{x} {base}h{_WIDTH - 2 * _MARGIN}" stroke="#888"/>'
+    if note:
+        yield f'<text class="note" x="{x}" y="{base + 14}">{escape(note)}</text>'

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import rel_entr
-from scipy.stats import chi2
+from scipy.stats import chi2, fisher_exact
 
 from drugpred import codebook
 from drugpred.codebook import DRUGS, INPUTS
@@ -56,6 +56,18 @@ def test_false_alarms_are_as_rare_as_promised(shares, n):
     found = np.array([drift.stability_index(*pair) for pair in zip(now, then, strict=True)]) / (1 / n + 1 / m)
     assert (found > chi2.isf(0.01, len(shares) - 1)).mean() < 0.01 + 3.5 * np.sqrt(0.01 * 0.99 / looks)
     assert (found > drift.quantile(len(shares))).sum() <= 5  # .7 are expected
+
+
+@given(st.integers(100, 5000), st.integers(0, 60), st.integers(200, 3000))
+def test_what_no_respondent_has_is_new_by_fishers_exact_test(n, count, respondents):
+    p = fisher_exact([[count, n - count], [0, respondents]], alternative="greater").pvalue
+    assert drift.is_new(count, n, respondents) == (p < LEVEL)
+
+
+def test_of_few_people_nothing_is_new():
+    assert not drift.is_new(99, 99, 1885)
+    assert drift.is_new(100, 100, 1885)
+    assert not drift.is_new(0, 10**6, 1885)
 
 
 def counts_of(bins, n):
