@@ -17,7 +17,15 @@ DOCUMENTS = ("README.md", "configs/README.md")
 
 # A network of its own, in which ports 3000, 3001, 9090 and 9093 are free and nothing else can be reached; and processes
 # of its own, which end with the first of them.
-ALONE = ["unshare", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
+ALONE = [
+    "unshare",
+    *(["--map-root-user"] if os.geteuid() else []),
+    "--net",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+]
 ALONE += ["sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
 
 PROGRAMS = ("curl", "git", "ip", "openssl", "prometheus", "prometheus-alertmanager", "unshare")
