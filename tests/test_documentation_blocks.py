@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sysconfig
 import tomllib
@@ -101,6 +102,39 @@ def test_a_spoiled_document_is_noticed(tmp_path, part, spoiled, message):
     assert GOOD.count(part) == 1
     with pytest.raises(WrongBlockError, match=message):
         outcome(tmp_path, GOOD.replace(part, spoiled))
+
+
+SERVERS = """
+```bash serves 1234
+mkdir one; echo one > one/page; python -m http.server -d one --bind 127.0.0.1 1234
+```
+
+```bash serves 1234
+mkdir two; echo two > two/page; python -m http.server -d two --bind 127.0.0.1 1234
+```
+
+```bash
+curl -s localhost:1234/page
+```
+
+```text
+two
+```
+"""
+
+
+def test_a_server_runs_on_until_the_next_one_at_its_port(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    outcome(tmp_path, SERVERS.replace("1234", str(port)))
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port))
+
+
+def test_a_server_that_does_not_start_is_noticed(tmp_path):
+    with pytest.raises(WrongBlockError, match=r"DOC.md:2: exit 1(.|\n)*server.py: error"):
+        outcome(tmp_path, SERVERS.replace("-d one", "--on one"))
 
 
 def test_a_shorter_command_must_be_of_a_block(tmp_path):
