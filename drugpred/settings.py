@@ -2,21 +2,73 @@
 
 from __future__ import annotations
 
+import os
+import re
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["Settings"]
+from drugpred.errors import ConfigurationError
+
+__all__ = ["DataSettings", "Settings", "make_paths_absolute"]
+
+_PREFIX: Final = "DRUGPRED_"
+
+_COMPOSE: Final = {"DRUGPRED_IMAGE"}
+"""What configs/deploy/compose.yaml reads itself."""
+
+_EXPECTED: Final = {
+    "grpc_port": "a port from 0 to 65535",
+    "cors_origins": "origins like https://one.example:8443, separated by commas, without a path",
+}
+
+_LINK: Final = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_[A-Z]+_(PROTO|PORT|ADDR))")
+_LINKED: Final = re.compile(r"(tcp|udp|sctp)://")
+"""What Kubernetes adds to a container's environment for each Service, of which one may be called drugpred-…."""
+
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_HOST: Final = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 
 
-class Settings(BaseSettings):
-    """The settings, read once when the program starts."""
+class _Environment(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_ignore_empty=True, frozen=True)
 
-    model_config = SettingsConfigDict(env_prefix="DRUGPRED_", env_ignore_empty=True, frozen=True)
+    def __init__(self, **values: Any) -> None:  # noqa: ANN401 - of any field
+        _refuse_unknown()
+        try:
+            super().__init__(**values)
+        except ValidationError as error:  # which would quote the value
+            fields = dict.fromkeys(str(each["loc"][0]) for each in error.errors(include_input=False))
+            raise ConfigurationError(
+                "; ".join(f"{_variable(field)}: expected {_EXPECTED.get(field, 'another value')}" for field in fields)
+            ) from None
+
+
+class DataSettings(_Environment):
+    """The setting of what trains; whatever the others are, training does not read them.
+
+    Raises
+    ------
+    ConfigurationError
+        A variable is of no setting.
+    """
 
     data: Path | None = None
     """A file of respondents in either form; `train.py --data` goes before it."""
+
+
+class Settings(DataSettings):
+    """The settings, read once when the program starts.
+
+    Raises
+    ------
+    ConfigurationError
+        A value is malformed, or a variable is of no setting.
+    """
 
     model: str = "drug_consumption"
     """The model to serve: a tag of the BentoML model store, or without a version the newest (in a bento, its own)."""
@@ -43,7 +95,7 @@ class Settings(BaseSettings):
     answers took feedback."""
 
     cors_origins: str | None = None
-    """Origins of other sites' pages that may ask, separated by commas."""
+    """Origins of other sites' pages that may ask, separated by commas, or `*` for all; as browsers write them."""
 
     grpc_port: int = Field(3001, ge=0, le=65535)
     """The port of gRPC, on the address that HTTP listens on; 0 for any that is free."""
@@ -56,3 +108,59 @@ class Settings(BaseSettings):
 
     grpc_client_ca: Path | None = None
     """Certificates of those who sign clients' certificates; with them a client must have one (mutual TLS)."""
+
+    @field_validator("grpc_port", mode="before")
+    @classmethod
+    def _without_link(cls, value: object) -> object:
+        return cls.model_fields["grpc_port"].default if isinstance(value, str) and _LINKED.match(value) else value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _as_browsers_write_them(cls, value: str | None) -> str | None:
+        return value and ",".join(_origin(each.strip()) for each in value.split(",") if each.strip())
+
+
+def make_paths_absolute(settings: Settings) -> None:
+    """Write the paths of settings into the environment as seen from this folder, for processes that run in another."""
+    for field, value in settings:
+        if isinstance(value, Path):
+            name = _variable(field)
+            for spelling in [each for each in os.environ if each.upper() == name]:
+                del os.environ[spelling]
+            os.environ[name] = str(value.absolute())
+
+
+def _variable(field: str) -> str:
+    return _PREFIX + field.upper()
+
+
+def _refuse_unknown() -> None:
+    known = [_variable(field) for field in Settings.model_fields]
+    for name, value in os.environ.items():
+        upper = name.upper()
+        if (
+            upper.startswith(_PREFIX)
+            and upper not in {*known, *_COMPOSE}
+            and not _LINK.fullmatch(upper)
+            and not _LINKED.match(value)
+        ):
+            near = get_close_matches(upper, known, 1)
+            raise ConfigurationError(f"{name}: expected the name of a setting{f', like {near[0]}' if near else ''}")
+
+
+def _origin(text: str) -> str:
+    """Return an origin as browsers write it, and raise ValueError where none ever is written so."""
+    if text == "*":
+        return text
+    url = urlsplit(text)
+    host = url.hostname or ""
+    if (
+        url.scheme not in _DEFAULT_PORTS
+        or not _HOST.fullmatch(host)
+        or url.path not in {"", "/"}
+        or not {"@", "?", "#"}.isdisjoint(text)
+    ):
+        raise ValueError("no origin")
+    host = f"[{host}]" if ":" in host else host
+    port = "" if url.port is None or url.port == _DEFAULT_PORTS[url.scheme] else f":{url.port}"
+    return f"{url.scheme}://{host}{port}"

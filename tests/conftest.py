@@ -36,8 +36,8 @@ settings.load_profile("drugpred")
 
 
 def skip(reason: str) -> None:
-    """Skip with a clear line, or fail where DRUGPRED_TESTS_MUST_NOT_SKIP is set (as .ci/run does)."""
-    if os.environ.get("DRUGPRED_TESTS_MUST_NOT_SKIP"):
+    """Skip with a clear line, or fail where TESTS_MUST_NOT_SKIP is set (as .ci/run does)."""
+    if os.environ.get("TESTS_MUST_NOT_SKIP"):
         pytest.fail(f"may not skip here: {reason}")
     pytest.skip(reason)
 

@@ -3,7 +3,7 @@
 usage: python configs/deploy/smoke.py http://HOST:3000 [grpc://HOST:3001]
 
 It asks the service itself, as by `kubectl port-forward`: what stands before it hides the probes and /metrics. A key
-with the scopes predict, read and metrics is taken from DRUGPRED_API_KEY. Exit codes: 0 all is well; 1 something is not.
+with the scopes predict, read and metrics is taken from SMOKE_API_KEY. Exit codes: 0 all is well; 1 something is not.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def main() -> int:
     parser.add_argument("grpc", nargs="?", help="by default grpc:// on port 3001 of the same host")
     arguments = parser.parse_args()
     grpc = arguments.grpc or f"grpc://{urlsplit(arguments.http).hostname}:3001"
-    check = Check(arguments.http, grpc, os.environ.get("DRUGPRED_API_KEY"))
+    check = Check(arguments.http, grpc, os.environ.get("SMOKE_API_KEY"))
     checks = (
         check.ready,
         check.health,

@@ -17,7 +17,7 @@ import requests
 
 from drugpred.data.respondents import Respondents, read
 from drugpred.errors import DownloadError
-from drugpred.settings import Settings
+from drugpred.settings import DataSettings
 
 __all__ = ["FILE", "SHA256", "URLS", "fetch", "load", "locate"]
 
@@ -53,7 +53,7 @@ def locate(path: Path | None = None) -> Path:
     DownloadError
         No file was named and none could be downloaded.
     """
-    return path or Settings().data or fetch()
+    return path or DataSettings().data or fetch()
 
 
 def fetch() -> Path:

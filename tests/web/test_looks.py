@@ -21,8 +21,8 @@ def axe():
 
 @pytest.fixture(scope="module")
 def screenshots(tmp_path_factory):
-    """The folder of DRUGPRED_SCREENSHOTS, else a temporary one."""
-    folder = Path(os.environ.get("DRUGPRED_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+    """The folder of SCREENSHOTS, else a temporary one."""
+    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

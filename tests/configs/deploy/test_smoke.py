@@ -44,7 +44,7 @@ def test_a_service_that_is_well_passes(serve, store):  # noqa: F811
 def test_a_key_comes_from_the_environment(serve, store):  # noqa: F811
     keys = f"smoke predict,read,metrics {sha256(KEY.encode()).hexdigest()}"
     with serve(store, DRUGPRED_API_KEYS=keys) as server:
-        done = smoke(server.url, f"grpc://{server.grpc}", DRUGPRED_API_KEY=KEY)
+        done = smoke(server.url, f"grpc://{server.grpc}", SMOKE_API_KEY=KEY)
         without = smoke(server.url, f"grpc://{server.grpc}")
     assert (done.returncode, outcomes(done)) == (0, dict.fromkeys(CHECKS, "ok")), done.stdout
     assert KEY not in done.stdout
