@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 from pathlib import Path
 
 import bentoml
 import yaml
 from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.context import server_context
 from bentoml.images import Image
 
 from drugpred import bundle
-from drugpred.errors import DrugpredError
-from drugpred.monitoring import files, metrics
+from drugpred.errors import ConfigurationError, DrugpredError
+from drugpred.monitoring import metrics
 from drugpred.monitoring.feedback import Collector
 from drugpred.monitoring.seen import seen_of
-from drugpred.monitoring.tokens import Tokens, new_key
 from drugpred.schemas import MOST_PROFILES, Prediction, Profile
 from drugpred.scoring import Scorer
-from drugpred.serving import replacements
+from drugpred.serving import logs, replacements
 from drugpred.serving.admission import Admission
 from drugpred.serving.answering import score
 from drugpred.serving.draining import Closing, Draining
@@ -28,14 +27,17 @@ from drugpred.serving.entrance import Door, Entrance
 from drugpred.serving.errors import ErrorShape
 from drugpred.serving.express import Express, Line
 from drugpred.serving.headers import SecurityHeaders, cross_origin
+from drugpred.serving.launch import Launch
 from drugpred.serving.routes import Routes
 from drugpred.serving.rpc import configuration
 from drugpred.serving.rpc.server import Server
+from drugpred.serving.supervised import ready, starting
 from drugpred.settings import Settings
 
 CONFIGS = Path(__file__).parent / "configs"
 
-replacements.install()
+launch = Launch()
+replacements.install(launch.listen)
 door = Door()
 line = Line()
 draining = Draining()
@@ -54,26 +56,17 @@ class DrugPrediction:
     @bentoml.on_deployment
     @staticmethod
     def check() -> None:
-        """End `bentoml serve` where a worker could not start: it would be started again for ever."""
-        settings = Settings()
+        """End `bentoml serve` where a worker could not start."""
         try:
-            stored = bundle.read(bundle.find(settings.model))
-            configuration.check(settings)
-            files.check()
-            Admission.of(settings).warn()
-            seen_of(settings, Path())
-            if settings.feedback_key is not None:
-                Tokens.of(settings.feedback_key.get_secret_value(), stored)
+            launch.check()
         except DrugpredError as error:
             raise SystemExit(f"error: {error}") from None
-        if settings.feedback_key is None:
-            os.environ["DRUGPRED_FEEDBACK_KEY"] = new_key()  # one for all workers
-        # Workers inherit it. Threads of BLAS wait for each other in a busy loop, at ten times the cost of one alone.
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
-        # An arena of malloc for each thread keeps what large bodies leave behind: a worker grew by 38 MB an hour.
-        os.environ.setdefault("MALLOC_ARENA_MAX", "1")
 
     def __init__(self) -> None:
+        with starting():
+            self._load()
+
+    def _load(self) -> None:
         self.settings = Settings()
         key = self.settings.feedback_key
         self.scorer = Scorer(bundle.read(bundle.find(self.settings.model)), key.get_secret_value() if key else None)
@@ -87,14 +80,20 @@ class DrugPrediction:
     @bentoml.on_startup
     async def start(self) -> None:
         """Answer gRPC in the same event loop as HTTP, and count what is answered."""
-        self.grpc = Server(
-            self.scorer, self.settings, configuration.address("drugpred", self.settings.grpc_port), self.admission
-        )
-        await self.grpc.start()
+        with starting():
+            address = configuration.address(self.settings.grpc_port)
+            try:
+                self.grpc = Server(self.scorer, self.settings, address, self.admission)
+            except RuntimeError:  # as grpc says it
+                raise ConfigurationError(f"gRPC cannot listen on {address}") from None
+            await self.grpc.start()
         draining.listen(self.grpc.announce_end)
         self.scorer.telemetry.start()
+        if server_context.worker_index is not None:
+            logs.write_in_thread()
         gc.collect()
         gc.freeze()  # what was imported stays, and a batch of a thousand would have it searched a hundred times
+        ready(draining.begin)
 
     @bentoml.on_shutdown
     async def stop(self) -> None:
@@ -102,6 +101,7 @@ class DrugPrediction:
         await self.grpc.stop()
         await self.admission.close()
         await asyncio.to_thread(self.scorer.telemetry.stop)
+        await asyncio.to_thread(logs.end)
 
     async def __is_ready__(self) -> bool:
         """Tell probes whether requests are wanted."""

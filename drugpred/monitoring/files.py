@@ -4,32 +4,43 @@ prometheus_client names them by the process and keeps those of the dead, so that
 the next scrape slower. Here they have the worker's number: who takes a place counts on in the files of the one before.
 
 It also leaves it to the first write of each page to find room, and a full disk then ends the process by SIGBUS. Here
-the room is taken when a file is opened, and what there is none for is an OSError.
+the room is taken when a file is made, which is before a worker starts; a file that is removed is made again with its
+counts; and what cannot be counted is logged, and costs no answer.
 """
 
 from __future__ import annotations
 
+import logging
+import mmap
 import os
+import threading
+import weakref
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryFile, gettempdir
-from typing import Final
+from typing import IO, TYPE_CHECKING, Final
 
-from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.context import server_context
 from prometheus_client import values
 from prometheus_client.mmap_dict import MmapedDict
-from prometheus_client.multiprocess import mark_process_dead
 
 from drugpred.errors import ConfigurationError
+from drugpred.monitoring.failures import FailureLog
 
-__all__ = ["check", "install"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["install", "make", "restore"]
+
+logger = logging.getLogger(__name__)
 
 _ROOM: Final = 1 << 20
 """Bytes of each file: three times what the largest needs, as all labels are from closed lists."""
 
-_FILES: Final = 5
-"""Of one worker: counters, histograms, and three sorts of gauges."""
+_IN_PROGRESS: Final = "gauge_livesum"
+_KINDS: Final = ("counter", "histogram", "gauge_all", "gauge_mostrecent", _IN_PROGRESS)
+"""The files of one worker."""
+
+_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def install() -> None:
@@ -37,31 +48,51 @@ def install() -> None:
     if values.ValueClass is values.MutexValue:  # there is but this process
         return
     values.MmapedDict = _WithRoom  # type: ignore[attr-defined]
+    folder = Path(os.environ.get(_FOLDER, ""))
     worker = server_context.worker_index
     if worker is not None:
-        name = f"worker{worker}"
-        mark_process_dead(name)  # type: ignore[no-untyped-call]  # what was in progress is no longer
-        values.ValueClass = values.MultiProcessValue(partial(_identifier, name, os.getpid()))  # type: ignore[no-untyped-call]
+        make(folder, [worker])
+        _empty(_path(folder, _IN_PROGRESS, worker))  # what was in progress is no longer
+        values.ValueClass = values.MultiProcessValue(partial(_identifier, f"worker{worker}", os.getpid()))  # type: ignore[no-untyped-call]
+    elif not folder.is_dir():  # BentoML gives workers another one
+        values.ValueClass = values.MutexValue
 
 
-def check() -> None:
-    """Check that a worker would have room.
+def make(folder: Path, workers: Iterable[int]) -> None:
+    """Make the files of workers, unless they are there.
 
     Raises
     ------
     ConfigurationError
-        There is none, or no folder can be written to.
+        There is no room for them, or the folder cannot be written to.
     """
-    folder = Path(BentoMLContainer.prometheus_multiproc_dir.get())
-    if not (folder.is_dir() and os.access(folder, os.W_OK)):
-        folder = Path(gettempdir())  # as BentoML does
+    paths = [_path(folder, kind, worker) for worker in workers for kind in _KINDS]
     try:
-        with TemporaryFile(dir=folder) as probe:
-            os.posix_fallocate(probe.fileno(), 0, _FILES * _ROOM)
+        for path in paths:
+            _make_room(path)
     except OSError as error:
         raise ConfigurationError(
-            f"expected {_FILES * _ROOM >> 20} MB of room in {folder} for the metrics of a worker: {error.strerror}"
+            f"expected {len(paths) * _ROOM >> 20} MB and {len(paths)} files of room in {folder} for the metrics of "
+            f"the workers: {error.strerror}"
         ) from None
+
+
+def restore() -> None:
+    """Make the files again that were removed, with what they had counted."""
+    for each in list(_WithRoom.opened):
+        try:
+            each.restore()
+        except OSError as error:
+            _restoring.failed(f"metrics are not shown: {each.path} was removed and cannot be written: {error.strerror}")
+            return
+    _restoring.worked()
+
+
+_restoring: Final = FailureLog(logger, "metrics are shown again")
+
+
+def _path(folder: Path, kind: str, worker: int) -> Path:
+    return folder / f"{kind}_worker{worker}.db"
 
 
 def _identifier(name: str, process: int) -> str:
@@ -69,24 +100,79 @@ def _identifier(name: str, process: int) -> str:
 
 
 class _WithRoom(MmapedDict):
+    opened: Final[weakref.WeakSet[_WithRoom]] = weakref.WeakSet()
+
     def __init__(self, filename: str, read_mode: bool = False) -> None:
+        self.path = Path(filename)
+        self._lock = threading.Lock()
+        self._full = False
         if not read_mode:
-            _make_room(filename)
+            _make_room(self.path)
+            self.opened.add(self)
         super().__init__(filename, read_mode)  # type: ignore[no-untyped-call]
 
-    def _init_value(self, key: str) -> None:
-        if self._used + len(key) * 4 + 64 > self._capacity:  # it may be doubled
-            os.posix_fallocate(self._f.fileno(), 0, 2 * self._capacity)
-        super()._init_value(key)  # type: ignore[no-untyped-call]
+    def read_value(self, key: str) -> tuple[float, float]:
+        if key in self._positions or self._take(key):
+            value: tuple[float, float] = super().read_value(key)  # type: ignore[no-untyped-call]
+            return value
+        return 0.0, 0.0
+
+    def write_value(self, key: str, value: float, timestamp: float) -> None:
+        if key in self._positions or self._take(key):
+            super().write_value(key, value, timestamp)  # type: ignore[no-untyped-call]
+
+    def restore(self) -> None:
+        if self._f is None or self.path.exists():
+            return
+        with self._lock:
+            _make_room(self.path, self._m[:])
+            self._f.close()
+            self._f = self.path.open("r+b")
+            self._m = mmap.mmap(self._f.fileno(), self._capacity)
+
+    def _take(self, key: str) -> bool:
+        """Return whether there is room for a series."""
+        try:
+            with self._lock:
+                if self._used + len(key) * 4 + 64 > self._capacity:  # it may be doubled
+                    _allocate(self._f, 2 * self._capacity)
+                self._init_value(key)  # type: ignore[no-untyped-call]
+        except OSError as error:
+            if not self._full:
+                logger.warning("some metrics are not counted: no room in %s: %s", self.path, error.strerror)
+            self._full = True
+            return False
+        return True
 
 
-def _make_room(filename: str) -> None:
-    path = Path(filename)
+def _make_room(path: Path, content: bytes = b"") -> None:
     if path.exists():
         with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, max(path.stat().st_size, _ROOM))
+            _allocate(file, _ROOM)
         return
+    path.parent.mkdir(parents=True, exist_ok=True)
     begun = path.with_suffix(".new")  # nobody reads a file without its room
-    with begun.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, _ROOM)
-    begun.rename(path)
+    try:
+        with begun.open("wb") as file:
+            _allocate(file, max(len(content), _ROOM))
+            file.write(content)
+        begun.rename(path)
+    except OSError:
+        begun.unlink(missing_ok=True)
+        raise
+
+
+def _empty(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(bytes(8))  # how much of it is used
+
+
+def _allocate(file: IO[bytes], size: int) -> None:
+    """Take room on the disk for the first bytes of a file, and for all that it has."""
+    end = file.seek(0, os.SEEK_END)
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, max(end, size))
+    else:  # macOS has none: what is written has its room
+        file.write(bytes(max(0, size - end)))
+        file.flush()
+    file.seek(0)

@@ -5,12 +5,14 @@ A token is remembered by its nonce, a random number that tells of nobody, until 
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from drugpred.errors import ConfigurationError
+from drugpred.monitoring.failures import FailureLog
 from drugpred.monitoring.refusals import FailedError
 
 if TYPE_CHECKING:
@@ -23,12 +25,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Seen", "SeenFile", "SeenRedis", "redis_pool", "seen_of"]
 
+logger = logging.getLogger(__name__)
+
 _Pool = TypeVar("_Pool", "redis_connection.BlockingConnectionPool", "redis_asyncio.BlockingConnectionPool")
 
 _BUSY_SECONDS: Final = 1.0
 """How long to wait for another worker, which needs well under a millisecond."""
 
 _PRUNE_SECONDS: Final = 3600
+
+_SETTLED_SECONDS: Final = 60.0
+"""For how long it works before the log says that it works again."""
 
 _PAGE_BYTES: Final = 4096
 _MOST_BYTES: Final = 1 << 30
@@ -77,6 +84,23 @@ class SeenFile:
         self._most_pages = most_bytes // _PAGE_BYTES
         self._connection: sqlite3.Connection | None = None
         self._prune_at = 0.0
+        self._failures = FailureLog(logger, f"{self._path}: feedback is taken again")
+
+    def check(self) -> None:
+        """Check that tokens can be remembered.
+
+        Raises
+        ------
+        ConfigurationError
+            The file cannot be written.
+        """
+        try:
+            connection = self._open()
+            with closing(connection):
+                connection.execute("BEGIN IMMEDIATE")  # which a file that can only be read refuses
+                connection.execute("ROLLBACK")
+        except (sqlite3.Error, OSError) as error:
+            raise ConfigurationError(f"expected to be able to write {self._path}: {_reason(error)}") from None
 
     def first(self, nonce: bytes, until: int) -> bool:
         """Remember a token until it expires, and return whether it is the first time.
@@ -90,10 +114,13 @@ class SeenFile:
             if self._connection is None:
                 self._connection = self._open()
             self._prune()
-            return self._connection.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (until, nonce)).rowcount == 1
+            new = self._connection.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (until, nonce)).rowcount == 1
         except (sqlite3.Error, OSError) as error:
             self.close()  # so that the next call finds a file that was put right
+            self._failures.failed(f"{self._path}: feedback is not taken: {_reason(error)}")
             raise FailedError("expected to be able to tell whether it was counted before; try again later") from error
+        self._failures.worked()
+        return new
 
     def close(self) -> None:
         """Let go of the file; the next call opens it again."""
@@ -146,6 +173,7 @@ class SeenRedis:
         from redis import BlockingConnectionPool, Redis  # 12 MB that a server by itself does not need
 
         self._redis = Redis.from_pool(redis_pool(url, BlockingConnectionPool))
+        self._failures = FailureLog(logger, "Redis remembers feedback again", _SETTLED_SECONDS)
 
     def first(self, nonce: bytes, until: int) -> bool:
         """Remember a token until it expires, and return whether it is the first time.
@@ -159,13 +187,21 @@ class SeenRedis:
 
         try:
             # Redis forgets at once what expired by its own clock, and would take it for new again.
-            return bool(self._redis.set(f"drugpred:seen:{nonce.hex()}", b"", nx=True, exat=until + _CLOCK_SECONDS))
+            new = bool(self._redis.set(f"drugpred:seen:{nonce.hex()}", b"", nx=True, exat=until + _CLOCK_SECONDS))
         except (RedisError, OSError) as error:
+            # By its type alone: its message may quote what was sent.
+            self._failures.failed(f"Redis does not remember feedback ({type(error).__name__}): it is not taken")
             raise FailedError("expected to be able to tell whether it was counted before; try again later") from error
+        self._failures.worked()
+        return new
 
     def close(self) -> None:
         """Let go of Redis; the next call connects again."""
         self._redis.close()
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def seen_of(settings: Settings, home: Path) -> Seen:

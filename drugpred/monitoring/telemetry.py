@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from drugpred import codebook
+from drugpred.monitoring import files
 from drugpred.monitoring.bins import Binning
+from drugpred.monitoring.failures import FailureLog
 from drugpred.monitoring.metrics import INPUTS, LABELS, PREDICTIONS, PROBABILITY, PROFILES, SCORES
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ logger = logging.getLogger(__name__)
 
 _SECONDS: Final = 1.0
 """The longest that what was noted waits: a killed process loses no more."""
+
+_SETTLED_SECONDS: Final = 60.0
+"""For how long it works before the log says so again."""
 
 _EARLY: Final = 1024
 """So many profiles are counted at once without waiting; each holds a kilobyte, which should stay in the cache."""
@@ -76,6 +81,7 @@ class Telemetry:
             for counter in (PREDICTIONS, PROBABILITY)
         )
         self._thread: threading.Thread | None = None
+        self._failures = FailureLog(logger, "profiles are counted again", _SETTLED_SECONDS)
         self._counting = threading.Lock()
         self._reset()
         _telemetries.add(self)
@@ -124,7 +130,7 @@ class Telemetry:
             waiting = self._waiting
         if waiting >= _EARLY:
             if waiting >= _MOST:
-                self.flush()
+                self._try_to_flush()
             else:
                 self._wake.set()
 
@@ -154,16 +160,22 @@ class Telemetry:
             self._wake.set()
             self._thread.join()
             self._thread = None
-        self.flush()
+        self._try_to_flush()
 
     def _run(self) -> None:
         while not self._ending:
             self._wake.wait(_SECONDS)
             self._wake.clear()
-            try:
-                self.flush()
-            except Exception:  # to answer without counting is better than not to answer
-                logger.exception("profiles were not counted")
+            self._try_to_flush()
+            files.restore()
+
+    def _try_to_flush(self) -> None:
+        try:
+            self.flush()
+        except Exception:  # noqa: BLE001 - to answer without counting is better than not to answer
+            self._failures.failed("profiles were not counted", traceback=True)
+        else:
+            self._failures.worked()
 
     def flush(self) -> None:
         """Count what was noted."""

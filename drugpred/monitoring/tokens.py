@@ -36,7 +36,7 @@ import numpy as np
 
 from drugpred import codebook
 from drugpred.errors import ConfigurationError
-from drugpred.monitoring.refusals import ExpiredError, ForeignError, ForgedError
+from drugpred.monitoring.refusals import ExpiredError, FailedError, ForeignError, ForgedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -201,7 +201,9 @@ class Tokens:
         ForeignError
             It was, of another model.
         ExpiredError
-            It was, more than 90 days ago, or by a clock that is ahead of this one's by more than five minutes.
+            It was, more than 90 days ago.
+        FailedError
+            It was, by a clock that is ahead of this one's by more than five minutes: this one was set back.
         """
         if not _TOKEN.match(token):
             raise _forged()
@@ -215,7 +217,10 @@ class Tokens:
             raise ForeignError("expected an answer of the model that is served here", "prediction_id")
         at = len(self._head)
         issued = int.from_bytes(message[at : at + 4], "big")
-        if not -CLOCK_SKEW <= time.time() - issued <= MOST_AGE:
+        age = time.time() - issued
+        if age < -CLOCK_SKEW:
+            raise FailedError("expected an answer of the past: a clock is wrong; try again later", "prediction_id")
+        if age > MOST_AGE:
             raise ExpiredError(f"expected an answer of the last {MOST_AGE // 86400} days", "prediction_id")
         code = int.from_bytes(message[-_ROW_BYTES - 3 : -_ROW_BYTES], "big")
         window = code & 7

@@ -8,10 +8,12 @@ ready; then no more connections are taken; and those that there are, are answere
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
+from bentoml._internal.context import server_context
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["Closing", "Draining"]
+
+logger = logging.getLogger(__name__)
 
 _NOTICE: Final = 1.0
 """Seconds in which requests are still taken."""
@@ -38,7 +42,9 @@ class Draining:
         end = signal.getsignal(signal.SIGTERM)
         server = getattr(end, "__self__", None)
         if not isinstance(server, uvicorn.Server):
-            return  # not in a worker
+            if server_context.worker_index is not None:
+                logger.warning("SIGTERM is not uvicorn's: requests that are on their way at the end get no answer")
+            return
         loop = asyncio.get_running_loop()
 
         async def drain() -> None:
@@ -55,6 +61,10 @@ class Draining:
                 asyncio.run_coroutine_threadsafe(drain(), loop)
 
         signal.signal(signal.SIGTERM, begin)
+
+    def begin(self) -> None:
+        """End the worker as SIGTERM does."""
+        signal.raise_signal(signal.SIGTERM)
 
 
 class Closing:

@@ -150,6 +150,9 @@ class WatchedKeys:
             except (ConfigurationError, OSError) as error:
                 raise ConfigurationError(f"DRUGPRED_API_KEYS_FILE: {_reason(error)}") from None
 
+    def __len__(self) -> int:
+        return len(self._keys)
+
     def find(self, presented: str | bytes) -> Key | None:
         """Return which key was presented, or None for no key."""
         if self._file is not None and (now := time.monotonic()) >= self._look_at:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from prometheus_client import Counter
 
 from drugpred.errors import ConfigurationError
+from drugpred.monitoring.failures import FailureLog
 from drugpred.monitoring.seen import redis_pool
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ _REDIS_SECONDS: Final = 0.25
 
 _PAUSE_SECONDS: Final = 5.0
 """For how long Redis is not asked where it did not answer."""
+
+_SETTLED_SECONDS: Final = 60.0
+"""For how long Redis answers before the log says that it does again: full of clients, it answers now and then."""
 
 _UNSHARED: Final = Counter(
     "drugpred_rates_unshared", "Requests whose rate a process told by itself, because Redis did not answer."
@@ -180,6 +184,7 @@ class _Shared:
         self._limiter = SlidingWindowCounterRateLimiter(self._storage)
         # Addresses are few enough to be tried one by one; who reads Redis should not have the password in it as well.
         self._key = blake2b(str(self._pool.connection_kwargs.get("password") or "").encode()).digest()
+        self._failures = FailureLog(logger, "Redis counts requests again", _SETTLED_SECONDS)
         self._down = False
         self._again_at = 0.0
         self._refused: OrderedDict[str, float] = OrderedDict()
@@ -199,15 +204,13 @@ class _Shared:
                 if not await self._limiter.hit(self._item, name):
                     wait = self._refuse(caller, await self._wait(name))
         except Exception as error:  # whatever it is, the request is to be answered
-            if not self._down:
-                # By its type alone: its message may quote what was sent.
-                logger.warning("Redis does not count requests (%s): each process does", type(error).__name__)
+            # By its type alone: its message may quote what was sent.
+            self._failures.failed(f"Redis does not count requests ({type(error).__name__}): each process does")
             self._down = True
             self._pause()
             raise _UnansweredError from error
-        if self._down:
-            logger.warning("Redis counts requests again")
-            self._down = False
+        self._failures.worked()
+        self._down = False
         return wait
 
     async def close(self) -> None:

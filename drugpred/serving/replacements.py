@@ -3,15 +3,16 @@
 - RunnerTrafficMetricsMiddleware, which counts requests, by `drugpred.serving.traffic.TrafficMetrics`: it costs as much
   as five predictions, and counts every path apart, so that a scanner fills the memory of whoever collects the metrics.
 - TimeoutMiddleware by nothing: it costs a task and a timer for each request, and what failed waits for it.
-- The supervisor's look for workers that ended, every 10 seconds, by one every second; and in a container, where it
-  replaces none, it does so too.
+- circus' arbiter by `drugpred.serving.supervisor.Supervisor`: it looks for workers that ended every 10 seconds only,
+  starts one that fails again for ever, and logs a traceback at each look while it reloads them. In a container, where
+  BentoML replaces no worker, they are replaced too.
 - uvicorn's HTTP protocol by `drugpred.serving.protocol.Protocol`: it waits for ever and takes headers of any length.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from bentoml import serving
 from bentoml._internal.server.http import instruments, traffic
@@ -20,19 +21,28 @@ from uvicorn.protocols.http import auto
 
 from drugpred.errors import ConfigurationError
 from drugpred.serving.protocol import Protocol
+from drugpred.serving.supervisor import Place, Supervisor
 from drugpred.serving.traffic import TrafficMetrics
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from starlette.types import ASGIApp
 
 __all__ = ["install"]
 
-_ARBITER: Final = circus.create_standalone_arbiter
-_LOOK_SECONDS: Final = 1.0
+
+def _nothing(_: Place) -> dict[str, str]:
+    return {}
 
 
-def install() -> None:
+def install(prepare: Callable[[Place], Mapping[str, str]] = _nothing) -> None:
     """Replace it, for the services that are started from now on in this process.
+
+    Parameters
+    ----------
+    prepare : callable, optional
+        What is done before workers start, as `Supervisor` describes it.
 
     Raises
     ------
@@ -42,7 +52,7 @@ def install() -> None:
     for module, name, replacement in (
         (instruments, "RunnerTrafficMetricsMiddleware", TrafficMetrics),
         (traffic, "TimeoutMiddleware", _without_timeout),
-        (circus, "create_standalone_arbiter", partial(_ARBITER, check_delay=_LOOK_SECONDS)),
+        (circus, "Arbiter", partial(Supervisor, prepare)),
         (serving, "running_inside_container", _outside),
         (auto, "AutoHTTPProtocol", Protocol),
     ):

@@ -227,7 +227,7 @@ def test_clients_prove_themselves_where_the_operator_wants_it(serve, store, tmp_
 @pytest.mark.parametrize(
     ("setting", "value", "message"),
     [
-        ("DRUGPRED_GRPC_PORT", "{port}", "port {port} is in use; set DRUGPRED_GRPC_PORT to another one for gRPC"),
+        ("DRUGPRED_GRPC_PORT", "{port}", "; set DRUGPRED_GRPC_PORT to another one for gRPC"),
         ("DRUGPRED_GRPC_KEY", "/key.pem", "needs DRUGPRED_GRPC_CERTIFICATE and DRUGPRED_GRPC_KEY, both"),
     ],
 )
@@ -238,7 +238,9 @@ def test_what_no_worker_could_start_with_ends_the_start(server, launch, store, s
         assert other.process.wait(60) == 1
     finally:
         other.stop()
-    assert other.output.splitlines()[-1].endswith(message.format(port=port))
+    line = other.output.splitlines()[-1]
+    assert line.endswith(message)
+    assert (f"port {port} is in use by process {server.workers[0].pid} " in line) == (setting == "DRUGPRED_GRPC_PORT")
 
 
 def connections(worker, address, status):

@@ -1,6 +1,7 @@
 """The files that workers count in, in processes of their own: whose they are, and that there is room in them."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -100,26 +101,84 @@ def test_what_was_written_without_room_gets_it(opened, tmp_path):
     assert path.stat().st_blocks * 512 >= path.stat().st_size > 1 << 16
 
 
-def test_no_room_is_an_error_of_the_operating_system(opened, tmp_path, monkeypatch):
+def full(*_):
+    raise OSError(28, "No space left on device")
+
+
+def test_without_posix_fallocate_the_room_is_written(opened, tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "posix_fallocate")
     mapped = opened()
+    status = (tmp_path / "counter_worker1.db").stat()
+    assert status.st_blocks * 512 >= status.st_size >= 1 << 20
+    for n in range(20_000):
+        mapped.write_value(f"a series that is told apart by its number: {n}", n, 0.0)
+    assert mapped.read_value("a series that is told apart by its number: 19999") == (19999, 0)
+    mapped.close()
 
-    def full(*_):
-        raise OSError(28, "No space left on device")
 
+def test_a_series_without_room_is_logged_once_and_costs_nothing(opened, tmp_path, monkeypatch, caplog):
+    mapped = opened()
     monkeypatch.setattr(os, "posix_fallocate", full)
     for n in range(9000):
         mapped.write_value(f"a series that is told apart by its number: {n}", n, 0.0)
-    with pytest.raises(OSError, match="No space left"):
+    for _ in range(2):
         mapped.write_value("one more" * 100_000, 1, 0.0)
+        assert mapped.read_value("one more" * 100_000) == (0.0, 0.0)
     assert mapped.read_value("a series that is told apart by its number: 0") == (0.0, 0.0)
+    assert len(caplog.records) == 1
+    assert "No space left on device" in caplog.text
     mapped.close()
-    (tmp_path / "counter_worker1.db").unlink()
-    with pytest.raises(OSError, match="No space left"):
-        opened()
-    assert list(tmp_path.glob("*.db")) == []
-    with pytest.raises(ConfigurationError, match=r"expected 5 MB of room in .* of a worker: No space left"):
-        files.check()
 
 
-def test_a_folder_with_room_is_taken():
-    files.check()
+def test_the_files_of_all_workers_are_made_or_what_they_need_is_said(tmp_path, monkeypatch):
+    folder = tmp_path / "metrics"
+    files.make(folder, [1, 2])
+    assert len(list(folder.iterdir())) == 10
+    count(folder, 1)
+    count(folder, 2)
+    assert len(list(folder.iterdir())) == 10  # all that a worker counts in was made
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    (folder / "counter_worker2.db").unlink()
+    with pytest.raises(ConfigurationError, match=r"expected 10 MB and 10 files of room in .*: No space left"):
+        files.make(folder, [1, 2])
+    assert len(list(folder.iterdir())) == 9
+
+
+def test_a_file_that_was_removed_is_made_again_with_its_counts(opened, tmp_path):
+    mapped = opened()
+    mapped.write_value("[1]", 3.0, 0.0)
+    shutil.rmtree(tmp_path)
+    files.restore()
+    mapped.write_value("[2]", 4.0, 0.0)
+    mapped.write_value("[1]", 5.0, 0.0)
+    found = files._WithRoom.read_all_values_from_file(str(tmp_path / "counter_worker1.db"))
+    assert [(key, value) for key, value, *_ in found] == [("[1]", 5.0), ("[2]", 4.0)]
+    mapped.close()
+    files.restore()
+
+
+def test_what_cannot_be_made_again_is_logged_once_and_counted_all_the_same(opened, tmp_path, monkeypatch, caplog):
+    mapped = opened()
+    shutil.rmtree(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "posix_fallocate", full)
+        for n in range(3):
+            files.restore()
+            mapped.write_value("[1]", n, 0.0)
+    assert len(caplog.records) == 1
+    files.restore()
+    assert [value for _, value, *_ in mapped.read_all_values_from_file(str(mapped.path))] == [2.0]
+    assert [record.getMessage() for record in caplog.records][1:] == ["metrics are shown again"]
+    mapped.close()
+
+
+@pytest.mark.parametrize("worker", [0, 1])
+def test_a_folder_that_is_not_there_is_made_by_a_worker_and_of_no_use_to_others(tmp_path, worker):
+    folder = tmp_path / "not" / "there"
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT, str(worker)],
+        env=os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(folder)},
+        check=False,
+    )
+    assert done.returncode == 0
+    assert folder.exists() == bool(worker)

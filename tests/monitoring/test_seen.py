@@ -141,14 +141,31 @@ def test_a_full_file_fails_and_takes_again_when_something_expired(tmp_path, monk
     seen.close()
 
 
-def test_a_folder_that_cannot_be_made_fails_until_it_can(tmp_path):
+def test_a_folder_that_cannot_be_made_fails_until_it_can_and_each_is_logged_once(tmp_path, caplog):
     (tmp_path / "folder").write_text("a file")
     seen = SeenFile(tmp_path / "folder")
-    with pytest.raises(FailedError):
-        seen.first(b"one", LATER)
+    for _ in range(3):
+        with pytest.raises(FailedError):
+            seen.first(b"one", LATER)
     (tmp_path / "folder").unlink()
     assert seen.first(b"one", LATER)
+    assert seen.first(b"two", LATER)
     seen.close()
+    assert [record.getMessage().partition(": ")[2] for record in caplog.records] == [
+        "feedback is not taken: File exists",
+        "feedback is taken again",
+    ]
+
+
+def test_a_store_is_checked_as_it_will_be_used(tmp_path):
+    SeenFile(tmp_path / "made" / "here").check()
+    SeenFile(tmp_path / "made" / "here").check()
+    (tmp_path / "file").write_text("a file")
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "feedback.sqlite").write_bytes(b"no database " * 1000)
+    for folder, reason in (("file", "File exists"), ("damaged", "file is not a database")):
+        with pytest.raises(ConfigurationError, match=rf"expected to be able to write .*feedback.sqlite: {reason}"):
+            SeenFile(tmp_path / folder).check()
 
 
 def test_a_damaged_file_fails_until_it_is_gone(tmp_path):

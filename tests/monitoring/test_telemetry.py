@@ -196,6 +196,19 @@ def test_what_nobody_counts_is_counted_by_who_notes_it(telemetry, people):
     assert telemetry._noted == []
 
 
+def test_what_cannot_be_counted_costs_no_answer(telemetry, people, monkeypatch, caplog):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "_MOST", 1)
+    monkeypatch.setattr(module, "_EARLY", 1)
+    monkeypatch.setattr(telemetry, "_count", full)
+    for _ in range(3):
+        telemetry.add(people[0][:1], people[1][:1], "decade", ALL)
+    telemetry.stop()
+    assert [record.getMessage() for record in caplog.records] == ["profiles were not counted"]
+
+
 def test_it_starts_again(telemetry, people):
     found = Difference()
     for n in (1, 2):

@@ -7,6 +7,7 @@ import signal
 import httpx
 import pytest
 import uvicorn
+from bentoml._internal.context import server_context
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -67,7 +68,10 @@ def test_sigterm_is_announced_before_it_brings_the_end(monkeypatch):
     assert happened == ["announce", "take no more", "end"]
 
 
-def test_outside_of_a_worker_signals_stay_as_they_are():
+@pytest.mark.parametrize("worker", [None, 1])
+def test_where_uvicorn_is_not_found_signals_stay_as_they_are_and_a_worker_says_so(monkeypatch, caplog, worker):
+    monkeypatch.setattr(server_context, "worker_index", worker)
     before = signal.getsignal(signal.SIGTERM)
     Draining().listen(lambda: None)
     assert signal.getsignal(signal.SIGTERM) is before
+    assert len(caplog.records) == (0 if worker is None else 1)

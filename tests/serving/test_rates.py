@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -340,7 +341,8 @@ def test_what_redis_forgot_its_scripts_is_told_them_again(redis):
     asked(ask)
 
 
-def test_without_redis_each_counts_for_itself_until_it_is_back(caplog):
+def test_without_redis_each_counts_for_itself_until_it_is_back(caplog, monkeypatch):
+    monkeypatch.setattr(module, "_SETTLED_SECONDS", 0.0)
     with redis_server.running() as redis:
 
         async def ask(make):
@@ -368,6 +370,26 @@ def test_without_redis_each_counts_for_itself_until_it_is_back(caplog):
         asked(ask)
     assert [record.getMessage() for record in caplog.records][2:] == ["Redis counts requests again"] * 2
     assert "127.0.0.1" not in caplog.text
+
+
+def test_redis_that_answers_now_and_then_is_logged_once(caplog, monkeypatch):
+    async def ask(make):
+        shared = make("100/minute", redis.url)._shared
+        answers = shared._limiter.hit
+
+        async def full(*_):
+            raise ConnectionError("max number of clients reached")
+
+        for _ in range(5):
+            for hit in (full, answers):
+                monkeypatch.setattr(shared._limiter, "hit", hit)
+                shared._again_at = 0.0
+                with suppress(module._UnansweredError):
+                    await shared.hit("a")
+
+    with redis_server.running() as redis:
+        asked(ask)
+    assert len(caplog.records) == 1
 
 
 def test_while_redis_is_down_one_asks_it_and_the_others_go_on(monkeypatch):

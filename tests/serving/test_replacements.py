@@ -7,12 +7,14 @@ import httpx
 import pytest
 from _bentoml_impl.server import app
 from bentoml._internal.server.http import instruments, traffic
+from bentoml._internal.utils import circus
 
 from drugpred.errors import ConfigurationError
 from drugpred.serving import replacements
+from drugpred.serving.supervisor import Supervisor
 from drugpred.serving.traffic import TrafficMetrics
 
-PARTS = ((instruments, "RunnerTrafficMetricsMiddleware"), (traffic, "TimeoutMiddleware"))
+PARTS = ((instruments, "RunnerTrafficMetricsMiddleware"), (traffic, "TimeoutMiddleware"), (circus, "Arbiter"))
 
 
 @pytest.fixture
@@ -41,6 +43,13 @@ def test_bentoml_counts_by_our_middleware_and_sets_no_timer(factory):
     assert instruments.RunnerTrafficMetricsMiddleware is TrafficMetrics
     assert replacements._without_timeout in classes
     assert not [cls for cls in classes if cls.__name__ in {"TimeoutMiddleware", "RunnerTrafficMetricsMiddleware"}]
+
+
+def test_bentoml_starts_workers_by_our_arbiter(installed):
+    arbiter = circus.create_standalone_arbiter([])
+    assert isinstance(arbiter, Supervisor)
+    assert arbiter.check_delay == 1.0
+    arbiter.ctrl.sys_hdl.stop()  # the signals are the tests' again
 
 
 @pytest.mark.filterwarnings("ignore:Accessing the 'model_fields'")  # BentoML does

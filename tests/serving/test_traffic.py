@@ -92,6 +92,39 @@ def test_an_error_of_a_known_path_is_its_own(counted):
     assert counted.total("/broken", 500) == 1
 
 
+def test_what_raises_is_counted_as_the_500_that_is_answered(counted):
+    for _ in range(2):
+        with pytest.raises(ArithmeticError):
+            ask(counted, "/raising")
+    assert counted.total("other", 500) == 2
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_all_metrics_are_there_before_the_worker_is_ready_or_it_does_not_start(fails):
+    middleware, registry = made(TrafficMetrics)
+    original, passed, sent = middleware._know, [], []
+
+    def know(path):
+        original(path)
+        if fails:
+            raise OSError(28, "No space left on device")
+
+    async def rest(scope, receive, send):
+        passed.append(scope["type"])
+
+    async def receive():
+        return {"type": "lifespan.startup"}
+
+    async def send(message):
+        sent.append(message["type"])
+
+    middleware._know, middleware.app = know, rest
+    asyncio.run(middleware({"type": "lifespan"}, receive, send))
+    assert passed == ([] if fails else ["lifespan"])
+    assert sent == (["lifespan.startup.failed"] if fails else [])
+    assert any(metric.samples for metric in registry.collect() if metric.name.endswith("in_progress"))
+
+
 def test_nothing_is_in_progress_after_an_exception(counted):
     with pytest.raises(ArithmeticError):
         ask(counted, "/raising")

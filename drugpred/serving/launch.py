@@ -1,0 +1,127 @@
+"""What is checked, settled and logged before the first worker of `bentoml serve` starts."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bentoml._internal.configuration.containers import BentoMLContainer
+
+from drugpred import __version__, bundle
+from drugpred.errors import ConfigurationError
+from drugpred.monitoring import files
+from drugpred.monitoring.seen import SeenFile, seen_of
+from drugpred.monitoring.tokens import Tokens, new_key
+from drugpred.serving import handles, ports
+from drugpred.serving.admission import Admission
+from drugpred.serving.keys import WatchedKeys
+from drugpred.serving.rpc import configuration
+from drugpred.settings import Settings, make_paths_absolute
+
+if TYPE_CHECKING:
+    import socket
+
+    from drugpred.serving.supervisor import Place
+
+__all__ = ["Launch"]
+
+logger = logging.getLogger("bentoml.drugpred")  # whose lines BentoML shows, unless it is told to be quiet
+
+_LOCALHOST: Final = {"0.0.0.0": "localhost", "::": "localhost"}  # noqa: S104  # nosec B104 - as a browser calls them
+
+
+class Launch:
+    """The start of a server: `check` in the folder where the command was started, then `listen`."""
+
+    def check(self) -> None:
+        """Check all that a worker needs, and give workers what they share by the environment.
+
+        Raises
+        ------
+        DrugpredError
+            A worker could not start.
+        """
+        make_paths_absolute(Settings())
+        home = os.environ["BENTOML_HOME"] = str(Path(BentoMLContainer.bentoml_home.get()).absolute())
+        if configured := os.environ.get("BENTOML_CONFIG"):
+            os.environ["BENTOML_CONFIG"] = str(Path(configured).absolute())
+        self._settings = settings = Settings()
+        self._bundle = bundle.read(bundle.find(settings.model))
+        configuration.check(settings)
+        Admission.of(settings)
+        _check_store(settings, Path(home))
+        if settings.feedback_key is not None:
+            Tokens.of(settings.feedback_key.get_secret_value(), self._bundle)
+        else:
+            os.environ["DRUGPRED_FEEDBACK_KEY"] = new_key()  # one for all workers
+        # Threads of BLAS wait for each other in a busy loop, at ten times the cost of one alone.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        # An arena of malloc for each thread keeps what large bodies leave behind: a worker grew by 38 MB an hour.
+        os.environ.setdefault("MALLOC_ARENA_MAX", "1")
+
+    def listen(self, place: Place) -> dict[str, str]:
+        """Check where to serve, keep the port of gRPC, log what is served, and return what workers are told of it.
+
+        Raises
+        ------
+        ConfigurationError
+            An address is taken, a certificate does not fit, or there is no room for metrics.
+        """
+        if place.tls:
+            configuration.check_files(place.tls, "HTTP")
+        ports.probe(place.host, place.port, "choose another one with --port")
+        self._grpc = ports.reserve(
+            place.host, self._settings.grpc_port, "set DRUGPRED_GRPC_PORT to another one for gRPC"
+        )
+        files.make(place.metrics, range(1, place.workers + 1))
+        handles.raise_limit()
+        self._log(place, self._grpc)
+        return {"BENTOML_HOST": place.host, "DRUGPRED_GRPC_PORT": str(self._grpc.getsockname()[1])}
+
+    def _log(self, place: Place, grpc: socket.socket) -> None:
+        settings = self._settings
+        simulated = self._bundle.card.data.source == "simulated"
+        url = f"http{'s' * bool(place.tls)}://{_address(_LOCALHOST.get(place.host, place.host), place.port)}"
+        logger.info(
+            "drugpred %s serves %s, trained on %s respondents",
+            __version__,
+            self._bundle.tag,
+            "SIMULATED" if simulated else "the real",
+        )
+        logger.info(
+            "HTTP on %s, gRPC on %s%s; workers: %d",
+            _address(place.host, place.port),
+            _address(place.host, grpc.getsockname()[1]),
+            " by TLS" if settings.grpc_certificate else "",
+            place.workers,
+        )
+        logger.info("the page is %s/app, the documentation %s/", url, url)
+        keys = WatchedKeys(settings.api_keys_file, settings.api_keys)
+        limit = settings.rate_limit or "none"
+        if keys.enabled:
+            logger.info("API keys: %d; rate limit: %s", len(keys), limit)
+        else:
+            logger.warning(
+                "no API keys are set (DRUGPRED_API_KEYS_FILE): everybody who reaches this server is let in; rate "
+                "limit: %s",
+                limit,
+            )
+
+
+def _check_store(settings: Settings, home: Path) -> None:
+    """Check where used feedback is remembered; below a home that cannot be written nothing is, and all else works."""
+    seen = seen_of(settings, home)
+    if not isinstance(seen, SeenFile):
+        return
+    try:
+        seen.check()
+    except ConfigurationError as error:
+        if settings.feedback_folder is not None:
+            raise ConfigurationError(f"DRUGPRED_FEEDBACK_FOLDER: {error}") from None
+        logger.warning("feedback is not taken: %s; DRUGPRED_FEEDBACK_FOLDER may be another folder", error)
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

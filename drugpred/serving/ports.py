@@ -1,0 +1,121 @@
+"""Whether an address can be listened on, and by whom it is taken."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from contextlib import suppress
+from typing import Final
+
+import psutil
+
+from drugpred.errors import ConfigurationError
+
+__all__ = ["probe", "reserve"]
+
+_ALL: Final = ("0.0.0.0", "::")  # noqa: S104  # nosec B104 - either is both to gRPC
+_WORKER: Final = "_bentoml_impl.worker.service"
+
+
+def probe(host: str, port: int, advice: str, *, both: bool = False) -> None:
+    """Check that an address can be listened on.
+
+    Parameters
+    ----------
+    host : str
+        An IP address.
+    port : int
+    advice : str
+        How to choose another port.
+    both : bool, optional
+        Whether all addresses of IPv4 are all of IPv6 too.
+
+    Raises
+    ------
+    ConfigurationError
+        It is taken, of another machine, or reserved.
+    """
+    for each in _ALL if both and host in _ALL else (host,):
+        with suppress(_NoFamilyError), _socket(each) as found:
+            if both and each == "::":
+                found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            _bind(found, each, port, advice)
+
+
+def reserve(host: str, port: int, advice: str) -> socket.socket:
+    """Return a socket that keeps others from an address, which workers share with it by SO_REUSEPORT.
+
+    Parameters
+    ----------
+    host : str
+        An IP address.
+    port : int
+        0 for any that is free.
+    advice : str
+        How to choose another port.
+
+    Raises
+    ------
+    ConfigurationError
+        As `probe`.
+    """
+    if port:
+        probe(host, port, advice, both=True)  # a socket that shares would not notice another that does
+    reserved = _socket(host)
+    for option in (socket.SO_REUSEPORT, socket.SO_REUSEADDR):
+        reserved.setsockopt(socket.SOL_SOCKET, option, 1)
+    try:
+        _bind(reserved, host, port, advice)
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)  # others may not, while no worker listens
+    except BaseException:
+        reserved.close()
+        raise
+    return reserved
+
+
+class _NoFamilyError(Exception):
+    """The machine has no IPv6."""
+
+
+def _socket(host: str) -> socket.socket:
+    try:
+        return socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise _NoFamilyError from error
+
+
+def _bind(found: socket.socket, host: str, port: int, advice: str) -> None:
+    try:
+        found.bind((host, port))
+    except OSError as error:
+        if error.errno == errno.EAFNOSUPPORT or (error.errno == errno.EADDRNOTAVAIL and host == "::"):
+            raise _NoFamilyError from error
+        if error.errno != errno.EADDRINUSE:
+            raise ConfigurationError(f"cannot listen on {host} port {port}: {error.strerror}; {advice}") from None
+        raise ConfigurationError(f"port {port} is in use{_by(port)}; {advice}") from None
+
+
+def _by(port: int) -> str:
+    """Return by whom a port is used, as far as this user may know."""
+    holders = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.pid != os.getpid() and any(
+                each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in process.net_connections("tcp")
+            ):
+                holders.append(process)
+    if not holders:
+        return ""
+    if all(map(_is_left, holders)):
+        pids = " ".join(str(each.pid) for each in holders)
+        return f" by workers whose server is gone (end them: kill {pids})"
+    return f" by {', '.join(f'process {each.pid} ({each.name()})' for each in holders)}"
+
+
+def _is_left(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        parent = process.parent()
+        return _WORKER in process.cmdline() and (parent is None or "serve" not in parent.cmdline())
+    return False

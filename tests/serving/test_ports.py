@@ -1,0 +1,102 @@
+"""Whether an address can be listened on is asked of that address, and the answer says by whom it is taken."""
+
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from drugpred.errors import ConfigurationError
+from drugpred.serving import ports as module
+from drugpred.serving.ports import probe, reserve
+
+HOLDER = """
+import socket, sys
+server = socket.create_server((sys.argv[1], 0), family=int(sys.argv[2]), reuse_port=True)
+print(server.getsockname()[1], flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder():
+    """Return what listens in another process, and returns its port and process."""
+    started = []
+
+    def start(host, *more):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        command = [sys.executable, "-c", HOLDER, host, str(int(family)), *more]
+        started.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        return int(started[-1].stdout.readline()), started[-1]
+
+    yield start
+    for process in started:
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("held", "host"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("127.0.0.1", "0.0.0.0"),
+        ("::1", "::1"),
+        ("::1", "::"),
+        ("::1", "0.0.0.0"),  # gRPC listens on all of IPv6 too
+        ("127.0.0.1", "::"),
+    ],
+)
+def test_a_port_that_is_shared_or_not_is_not_taken_and_its_holder_is_named(holder, held, host):
+    port, process = holder(held)
+    with pytest.raises(ConfigurationError, match=rf"^port {port} is in use by process {process.pid} \(.+\); choose$"):
+        reserve(host, port, "choose")
+
+
+def test_a_port_is_free_where_another_address_has_it(holder):
+    port, _ = holder("::1")
+    probe("127.0.0.1", port, "choose")
+    reserve("127.0.0.1", port, "choose").close()
+
+
+def test_workers_that_were_left_are_named(holder):
+    port, process = holder("127.0.0.1", "_bentoml_impl.worker.service")
+    with pytest.raises(ConfigurationError, match=rf"workers whose server is gone \(end them: kill {process.pid}\)"):
+        probe("127.0.0.1", port, "choose")
+
+
+def test_who_may_not_know_the_holder_is_told_that_there_is_one(holder, monkeypatch):
+    def denied(*_):
+        raise module.psutil.AccessDenied
+
+    port, _ = holder("127.0.0.1")
+    monkeypatch.setattr(module.psutil.Process, "net_connections", denied)
+    with pytest.raises(ConfigurationError, match=rf"^port {port} is in use; choose$"):
+        probe("127.0.0.1", port, "choose")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0", "::"])
+def test_a_reserved_port_is_kept_from_others_and_shared_with_workers(host):
+    with reserve(host, 0, "choose") as kept:
+        port = kept.getsockname()[1]
+        assert port > 0
+        with pytest.raises(ConfigurationError, match=f"port {port} is in use; choose"):
+            probe(host, port, "choose", both=True)
+        with (
+            socket.create_server((host, port), family=kept.family, reuse_port=True) as worker,
+            socket.create_connection(worker.getsockname()[:2], 5),
+        ):
+            worker.accept()[0].close()
+    reserve(host, port, "choose").close()
+
+
+def test_a_port_is_free_again_when_its_connections_wait_for_their_end():
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        port = server.getsockname()[1]
+        server.accept()[0].close()
+        client.recv(1)
+    reserve("127.0.0.1", port, "choose").close()
+
+
+def test_what_cannot_be_listened_on_for_another_reason_says_it():
+    with pytest.raises(ConfigurationError, match=r"cannot listen on 192\.0\.2\.1 port 3001: .+; choose"):
+        reserve("192.0.2.1", 3001, "choose")
