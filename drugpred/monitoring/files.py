@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import mmap
 import os
+import struct
 import threading
 import weakref
 from functools import partial
@@ -39,6 +40,9 @@ _ROOM: Final = 1 << 20
 _IN_PROGRESS: Final = "gauge_livesum"
 _KINDS: Final = ("counter", "histogram", "gauge_all", "gauge_mostrecent", _IN_PROGRESS)
 """The files of one worker."""
+
+_VALUE: Final = struct.Struct("dd")
+"""A value and its time, as prometheus_client writes them."""
 
 _FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -119,7 +123,8 @@ class _WithRoom(MmapedDict):
 
     def write_value(self, key: str, value: float, timestamp: float) -> None:
         if key in self._positions or self._take(key):
-            super().write_value(key, value, timestamp)  # type: ignore[no-untyped-call]
+            at = self._positions[key]
+            self._m[at : at + _VALUE.size] = _VALUE.pack(value, timestamp)
 
     def restore(self) -> None:
         if self._f is None or self.path.exists():

@@ -14,9 +14,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bentoml import serving
+try:
+    from bentoml import serving
+    from bentoml._internal.utils import circus
+except TypeError:  # circus formats its docstrings
+    raise SystemExit(
+        "error: expected Python without -OO (PYTHONOPTIMIZE=2), with which circus cannot be used"
+    ) from None
 from bentoml._internal.server.http import instruments, traffic
-from bentoml._internal.utils import circus
 from uvicorn.protocols.http import auto
 
 from drugpred.errors import ConfigurationError

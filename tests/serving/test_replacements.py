@@ -1,6 +1,8 @@
 """What of BentoML is replaced; each test fails where BentoML no longer takes it from where it is put."""
 
 import asyncio
+import subprocess
+import sys
 
 import bentoml
 import httpx
@@ -13,6 +15,7 @@ from drugpred.errors import ConfigurationError
 from drugpred.serving import replacements
 from drugpred.serving.supervisor import Supervisor
 from drugpred.serving.traffic import TrafficMetrics
+from tests.conftest import ROOT
 
 PARTS = ((instruments, "RunnerTrafficMetricsMiddleware"), (traffic, "TimeoutMiddleware"), (circus, "Arbiter"))
 
@@ -64,6 +67,13 @@ def test_bentoml_answers_with_them(factory):
             return (await client.post("/double", json={"numbers": [1, 2, 3]})).json()
 
     assert asyncio.run(ask()) == [2, 4, 6]
+
+
+def test_python_without_docstrings_is_refused_in_a_line():
+    done = subprocess.run([sys.executable, "-OO", "-c", "import service"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: expected Python without -OO")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(("module", "name"), PARTS)

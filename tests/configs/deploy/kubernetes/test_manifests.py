@@ -85,6 +85,13 @@ def test_what_the_service_is_told_are_settings_that_it_has(name):
 
 
 @environments
+def test_no_service_adds_variables_to_a_pod(name):
+    found = list(workloads(environment(name)))
+    assert found
+    assert all(pod(each)["enableServiceLinks"] is False for each in found)
+
+
+@environments
 def test_the_service_can_write_where_its_home_is_and_what_it_writes_fits_into_its_memory(name):
     for server in of(environment(name), "Deployment"):
         only = container(server)
