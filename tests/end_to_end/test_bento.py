@@ -94,7 +94,10 @@ def test_it_holds_no_index_and_no_credential(bento):
 def test_it_serves_its_own_model_and_the_checkout_the_newest(serve, home, bento, bundle, tmp_path):
     newer = run(home, ROOT, "-c", NEWER)
     assert newer != bundle.tag
-    with serve(home, str(bento.tag), tmp_path) as server, server.client() as client:
+    (tmp_path / "home").symlink_to(home)
+    relative = {"home": Path("home"), "DRUGPRED_FEEDBACK_FOLDER": "used"}  # of the folder where it is started
+    with serve(bento=str(bento.tag), folder=tmp_path, **relative) as server, server.client() as client:
+        assert (tmp_path / "used" / "feedback.sqlite").is_file()
         assert client.get("/model").json()["model"] == bundle.tag
         prediction = client.post("/predict", json=EXAMPLE).json()
         batch = client.post("/predict_batch", json={"profiles": [EXAMPLE]}).json()
