@@ -54,6 +54,9 @@ _UNKNOWN: Final = "extra_forbidden"
 _OLDEST: Final = 120
 
 _CATEGORIES: Final = {category.name: category for category in codebook.CATEGORIES}
+_EXPECTED: Final = {name: f"one of {category.expected}" for name, category in _CATEGORIES.items()} | {
+    codebook.AGE.name: f"a whole number from 18 to {_OLDEST}, or one of {codebook.AGE.expected}"
+}
 _SCORES: Final = {score.name: score for score in codebook.SCORES}
 
 EXAMPLE: Final[dict[str, str | float]] = {
@@ -155,14 +158,14 @@ class Profile(_Request):
         category = _CATEGORIES[str(info.field_name)]
         if category is codebook.AGE and isinstance(value, int | float) and not isinstance(value, bool):
             if not 18 <= value <= _OLDEST or value != int(value):
-                _refuse(f"a whole number from 18 to {_OLDEST}, or one of {category.expected}")
+                _refuse(_EXPECTED[category.name])
             return codebook.age_band(int(value))
         if not isinstance(value, str):
-            _refuse(f"one of {category.expected}")
+            _refuse(_EXPECTED[category.name])
         try:
             return category.labels[category.code(value)]
         except ValueError:
-            _refuse(f"one of {category.expected}")
+            _refuse(_EXPECTED[category.name])
 
     @field_validator(*_SCORES)
     @classmethod
@@ -246,13 +249,13 @@ class Predictions(RootModel[list[Prediction]]):
 
 
 class Health(BaseModel):
-    """Whether and what is served."""
+    """Whether and what is served; where keys are set, what is served is for those with the scope read."""
 
-    status: Literal["ok"]
-    version: str
-    model: str
-    data_source: DataSource
-    uptime_seconds: float
+    status: Literal["ok"] = "ok"
+    version: str | None = None
+    model: str | None = None
+    data_source: DataSource | None = None
+    uptime_seconds: float | None = None
 
 
 class ErrorDetail(BaseModel):
@@ -280,9 +283,26 @@ def faults(error: ValidationError) -> list[ErrorDetail]:
     """
     if error.error_count() > _MOST_FAULTS:
         return [ErrorDetail(loc=[], msg=f"expected a request with fewer than {_MOST_FAULTS} mistakes", type="too_many")]
+    if _is_no_utf8(error):
+        return [ErrorDetail(loc=[], msg="expected JSON in UTF-8", type="json_invalid")]
     return [
         ErrorDetail(loc=list(each["loc"][:-1]), msg="expected no unknown field", type=_UNKNOWN)
         if each["type"] == _UNKNOWN
         else ErrorDetail(loc=list(each["loc"]), msg=each["msg"], type=each["type"])
         for each in error.errors(include_url=False, include_context=False, include_input=False)
     ]
+
+
+def _is_no_utf8(error: ValidationError) -> bool:
+    """Return whether a text was refused because of its encoding; one in UTF-16 or UTF-32 holds zeros."""
+    if error.error_count() > 1:
+        return False
+    (only,) = error.errors(include_url=False, include_context=False)
+    content = only["input"]
+    if only["type"] != "json_invalid" or not isinstance(content, bytes):
+        return False
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return True
+    return b"\0" in content[:4]

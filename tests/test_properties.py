@@ -1,5 +1,6 @@
 """What holds of every person: one row, by whichever transport and spelling, and probabilities that make sense."""
 
+import asyncio
 import json
 import math
 import struct
@@ -171,7 +172,7 @@ def scorer(bundle):
     form=st.sampled_from(["raw", "elements"]),
 )
 def test_people_in_tensors_hear_what_they_hear_one_by_one(scorer, asked, window, form):
-    by_drug = DataPlane(scorer).infer(tensors(asked, form), [], Parameters(window=window))
+    by_drug = asyncio.run(DataPlane(scorer).infer(tensors(asked, form), [], Parameters(window=window)))
     for place, person in enumerate(asked):
         ((answer,), told) = scorer.score([read({**person, "window": window, "drugs": list(DRUGS)})]), {}
         told = {risk["drug"]: risk["probability"] for risk in answer.risks}

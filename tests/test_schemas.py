@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from drugpred import codebook
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES, SINGLE, WINDOWS, describe
 from drugpred.data import respondents
-from drugpred.schemas import EXAMPLE, MOST_PROFILES, Batch, Profile
+from drugpred.schemas import EXAMPLE, MOST_PROFILES, Batch, Profile, faults
 
 NEO = [score for score in SCORES if score.is_neo]
 OTHERS = [score for score in SCORES if not score.is_neo]
@@ -150,6 +150,15 @@ def test_an_age_is_a_whole_number_or_a_band(age, band):
 @pytest.mark.parametrize("age", [17, 17.99, 0, -25, 121, 25.5, HUGE, "25", "25.0", "18", "17-24", True, False], ids=str)
 def test_any_other_age_is_refused(age):
     assert places(EXAMPLE | {"age": age}) == [("age",)]
+
+
+@pytest.mark.parametrize("age", [17, 25.5, "25", "17-24", None, [25], {}, True])
+def test_whatever_the_age_is_all_that_is_taken_is_said(age):
+    with pytest.raises(ValidationError) as caught:
+        Profile.model_validate(EXAMPLE | {"age": age})
+    (fault,) = faults(caught.value)
+    bands = "18-24 | 25-34 | 35-44 | 45-54 | 55-64 | 65+"
+    assert fault.msg == f"expected a whole number from 18 to 120, or one of {bands}"
 
 
 # --- scores

@@ -3,10 +3,13 @@
 ::
 
     NotAdmittedError
+    ├── HeadersError          the headers contradict themselves
     ├── UnauthenticatedError  no key, or none that is known
     ├── ForbiddenError        the key's scopes do not include this
     ├── RateLimitedError      the caller asks too often
     ├── TooLongError          the request is longer than is taken
+    ├── CodingError           the body comes in a coding that is not taken
+    ├── DamagedError          the body is not what its coding says
     └── OverloadedError       more is asked at once than can be held
 """
 
@@ -14,22 +17,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, AnyStr, ClassVar, Final, NamedTuple, Self
 
 from drugpred.monitoring.metrics import DENIED, LIMITED
-from drugpred.serving.keys import WatchedKeys
+from drugpred.serving.keys import Key, Scope, WatchedKeys
 from drugpred.serving.rates import Rates, caller_of
 
 if TYPE_CHECKING:
-    from drugpred.serving.keys import Scope
     from drugpred.settings import Settings
 
 __all__ = [
     "ANY_KEY",
+    "CALLER",
     "HEALTH",
     "STATIC",
     "Admission",
+    "CodingError",
+    "DamagedError",
     "ForbiddenError",
+    "HeadersError",
     "Need",
     "NotAdmittedError",
     "OverloadedError",
@@ -42,6 +49,10 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+CALLER: Final[ContextVar[Key | None]] = ContextVar("caller", default=None)
+"""Who makes the call that is answered: a key, or an address with the scopes that it has without one. None where every
+call is let in."""
+
 
 class NotAdmittedError(Exception):
     """A call is not answered, for a reason that its caller is told."""
@@ -50,6 +61,12 @@ class NotAdmittedError(Exception):
     """Of HTTP."""
     retry_after: float | None = None
     """In seconds."""
+
+
+class HeadersError(NotAdmittedError):
+    """The headers contradict themselves: whoever passed the request on may have read them otherwise."""
+
+    status = 400
 
 
 class UnauthenticatedError(NotAdmittedError):
@@ -83,6 +100,24 @@ class TooLongError(NotAdmittedError):
     def __init__(self, most: int) -> None:
         super().__init__(f"expected {most} bytes or fewer")
         LIMITED.labels("size").inc()
+
+
+class CodingError(NotAdmittedError):
+    """The body comes in a coding that is not taken."""
+
+    status = 415
+
+    def __init__(self, *taken: str) -> None:
+        super().__init__(f"expected the content-encoding {', '.join(taken)} or identity")
+
+
+class DamagedError(NotAdmittedError):
+    """The body is not what its coding says."""
+
+    status = 400
+
+    def __init__(self, coding: str) -> None:
+        super().__init__(f"expected one whole {coding} stream")
 
 
 class OverloadedError(NotAdmittedError):
@@ -119,12 +154,16 @@ ANY_KEY: Final = Need()
 def presented(authorization: AnyStr | None, key: AnyStr | None) -> AnyStr | None:
     """Return the key that came with a call, as `Authorization: Bearer` or else as X-API-Key, None where none came.
 
-    One that comes in another scheme is empty, and so unknown.
+    Blanks around it are no part of it. Another scheme of authorization is for somebody else, a proxy for instance;
+    alone it is an empty key, and so an unknown one.
     """
-    if authorization is None:
-        return key
-    scheme, value = authorization[:_SCHEME], authorization[_SCHEME:]
-    return value.strip() if scheme.lower() in {"bearer ", b"bearer "} else value[:0]
+    if authorization is not None:
+        scheme, value = authorization[:_SCHEME], authorization[_SCHEME:]
+        if scheme.lower() in {"bearer ", b"bearer "}:
+            return value.strip()
+        if key is None:
+            return value[:0]
+    return None if key is None else key.strip()
 
 
 class Admission:
@@ -139,6 +178,7 @@ class Admission:
     def __init__(self, keys: WatchedKeys, rates: Rates) -> None:
         self._keys = keys
         self._rates = rates
+        self._without_key = frozenset[Scope]() if keys.enabled else frozenset(Scope)
         self.open = not keys.enabled and not rates.enabled
         """Whether every call is let in."""
 
@@ -165,7 +205,7 @@ class Admission:
             logger.warning("no API keys are set (DRUGPRED_API_KEYS_FILE): everybody who reaches this server is let in")
 
     async def check(self, need: Need, presented: str | bytes | None, address: str) -> None:
-        """Let a call in.
+        """Let a call in, and set `CALLER`.
 
         Parameters
         ----------
@@ -181,10 +221,12 @@ class Admission:
             It is not let in.
         """
         key = None if presented is None else self._keys.find(presented)
+        caller = key or Key(caller_of(address), self._without_key)
+        CALLER.set(caller)
         if need.counted and self._rates.enabled:
             if self._rates.shared:
                 await asyncio.sleep(0)  # a lane of gRPC goes on in the event loop
-            wait = await self._rates.hit(key.name if key else caller_of(address))
+            wait = await self._rates.hit(caller.name)
             if wait is not None:
                 raise RateLimitedError(wait)
         if not need.key or not self._keys.enabled:

@@ -61,14 +61,17 @@ Where the operator has set API keys, a request needs one with the scope that its
 
 Every error has the shape of Error. Not of one operation alone are 404 for an unknown path and 405 for another method, \
 and what is answered before a request is read: 400 where it is no HTTP/1.1, 408 where it does not arrive within ten \
-seconds, 413 and 431 where it or its headers are too long for any operation, 503 where too many are connected. Bodies \
-are taken as they are, uncompressed and in UTF-8, whatever their content type.\
+seconds, 413 and 431 where it or its headers are too long for any operation, 503 where too many are connected. A body \
+is JSON in UTF-8 whatever its content type, and may come with the content-encoding gzip or deflate.\
 """
 
 _JSON_LENGTH: Final = "Inference-Header-Content-Length"
 
 _RETRY: Final = {
     "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer", "minimum": 0}}
+}
+_ACCEPTED: Final = {
+    "Accept-Encoding": {"description": "The codings that are taken.", "required": True, "schema": {"type": "string"}}
 }
 _CHALLENGE: Final = {"WWW-Authenticate": {"description": "Bearer.", "required": True, "schema": {"type": "string"}}}
 
@@ -80,6 +83,7 @@ _ERRORS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "409": ("The outcomes of this answer were counted before.", {}),
     "410": ("The answer is older than 90 days.", {}),
     "413": ("The body is longer than any well-formed one.", {}),
+    "415": ("Another content-encoding than gzip, deflate and identity.", _ACCEPTED),
     "429": ("The caller asks more often than the operator allows.", _RETRY),
     "503": ("Overloaded, or what is needed fails for the moment; try again later.", _RETRY),
 }
@@ -116,7 +120,9 @@ def document() -> dict[str, Any]:
             "/drift": _get(
                 "How far the profiles have moved from those trained on, since the server started.", Drift, "read"
             ),
-            "/health": _get("Whether and what is served.", Health),
+            "/health": _get(
+                "Whether it is served and, where no keys are set or to a key with the scope read, what.", Health
+            ),
             "/model": _get("The card of the model that is served.", TaggedCard, "read"),
             "/livez": _get("For probes: the process is alive."),
             "/healthz": _get("As /livez."),
@@ -188,7 +194,7 @@ def _post(
     *errors: str,
 ) -> dict[str, Any]:
     body = {"application/json": {"schema": _reference(request), "example": example}}
-    operation = _operation(summary, answer, scope, "400", "413", "429", "503", *errors)
+    operation = _operation(summary, answer, scope, "400", "413", "415", "429", "503", *errors)
     return {"post": operation | {"requestBody": {"required": True, "content": body}}}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from drugpred.schemas import Error
@@ -10,6 +12,9 @@ from drugpred.serving.admission import (
     HEALTH,
     STATIC,
     Admission,
+    CodingError,
+    DamagedError,
+    HeadersError,
     Need,
     NotAdmittedError,
     TooLongError,
@@ -19,7 +24,7 @@ from drugpred.serving.keys import Scope as KeyScope
 from drugpred.serving.load import MOST_BYTES, Bound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -37,12 +42,16 @@ _V2_MODEL: Final = "/v2/models/"
 _REPORT: Final = "/app/report"
 _ASSETS: Final = ("/app/", "/static_content/")
 
-LONGEST: Final = {"/predict": 64 * 1024, "/feedback": 4096}
-"""In bytes: many times the longest, so that it may be indented."""
-_LONGEST_OTHER: Final = 4 * 2**20
-"""10,000 people of the Open Inference Protocol are 2 MB of JSON, and a batch of 1000 half a MB."""
+LONGEST: Final = {"/predict": 64 * 1024, "/predict_batch": 4 * 2**20, "/feedback": 4096}
+"""Bodies, in bytes: many times the longest, so that it may be indented. A batch of 1000 has half a MB."""
+_LONGEST_INFER: Final = 4 * 2**20
+"""10,000 people of the Open Inference Protocol are 2 MB of JSON."""
 
-_WITHOUT_BODY: Final = {"GET", "HEAD", "OPTIONS"}
+_WBITS: Final = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
+"""By the coding of a body, zlib's name for it."""
+
+_ONCE: Final = (b"host", b"authorization", b"x-api-key", b"content-encoding")
+"""Headers that decide something: of two, somebody before this server may have read the other one."""
 
 
 def need_of(path: str) -> Need:
@@ -85,17 +94,23 @@ class Entrance:
             await _refuse(error, send)
 
     async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path, headers = scope["path"], scope["headers"]
+        path = scope["path"]
+        headers = dict(scope["headers"])
+        _check(headers, scope)
         if not self.door.admission.open:
             client = scope["client"]
             address = client[0] if client else ""
-            await self.door.admission.check(_NEEDS.get(path) or need_of(path), _key(headers), address)
-        if scope["method"] in _WITHOUT_BODY:
-            await self.app(scope, receive, send)
+            key = presented(headers.get(b"authorization"), headers.get(b"x-api-key"))
+            await self.door.admission.check(_NEEDS.get(path) or need_of(path), key, address)
+        most = _longest(path) if scope["method"] == "POST" else 0
+        if not most:
+            await self.app(scope, receive, send)  # which reads no body
             return
-        most = LONGEST.get(path, _LONGEST_OTHER)
-        if any(name == b"content-length" and int(value) > most for name, value in headers):
+        if int(headers.get(b"content-length", 0)) > most:
             raise TooLongError(most)
+        coding = headers.get(b"content-encoding", b"").strip().lower()
+        if coding and coding != b"identity" and coding not in _WBITS:
+            raise CodingError(*(name.decode() for name in _WBITS))
         parts = []
         size = 0
         try:
@@ -111,20 +126,46 @@ class Entrance:
                     raise TooLongError(most)
                 parts.append(part)
                 more = message.get("more_body", False)
-            await self.app(scope, _again(b"".join(parts), receive), send)
+            body = b"".join(parts)
+            if coding in _WBITS:
+                body = _inflated(body, coding, most)
+                self.door.bodies.take(len(body))
+                size += len(body)
+            await self.app(scope, _again(body, receive), send)
         finally:
             self.door.bodies.give(size)
 
 
-def _key(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
-    """Return the key that came with a request."""
-    authorization = key = None
-    for name, value in headers:
-        if name == b"authorization":
-            authorization = value
-        elif name == b"x-api-key":
-            key = value
-    return presented(authorization, key)
+def _longest(path: str) -> int:
+    """Return how many bytes the body of a POST may have: none where nothing takes a body."""
+    if path in LONGEST:
+        return LONGEST[path]
+    return _LONGEST_INFER if path.startswith(_V2_MODEL) and path.endswith("/infer") else 0
+
+
+def _check(headers: Mapping[bytes, bytes], scope: Scope) -> None:
+    """Check that a request, whose headers these are by name, says once what must be said once."""
+    every: Iterable[tuple[bytes, bytes]] = scope["headers"]
+    if len(headers) < len(scope["headers"]):
+        counts = Counter(name for name, _ in every)
+        for name in _ONCE:
+            if counts[name] > 1:
+                raise HeadersError(f"expected one header {name.decode()}")
+    if b"host" not in headers and scope["http_version"] == "1.1":
+        raise HeadersError("expected the header host")
+
+
+def _inflated(body: bytes, coding: bytes, most: int) -> bytes:
+    inflater = zlib.decompressobj(_WBITS[coding])
+    try:
+        content = inflater.decompress(body, most + 1)
+    except zlib.error:
+        raise DamagedError(coding.decode()) from None
+    if len(content) > most:
+        raise TooLongError(most)
+    if not inflater.eof or inflater.unused_data:
+        raise DamagedError(coding.decode())
+    return content
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
@@ -148,5 +189,7 @@ async def _refuse(error: NotAdmittedError, send: Send) -> None:
         headers.append((b"retry-after", str(int(error.retry_after)).encode()))
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
+    if error.status == 415:
+        headers.append((b"accept-encoding", b", ".join(_WBITS)))
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": content})

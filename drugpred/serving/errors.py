@@ -10,6 +10,7 @@ from http.client import responses
 from typing import TYPE_CHECKING, Final
 
 from drugpred.schemas import Error, faults
+from drugpred.serving.load import UNTAKEN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,8 @@ class ErrorShape:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and hold back an answer's start until it is known to be no error.
 
-        What raises is answered with 500 at once.
+        What raises is answered with 500 at once. While there are clients that do not take their answers, the start of
+        another answer raises OverloadedError if it would be too much.
         """
         if scope["type"] != "http":
             await self.app(scope, receive, send)
@@ -44,15 +46,15 @@ class ErrorShape:
         start: Message | None = None
         body = b""
         begun = refused = False
+        held = 0
 
         async def shape(message: Message) -> None:
-            nonlocal start, body, begun, refused
-            if message["type"] == "http.response.start" and message["status"] == HTTPStatus.TEMPORARY_REDIRECT:
-                # To a path with a slash more or less: it would repeat the path and the host that a caller made up.
-                start = {**message, "status": HTTPStatus.NOT_FOUND.value, "headers": []}
-            elif message["type"] == "http.response.start" and message["status"] >= HTTPStatus.BAD_REQUEST:
-                start = message
+            nonlocal start, body, begun, refused, held
+            if message["type"] == "http.response.start" and (refusal := _refusal(message)):
+                start = refusal
             elif start is None:
+                if UNTAKEN.transports and not begun:
+                    held = _hold(message)
                 begun = True
                 await send(message)
             else:
@@ -64,13 +66,36 @@ class ErrorShape:
         try:
             await self.app(scope, receive, shape)
         except Exception as error:  # noqa: BLE001 - the caller gets an answer whatever it is
-            # Without its message and a traceback, which may hold what a person said.
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            logger.error("%s in %s, line %s", type(error).__name__, place.filename, place.lineno)  # noqa: TRY400
+            _log(error)
             if begun:
                 raise ConnectionAbortedError("the answer broke off") from None  # which ends the connection
             if not refused:  # Starlette raises what it has answered
                 await _send_shaped({"type": "http.response.start", "status": 500, "headers": []}, b"", send)
+        finally:
+            UNTAKEN.give(held)
+
+
+def _refusal(start: Message) -> Message | None:
+    """Return the start of an error, None where the answer is none."""
+    if start["status"] < HTTPStatus.TEMPORARY_REDIRECT:
+        return None
+    if start["status"] == HTTPStatus.TEMPORARY_REDIRECT:
+        # To a path with a slash more or less: it would repeat the path and the host that a caller made up.
+        return {**start, "status": HTTPStatus.NOT_FOUND.value, "headers": []}
+    return start if start["status"] >= HTTPStatus.BAD_REQUEST else None
+
+
+def _log(error: Exception) -> None:
+    # Without its message and a traceback, which may hold what a person said.
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    logger.error("%s in %s, line %s", type(error).__name__, place.filename, place.lineno)
+
+
+def _hold(start: Message) -> int:
+    """Hold an answer while it is written, and return how many bytes it has."""
+    length = next((int(value) for name, value in start["headers"] if name == b"content-length"), 0)
+    UNTAKEN.take(length)
+    return length
 
 
 async def _send_shaped(start: Message, body: bytes, send: Send) -> None:

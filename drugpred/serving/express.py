@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
 
 from drugpred.monitoring.refused import count_validation
-from drugpred.schemas import MOST_PROFILES, Batch, Profile
-from drugpred.serving.answering import is_slow, score
+from drugpred.schemas import Batch, Profile
+from drugpred.serving.answering import is_slow, score, unless_left
 from drugpred.serving.batching import Dispatcher
 from drugpred.serving.errors import malformed
 from drugpred.serving.json_answers import JSONAnswers
 from drugpred.serving.load import MOST_WAITING
+from drugpred.serving.rates import caller_of
+from drugpred.serving.turns import SLICE_PROFILES, turn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,24 +40,33 @@ class Line:
         """Answer from now on by this scorer."""
         self._scorer = scorer
         self._answers = JSONAnswers(scorer)
-        self.dispatcher = Dispatcher(self.tell, MOST_PROFILES, MOST_WAITING)
+        self.dispatcher = Dispatcher(self.tell, SLICE_PROFILES, MOST_WAITING)
 
-    async def predict(self, body: bytes) -> str:
+    async def predict(self, body: bytes, scope: Scope, receive: Receive) -> str:
         """Return the answer about the profile in a request's body; raises pydantic's ValidationError."""
         profile = Profile.model_validate_json(body)
         if is_slow(profile):
-            (answer,) = await score(self._scorer, [profile])
-            return answer.model_dump_json()
+            return (await self._slowly([profile], scope, receive))[0]
         return (await self.dispatcher.ask([profile]))[0]
 
-    async def predict_batch(self, body: bytes) -> str:
+    async def predict_batch(self, body: bytes, scope: Scope, receive: Receive) -> str:
         """Return the answers about the batch in a request's body; raises pydantic's ValidationError."""
-        profiles = Batch.model_validate_json(body).profiles
-        if any(map(is_slow, profiles)):
-            texts: Sequence[str] = [answer.model_dump_json() for answer in await score(self._scorer, profiles)]
-        else:
-            texts = await self.dispatcher.ask(profiles)
+        async with turn(len(body)):
+            profiles = Batch.model_validate_json(body).profiles
+            slow = any(map(is_slow, profiles))
+            texts: list[str] = []
+            for start in range(0, 0 if slow else len(profiles), SLICE_PROFILES):
+                texts += await self.dispatcher.ask(profiles[start : start + SLICE_PROFILES])
+        if slow:
+            texts = await self._slowly(profiles, scope, receive)
         return f"[{','.join(texts)}]"
+
+    async def _slowly(self, profiles: Sequence[Profile], scope: Scope, receive: Receive) -> list[str]:
+        """Return the answers about profiles of which some are slow, as long as the client waits for them."""
+        client = scope["client"]
+        caller = caller_of(client[0]) if client else None
+        answers = await unless_left(score(self._scorer, profiles, caller), receive)
+        return [answer.model_dump_json() for answer in answers]
 
     async def tell(self, profiles: Sequence[Profile]) -> list[str]:
         """Return the answers about several requests' profiles, none of them slow."""
@@ -73,9 +86,11 @@ class Express:
         if endpoint is None or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
-        body = (await receive())["body"]  # all of it, see Entrance
+        body = (await receive())["body"].removeprefix(BOM_UTF8)  # all of it, see Entrance
         try:
-            status, content = 200, (await endpoint(body)).encode()
+            status, content = 200, (await endpoint(body, scope, receive)).encode()
+        except ClientDisconnect:
+            return
         except ValidationError as error:
             count_validation(error)
             status, content = 400, malformed(error)

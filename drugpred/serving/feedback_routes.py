@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from codecs import BOM_UTF8
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
@@ -47,7 +48,7 @@ class FeedbackRoutes:
         self._collector = collector
 
     async def _feedback(self, request: Request) -> Response:
-        body = await request.body()
+        body = (await request.body()).removeprefix(BOM_UTF8)
         accepted = await asyncio.get_running_loop().run_in_executor(self._thread, self._collector.take, body)
         return Response(accepted.model_dump_json(), media_type="application/json")
 

@@ -18,6 +18,7 @@ from drugpred.columns import MOST_ROWS, ColumnError, codes, rows
 from drugpred.schemas import ErrorDetail, faults
 from drugpred.serving.errors import path
 from drugpred.serving.inference_messages import ModelMetadata, ServerMetadata, TensorMetadata
+from drugpred.serving.turns import SLICE_ROWS, pause
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -104,9 +105,9 @@ class DataPlane:
         UnknownModelError
         """
         if name != self.name or version not in {"", self.version}:
-            raise UnknownModelError(f"expected the model {self.name}, its version {self.version} or none")
+            raise UnknownModelError("model not found")  # what there is instead, a key protects
 
-    def infer(
+    async def infer(
         self, inputs: Iterable[Tensor], outputs: Iterable[str], parameters: Parameters
     ) -> dict[str, NDArray[np.float64]]:
         """Return the probability of use of each drug, an array of shape (n,) by its name.
@@ -136,7 +137,13 @@ class DataPlane:
             raise MalformedError.at("inputs", error.field, "data", *place, expected=error.expected) from None
         window = WINDOWS.index(parameters.window)
         drugs: Sequence[Drug] = asked or DRUGS
-        by_drug = self._scorer.probabilities(people, parameters.window, frozenset(drugs))[:, :, window].T.copy()
+        by_drug = np.empty((len(DRUGS), len(people)))
+        for start in range(0, len(people), SLICE_ROWS):
+            if start:
+                await pause()
+            part = slice(start, start + SLICE_ROWS)
+            probabilities = self._scorer.probabilities(people[part], parameters.window, frozenset(drugs))
+            by_drug[:, part] = probabilities[:, :, window].T
         return {drug: by_drug[_PLACES[drug]] for drug in drugs}
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from drugpred.codebook import DRUGS, INPUTS, Window
 
@@ -36,6 +37,14 @@ class _Request(BaseModel):
 class _Parameters(_Request):
     content_type: str | None = Field(None, description="Taken and not needed: MLServer's client says it.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, content: object) -> object:
+        if isinstance(content, dict) and not content.keys() <= cls.model_fields.keys():
+            known = {"known": ", ".join(sorted(cls.model_fields))}
+            raise PydanticCustomError("unexpected", "expected no parameter but {known}", known)
+        return content
+
 
 class InputParameters(_Parameters):
     """What may be said of a tensor of a request."""
@@ -56,6 +65,8 @@ class Parameters(_Parameters):
     scale: Literal["standardized", "raw"] = Field(
         "standardized", description="Of the five NEO scores: as published, or raw totals."
     )
+    timeout: int | None = Field(None, description="Taken and ignored: Triton's clients say it.")
+    priority: int | None = Field(None, description="Taken and ignored: Triton's clients say it.")
     binary_data_output: bool = Field(default=False, description="Whether to answer all tensors behind the JSON.")
 
 

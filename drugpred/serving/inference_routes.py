@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ValidationError
@@ -19,6 +20,7 @@ from drugpred.serving.inference_messages import (
     Ready,
     ResponseOutput,
 )
+from drugpred.serving.turns import turn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,10 +83,15 @@ class InferenceRoutes:
 
     async def _infer(self, request: Request) -> Response:
         self._check_model(request)
-        asked, inputs = _read(await request.body(), request.headers.get(_JSON_LENGTH))
+        body = await request.body()
+        async with turn(len(body)):
+            return await self._inferred(body, request.headers.get(_JSON_LENGTH))
+
+    async def _inferred(self, body: bytes, json_length: str | None) -> Response:
+        asked, inputs = _read(body, json_length)
         self._plane.check_model(asked.model_name or self._plane.name, "")
         parameters = asked.parameters
-        by_drug = self._plane.infer(inputs, [output.name for output in asked.outputs], parameters)
+        by_drug = await self._plane.infer(inputs, [output.name for output in asked.outputs], parameters)
         answer = InferenceResponse(
             model_name=self._plane.name,
             model_version=self._plane.version,
@@ -110,7 +117,7 @@ def _read(body: bytes, json_length: str | None) -> tuple[InferenceRequest, list[
     if not 0 <= at <= len(body):
         raise MalformedError.at(_JSON_LENGTH, expected="the length of the JSON in bytes")
     try:
-        request = InferenceRequest.model_validate_json(body[:at])
+        request = InferenceRequest.model_validate_json(body[:at].removeprefix(BOM_UTF8))
     except ValidationError as error:
         raise MalformedError.of(error) from None
     tensors = []

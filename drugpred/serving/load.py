@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 
 from drugpred.serving.admission import OverloadedError
 
-__all__ = ["MOST_BYTES", "MOST_SLOW", "MOST_WAITING", "Bound"]
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterator
+
+__all__ = ["MOST_BYTES", "MOST_SLOW", "MOST_SLOW_EACH", "MOST_WAITING", "UNTAKEN", "Bound", "SharedBound", "Untaken"]
 
 MOST_BYTES: Final = 16 * 2**20
 """Of all bodies that a worker has taken and not answered."""
@@ -16,6 +22,12 @@ MOST_WAITING: Final = 20_000
 
 MOST_SLOW: Final = 64
 """Requests with explanations, of which a worker makes a hundred a second."""
+
+MOST_SLOW_EACH: Final = MOST_SLOW // 4
+"""Those of one caller."""
+
+MOST_UNTAKEN: Final = 32 * 2**20
+"""Bytes of answers that clients do not take. The longest answer has 6 MB."""
 
 
 class Bound:
@@ -45,3 +57,81 @@ class Bound:
     def give(self, amount: int) -> None:
         """Hold so much less."""
         self._held -= amount
+
+
+class SharedBound:
+    """Counts what is held by all callers and by each, in one event loop.
+
+    Parameters
+    ----------
+    most : int
+    most_each : int
+        Of one caller.
+    """
+
+    def __init__(self, most: int, most_each: int) -> None:
+        self._all = Bound(most)
+        self._most_each = most_each
+        self._by_caller: Counter[str] = Counter()
+
+    @contextmanager
+    def held(self, caller: str | None) -> Iterator[None]:
+        """Hold one more within the context, for a caller if one is known.
+
+        Raises
+        ------
+        OverloadedError
+            It would be too much.
+        """
+        if caller is not None and self._by_caller[caller] >= self._most_each:
+            raise OverloadedError
+        self._all.take(1)
+        if caller is not None:
+            self._by_caller[caller] += 1
+        try:
+            yield
+        finally:
+            self._all.give(1)
+            if caller is not None:
+                self._by_caller[caller] -= 1
+                self._by_caller += Counter()  # without those who hold nothing
+
+
+class Untaken:
+    """Counts the bytes of answers that clients do not take, in one event loop.
+
+    Parameters
+    ----------
+    most : int
+
+    Attributes
+    ----------
+    transports : set of asyncio.Transport
+        Of the connections whose clients take nothing at the moment.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._waiting = 0
+        self.transports: set[asyncio.Transport] = set()
+
+    def take(self, amount: int) -> None:
+        """Hold an answer of so many bytes that is about to be written.
+
+        Raises
+        ------
+        OverloadedError
+            It would be too much; then it is not held.
+        """
+        written = sum(transport.get_write_buffer_size() for transport in self.transports)
+        if written + self._waiting + amount > self._most:
+            raise OverloadedError
+        self._waiting += amount
+
+    def give(self, amount: int) -> None:
+        """Hold an answer no more: it is written, and its transport counts it."""
+        self._waiting -= amount
+
+
+UNTAKEN: Final = Untaken(MOST_UNTAKEN)
+"""Of a worker."""

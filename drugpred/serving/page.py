@@ -79,7 +79,7 @@ class Page:
 
     async def _report(self, _: Request, name: str) -> Response:
         path = self._files.get(name)
-        if path is None:
+        if path is None or not path.is_file():  # the model may have left the store meanwhile
             raise HTTPException(404)
         headers = {**_HEADERS, "Content-Security-Policy": self._report_policy}
         return FileResponse(path, headers=headers, media_type=_TYPES.get(path.suffix, "application/octet-stream"))

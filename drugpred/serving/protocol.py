@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import socket
+from collections import deque
 from http import HTTPStatus
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+import httptools
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from drugpred.monitoring.metrics import LIMITED
 from drugpred.schemas import Error
+from drugpred.serving.load import UNTAKEN
 
 if TYPE_CHECKING:
     import asyncio
@@ -37,7 +41,19 @@ ARRIVAL_SECONDS: Final = 10.0
 TAKING_SECONDS: Final = 30.0
 """For which a client may leave an answer untaken."""
 
+IDLE_SECONDS: Final = 75
+"""For which a connection is kept between requests: proxies keep theirs for 60, and whoever waits longer ends it."""
+
+_CROWDED_IDLE_SECONDS: Final = 5
+"""The same of connections that are made while half of the bound is used."""
+
 _SWEEP_SECONDS: Final = 1.0
+
+_SEND_BUFFER: Final = 64 * 1024
+"""Bytes of answers that the kernel holds for a client, and doubles; left to itself it takes up to 4 MB a connection."""
+
+_DROPPED: Final[deque[tuple[bytes, bytes]]] = deque(maxlen=0)
+"""Takes the place of the headers once they are complete: no field behind a body becomes one, whatever its name."""
 
 _TEXTS: Final = {
     HTTPStatus.BAD_REQUEST: "expected a request as HTTP/1.1 describes it",
@@ -71,7 +87,10 @@ class Protocol(HttpToolsProtocol):
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         super().connection_made(transport)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         self._since = self.loop.time()
+        crowded = len(self.connections) > MOST_CONNECTIONS / 2
+        self.timeout_keep_alive = _CROWDED_IDLE_SECONDS if crowded else IDLE_SECONDS
         if len(self.connections) > MOST_CONNECTIONS:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "load")
             return
@@ -82,19 +101,40 @@ class Protocol(HttpToolsProtocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        UNTAKEN.transports.discard(self.transport)
         self._connected.discard(self)
         self._leave()
 
     @override
     def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
         self._packet = len(data)
         self._received += len(data)
-        super().data_received(data)
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            self.logger.warning("Invalid HTTP request received.")
+            self._refuse(self._malformed)
         if self._received > MOST_HEAD_BYTES and not self.transport.is_closing():
             if self._in_head:
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "size")
             elif self._received > MOST_BYTES:
                 self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "size")
+
+    def _feed(self, data: bytes) -> None:
+        """Parse what arrived. An offer to upgrade is ignored, as HTTP allows: its body is a body.
+
+        The parser takes what follows such a head for another protocol's. So a new one gets the head without the offer.
+        """
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+            lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+            self.parser.feed_data(b"\r\n".join([*lines, b"", b""]))
+            self._feed(data[offer.args[0] :])
 
     @override
     def on_message_begin(self) -> None:
@@ -105,31 +145,40 @@ class Protocol(HttpToolsProtocol):
 
     @override
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                raise ValueError("no proxy")  # which the parser answers with 400
+            return
         if len(self.pipeline) >= MOST_PIPELINED:
             raise ValueError("too many requests at once")  # which the parser answers with 400
         if self._packet > MOST_HEAD_BYTES and sum(map(len, chain(*self.headers))) > MOST_HEAD_BYTES:
             self._malformed = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             raise ValueError("too long headers")
         super().on_headers_complete()
+        self.headers = _DROPPED  # type: ignore[assignment]  # nobody reads them here any more
         self._in_head = False
         self._unanswered = (*(one for one in self._unanswered if not one.response_complete), self.cycle)
 
     @override
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         super().on_message_complete()
         self._since = None
 
     @override
     def _should_upgrade(self) -> bool:
-        return False  # there is no WebSocket here: who asks for one gets an answer as any other
+        return False
 
     @override
-    def _unsupported_upgrade_warning(self) -> None:
-        pass  # however many ask
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        UNTAKEN.transports.add(self.transport)
 
     @override
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(self._malformed)
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        UNTAKEN.transports.discard(self.transport)
 
     def _refuse(self, status: HTTPStatus, limit: str | None = None) -> None:
         """Answer, where no answer has begun, and end the connection."""

@@ -15,10 +15,12 @@ from drugpred import __version__
 from drugpred.monitoring.merged import drift_since_start
 from drugpred.schemas import Health
 from drugpred.serving import feedback_routes, inference_routes
+from drugpred.serving.admission import CALLER
 from drugpred.serving.documentation import document
 from drugpred.serving.feedback_routes import FeedbackRoutes
 from drugpred.serving.headers import NOTHING
 from drugpred.serving.inference_routes import InferenceRoutes
+from drugpred.serving.keys import Scope
 from drugpred.serving.page import Page
 
 if TYPE_CHECKING:
@@ -78,14 +80,16 @@ class Routes(Starlette):
         self._card = Response(bundle.card_json, media_type="application/json")
 
     async def _health(self, _: Request) -> Response:
-        health = Health(
-            status="ok",
-            version=__version__,
-            model=self._bundle.tag,
-            data_source=self._bundle.card.data.source,
-            uptime_seconds=round(time.monotonic() - self._started, 3),
-        )
-        return JSONResponse(health.model_dump())
+        health = Health()
+        caller = CALLER.get()
+        if caller is None or Scope.READ in caller.scopes:
+            health = Health(
+                version=__version__,
+                model=self._bundle.tag,
+                data_source=self._bundle.card.data.source,
+                uptime_seconds=round(time.monotonic() - self._started, 3),
+            )
+        return JSONResponse(health.model_dump(exclude_none=True))
 
     async def _drift(self, _: Request) -> Response:
         drift = await asyncio.to_thread(drift_since_start, self._bundle.card)

@@ -124,12 +124,12 @@ class Seen:
     def documented(self):
         return {(*place, status) for place, operation in self.operations.items() for status in operation["responses"]}
 
-    def ask(self, path, method, status, key="everything", version=None, **request):
+    def ask(self, path, method, status, key="everything", version=None, coding=None, **request):
         """Ask, with the example where nothing else is given, and check how an error is written."""
         if method == "post" and not request:
             request = {"json": self.examples[path]}
         path_asked = path.format(version=version or self.version)
-        headers = {"X-API-Key": key} if key else {}
+        headers = ({"X-API-Key": key} if key else {}) | ({"Content-Encoding": coding} if coding else {})
         answer = self.client.request(method, path_asked, headers=headers, **request)
         assert answer.status_code == status, (method, path, answer.text)
         self.statuses.add((path, method, str(status)))
@@ -181,6 +181,7 @@ def ask_wrongly(seen, bundle, monkeypatch):
         seen.ask(path, "post", 400, content=b"{")
         longest = {"/predict": 64 * 1024, "/feedback": 4096}.get(path, 4 * 2**20)
         seen.ask(path, "post", 413, content=b" " * (longest + 1))
+        seen.ask(path, "post", 415, content=b"{}", coding="br")
         if path.endswith("/infer"):
             seen.ask(path, "post", 404, json=inference("lsd") | {"model_name": "zebra"})
     for path, method in seen.operations:

@@ -1,5 +1,6 @@
 """Refused requests, counted in words of the project alone."""
 
+import asyncio
 import string
 
 import numpy as np
@@ -132,7 +133,7 @@ def tensors(**changes):
 )
 def test_tensors(bundle, inputs, outputs, expected):
     with pytest.raises(MalformedError) as raised:
-        DataPlane(Scorer(bundle)).infer(inputs, outputs, Parameters())
+        asyncio.run(DataPlane(Scorer(bundle)).infer(inputs, outputs, Parameters()))
     assert counted(refused.count_tensors, raised.value.details) == {expected: 1}
 
 

@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 from drugpred.errors import ConfigurationError
 from drugpred.serving.admission import (
     ANY_KEY,
+    CALLER,
     HEALTH,
     STATIC,
     Admission,
@@ -16,6 +17,7 @@ from drugpred.serving.admission import (
     Need,
     RateLimitedError,
     UnauthenticatedError,
+    presented,
 )
 from drugpred.serving.keys import Scope
 from drugpred.settings import Settings
@@ -129,3 +131,35 @@ def test_an_open_server_says_so(caplog):
     admission(rate_limit="1/hour").warn()
     (message,) = caplog.messages
     assert "everybody" in message
+
+
+@pytest.mark.parametrize("form", [str, str.encode])
+def test_blanks_around_a_key_are_no_part_of_it(form):
+    given = [
+        ("Bearer k", None, "k"),
+        ("bearer  k \t", "other", "k"),
+        (None, " k\t", "k"),
+        (None, "k", "k"),
+        ("Basic YTpi", " k ", "k"),
+        ("Basic YTpi", None, ""),
+        ("Bearer ", "k", ""),
+        (None, None, None),
+    ]
+    for authorization, key, expected in given:
+        found = presented(*(None if each is None else form(each) for each in (authorization, key)))
+        assert found == (None if expected is None else form(expected))
+
+
+def test_who_calls_is_known_from_then_on():
+    async def callers():
+        keyed = admission(api_keys=KEYS, rate_limit="9/hour")
+        found = []
+        for key in ("alice", None, "wrong"):
+            await keyed.check(HEALTH, key, "2001:db8::1")
+            found.append((CALLER.get().name, sorted(CALLER.get().scopes)))
+        await admission(rate_limit="9/hour").check(PREDICT, None, "192.0.2.1")
+        return found, CALLER.get()
+
+    found, last = asyncio.run(callers())
+    assert found == [("alice", ["predict", "read"]), ("ip:2001:db8::/64", []), ("ip:2001:db8::/64", [])]
+    assert (last.name, last.scopes) == ("ip:192.0.2.1", frozenset(Scope))

@@ -4,10 +4,14 @@ import asyncio
 import threading
 
 import pytest
+from starlette.requests import ClientDisconnect
 
 from drugpred.schemas import EXAMPLE, Profile
 from drugpred.scoring import Scorer
-from drugpred.serving.answering import score
+from drugpred.serving.admission import CALLER, OverloadedError
+from drugpred.serving.answering import score, unless_left
+from drugpred.serving.keys import Key
+from drugpred.serving.load import MOST_SLOW, MOST_SLOW_EACH
 
 PLAIN, EXPLAINED = (Profile.model_validate(EXAMPLE | {"include": include}) for include in ([], ["explanation"]))
 
@@ -78,3 +82,85 @@ def test_the_end_of_the_request_ends_the_work():
 def test_they_are_the_scorers(bundle):
     (answer,) = asyncio.run(score(Scorer(bundle), [EXPLAINED]))
     assert answer.risks == Scorer(bundle).score([EXPLAINED])[0].risks
+
+
+class Held:
+    """Answers when it is let go."""
+
+    def __init__(self):
+        self.going = threading.Event()
+
+    def score(self, profiles):
+        assert self.going.wait(30)
+        return profiles
+
+
+def asked(callers):
+    """Return how many of the requests with an explanation that come at once are refused, by who asks."""
+    held = Held()
+
+    async def one(caller, key):
+        CALLER.set(key)
+        return await score(held, [EXPLAINED], caller)
+
+    async def all_of_them():
+        tasks = [asyncio.create_task(one(*caller)) for caller in callers]
+        await asyncio.sleep(0)
+        held.going.set()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    found = asyncio.run(all_of_them())
+    return [isinstance(each, OverloadedError) for each in found]
+
+
+@pytest.mark.parametrize("key", [None, Key("alice", frozenset())])
+def test_one_caller_has_a_quarter_of_the_slow_work(key):
+    other = ("192.0.2.2", None)
+    refused = asked([("192.0.2.1", key)] * MOST_SLOW + [other] * 3)
+    assert refused == [False] * MOST_SLOW_EACH + [True] * (MOST_SLOW - MOST_SLOW_EACH) + [False] * 3
+
+
+def test_all_callers_together_have_all_of_it():
+    refused = asked([(f"192.0.2.{i}", None) for i in range(MOST_SLOW + 2)])
+    assert refused == [False] * MOST_SLOW + [True] * 2
+    assert asked([(None, None)] * (MOST_SLOW + 1)) == [False] * MOST_SLOW + [True]
+
+
+def test_work_ends_where_its_client_leaves():
+    begun, ended = asyncio.Event(), []
+
+    async def work():
+        begun.set()
+        try:
+            await asyncio.sleep(30)
+        finally:
+            ended.append(True)
+
+    async def leaving():
+        await begun.wait()
+        return {"type": "http.disconnect"}
+
+    async def ask():
+        with pytest.raises(ClientDisconnect):
+            await unless_left(work(), leaving)
+        await asyncio.sleep(0)
+
+    asyncio.run(ask())
+    assert ended == [True]
+
+
+def test_work_is_answered_where_its_client_stays():
+    async def work():
+        await asyncio.sleep(0.01)
+        return 7
+
+    async def staying():
+        await asyncio.sleep(30)
+
+    assert asyncio.run(unless_left(work(), staying)) == 7
+
+    async def failing():
+        raise ArithmeticError
+
+    with pytest.raises(ArithmeticError):
+        asyncio.run(unless_left(failing(), staying))

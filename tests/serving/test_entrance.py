@@ -1,7 +1,9 @@
 """HTTP requests enter admitted, whole and not too long."""
 
 import asyncio
+import gzip
 import json
+import zlib
 from hashlib import sha256
 
 import httpx
@@ -16,11 +18,13 @@ from drugpred.serving.load import MOST_BYTES
 from drugpred.settings import Settings
 
 KEYS = ";".join(f"{scope} {scope} {sha256(scope.encode()).hexdigest()}" for scope in ("predict", "read", "metrics"))
+HOST = (b"host", b"test")
 
 
 async def echo(scope, receive, send):
-    """Answer what was read, which is one message, and then what comes after it."""
-    message = await receive() if scope["method"] == "POST" else {}
+    """Answer what was read, which is one message, where the path takes a body."""
+    takes = scope["method"] == "POST" and (scope["path"] in LONGEST or scope["path"].endswith("/infer"))
+    message = await receive() if takes else {}
     assert not message.get("more_body")
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": message.get("body", b"")})
@@ -59,9 +63,7 @@ def test_a_body_in_parts_is_one_message():
     assert (answer.status_code, len(answer.content)) == (200, 4998)
 
 
-@pytest.mark.parametrize(
-    ("path", "most"), [*LONGEST.items(), ("/predict_batch", 4 << 20), ("/v2/models/any/infer", 4 << 20)]
-)
+@pytest.mark.parametrize(("path", "most"), [*LONGEST.items(), ("/v2/models/any/infer", 4 << 20)])
 def test_a_body_that_is_too_long_is_refused(path, most):
     ask = asking()
     assert ask(path=path, content=b" " * most).status_code == 200
@@ -103,6 +105,115 @@ def test_what_raises_gives_back_what_it_held():
             ask(content=b" " * 10)
 
 
+def passed(path="/predict", method="POST", headers=(), receive=None, **settings):
+    """Send one request without a client in between; return its status, and what of bodies is held meanwhile."""
+    door, seen = Door(), []
+    door.connect(Admission.of(Settings(**settings)))
+
+    async def answer(scope, receive, send):
+        seen.append(door.bodies._held)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(message):
+        if message["type"] == "http.response.start":
+            seen.insert(0, message["status"])
+
+    scope = {"type": "http", "path": path, "method": method, "headers": [*headers], "client": ("192.0.2.1", 1)}
+    asyncio.run(Entrance(answer, door)(scope | {"http_version": "1.1"}, receive or unread, send))
+    return seen
+
+
+async def unread():
+    raise AssertionError("the body was read")
+
+
+async def nothing():
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "GET"])
+@pytest.mark.parametrize(
+    "path", ["/livez", "/readyz", "/health", "/v2/models/a/ready", "/", "/app", "/metrics", "/model", "/nothing"]
+)
+def test_where_a_path_takes_no_body_none_is_read_or_held(path, method):
+    assert passed(path, method, [HOST, (b"content-length", b"4194304")]) == [200, 0]
+
+
+@pytest.mark.parametrize("key", [[], [(b"x-api-key", b"wrong")], [(b"x-api-key", b"read")]])
+@pytest.mark.parametrize("path", ["/predict", "/predict_batch", "/v2/models/a/infer"])
+def test_no_body_is_read_before_its_caller_is_admitted(path, key):
+    assert passed(path, headers=[HOST, *key], api_keys=KEYS)[0] in {401, 403}
+
+
+def test_a_length_that_is_too_long_is_refused_before_a_byte_of_it():
+    assert passed(headers=[HOST, (b"content-length", b"65537")]) == [413]
+
+
+@pytest.mark.parametrize("name", [b"host", b"authorization", b"x-api-key", b"content-encoding"])
+def test_a_header_that_decides_comes_once(name):
+    headers = [HOST, (b"authorization", b"Bearer predict"), (b"x-api-key", b"predict"), (b"content-encoding", b"")]
+    twice = [*headers, (name, b"predict")]
+    assert passed(headers=twice, api_keys=KEYS, receive=nothing) == [400]
+    more = [*headers, (b"cookie", b"a"), (b"cookie", b"b")]
+    assert passed(headers=more, api_keys=KEYS, receive=nothing)[0] == 200
+
+
+def test_a_host_is_named():
+    assert passed("/livez", "GET") == [400]
+    assert passed("/livez", "GET", [HOST])[0] == 200
+
+
+CODINGS = {"gzip": gzip.compress, "GZIP": gzip.compress, "deflate": zlib.compress, "identity": bytes, "": bytes}
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize("size", [0, 1, 60_000])
+def test_a_body_may_be_compressed(coding, size):
+    body = bytes(i % 251 for i in range(size))
+    answer = asking()(content=CODINGS[coding](body), headers={"content-encoding": coding})
+    assert (answer.status_code, answer.content) == (200, body)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+@pytest.mark.parametrize("path", ["/predict", "/feedback", "/v2/models/a/infer"])
+def test_a_body_that_inflates_beyond_the_bound_is_refused(path, coding):
+    most = LONGEST.get(path, 4 << 20)
+    ask = asking()
+    for size, status in ((most, 200), (most + 1, 413), (20 * most, 413)):
+        packed = CODINGS[coding](bytes(size))
+        assert ask(path=path, content=packed, headers={"content-encoding": coding}).status_code == status
+    assert ask.door.bodies._held == 0
+
+
+def test_what_inflates_counts_in_the_bound_of_all():
+    packed = gzip.compress(bytes(60_000))
+
+    async def held(scope, receive, send):
+        message = await receive()
+        assert len(message["body"]) == 60_000
+        assert ask.door.bodies._held == 60_000 + len(packed)
+        await echo(scope, nothing, send)
+
+    ask = asking(held)
+    assert ask(content=packed, headers={"content-encoding": "gzip"}).status_code == 200
+    ask.door.bodies.take(MOST_BYTES - 10_000)
+    assert ask(content=packed, headers={"content-encoding": "gzip"}).status_code == 503
+    assert ask.door.bodies._held == MOST_BYTES - 10_000
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", gzip.compress(b"{}")[:-1], gzip.compress(b"{}") + b"x", b"\x1f\x8b"])
+def test_a_damaged_body_is_refused(body):
+    refusal = refused(asking()(content=body, headers={"content-encoding": "gzip"}))
+    assert refusal == (400, "expected one whole gzip stream")
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "compress", "x" * 500])
+def test_other_codings_are_refused_by_the_names_of_those_that_are_taken(coding):
+    answer = asking()(content=b"{}", headers={"content-encoding": coding})
+    assert refused(answer) == (415, "expected the content-encoding gzip, deflate or identity")
+    assert answer.headers["accept-encoding"] == "gzip, deflate"
+
+
 def test_a_client_that_leaves_is_not_answered():
     async def leaving():
         return {"type": "http.disconnect"}
@@ -112,7 +223,8 @@ def test_a_client_that_leaves_is_not_answered():
 
     door = Door()
     door.connect(Admission.of(Settings()))
-    scope = {"type": "http", "path": "/predict", "method": "POST", "headers": [], "client": None}
+    scope = {"type": "http", "http_version": "1.1", "path": "/predict", "method": "POST", "client": None}
+    scope["headers"] = [HOST]
     asyncio.run(Entrance(never, door)(scope, leaving, never))
 
 
@@ -123,6 +235,9 @@ def test_a_client_that_leaves_is_not_answered():
         {"authorization": "bearer  predict "},
         {"x-api-key": "predict"},
         {"X-API-KEY": "predict"},
+        {"x-api-key": " predict \t"},
+        {"authorization": "Bearer predict \t "},
+        {"authorization": "Basic cHJveHk6cHJveHk=", "x-api-key": "predict"},
     ],
 )
 def test_a_key_comes_in_either_header(headers):
@@ -135,6 +250,7 @@ def test_a_key_comes_in_either_header(headers):
         {},
         {"authorization": "predict"},
         {"authorization": "Basic cHJlZGljdA=="},
+        {"authorization": "Basic cHJlZGljdA==", "x-api-key": "wrong"},
         {"authorization": "Bearer"},
         {"x-api-key": ""},
         {"authorization": "Bearer \u00e4".encode("latin-1")},

@@ -1,14 +1,16 @@
 """POST /predict, answered before BentoML's routing."""
 
 import asyncio
+import codecs
 import json
 
 import httpx
 import pytest
 
-from drugpred.schemas import EXAMPLE, Prediction, Predictions
+from drugpred.schemas import EXAMPLE, MOST_PROFILES, Prediction, Predictions
 from drugpred.scoring import Scorer
 from drugpred.serving.express import Express, Line
+from drugpred.serving.turns import SLICE_PROFILES
 
 
 async def behind(scope, receive, send):
@@ -80,3 +82,92 @@ def test_a_malformed_body_is_refused_without_its_values(ask, content):
 )
 def test_all_else_is_passed_on(ask, method, path):
     assert ask(method, path).status_code == 299
+
+
+BODIES = {"/predict": EXAMPLE, "/predict_batch": {"profiles": [EXAMPLE]}}
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_a_byte_order_mark_is_passed_over_and_other_encodings_are_named(ask, path):
+    text = json.dumps(BODIES[path])
+    assert ask(path=path, content=codecs.BOM_UTF8 + text.encode()).status_code == 200
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"):
+        answer = ask(path=path, content=text.encode(encoding))
+        assert answer.status_code == 400
+        assert answer.json()["detail"] == [{"loc": [], "msg": "expected JSON in UTF-8", "type": "json_invalid"}]
+
+
+def asgi(path, body, leaves=False):
+    """Return the scope of a request, and what gives its body and then that its client left."""
+    messages = [{"type": "http.request", "body": json.dumps(body).encode()}]
+
+    async def receive():
+        if messages:
+            return messages.pop()
+        if not leaves:
+            await asyncio.Event().wait()
+        return {"type": "http.disconnect"}
+
+    scope = {"type": "http", "method": "POST", "path": path, "client": ("192.0.2.1", 1), "headers": []}
+    return scope, receive
+
+
+def test_the_end_of_a_client_ends_the_explanations_that_it_asked_for(bundle):
+    explained, sent = [], []
+
+    class Counting(Scorer):
+        def score(self, profiles):
+            explained.append(profiles)
+            return super().score(profiles)
+
+    async def send(message):
+        sent.append(message)
+
+    line = Line()
+    line.connect(Counting(bundle))
+    body = {"profiles": [EXAMPLE | {"include": ["explanation"]}] * 100}
+
+    async def ask():
+        await asyncio.wait_for(Express(behind, line)(*asgi("/predict_batch", body, leaves=True), send), 10)
+        await asyncio.sleep(0.1)
+
+    asyncio.run(ask())
+    assert len(explained) < 5
+    assert sent == []
+
+
+def test_large_batches_take_turns_and_others_get_theirs_in_between(bundle):
+    line, calls = Line(), []
+    line.connect(Scorer(bundle))
+    dispatched = line.tell
+
+    async def recorded(profiles):
+        calls.append(len(profiles))
+        return await dispatched(profiles)
+
+    line.dispatcher._call = recorded
+    express = Express(behind, line)
+    body = {"profiles": [EXAMPLE | {"drugs": ["lsd"]}] * MOST_PROFILES}
+    answers = {}
+
+    async def ask(name, path, body):
+        async def send(message):
+            answers.setdefault(name, b"")
+            answers[name] += message.get("body", b"")
+
+        await express(*asgi(path, body), send)
+        calls.append(name)
+
+    async def all_of_them():
+        large = [asyncio.create_task(ask(name, "/predict_batch", body)) for name in "ab"]
+        while len(calls) < 2:
+            await asyncio.sleep(0)
+        await ask("small", "/predict", EXAMPLE)
+        await asyncio.gather(*large)
+
+    asyncio.run(all_of_them())
+    slices = MOST_PROFILES // SLICE_PROFILES
+    assert max(size for size in calls if isinstance(size, int)) <= SLICE_PROFILES
+    assert calls.index("small") <= 5  # as soon as the slice that had begun was done
+    assert calls.index("a") in {slices + 1, slices + 2}
+    assert {name: len(json.loads(answers[name])) for name in "ab"} == dict.fromkeys("ab", MOST_PROFILES)

@@ -132,3 +132,11 @@ def test_nothing_that_was_sent_is_shown_or_logged(send, token, caplog, capfd):
     logged = "".join(record.getMessage() for record in caplog.records) + printed.out + printed.err
     assert "marked" not in logged
     assert token not in logged
+
+
+def test_a_byte_order_mark_is_passed_over_and_another_encoding_is_named(send, token):
+    text = body(token)
+    (answer,) = send(text.encode("utf-16"))
+    assert (answer.status_code, [each["msg"] for each in answer.json()["detail"]]) == (400, ["expected JSON in UTF-8"])
+    (answer,) = send(text.encode("utf-8-sig"))
+    assert answer.json() == {"accepted": 1}

@@ -1,5 +1,6 @@
 """Named tensors to probabilities, without a transport."""
 
+import asyncio
 import math
 import struct
 from dataclasses import replace
@@ -68,7 +69,7 @@ def plane(bundle):
 def infer(plane):
     def call(given_tensors, *outputs, **parameters):
         made = given_tensors.values() if isinstance(given_tensors, dict) else given_tensors
-        return plane.infer(made, outputs, Parameters(**parameters))
+        return asyncio.run(plane.infer(made, outputs, Parameters(**parameters)))
 
     return call
 
@@ -179,7 +180,8 @@ def test_the_predictor_is_asked_once(bundle, monkeypatch):
             asked.append(rows.shape)
             return bundle.predictor.probabilities(rows)
 
-    DataPlane(Scorer(replace(bundle, predictor=Counting()))).infer(tensors(PERSON, 7).values(), ["lsd"], Parameters())
+    counting = DataPlane(Scorer(replace(bundle, predictor=Counting())))
+    asyncio.run(counting.infer(tensors(PERSON, 7).values(), ["lsd"], Parameters()))
     assert asked == [(7, 12)]
 
 

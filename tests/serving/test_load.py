@@ -3,7 +3,7 @@
 import pytest
 
 from drugpred.serving.admission import OverloadedError
-from drugpred.serving.load import Bound
+from drugpred.serving.load import Bound, SharedBound, Untaken
 
 
 def test_no_more_is_held_than_the_bound():
@@ -22,3 +22,36 @@ def test_nothing_can_always_be_held():
     bound = Bound(1)
     bound.take(1)
     bound.take(0)
+
+
+def test_of_what_all_share_one_caller_has_a_part():
+    bound = SharedBound(4, 2)
+    with bound.held("one"), bound.held("one"):
+        with pytest.raises(OverloadedError), bound.held("one"):
+            raise AssertionError
+        with bound.held("two"), bound.held(None), pytest.raises(OverloadedError), bound.held("three"):
+            raise AssertionError
+        with bound.held("two"), bound.held("two"):
+            pass
+    assert bound._by_caller == {}
+
+
+class Transport:
+    def __init__(self, size):
+        self.size = size
+
+    def get_write_buffer_size(self):
+        return self.size
+
+
+def test_what_is_written_and_what_is_about_to_be_count_as_untaken():
+    untaken = Untaken(100)
+    slow = Transport(60)
+    untaken.transports.add(slow)
+    untaken.take(30)
+    with pytest.raises(OverloadedError):
+        untaken.take(11)
+    untaken.take(10)
+    untaken.give(40)
+    slow.size = 0  # it has taken all
+    untaken.take(100)

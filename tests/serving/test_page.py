@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+import shutil
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -133,6 +135,22 @@ def test_the_report_is_sent_with_a_policy_of_its_own(get, bundle):
     figures = get("/app/report/figures.csv")
     assert figures.headers["content-type"].startswith("text/csv")
     assert figures.content == (bundle.path / "report" / "figures.csv").read_bytes()
+
+
+def test_a_report_that_left_the_store_is_not_found(bundle, tmp_path):
+    report = tmp_path / "report"
+    shutil.copytree(bundle.path / "report", report)
+    page = Page()
+    page.connect(replace(bundle, path=tmp_path))
+    app = Starlette(routes=page.routes)
+    shutil.rmtree(report)
+
+    async def send(path):
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            return await client.get(path)
+
+    for path in ("/app/report/", "/app/report/figures.csv"):
+        assert asyncio.run(send(path)).status_code == 404
 
 
 def is_taken(profile):

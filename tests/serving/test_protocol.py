@@ -14,7 +14,12 @@ from prometheus_client import REGISTRY
 
 from drugpred.schemas import Error
 from drugpred.serving import protocol as module
+from drugpred.serving.admission import Admission
+from drugpred.serving.entrance import Door, Entrance
+from drugpred.serving.errors import ErrorShape
+from drugpred.serving.load import UNTAKEN
 from drugpred.serving.protocol import MOST_HEAD_BYTES, Protocol
+from drugpred.settings import Settings
 
 
 async def application(scope, receive, send):
@@ -34,6 +39,12 @@ async def application(scope, receive, send):
         body = str(size).encode()
     if scope["path"] == "/later":
         await asyncio.sleep(0.05)
+    if scope["path"] == "/headers":
+        await asyncio.sleep(0.05)
+        body = json.dumps([[name.decode(), value.decode()] for name, value in scope["headers"]]).encode()
+    if scope["path"] == "/large":
+        await asyncio.sleep(0.1)
+        body = b"x" * 1_000_000
     headers = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
@@ -41,7 +52,16 @@ async def application(scope, receive, send):
 
 @pytest.fixture(scope="module")
 def port():
-    config = uvicorn.Config(application, http=Protocol, lifespan="off", log_config=None, timeout_graceful_shutdown=1)
+    door = Door()
+    door.connect(Admission.of(Settings()))
+    entrance = Entrance(application, door)
+
+    async def entering(scope, receive, send):  # as the service does, where a test is about it
+        await (entrance if scope["path"] == "/large" else application)(scope, receive, send)
+
+    config = uvicorn.Config(
+        ErrorShape(entering), http=Protocol, lifespan="off", log_config=None, timeout_graceful_shutdown=1
+    )
     server = uvicorn.Server(config)
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -254,3 +274,161 @@ def test_a_connection_that_breaks_is_forgotten(connect):
 
 def test_texts_hold_no_more_than_is_said():
     assert all(json.dumps(text).isascii() for text in module._TEXTS.values())
+
+
+# --- offers to upgrade, and what stands behind a body
+
+INNER = b"GET /smuggled HTTP/1.1\r\nhost: test\r\n\r\n"
+OFFERS = [
+    b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQBAAAA\r\n",
+    b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: eA==\r\n",
+    b"upgrade: foo\r\nupgrade: bar\r\nconnection: keep-alive\r\nconnection: upgrade\r\n",
+]
+FRAMED = {
+    "length": b"content-length: %d\r\n\r\n%b" % (len(INNER), INNER),
+    "chunks": b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\nx-trailer: a\r\n\r\n" % (len(INNER), INNER),
+    "none": b"\r\n",
+}
+
+
+def answers(connection, n):
+    """Return the bodies of the next answers."""
+    bodies, received = [], b""
+    while len(bodies) < n:
+        received += connection.recv(65536)
+        while b"\r\n\r\n" in received:
+            head, _, rest = received.partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 OK")
+            length = int(head.lower().partition(b"content-length: ")[2].split()[0])
+            if len(rest) < length:
+                break
+            bodies.append(rest[:length])
+            received = rest[length:]
+    assert not received
+    return bodies
+
+
+@pytest.mark.parametrize("cut", ["whole", "bytes", "head"])
+@pytest.mark.parametrize("framed", FRAMED)
+@pytest.mark.parametrize("offer", OFFERS)
+def test_an_offer_to_upgrade_is_ignored_and_its_body_is_a_body(connect, offer, framed, cut):
+    one = b"POST / HTTP/1.1\r\nhost: test\r\n" + offer + FRAMED[framed]
+    expected = str(0 if framed == "none" else len(INNER)).encode()
+    connection = connect()
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    content = one * 2 + REQUEST + one
+    at = content.index(b"\r\n\r\n") + 4
+    for part in {"whole": [content], "bytes": [content[i : i + 1] for i in range(len(content))]}.get(
+        cut, [content[:at], content[at:]]
+    ):
+        connection.sendall(part)
+    assert answers(connection, 4) == [expected, expected, b"5", expected]
+    connection.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        connection.recv(1)
+
+
+def test_what_is_wrong_behind_an_offer_is_refused(connect):
+    for content in (
+        FRAMED["length"].replace(b"length: ", b"length: x"),
+        b"content-length: 3\r\n\r\nabcGARBAGE\r\n\r\n",
+    ):
+        connection = connect()
+        send(connection, b"POST / HTTP/1.1\r\nhost: test\r\n" + OFFERS[0] + content)
+        assert b"HTTP/1.1 400" in everything(connection)
+
+
+@pytest.mark.parametrize("target", [b"/", b"other.example:443"])
+def test_there_is_no_proxy_here(connect, target):
+    connection = connect()
+    send(connection, b"CONNECT " + target + b" HTTP/1.1\r\nhost: test\r\n" + FRAMED["length"])
+    assert refusal(everything(connection))[0] == 400
+
+
+@pytest.mark.parametrize("name", [b"x-api-key", b"authorization", b"x-forwarded-for", b"content-encoding", b"x-own"])
+def test_no_field_behind_a_body_becomes_a_header(connect, name):
+    request = b"POST /headers HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\nx-own: head\r\n\r\n"
+    trailer = name + b": trailer\r\n"
+    connection = connect()
+    connection.sendall((request + b"5\r\nhello\r\n0\r\n" + trailer + b"\r\n") * 2)
+    for body in answers(connection, 2):
+        assert json.loads(body) == [["host", "test"], ["transfer-encoding", "chunked"], ["x-own", "head"]]
+
+
+# --- answers that are not taken
+
+
+@pytest.fixture
+def bounded(monkeypatch):
+    monkeypatch.setattr(UNTAKEN, "_most", 4_000_000)
+    return UNTAKEN
+
+
+def until(happened):
+    deadline = time.monotonic() + 10
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def drained(connection):
+    """Return the next answer's status and headers, once all of it was taken."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += connection.recv(65536)
+    head, _, rest = received.partition(b"\r\n\r\n")
+    left = int(head.lower().partition(b"content-length: ")[2].split()[0]) - len(rest)
+    while left > 0:
+        left -= len(connection.recv(min(left, 65536)))
+    return int(head.split()[1]), head
+
+
+def test_answers_that_nobody_takes_are_bounded_however_many_wait_to_be_written(connect, bounded):
+    before = counted("load")
+    connections = [connect() for _ in range(40)]
+    for each in connections:
+        each.sendall(b"GET /large HTTP/1.1\r\nhost: test\r\n\r\n")  # all are answered at the same time
+    until(lambda: counted("load") > before)
+    untaken = sum(each.transport.get_write_buffer_size() for each in Protocol._connected)
+    assert 1_000_000 < untaken < 4_000_000 + 40 * 2000
+    found = [drained(each) for each in connections]
+    refused = [head for status, head in found if status == 503]
+    assert {status for status, _ in found} == {200, 503}
+    assert all(b"retry-after: 1" in head for head in refused)
+    assert counted("load") == before + len(refused)
+    until(lambda: not bounded.transports)
+    connections[0].sendall(b"GET /large HTTP/1.1\r\nhost: test\r\n\r\n")
+    assert drained(connections[0])[0] == 200
+
+
+def test_more_requests_on_a_connection_that_takes_nothing_hold_no_more(connect, bounded):
+    connection = connect()
+    connection.sendall(b"GET /large HTTP/1.1\r\nhost: test\r\n\r\n" * 6)
+    until(lambda: bounded.transports)
+    time.sleep(0.5)
+    assert bounded._waiting + sum(each.get_write_buffer_size() for each in bounded.transports) <= 4_000_000
+    assert [drained(connection)[0] for _ in range(6)].count(200) >= 2
+
+
+def test_a_connection_that_breaks_counts_no_more(connect, bounded):
+    connection = connect()
+    connection.sendall(b"GET /large HTTP/1.1\r\nhost: test\r\n\r\n")
+    until(lambda: bounded.transports)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+    until(lambda: not bounded.transports)
+
+
+def test_connections_are_kept_longer_than_proxies_keep_theirs(connect, monkeypatch):
+    def kept():
+        before = set(Protocol._connected)
+        connection = connect()
+        connection.sendall(REQUEST)
+        assert answers(connection, 1) == [b"5"]
+        (one,) = set(Protocol._connected) - before
+        return one.timeout_keep_alive
+
+    until(lambda: not Protocol._connected)
+    assert kept() == 75
+    monkeypatch.setattr(module, "MOST_CONNECTIONS", 4)
+    assert [kept() for _ in range(3)] == [75, 5, 5]

@@ -9,7 +9,9 @@ import pytest
 
 from drugpred import __version__
 from drugpred.bundle import TaggedCard
+from drugpred.serving.admission import CALLER
 from drugpred.serving.documentation import document
+from drugpred.serving.keys import Key, Scope
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +35,16 @@ def test_health_tells_what_is_served(get, bundle):
     answer = get("/health").json()
     assert answer.pop("uptime_seconds") >= 0
     assert answer == {"status": "ok", "version": __version__, "model": bundle.tag, "data_source": "uci"}
+
+
+@pytest.mark.parametrize(("scopes", "told"), [([], 1), ([Scope.PREDICT, Scope.METRICS], 1), ([Scope.READ], 5)])
+def test_without_the_scope_health_tells_that_it_is_up_and_no_more(get, scopes, told):
+    reset = CALLER.set(Key("caller", frozenset(scopes)))
+    try:
+        answer = get("/health")
+    finally:
+        CALLER.reset(reset)
+    assert (answer.status_code, answer.json()["status"], len(answer.json())) == (200, "ok", told)
 
 
 def test_uptime_grows(get):

@@ -16,6 +16,7 @@ from drugpred.serving.inference_messages import InputParameters, OutputParameter
 from drugpred.serving.proto.inference import grpc_service_pb2 as pb
 from drugpred.serving.proto.inference import grpc_service_pb2_grpc as pb_grpc
 from drugpred.serving.rpc.refusals import Malformed
+from drugpred.serving.turns import turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -76,14 +77,15 @@ class InferenceServicer(pb_grpc.GRPCInferenceServiceServicer):
         """Tell of up to 10,000 people; in raw contents where the request has them."""
         await self._check_model(request.model_name, request.model_version, context)
         try:
-            return self._inferred(request)
+            async with turn(request.ByteSize()):
+                return await self._inferred(request)
         except MalformedError as error:
             count_tensors(error.details)
             raise Malformed(error.violations) from None
 
-    def _inferred(self, request: pb.ModelInferRequest) -> pb.ModelInferResponse:
+    async def _inferred(self, request: pb.ModelInferRequest) -> pb.ModelInferResponse:
         parameters = _checked(Parameters, request.parameters, "parameters")
-        by_drug = self._plane.infer(_tensors(request), _drugs(request), parameters)
+        by_drug = await self._plane.infer(_tensors(request), _drugs(request), parameters)
         response = pb.ModelInferResponse(model_name=self._plane.name, model_version=self._plane.version, id=request.id)
         response.parameters["window"].string_param = parameters.window
         response.parameters["data_source"].string_param = self._plane.data_source

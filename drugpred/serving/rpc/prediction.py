@@ -20,6 +20,7 @@ from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_gr
 from drugpred.serving.rpc import messages
 from drugpred.serving.rpc.answers import Answers
 from drugpred.serving.rpc.refusals import Malformed
+from drugpred.serving.turns import SLICE_PROFILES, SLICE_ROWS, pause, turn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -58,26 +59,43 @@ class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
             count_validation(error)
             raise Malformed.of(error, "profile") from None
         response = pb.PredictResponse()
-        await self._answer([response.prediction], [profile])
+        if is_slow(profile):
+            await self._explain([response.prediction], [profile])
+        else:
+            self._answers.fill([response.prediction], [profile])
         return response
 
     @override
     async def PredictBatch(self, request: pb.PredictBatchRequest, context: ServicerContext) -> pb.PredictBatchResponse:
         """Tell of up to 1000 people."""
+        response = pb.PredictBatchResponse()
+        async with turn(request.ByteSize()):
+            profiles = await self._batch(request)
+            answers = [response.predictions.add() for _ in profiles]
+            slow = any(map(is_slow, profiles))
+            for start in range(0, 0 if slow else len(profiles), SLICE_PROFILES):
+                if start:
+                    await pause()
+                part = slice(start, start + SLICE_PROFILES)
+                self._answers.fill(answers[part], profiles[part])
+        if slow:
+            await self._explain(answers, profiles)
+        return response
+
+    async def _batch(self, request: pb.PredictBatchRequest) -> list[Profile]:
         asked = request.profiles[: MOST_PROFILES + 1]  # one too many is enough to be refused
+        contents = []
+        for i, profile in enumerate(asked):
+            if i and i % SLICE_PROFILES == 0:
+                await pause()
+            contents.append(messages.profile(profile))
         try:
-            batch = Batch.model_validate({"profiles": [messages.profile(profile) for profile in asked]})
+            return Batch.model_validate({"profiles": contents}).profiles
         except ValidationError as error:
             count_validation(error)
             raise Malformed.of(error) from None
-        response = pb.PredictBatchResponse()
-        await self._answer([response.predictions.add() for _ in batch.profiles], batch.profiles)
-        return response
 
-    async def _answer(self, answers: Sequence[pb.Prediction], profiles: Sequence[Profile]) -> None:
-        if not any(map(is_slow, profiles)):
-            self._answers.fill(answers, profiles)
-            return
+    async def _explain(self, answers: Sequence[pb.Prediction], profiles: Sequence[Profile]) -> None:
         await asyncio.sleep(0)  # a lane goes on in the event loop
         for answer, said in zip(answers, await score(self._scorer, profiles), strict=True):
             answer.CopyFrom(messages.prediction(said))
@@ -88,9 +106,11 @@ class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
     ) -> AsyncIterator[pb.PredictStreamResponse]:
         """Tell of chunks of people, each before the next one is read."""
         async for request in request_iterator:
-            yield self._chunk(request)
+            async with turn(request.ByteSize()):
+                response = await self._chunk(request)
+            yield response
 
-    def _chunk(self, request: pb.PredictStreamRequest) -> pb.PredictStreamResponse:
+    async def _chunk(self, request: pb.PredictStreamRequest) -> pb.PredictStreamResponse:
         where = f"chunk {request.chunk}"
         try:
             options = _Options.model_validate(messages.options(request))
@@ -103,15 +123,21 @@ class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
             row = () if error.row is None else (error.row,)
             raise Malformed({path([error.field, *row]): f"expected {error.expected}"}, where) from None
         places = [place for place, drug in enumerate(codebook.DRUGS) if drug in options.drugs]
-        probabilities = self._scorer.probabilities(people, options.window, options.drugs)
-        asked = probabilities[:, :, codebook.WINDOWS.index(options.window)][:, places]
+        asked: list[float] = []
+        for start in range(0, len(people), SLICE_ROWS):
+            if start:
+                await pause()
+            probabilities = self._scorer.probabilities(
+                people[start : start + SLICE_ROWS], options.window, options.drugs
+            )
+            asked += probabilities[:, :, codebook.WINDOWS.index(options.window)][:, places].ravel().tolist()
         return pb.PredictStreamResponse(
             chunk=request.chunk,
             model=self._model.model,
             window=messages.WINDOWS[options.window],
             data_source=self._model.data_source,
             drugs=[messages.DRUGS[codebook.DRUGS[place]] for place in places],
-            probabilities=asked.ravel().tolist(),
+            probabilities=asked,
         )
 
     @override
