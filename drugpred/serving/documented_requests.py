@@ -24,7 +24,7 @@ def sharpen(schemas: dict[str, Any]) -> dict[str, Any]:
     _sharpen_profile(schemas["Profile"])
     tensor, request = schemas["RequestInput"]["properties"], schemas["InferenceRequest"]["properties"]
     tensor["name"]["enum"] = list(INPUTS)
-    tensor["datatype"]["enum"] = ["BYTES", "FP64", "FP32"]
+    tensor["datatype"]["enum"] = ["BYTES", "FP64", "FP32", "INT64"]
     tensor["shape"] |= {
         "description": "[n] or [n, 1], with one n for all inputs.",
         "prefixItems": [{"type": "integer", "minimum": 1, "maximum": MOST_ROWS}, {"type": "integer", "const": 1}],

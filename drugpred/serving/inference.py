@@ -10,7 +10,7 @@ import struct
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeVar, cast
 
 import numpy as np
-from pydantic import Strict, TypeAdapter, ValidationError
+from pydantic import Field, Strict, TypeAdapter, ValidationError
 
 from drugpred import __version__
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, WINDOWS, Drug
@@ -32,12 +32,13 @@ __all__ = ["DataPlane", "MalformedError", "Tensor", "UnknownModelError"]
 
 _LABELS: Final = TypeAdapter(list[Annotated[str, Strict()]])
 _NUMBERS: Final = TypeAdapter(list[Annotated[float, Strict()]])
+_WHOLE: Final = TypeAdapter(list[Annotated[int, Strict(), Field(ge=-(2**63), lt=2**63)]])
 _CATEGORIES: Final = {category.name: category for category in CATEGORIES}
 _PLACES: Final[dict[str, int]] = {drug: place for place, drug in enumerate(DRUGS)}
-_DATATYPES: Final = {name: ("BYTES",) if name in _CATEGORIES else ("FP64", "FP32") for name in INPUTS}
-_DTYPES: Final[dict[str, np.dtype[Any]]] = {"FP64": np.dtype("<f8"), "FP32": np.dtype("<f4")}
+_DATATYPES: Final = {name: ("BYTES",) if name in _CATEGORIES else ("FP64", "FP32", "INT64") for name in INPUTS}
+_DTYPES: Final[dict[str, np.dtype[Any]]] = {"FP64": np.dtype("<f8"), "FP32": np.dtype("<f4"), "INT64": np.dtype("<i8")}
 
-_Element = TypeVar("_Element", str, float)
+_Element = TypeVar("_Element", str, float, int)
 
 
 class MalformedError(ValueError):
@@ -189,12 +190,14 @@ def _unpacked(name: str, data: bytes, n: int) -> list[bytes]:
     return elements
 
 
-def _scores(tensor: Tensor, n: int) -> NDArray[np.floating]:
+def _scores(tensor: Tensor, n: int) -> NDArray[np.number]:
     dtype = _DTYPES[tensor.datatype]
     if isinstance(tensor.data, bytes):
         if len(tensor.data) != n * dtype.itemsize:
             raise MalformedError.at("inputs", tensor.name, "data", expected=f"{n * dtype.itemsize} bytes")
         return np.frombuffer(tensor.data, dtype)
+    if tensor.datatype == "INT64":  # raw totals, as clients write a table's whole numbers
+        return np.array(_checked(_WHOLE, tensor.name, tensor.data, n), dtype)
     numbers = np.array(_checked(_NUMBERS, tensor.name, tensor.data, n))
     with np.errstate(over="ignore"):  # an infinity is refused as any number beyond the bounds is
         return numbers.astype(dtype, copy=False)

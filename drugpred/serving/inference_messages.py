@@ -88,7 +88,7 @@ class RequestOutput(_Request):
 
 
 class InferenceRequest(_Request):
-    """Up to 10,000 people as one tensor for each input: labels as BYTES, scores as FP64 or FP32."""
+    """Up to 10,000 people as one tensor for each input: labels as BYTES, scores as FP64, FP32 or INT64."""
 
     id: str | None = Field(None, description="Comes back in the answer.")
     model_name: str = Field("", description="That of the path, if any: KServe's client says it twice.")

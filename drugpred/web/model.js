@@ -50,7 +50,9 @@ function facts(card, health) {
     if (overall.decade_auc15) known.push([t.facts.auc, overall.decade_auc15.toFixed(3)]);
   }
   if (health instanceof Error) known.push([t.facts.status, t.not_offered(health.message)]);
-  else known.push([t.facts.status, health.status], [t.facts.version, health.version], [t.facts.uptime, t.duration(health.uptime_seconds)]);
+  else known.push([t.facts.status, health.status]);
+  // Told only to a key with the scope read, where keys are set.
+  if (health.version) known.push([t.facts.version, health.version], [t.facts.uptime, t.duration(health.uptime_seconds)]);
   return h("dl", {}, ...known.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
 }
 

@@ -25,6 +25,12 @@ _QUIET: Final = 0.1
 _SILENCE: Final = 12.0
 """Seconds until the connection of a client that went silent must be ended."""
 
+_LATER: Final = 0.01
+"""Seconds between a head and its body, where they are sent apart."""
+
+_UNREAD: Final = 0.5
+"""Seconds for which a client reads nothing."""
+
 _RESET: Final = struct.pack("ii", 1, 0)
 _LIMIT: Final = 2**26
 
@@ -77,15 +83,20 @@ class Connection:
         if self._streams is None:
             self._streams = await asyncio.open_connection(*self._address, limit=_LIMIT)
         reader, writer = self._streams
+        if sent.mode is Mode.UNREAD:
+            writer.transport.pause_reading()  # type: ignore[attr-defined]  # an asyncio.Transport
         with contextlib.suppress(ConnectionError, RuntimeError):  # RuntimeError: uvloop's, where the server closed it
-            writer.write(sent.data)
-            await writer.drain()
+            await _write(sent, writer)
         if sent.mode in {Mode.CUT, Mode.RESET}:
             await asyncio.sleep(0)
             if sent.mode is Mode.RESET and not writer.is_closing():
                 writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self.close()
             return Outcome("cut")
+        if sent.mode is Mode.UNREAD:
+            await asyncio.sleep(_UNREAD)
+            self.close()
+            return Outcome("unread")
         if sent.mode is Mode.WAIT:
             return await self._all(sent, reader, writer)
         started = self._clock.now()
@@ -119,7 +130,19 @@ class Connection:
         outcomes = []
         while answer := await _answer(received, headless=sent.data.startswith(b"HEAD ")):
             outcomes.append(of_http(answer, self._key))
+        if sent.requests is not None and len(outcomes) > sent.requests:
+            return Outcome("many", f"{len(outcomes)} answers to {sent.requests} requests")
         return max(outcomes, key=lambda outcome: (bool(outcome.fault), outcome.status), default=Outcome("closed"))
+
+
+async def _write(sent: Exchange, writer: asyncio.StreamWriter) -> None:
+    data = sent.data
+    if sent.requests is not None:  # a careless server takes what comes later for the next request
+        head, end, data = data.partition(b"\r\n\r\n")
+        writer.write(head + end)
+        await asyncio.sleep(_LATER)
+    writer.write(data)
+    await writer.drain()
 
 
 async def _answer(reader: asyncio.StreamReader, *, headless: bool) -> Answer | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
 import bodies
@@ -111,6 +112,10 @@ _TYPES: Final = (
     ),
 )
 
+_PACKED: Final[dict[str, Callable[[bytes], bytes]]] = {
+    "gzip": partial(gzip.compress, mtime=0),
+    "deflate": zlib.compress,
+}
 # What unpickling would run; it must not.
 _PICKLE: Final = b"cos\nsystem\n(S'echo " + MARK.encode() + b" >&2'\ntR."
 _FORM: Final = b'--x\r\ncontent-disposition: form-data; name="profile"; filename="/etc/passwd"\r\n\r\n%s\r\n--x--\r\n'
@@ -221,6 +226,35 @@ def _tensors(draw: random.Random) -> Exchange:
     return Exchange(request("POST", bodies.INFER, bodies.values(draw, bodies.INFER)))
 
 
+def _codings(draw: random.Random) -> Exchange:
+    """Return a body that is compressed, or says so; of some little becomes much."""
+    path = draw.choice(_PATHS)
+    coding = draw.choice(tuple(_PACKED))
+    match draw.randrange(5):
+        case 0:
+            body = _PACKED[coding](bodies.VALID[path])
+        case 1:
+            body = _bomb(coding, draw.choice((70_000, 5_000_000, 50_000_000)))
+        case 2:
+            body = mutated(draw, _PACKED[coding](bodies.VALID[path]))
+        case 3:
+            body = _PACKED[coding](bodies.VALID[path]) * 2
+        case _:
+            body = _PACKED[draw.choice(tuple(_PACKED))](_PACKED[coding](bodies.VALID[path]))
+    return Exchange(request("POST", path, body, (_JSON, ("content-encoding", coding))), Mode.END)
+
+
+@cache
+def _bomb(coding: str, size: int) -> bytes:
+    return _PACKED[coding](b" " * size)
+
+
+def _marks(draw: random.Random, path: str) -> bytes:
+    text = bodies.VALID[path].decode()
+    mark = draw.choice((b"\xef\xbb\xbf", b"\xef\xbb\xbf" * 2, b"\xef\xbb", b"\xff\xfe", b"\xfe\xff", b""))
+    return mark + text.encode(draw.choice(("utf-8", "utf-8", "utf-16-le", "utf-16-be", "utf-32", "utf-7")))
+
+
 def _binary(draw: random.Random) -> Exchange:
     body, length = bodies.binary(draw)
     headers = [("content-type", "application/octet-stream"), ("inference-header-content-length", length)]
@@ -240,5 +274,7 @@ FAMILIES: Final = (
     Family("feedback tokens", 6, _feedback),
     Family("V2 tensors", 5, _tensors),
     Family("V2 binary", 4, _binary),
+    Family("content codings", 2, _codings),
+    Family("byte order marks", 1, _posting(_marks)),
 )
 """What is sent by HTTP in requests that are framed as HTTP asks."""

@@ -31,6 +31,8 @@ class Mode(Enum):
     """Nothing: the client closes the connection."""
     RESET = auto()
     """Nothing: the client resets it."""
+    UNREAD = auto()
+    """Nothing: the client reads nothing, and closes the connection after a moment."""
     SLOW = auto()
     """As `END`, within the 10 seconds that a request may take to arrive and two more: the client goes silent."""
 
@@ -50,6 +52,8 @@ class Exchange(NamedTuple):
     keep: bool = True
     """Whether it is one well-framed HTTP request, whose connection serves others after it."""
     port: Port = Port.HTTP
+    requests: int | None = None
+    """How many requests it is, where that is sure: none may be answered twice. The first head is sent on its own."""
 
 
 class Call(NamedTuple):

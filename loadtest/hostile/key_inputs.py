@@ -96,6 +96,22 @@ def _http(draw: random.Random, key: str) -> Exchange:
     return Exchange(lined(data, _told(draw, key)), Mode.END)
 
 
+def _trailers(draw: random.Random, key: str) -> Exchange:
+    """Return a request in chunks whose right key, or whose address, comes behind its body."""
+    path = draw.choice(tuple(bodies.VALID))
+    body = bodies.VALID[path]
+    wrong = draw.choice((b"", b"x-api-key: wrong\r\n", b"authorization: Bearer wrong\r\n", b"trailer: x-api-key\r\n"))
+    lines = (
+        b"x-api-key: " + _KEY,
+        b"authorization: Bearer " + _KEY,
+        b"X-Forwarded-For: 192.0.2.%d" % draw.randrange(256),
+    )
+    trailers = b"".join(line + b"\r\n" for line in draw.choices(lines, k=draw.choice((1, 1, 2, 100))))
+    head = b"POST %b HTTP/1.1\r\nhost: localhost\r\n%btransfer-encoding: chunked\r\n\r\n" % (path.encode(), wrong)
+    data = head + b"%x\r\n%b\r\n0\r\n%b\r\n" % (len(body), body, trailers)
+    return Exchange(data.replace(_KEY, key.encode()), Mode.WAIT, keep=False, requests=1)
+
+
 def _grpc(draw: random.Random, key: str) -> Call | Exchange:
     method = draw.choice(_METHODS)
     message = grpc_inputs.VALID.get(method, b"")
@@ -118,4 +134,8 @@ def _sendable(name: bytes, value: bytes) -> bool:
 
 def families(key: str) -> tuple[Family, ...]:
     """Return what is sent with keys of its own, where this is the right one."""
-    return Family("keys", 4, partial(_http, key=key)), Family("gRPC, keys", 2, partial(_grpc, key=key))
+    return (
+        Family("keys", 4, partial(_http, key=key)),
+        Family("gRPC, keys", 2, partial(_grpc, key=key)),
+        Family("trailers", 1, partial(_trailers, key=key)),
+    )

@@ -51,4 +51,5 @@ def let_in(sent: Exchange | Call, outcome: Outcome, key: str) -> bool:
     if sent.port is Port.GRPC:
         return key.encode() not in sent.data
     word = rb"(?<!\S)" + re.escape(key.encode()) + rb"(?!\S)"
-    return sent.data.startswith(_NEEDY) and not re.search(word, sent.data)
+    head = sent.data.partition(b"\r\n\r\n")[0]  # a key that comes later is none
+    return sent.data.startswith(_NEEDY) and not re.search(word, head)

@@ -176,6 +176,44 @@ def _slow(draw: random.Random) -> Exchange:
     return Exchange(whole[: draw.randrange(len(whole))], Mode.SLOW, keep=False)
 
 
+_OFFERS: Final = (
+    b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n",
+    b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: eA==\r\n",
+    b"connection: keep-alive, UPGRADE\r\nupgrade: " + _MARK + b"\r\n",
+)
+_INNER: Final = b"GET /smuggled HTTP/1.1\r\nhost: inner\r\n\r\n"
+
+
+def _upgrades(draw: random.Random) -> Exchange:
+    """Return requests that offer to upgrade and have a body, which may be a request of its own."""
+    data, requests = b"", draw.choice((1, 1, 2, 5))
+    for _ in range(requests):
+        body = draw.choice((_BODY, _INNER, _INNER * 3))
+        framed = b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        if draw.random() < 0.6:
+            framed = b"content-length: %d\r\n\r\n%b" % (len(body), body)
+        start = draw.choice((_HEAD, _HEAD, _HEAD.replace(b"POST /predict", b"CONNECT x:1"), b"GET" + _HEAD[4:]))
+        data += start + draw.choice(_OFFERS) + framed
+    return Exchange(data, Mode.WAIT, keep=False, requests=requests)
+
+
+def _half(draw: random.Random) -> Exchange:
+    """Return most of a body to a path that takes none, or of a caller without a key."""
+    path = draw.choice((b"/livez", b"/readyz", b"/health", b"/v2/health/ready", b"/docs.json", b"/app", b"/" + _MARK))
+    length = draw.choice((1, 1000, 2**20, 2**22))
+    head = b"%b %b HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n"
+    data = head % (draw.choice((b"POST", b"POST", b"GET", b"PUT")), path, length) + b"x" * min(length - 1, 2**17)
+    return Exchange(data, Mode.ANSWER, keep=False)
+
+
+def _unread(draw: random.Random) -> Exchange:
+    """Return requests whose long answers the client does not read."""
+    people = b", ".join([_BODY] * draw.choice((10, 200)))
+    batch = request("POST", bodies.BATCH, b'{"profiles": [' + people + b"]}")
+    data = draw.choice((batch, batch, _GET.replace(b"/health", b"/docs.json"), _GET.replace(b"/health", b"/metrics")))
+    return Exchange(data * draw.choice((1, 4, 16)), Mode.UNREAD, keep=False)
+
+
 _ODD: Final = (
     *((b"content-type", kind) for kind in (b"", b"text/plain", b"application/json", b"application/grpc+json", _MARK)),
     *((b"grpc-timeout", time) for time in (b"", b"-1S", b"1", b"S", b"9" * 40 + b"H", b"1x", _MARK, b"1.5S", b"0n")),
@@ -260,6 +298,9 @@ FAMILIES: Final = (
     Family("HTTP, cut or reset", 3, _cut),
     Family("HTTP, lengths claimed", 0.2, _claims),
     Family("HTTP, silent", 0.02, _slow),
+    Family("HTTP, upgrades", 1, _upgrades),
+    Family("HTTP, half bodies", 1, _half),
+    Family("HTTP, unread answers", 0.2, _unread),
     Family("HTTP/2 frames", 3, _http2),
 )
 """What is sent on connections of its own."""

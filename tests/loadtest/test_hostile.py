@@ -1,11 +1,16 @@
 """What generates and judges bad requests, without a service."""
 
+import asyncio
 import json
 import os
 import random
 import re
+import socket
+import threading
 import time
+import zlib
 from collections import Counter
+from contextlib import suppress
 
 import httpx
 import psutil
@@ -73,7 +78,7 @@ def test_the_key_comes_with_nine_inputs_of_ten(inputs, trying, module):
 
 
 def test_keys_are_wrong_in_many_ways(inputs, module):
-    http, rpc = module("hostile/key_inputs").families(RIGHT)
+    http, rpc, _ = module("hostile/key_inputs").families(RIGHT)
     requests = [inputs.made(http, 1, i).data for i in range(500)]
     calls = [inputs.made(rpc, 1, i) for i in range(500)]
     right = RIGHT.encode()
@@ -99,6 +104,7 @@ def test_keys_are_wrong_in_many_ways(inputs, module):
         ("POST /predict\nauthorization: Bearer {key}", "200", False),
         ("POST /predict\nx-api-key: {key}x", "200", True),
         ("POST /predict\nx-api-key: Zq7Marked3{key}", "200", True),
+        ("POST /predict\n\n0\nx-api-key: {key}", "200", True),
     ],
 )
 def test_requests_that_were_let_in_without_the_key(inputs, judgement, module, request_, status, wrong):
@@ -170,6 +176,96 @@ def test_well_framed_requests_have_the_length_that_they_say(inputs, trying):
         for i in range(3):
             head, _, body = inputs.made(family, 1, i).data.partition(b"\r\n\r\n")
             assert f"content-length: {len(body)}\r\n".encode() in head + b"\r\n", family.name
+
+
+def of(trying, name):
+    return next(family for family in trying.FAMILIES if family.name == name)
+
+
+def test_bodies_of_codings_and_marks_are_right_and_wrong(inputs, trying):
+    bodies = [inputs.made(of(trying, "content codings"), 1, i).data.partition(b"\r\n\r\n")[2] for i in range(200)]
+    inflated = [wholly(body) for body in bodies]
+    assert any(content is None for content in inflated)
+    assert any(
+        content and len(content) > 4 * 2**20 and len(body) < 2**20
+        for body, content in zip(bodies, inflated, strict=True)
+    )
+    assert any(content and content.startswith(b"{") for content in inflated)
+    marked = [inputs.made(of(trying, "byte order marks"), 1, i).data.partition(b"\r\n\r\n")[2] for i in range(100)]
+    for mark in (b"\xef\xbb\xbf{", b"\xff\xfe{", b"{\x00"):
+        assert any(body.startswith(mark) for body in marked)
+
+
+def wholly(body):
+    try:
+        return zlib.decompress(body, 47)
+    except zlib.error:
+        return None
+
+
+def test_a_key_behind_a_body_is_in_no_head(inputs, trying, module):
+    (*_, trailers) = module("hostile/key_inputs").families(RIGHT)
+    for i in range(50):
+        head, *_ = inputs.made(trailers, 1, i).data.partition(b"\r\n\r\n")
+        assert RIGHT.encode() not in head
+        assert b"transfer-encoding: chunked" in head
+    assert any(RIGHT.encode() in inputs.made(trailers, 1, i).data for i in range(50))
+
+
+def test_half_bodies_are_shorter_than_they_say(inputs, trying):
+    for i in range(50):
+        head, _, body = inputs.made(of(trying, "HTTP, half bodies"), 1, i).data.partition(b"\r\n\r\n")
+        assert len(body) < int(head.partition(b"content-length: ")[2].split()[0])
+
+
+@pytest.fixture
+def answering():
+    """Return what makes servers of one kind of answers, each with its address and how much it could write."""
+
+    def make(answer):
+        listener = socket.create_server(("127.0.0.1", 0))
+
+        def serve():
+            with listener:
+                connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(5)
+                connection.recv(2**20)
+                with suppress(OSError):
+                    connection.sendall(answer)
+                    while connection.recv(2**20):
+                        pass
+
+        threading.Thread(target=serve, daemon=True).start()
+        return listener.getsockname()
+
+    return make
+
+
+def outcome(module, inputs, address, sent):
+    async def exchange():
+        clock = module("hostile/clock").Clock()
+        measuring = asyncio.create_task(clock.run())
+        found = await module("hostile/http_client").Connection(*address, clock).exchange(sent)
+        measuring.cancel()
+        return found
+
+    return asyncio.run(exchange())
+
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]"
+
+
+@pytest.mark.parametrize(("answers", "fault"), [(1, None), (2, "2 answers to 1 requests")])
+def test_a_request_that_is_answered_twice_is_a_fault(module, inputs, trying, answering, answers, fault):
+    sent = inputs.made(of(trying, "HTTP, upgrades"), 1, 0)._replace(requests=1)
+    assert b"upgrade: " in sent.data
+    assert outcome(module, inputs, answering(OK * answers), sent).fault == fault
+
+
+def test_an_answer_is_left_unread(module, inputs, trying, answering):
+    sent = inputs.made(of(trying, "HTTP, unread answers"), 1, 0)
+    assert outcome(module, inputs, answering(OK + bytes(2**26)), sent) == ("unread", None)
 
 
 def answered(judgement, status, body, **headers):

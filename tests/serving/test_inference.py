@@ -140,6 +140,23 @@ def test_every_respondent_is_taken_by_raw_totals(infer, bundle, real):
     assert np.array_equal(np.column_stack(list(found.values())), expected)
 
 
+@pytest.mark.parametrize("packed_", [False, True])
+def test_raw_totals_may_be_whole_numbers_as_tables_have_them(infer, packed_):
+    whole = tensors(PERSON)
+    for score in NEO:
+        data = np.array([36], "<i8").tobytes() if packed_ else [36]
+        whole[score.name] = Tensor(score.name, "INT64", [1], data)
+    expected = infer(tensors(RAW), scale="raw")
+    assert infer(whole, scale="raw") == expected
+
+
+@pytest.mark.parametrize("value", [1.0, 2**63, -(2**63) - 1, "1", True, None])
+def test_what_is_no_whole_number_is_refused_as_one(refusal, value):
+    made = tensors(RAW)
+    made["openness"] = Tensor("openness", "INT64", [1], [value])
+    assert refusal(made, scale="raw")[0] == ["inputs", "openness", "data", 0]
+
+
 @pytest.mark.parametrize("n", [1, MOST_ROWS])
 def test_a_request_holds_up_to_10000_people(infer, n):
     assert {column.shape for column in infer(tensors(PERSON, n)).values()} == {(n,)}
@@ -215,7 +232,7 @@ def test_other_drugs_are_refused_with_all_that_exist(refusal, outputs):
 
 @pytest.mark.parametrize("name", INPUTS)
 def test_datatypes_are_those_of_the_metadata(refusal, name):
-    wanted = {"BYTES"} if name in LABELS else {"FP64", "FP32"}
+    wanted = {"BYTES"} if name in LABELS else {"FP64", "FP32", "INT64"}
     for datatype in {"BYTES", "FP64", "FP32", "FP16", "INT64", "INT32", "BOOL", "fp64", ""} - wanted:
         place, expected = refusal(tensors(PERSON) | {name: tensors(PERSON)[name]._replace(datatype=datatype)})
         assert place == ["inputs", name, "datatype"]

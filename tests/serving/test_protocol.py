@@ -295,7 +295,9 @@ def answers(connection, n):
     """Return the bodies of the next answers."""
     bodies, received = [], b""
     while len(bodies) < n:
-        received += connection.recv(65536)
+        part = connection.recv(65536)
+        assert part, "the connection ended"
+        received += part
         while b"\r\n\r\n" in received:
             head, _, rest = received.partition(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 200 OK")
@@ -375,7 +377,9 @@ def drained(connection):
     """Return the next answer's status and headers, once all of it was taken."""
     received = b""
     while b"\r\n\r\n" not in received:
-        received += connection.recv(65536)
+        part = connection.recv(65536)
+        assert part, "the connection ended"
+        received += part
     head, _, rest = received.partition(b"\r\n\r\n")
     left = int(head.lower().partition(b"content-length: ")[2].split()[0]) - len(rest)
     while left > 0:

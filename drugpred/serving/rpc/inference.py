@@ -127,7 +127,7 @@ def _tensors(request: pb.ModelInferRequest) -> Iterator[Tensor]:
 
 
 def _contents(tensor: pb.ModelInferRequest.InferInputTensor) -> Sequence[object]:
-    fields = {"BYTES": "bytes_contents", "FP32": "fp32_contents", "FP64": "fp64_contents"}
+    fields = {"BYTES": "bytes_contents", "FP32": "fp32_contents", "FP64": "fp64_contents", "INT64": "int64_contents"}
     return getattr(tensor.contents, fields.get(tensor.datatype, ""), ())
 
 
