@@ -144,6 +144,7 @@ class Need(NamedTuple):
 
 HEALTH: Final = Need(key=False, counted=False)
 _SCHEME: Final = len("bearer ")
+_BASIC: Final = len("basic ")
 
 STATIC: Final = Need(key=False)
 """Tells of nobody, and of no model."""
@@ -154,16 +155,16 @@ ANY_KEY: Final = Need()
 def presented(authorization: AnyStr | None, key: AnyStr | None) -> AnyStr | None:
     """Return the key that came with a call, as `Authorization: Bearer` or else as X-API-Key, None where none came.
 
-    Blanks around it are no part of it. Another scheme of authorization is for somebody else, a proxy for instance;
-    alone it is an empty key, and so an unknown one.
+    Blanks around it are no part of it. One that comes in another scheme is empty, and so unknown; but Basic beside
+    X-API-Key is for a proxy.
     """
-    if authorization is not None:
-        scheme, value = authorization[:_SCHEME], authorization[_SCHEME:]
-        if scheme.lower() in {"bearer ", b"bearer "}:
-            return value.strip()
-        if key is None:
-            return value[:0]
-    return None if key is None else key.strip()
+    if authorization is None:
+        return None if key is None else key.strip()
+    scheme, value = authorization[:_SCHEME], authorization[_SCHEME:]
+    if scheme.lower() in {"bearer ", b"bearer "}:
+        return value.strip()
+    is_basic = scheme[:_BASIC].lower() in {"basic ", b"basic "}
+    return key.strip() if is_basic and key is not None else value[:0]
 
 
 class Admission:

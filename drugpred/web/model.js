@@ -25,7 +25,9 @@ export function startModel(service) {
 async function show(service) {
   const place = at("model-known");
   if (!place.childElementCount) place.replaceChildren(h("p", {}, t.model_waiting));
-  const [card, health, drift] = await Promise.all(["model", "health", "drift"].map((path) => service.json(path).catch((error) => error)));
+  const json = (/** @type {string} */ path) => service.json(path).catch((error) => error);
+  const card = await json("model");  // which may ask for a key, without which health says less
+  const [health, drift] = await Promise.all([json("health"), json("drift")]);
   place.replaceChildren(
     facts(card, health),
     h("h3", {}, t.drift),

@@ -97,6 +97,7 @@ def test_the_triton_client_is_answered(triton, server, columns, expected):
     answers = [told["rest json"], told["rest binary"], told["grpc raw"]]
     assert answers[0] == answers[1] == answers[2]
     assert answers[0]["id"] == "all"
+    assert told["compressed"] == [answers[0]["decade"][0]] * 4
     for window in ("decade", "month"):
         of_window = expected[:, :, WINDOWS.index(window)].T
         np.testing.assert_allclose(answers[0][window], of_window, rtol=0, atol=1e-12)

@@ -58,6 +58,19 @@ def main():
                 chosen = client.infer(
                     MODEL, tensors(module, columns, **how), outputs=asked, parameters={"window": "month"}
                 )
+                if name == "rest":
+                    told.setdefault("compressed", []).extend(
+                        client.infer(
+                            MODEL,
+                            tensors(module, columns, **how),
+                            request_compression_algorithm=algorithm,
+                            priority=1,
+                            timeout=1_000_000,
+                        )
+                        .as_numpy(drugs[0])
+                        .tolist()
+                        for algorithm in ("gzip", "deflate")
+                    )
                 told[f"{name} {form}"] = {
                     "id": everything.get_response(**options)["id"],
                     "decade": [everything.as_numpy(drug).tolist() for drug in drugs],

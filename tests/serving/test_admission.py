@@ -143,6 +143,8 @@ def test_blanks_around_a_key_are_no_part_of_it(form):
         ("Basic YTpi", " k ", "k"),
         ("Basic YTpi", None, ""),
         ("Bearer ", "k", ""),
+        ("Bearer", "k", ""),
+        ("Digest YTpi", "k", ""),
         (None, None, None),
     ]
     for authorization, key, expected in given:
