@@ -1,60 +1,69 @@
-"""How the requests of a call arrive, for which grpc.aio waits for ever, and whose absence it never answers."""
+"""How the first message of a call arrives, for which grpc.aio waits for ever: in time, and of so many calls at most."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-import grpc
-from grpc import StatusCode
-
+from drugpred.serving.admission import OverloadedError
 from drugpred.serving.protocol import ARRIVAL_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    import grpc
 
-__all__ = ["bounded"]
-
-SILENCE_SECONDS: Final = 300.0
-"""After which a stream that says nothing is ended."""
-
-_NONE: Final = object()
+__all__ = ["LateError", "Places"]
 
 
-def bounded(handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
-    """Return a handler whose calls end where a request does not arrive in time, with DEADLINE_EXCEEDED.
+class LateError(Exception):
+    """A message does not come in time."""
 
-    One of a single request becomes one of many that takes the first; without any its calls end with UNIMPLEMENTED.
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"expected a request within {seconds:.0f} seconds")
+
+
+class Places:
+    """Places for calls, in one event loop: for those that wait for their first message, and those whose message came.
+
+    Where there is none for a new call, that of the first kind that has waited longest is refused: most messages come
+    with their calls, so that it is one that was sent without.
+
+    Parameters
+    ----------
+    most : int
+        Each may hold the longest message, but for its last byte if it has not come.
     """
-    if handler.request_streaming:
-        return _listening(handler)
-    behaviour = handler.unary_unary or handler.unary_stream
 
-    async def take(requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> Any:  # noqa: ANN401
-        request = await _next(requests, context, ARRIVAL_SECONDS)
-        if request is _NONE:
-            await context.abort(StatusCode.UNIMPLEMENTED, "expected one message")
-        return await behaviour(handler.request_deserializer(request), context)
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held = 0
+        self._waiting: dict[asyncio.Timeout, None] = {}
 
-    make = grpc.stream_stream_rpc_method_handler if handler.response_streaming else grpc.stream_unary_rpc_method_handler
-    return make(take, None, handler.response_serializer)
+    async def take(self, context: grpc.aio.ServicerContext) -> bytes:
+        """Return the first message of a call, which then has a place; `grpc.aio.EOF` where it has none.
 
+        Raises
+        ------
+        LateError
+        OverloadedError
+            There is no place for it, or a newer call needs it.
+        """
+        if self._held + len(self._waiting) >= self._most:
+            oldest = next(iter(self._waiting), None)
+            if oldest is None:
+                raise OverloadedError
+            del self._waiting[oldest]
+            oldest.reschedule(0)
+        try:
+            async with asyncio.timeout(ARRIVAL_SECONDS) as patience:
+                self._waiting[patience] = None
+                message: bytes = await context.read()
+        except TimeoutError:
+            raise (LateError(ARRIVAL_SECONDS) if patience in self._waiting else OverloadedError()) from None
+        finally:
+            self._waiting.pop(patience, None)
+        self._held += 1
+        return message
 
-def _listening(handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
-    async def each(requests: AsyncIterator[Any], context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
-        while (request := await _next(requests, context, SILENCE_SECONDS)) is not _NONE:
-            yield request
-
-    async def listen(requests: AsyncIterator[Any], context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
-        async for answer in handler.stream_stream(each(requests, context), context):
-            yield answer
-
-    return grpc.stream_stream_rpc_method_handler(listen, handler.request_deserializer, handler.response_serializer)
-
-
-async def _next(requests: AsyncIterator[Any], context: grpc.aio.ServicerContext, seconds: float) -> Any:  # noqa: ANN401
-    try:
-        async with asyncio.timeout(seconds):
-            return await anext(requests, _NONE)
-    except TimeoutError:
-        await context.abort(StatusCode.DEADLINE_EXCEEDED, f"expected a request within {seconds:.0f} seconds")
+    def give(self) -> None:
+        """Give a place back."""
+        self._held -= 1

@@ -1,4 +1,4 @@
-"""What happens around every call: refusals, faults, deadlines, counts."""
+"""What happens around every call: admission, the arrival of its message, limits, refusals, faults, counts."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import asyncio
 import inspect
 import logging
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from urllib.parse import unquote
 
 import grpc
 from google.protobuf.message import DecodeError
 from grpc import StatusCode
 
-from drugpred.serving.admission import ANY_KEY, HEALTH, Need, NotAdmittedError, presented
+from drugpred.serving.admission import ANY_KEY, HEALTH, Need, NotAdmittedError, TooLongError, presented
 from drugpred.serving.keys import Scope
 from drugpred.serving.load import Bound
-from drugpred.serving.rpc import telemetry
+from drugpred.serving.rpc import telemetry, wire
+from drugpred.serving.rpc.arriving import LateError, Places
+from drugpred.serving.rpc.budget import Budget
 from drugpred.serving.rpc.gate import Gate
 from drugpred.serving.rpc.refusals import Malformed
 
@@ -49,26 +52,54 @@ _CODES: Final = {
 """By HTTP's status."""
 
 MOST_CALLS: Final = 64
-"""In progress at once, each of which may hold the longest message."""
+"""That need a key, each of which may hold the longest message or answer."""
 
-_MOST_WATCHING: Final = 1000
-"""Of each method of health and reflection, whose messages are short."""
+MOST_ARRIVING: Final = 16
+"""That need no key and wait for their message, each of which may hold the longest one."""
 
-_Behaviour = Callable[[Any, grpc.aio.ServicerContext], Awaitable[Any]]
+MOST_OPEN: Final = 100
+"""In progress at once of each method of health and reflection, whose messages and answers are short."""
+
+MOST_ANSWER_BYTES: Final = 32 * 2**20
+"""Of answers that are being taken; each is held twice, by Python and by grpc."""
+
+TAKING_SECONDS: Final = 30.0
+"""For which an answer waits until others are taken."""
+
+SILENCE_SECONDS: Final = 300.0
+"""After which a stream that says nothing is ended."""
+
+_SHORT: Final = 64 * 2**10
+"""The longest message of methods that are not in `wire.LIMITS`, as over HTTP."""
+
+_ROUNDING: Final = 0.01
+"""By how much of it a timeout is rounded up on its way."""
+
+_JITTER_SECONDS: Final = 0.02
+"""By how much the times may differ that a call and its cancellation take to come here."""
+
+_Behaviour = Callable[[Any, grpc.aio.ServicerContext], Any]
 
 
 class Guard(grpc.aio.ServerInterceptor):
     """Lets in whom `admission` does, ends every call with a proper status, and counts it.
 
+    Who calls is known from the metadata, so that is decided first. Then the message is waited for; from when it has
+    come until its answer is taken, the call has a place that no other one gets.
+
     A malformed request is INVALID_ARGUMENT; any other exception of a handler is INTERNAL, of which neither the client
     nor the log sees the message, because it may hold a person's values.
     """
 
-    def __init__(self, admission: Admission, lane: Collection[str] = ()) -> None:
+    lane: Collection[str] = ()
+    """The methods that a lane answers, which limits them itself."""
+
+    def __init__(self, admission: Admission) -> None:
         self.gate = Gate()
-        self._calls = Bound(MOST_CALLS)
-        self._lane = lane
-        self._admission = admission
+        self.admission = admission
+        self.answers = Budget(MOST_ANSWER_BYTES, TAKING_SECONDS)
+        self._calls = Places(MOST_CALLS)
+        self._arriving = Places(MOST_ARRIVING)
         self._guarded: dict[str, grpc.RpcMethodHandler] = {}
 
     async def intercept_service(
@@ -76,7 +107,7 @@ class Guard(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler | None:
-        """Return the handler of a method, wrapped once."""
+        """Return the handler of a method, wrapped once: of streams of bytes, whatever it is of."""
         method = handler_call_details.method
         guarded = self._guarded.get(method)
         if guarded is None:
@@ -84,21 +115,18 @@ class Guard(grpc.aio.ServerInterceptor):
             if handler is None:  # by any name: names that callers make up are no labels of metrics
                 telemetry.observe("unknown", StatusCode.UNIMPLEMENTED.name, 0)
                 return None
-            guarded = self._guarded[method] = _guard(
-                method,
-                handler,
-                # Who watches the health does so for ever, and is not waited for.
-                Gate() if method.startswith("/grpc.") else self.gate,
-                self._admission,
-                self._bound(method),
-            )
+            guarded = self._guarded[method] = self._guard(method, handler)
         return guarded
 
-    def _bound(self, method: str) -> Bound | None:
-        """Return what bounds the calls of a method; those of a lane end before another one begins."""
-        if method in self._lane:
-            return None
-        return Bound(_MOST_WATCHING) if method.startswith("/grpc.") else self._calls
+    def _guard(self, method: str, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
+        need, short = _need_of(method), method.startswith("/grpc.")
+        # Who watches the health does so for ever, and is not waited for.
+        call = _Method(method, handler, self, Gate() if short else self.gate, need)
+        if method not in self.lane:
+            call.places = self._calls if need.key else self._arriving
+        if short or not need.key:
+            call.bound = Bound(MOST_OPEN)
+        return grpc.stream_stream_rpc_method_handler(call.answer, None, call.serialize)
 
 
 def _need_of(method: str) -> Need:
@@ -109,64 +137,184 @@ def _need_of(method: str) -> Need:
     return _NEEDS.get(method.rpartition("/")[2], ANY_KEY)
 
 
-def _guard(
-    method: str, handler: grpc.RpcMethodHandler, gate: Gate, admission: Admission, bound: Bound | None
-) -> grpc.RpcMethodHandler:
-    name = method.removeprefix("/")
-    behaviour = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
-    if inspect.isasyncgenfunction(behaviour):
-        behaviour = _writing(behaviour)
-    deserialize = handler.request_deserializer
-    if not handler.request_streaming:
-        # Inside the guard, because grpc would log what it cannot read as a fault.
-        behaviour, deserialize = _reading(behaviour, deserialize), None
-    if not admission.open:
-        behaviour = _admitting(behaviour, admission, _need_of(method), streaming=handler.request_streaming)
-    if bound:
-        behaviour = _bounded(behaviour, bound)
-    make = {
-        (False, False): grpc.unary_unary_rpc_method_handler,
-        (False, True): grpc.unary_stream_rpc_method_handler,
-        (True, False): grpc.stream_unary_rpc_method_handler,
-        (True, True): grpc.stream_stream_rpc_method_handler,
-    }[handler.request_streaming, handler.response_streaming]
-    return make(_ending(name, behaviour, gate), deserialize, handler.response_serializer)
+class _Status(NamedTuple):
+    """What a call ends with."""
+
+    code: StatusCode
+    details: str
+    trailing_metadata: tuple[tuple[str, str | bytes], ...] = ()
 
 
-def _reading(behaviour: _Behaviour, deserialize: Callable[[bytes], Any]) -> _Behaviour:
-    def read(request: bytes, context: grpc.aio.ServicerContext) -> Awaitable[Any]:
-        return behaviour(deserialize(request), context)
-
-    return read
+class _NoMessageError(Exception):
+    """A call has no message."""
 
 
-def _admitting(behaviour: _Behaviour, admission: Admission, need: Need, *, streaming: bool) -> _Behaviour:
-    async def admit(request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: ANN401
-        key, address = _key(context), _address(context.peer())
+class _Method:
+    """A method as it is served."""
 
-        async def each() -> AsyncIterator[Any]:
-            first = True
-            async for message in request:
-                if not first:  # which came with the call
-                    await admission.check(need, key, address)
-                first = False
-                yield message
+    places: Places | None = None
+    """Where its calls wait for their message, and stay where nothing else bounds them."""
+    bound: Bound | None = None
+    """Of those whose message has come."""
 
-        await admission.check(need, key, address)
-        return await behaviour(each() if streaming else request, context)
+    def __init__(self, method: str, handler: grpc.RpcMethodHandler, guard: Guard, gate: Gate, need: Need) -> None:
+        self._name = method.removeprefix("/")
+        self._behaviour = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+        self._streams = handler.request_streaming
+        self._deserialize, self._serialize = handler.request_deserializer, handler.response_serializer
+        self._writes = handler.response_streaming and not inspect.isasyncgenfunction(self._behaviour)
+        self.serialize = self._serialize if self._writes else None
+        self._admission = None if guard.admission.open else guard.admission
+        self._answers = guard.answers
+        self._gate = gate
+        self._need = need
+        self._limits = wire.LIMITS.get(method.rpartition("/")[2])
 
-    return admit
-
-
-def _bounded(behaviour: _Behaviour, bound: Bound) -> _Behaviour:
-    async def hold(request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: ANN401
-        bound.take(1)
+    async def answer(self, _: object, context: grpc.aio.ServicerContext) -> None:
+        """Answer a call, and count it by how it ended."""
+        started = perf_counter()
+        code = StatusCode.OK
         try:
-            return await behaviour(request, context)
+            error = await self._error_of(context)
+            if error is not None:
+                code = error.code
+                # Not where the exception is caught: what is raised there holds it, it holds the request, and grpc holds
+                # what is raised here in a cycle until the collector runs, which sees no memory of messages.
+                await context.abort_with_status(error)
+        except asyncio.CancelledError:
+            code = _cancelled(context, perf_counter() - started)
+            raise
+        except grpc.aio.BaseError as error:  # a handler ended the call, or the client did
+            aborted = isinstance(error, grpc.aio.AbortError) and context.code()
+            code = aborted or _cancelled(context, perf_counter() - started)
+            error.__context__ = None
+            raise error.with_traceback(None) from None
         finally:
-            bound.give(1)
+            telemetry.observe(self._name, code.name, perf_counter() - started)
 
-    return hold
+    async def _error_of(self, context: grpc.aio.ServicerContext) -> grpc.Status | None:
+        """Answer a call; return what it ends with instead, if anything."""
+        try:
+            await self._gate.enter(context)
+            await self._run(context)
+        except grpc.aio.BaseError:
+            raise
+        except Malformed as error:
+            return error.status()
+        except NotAdmittedError as error:
+            metadata = () if error.retry_after is None else (("retry-after", str(int(error.retry_after))),)
+            return _Status(_CODES[error.status], str(error), metadata)
+        except LateError as error:
+            return _Status(StatusCode.DEADLINE_EXCEEDED, str(error))
+        except _NoMessageError:
+            return _Status(StatusCode.UNIMPLEMENTED, "expected one message")
+        except DecodeError:
+            return _Status(StatusCode.INVALID_ARGUMENT, "expected a message as the .proto file describes it")
+        except Exception as error:  # noqa: BLE001 - the caller gets an answer whatever happens
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            logger.error("%s in %s:\n%s", type(error).__name__, self._name, frames)  # noqa: TRY400 - without its message
+            return _Status(StatusCode.INTERNAL, "an unexpected error; the server's log tells where")
+        return None
+
+    async def _run(self, context: grpc.aio.ServicerContext) -> None:
+        if self._admission:
+            await self._admission.check(self._need, _key(context), _address(context.peer()))
+        message = await (self._taken(self.places, context) if self.places else context.read())
+        requests = _Requests(self, context, message)
+        del message  # so that each is let go as soon as it is parsed
+        if not self._streams:
+            try:
+                answering = self._behaviour(await anext(requests), context)
+            except StopAsyncIteration:
+                raise _NoMessageError from None
+        else:
+            answering = self._behaviour(requests, context)
+        if inspect.isasyncgen(answering):
+            async with aclosing(answering):
+                async for answer in answering:
+                    serialized = self._serialized(answer)
+                    del answer
+                    await self._write(serialized, context)
+        elif self._writes:
+            await answering
+        else:
+            await self._write(self._serialized(await answering), context)
+
+    async def _taken(self, places: Places, context: grpc.aio.ServicerContext) -> bytes:
+        """Return the first message of a call, which has a place until its answer is taken."""
+        message = await places.take(context)
+        if self.bound is None:
+            context.add_done_callback(lambda _: places.give())
+            return message
+        bound = self.bound
+        places.give()
+        bound.take(1)
+        context.add_done_callback(lambda _: bound.give(1))
+        return message
+
+    def _serialized(self, answer: Any) -> Any:  # noqa: ANN401
+        return self._serialize(answer) if self._serialize else answer
+
+    async def _write(self, serialized: bytes, context: grpc.aio.ServicerContext) -> None:
+        """Send an answer; a long one once enough of the others are taken."""
+        counted = len(serialized) if len(serialized) > _SHORT else 0
+        if counted:
+            await self._answers.take(counted)
+        try:
+            await context.write(serialized)
+        finally:
+            if counted:
+                self._answers.give(counted)
+
+    def parsed(self, message: bytes) -> Any:  # noqa: ANN401
+        """Return what a message says, if it does not hold too much."""
+        if self._limits:
+            wire.check(message, self._limits)
+        elif len(message) > _SHORT:
+            raise TooLongError(_SHORT)
+        return self._deserialize(message) if self._deserialize else message
+
+    async def following(self, context: grpc.aio.ServicerContext) -> bytes:
+        """Return the next message of a stream, which counts as a call of its own."""
+        try:
+            async with asyncio.timeout(SILENCE_SECONDS):
+                message: bytes = await context.read()
+        except TimeoutError:
+            raise LateError(SILENCE_SECONDS) from None
+        if self._admission and message is not grpc.aio.EOF:
+            await self._admission.check(self._need, _key(context), _address(context.peer()))
+        return message
+
+
+class _Requests:
+    """The messages of a call. It holds none that it has given away, as a generator would."""
+
+    def __init__(self, method: _Method, context: grpc.aio.ServicerContext, first: bytes) -> None:
+        self._method, self._context = method, context
+        self._first: bytes | None = first
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:  # noqa: ANN401
+        message, self._first = self._first, None
+        if message is None:
+            message = await self._method.following(self._context)
+        if message is grpc.aio.EOF:
+            await asyncio.sleep(0)  # a stream that is cancelled ends too, just before its task is
+            raise StopAsyncIteration
+        return self._method.parsed(message)
+
+
+def _cancelled(context: grpc.aio.ServicerContext, elapsed: float) -> StatusCode:
+    """Return why a call was cancelled: a client whose time is up says the same as one that has left.
+
+    Its time is up a little before the server's, because a timeout is rounded up on its way.
+    """
+    remaining = context.time_remaining()
+    if remaining is None or remaining > _JITTER_SECONDS + (remaining + elapsed) * _ROUNDING:
+        return StatusCode.CANCELLED
+    return StatusCode.DEADLINE_EXCEEDED
 
 
 def _key(context: grpc.aio.ServicerContext) -> str | bytes | None:
@@ -178,45 +326,3 @@ def _key(context: grpc.aio.ServicerContext) -> str | bytes | None:
 def _address(peer: str) -> str:
     """Return the address of `ipv4:127.0.0.1:5000` or `ipv6:[::1]:5000`, of which the brackets may be escaped."""
     return unquote(peer).partition(":")[2].rpartition(":")[0].strip("[]")
-
-
-def _writing(behaviour: Callable[[Any, grpc.aio.ServicerContext], Any]) -> _Behaviour:
-    async def write(requests: Any, context: grpc.aio.ServicerContext) -> None:  # noqa: ANN401
-        async for response in behaviour(requests, context):
-            await context.write(response)
-
-    return write
-
-
-def _ending(name: str, behaviour: _Behaviour, gate: Gate) -> _Behaviour:
-    async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: ANN401
-        started = perf_counter()
-        code = StatusCode.OK
-        try:
-            await gate.enter(context)
-            return await behaviour(request, context)
-        except asyncio.CancelledError:
-            code = StatusCode.DEADLINE_EXCEEDED if context.time_remaining() == 0 else StatusCode.CANCELLED
-            raise
-        except grpc.aio.BaseError:  # a handler ended the call, or the client did
-            code = context.code() or StatusCode.CANCELLED
-            raise
-        except Malformed as error:
-            code = StatusCode.INVALID_ARGUMENT
-            await context.abort_with_status(error.status())
-        except NotAdmittedError as error:
-            code = _CODES[error.status]
-            metadata = () if error.retry_after is None else (("retry-after", str(int(error.retry_after))),)
-            await context.abort(code, str(error), metadata)
-        except DecodeError:
-            code = StatusCode.INVALID_ARGUMENT
-            await context.abort(code, "expected a message as the .proto file describes it")
-        except Exception as error:  # noqa: BLE001 - the caller gets an answer whatever happens
-            code = StatusCode.INTERNAL
-            frames = "".join(traceback.format_tb(error.__traceback__))
-            logger.error("%s in %s:\n%s", type(error).__name__, name, frames)  # noqa: TRY400 - without its message
-            await context.abort(code, "an unexpected error; the server's log tells where")
-        finally:
-            telemetry.observe(name, code.name, perf_counter() - started)
-
-    return call

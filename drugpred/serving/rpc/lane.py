@@ -19,20 +19,22 @@ import gc
 import logging
 import threading
 import time
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Self
+from math import inf
+from types import coroutine
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import grpc
 from grpc import StatusCode
 from grpc._cython import cygrpc
 
+from drugpred.serving.admission import OverloadedError
+from drugpred.serving.protocol import ARRIVAL_SECONDS, TAKING_SECONDS
 from drugpred.serving.rpc import telemetry
-from drugpred.serving.rpc.arriving import bounded
+from drugpred.serving.rpc.arriving import LateError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
-    from concurrent.futures import Future
+    from collections.abc import Callable, Collection, Coroutine, Generator, Mapping, Sequence
 
 
 __all__ = ["Handlers", "Lane", "make_server"]
@@ -43,6 +45,24 @@ _NO_FLAGS: Final = 0
 
 _NEVER: Final = 2.0**62
 """Deadlines after it are none, in seconds."""
+
+MOST_ARRIVING: Final = 16
+"""Calls that wait for their message, each of which may hold the longest one."""
+
+MOST_LEAVING: Final = 1000
+"""Calls whose answer, of 5 kB at most, is being taken."""
+
+_LOOK_SECONDS: Final = 1.0
+
+_MESSAGE: Final = object()
+"""What a handler waits for that waits for its message."""
+
+_PARTS: Final = (
+    *("AioServer", "CompletionQueue", "CompletionType", "Server", "ReceiveCloseOnServerOperation"),
+    *("ReceiveMessageOperation", "SendInitialMetadataOperation", "SendMessageOperation"),
+    "SendStatusFromServerOperation",
+)
+"""Of `cygrpc`."""
 
 _Metadata = tuple[tuple[str, str | bytes], ...]
 
@@ -69,10 +89,10 @@ class Handlers:
         """Tell the server of all methods but a lane's: those that it is not told of by name are unknown to it."""
         for method in self.by_name.keys() - set(lane):
             _, service, name = method.split("/")
-            self._server.add_registered_method_handlers(service, {name: bounded(self.by_name[method])})
+            self._server.add_registered_method_handlers(service, {name: self.by_name[method]})
 
 
-class _Core(cygrpc.AioServer):  # type: ignore[misc]
+class _Leaving:
     """What a server stands on; where there is a lane, it leaves the calls of unknown methods to it."""
 
     has_lane = False
@@ -80,13 +100,21 @@ class _Core(cygrpc.AioServer):  # type: ignore[misc]
     def _make_request_call_future(self, method: bytes | None) -> asyncio.Future[Any]:
         if method is None and self.has_lane:
             return asyncio.get_running_loop().create_future()
-        future: asyncio.Future[Any] = super()._make_request_call_future(method)
+        future: asyncio.Future[Any] = super()._make_request_call_future(method)  # type: ignore[misc]
         return future
+
+
+def _missing() -> list[str]:
+    """Return what a lane stands on and this release of grpcio does not have."""
+    return [name for name in _PARTS if not hasattr(cygrpc, name)]
 
 
 def make_server(interceptors: Sequence[grpc.aio.ServerInterceptor], **options: Any) -> grpc.aio.Server:  # noqa: ANN401
     """Return `grpc.aio.server` of these interceptors and options, beside which a lane may be."""
-    stock, cygrpc.AioServer = cygrpc.AioServer, _Core
+    if _missing():
+        return grpc.aio.server(interceptors=interceptors, **options)
+    stock = cygrpc.AioServer
+    cygrpc.AioServer = type("AioServer", (_Leaving, stock), {})
     try:
         return grpc.aio.server(interceptors=interceptors, **options)
     finally:
@@ -94,7 +122,10 @@ def make_server(interceptors: Sequence[grpc.aio.ServerInterceptor], **options: A
 
 
 class Lane:
-    """Answers some unary methods of a server in a thread of its own.
+    """Answers some methods of a server in a thread of its own.
+
+    Their handlers are those of streams of bytes, as `drugpred.serving.rpc.interceptor.Guard` makes them; each reads one
+    message and writes one answer.
 
     Parameters
     ----------
@@ -123,6 +154,9 @@ class Lane:
         self._lock = threading.Lock()
         self._asking = True
         self._closed = False
+        # Since when, the oldest first.
+        self._arriving: dict[_Context, float] = {}
+        self._leaving: dict[_Context, float] = {}
 
     @classmethod
     def beside(
@@ -133,10 +167,12 @@ class Lane:
     ) -> Self | None:
         """Return a lane of a server that is not yet started, None where grpcio has none to offer."""
         server_core = getattr(server, "_server", None)
-        core = next((found for found in gc.get_referents(server_core) if isinstance(found, cygrpc.Server)), None)
-        if core is None:
+        stock = getattr(cygrpc, "Server", ())
+        core = next((found for found in gc.get_referents(server_core) if stock and isinstance(found, stock)), None)
+        if core is None or _missing():
+            logger.warning("gRPC Predict is slower than it could be: grpcio has no %s", ", ".join(_missing()) or "core")
             return None
-        if isinstance(server_core, _Core):
+        if isinstance(server_core, _Leaving):
             server_core.has_lane = True
         return cls(core, handlers, interceptors)
 
@@ -161,9 +197,33 @@ class Lane:
         self._thread.join()
 
     def _run(self) -> None:
-        while (tag := (event := self._queue.poll(None)).tag) is not None:
-            tag(event)
-            del event, tag  # what they hold is not to wait for the next call
+        look_at = time.time() + _LOOK_SECONDS
+        while True:
+            event = self._queue.poll(look_at)
+            if event.tag is not None:
+                event.tag(event)
+            elif event.completion_type == cygrpc.CompletionType.queue_shutdown:
+                return
+            del event  # what it holds is not to wait for the next call
+            if (now := time.time()) >= look_at:
+                look_at = now + _LOOK_SECONDS
+                self._look(time.monotonic())
+
+    def _look(self, now: float) -> None:
+        """End what is too slow."""
+        while context := self._oldest(self._arriving, now - ARRIVAL_SECONDS):
+            self._go_on(context, LateError(ARRIVAL_SECONDS))
+        while context := self._oldest(self._leaving, now - TAKING_SECONDS):
+            context.call.cancel()
+
+    def _oldest(self, since: dict[_Context, float], before: float) -> _Context | None:
+        """Take out the call that has waited longest, if it has since before a time."""
+        with self._lock:
+            context = next(iter(since), None)
+            if context is None or since[context] > before:
+                return None
+            del since[context]
+            return context
 
     def _ask(self, method: str) -> None:
         """Ask for one more call of a method."""
@@ -182,9 +242,9 @@ class Lane:
             return
         self._ask_unknown()
         telemetry.observe("unknown", StatusCode.UNIMPLEMENTED.name, 0)
-        context = _Context(asked)
+        context = _Context(asked, self._receive)
         context.fail(StatusCode.UNIMPLEMENTED)
-        self._finish(context, b"", (cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),))
+        self._finish(context, (cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),))
 
     def _batch(
         self, call: cygrpc.Call, operations: tuple[cygrpc.Operation, ...], then: Callable[[Any], object]
@@ -197,43 +257,55 @@ class Lane:
         if not asked.success:  # the server stops
             return
         self._ask(method)
-        then = partial(self._answer, method, asked)
-        self._batch(asked.call, (cygrpc.ReceiveMessageOperation(_NO_FLAGS),), then)
+        context = _Context(asked, self._receive)
+        context.answering = self._handle(method, context)
+        self._go_on(context, None)
 
-    def _answer(self, method: str, asked: cygrpc.RequestCallEvent, received: cygrpc.BatchOperationEvent) -> None:
-        context = _Context(asked)
-        answering = self._handle(method, received.batch_operations[0].message(), context)
+    def _go_on(self, context: _Context, sent: bytes | Exception | None) -> None:
+        """Let the handler of a call go on with what it waits for."""
+        if context.received:
+            context.received.get_loop().call_soon_threadsafe(_settle, context.received, sent)
+            return
+        answering = context.answering
+        try:
+            waits_for = answering.throw(sent) if isinstance(sent, Exception) else answering.send(sent)
+        except StopIteration:
+            self._finish(context, (cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),))
+            return
+        if waits_for is _MESSAGE:
+            self._receive(context)
+            return
+        context.loop = self._loop
+        going_on = asyncio.run_coroutine_threadsafe(answering, self._loop)
+        going_on.add_done_callback(lambda _: self._finish(context))
         close = (cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),)
-        try:
-            answering.send(None)
-        except StopIteration as ended:
-            self._finish(context, ended.value, close)
-        else:
-            going_on = asyncio.run_coroutine_threadsafe(answering, self._loop)
-            going_on.add_done_callback(partial(self._went_on, context))
-            self._batch(asked.call, close, lambda _: going_on.cancel())  # for one that ended it changes nothing
+        self._batch(context.call, close, lambda _: going_on.cancel())  # for one that ended it changes nothing
 
-    def _went_on(self, context: _Context, answering: Future[bytes]) -> None:
-        """Finish what the event loop answered, or what the client gave up."""
-        self._finish(context, b"" if answering.cancelled() else answering.result())
+    def _receive(self, context: _Context) -> None:
+        """Let a call's message come, in place of that of the call that has waited longest where too many do."""
+        if len(self._arriving) >= MOST_ARRIVING and (oldest := self._oldest(self._arriving, inf)):
+            self._go_on(oldest, OverloadedError())
+        with self._lock:
+            self._arriving[context] = time.monotonic()
+        self._batch(context.call, (cygrpc.ReceiveMessageOperation(_NO_FLAGS),), partial(self._received, context))
 
-    async def _handle(self, method: str, message: bytes | None, context: _Context) -> bytes:
-        """Return the answer's message, empty where the call ends with an error, which the context then knows."""
+    def _received(self, context: _Context, received: cygrpc.BatchOperationEvent) -> None:
+        with self._lock:
+            waits = self._arriving.pop(context, None) is not None
+        if waits:  # else it has ended
+            message = received.batch_operations[0].message()
+            self._go_on(context, grpc.aio.EOF if message is None else message)
+
+    async def _handle(self, method: str, context: _Context) -> None:
+        """Answer a call as its handler does; the context then knows how."""
         try:
-            if message is None:
-                await context.abort(StatusCode.UNIMPLEMENTED, "expected one message")
             handler = await self._find(0, _Details(method, context.invocation_metadata()))
-            request = handler.request_deserializer(message) if handler.request_deserializer else message
-            response = await handler.unary_unary(request, context)
-            answer: bytes = handler.response_serializer(response) if handler.response_serializer else response
+            await handler.stream_stream(None, context)
         except (grpc.aio.AbortError, asyncio.CancelledError):
             context.fail(StatusCode.CANCELLED)
         except Exception as error:  # noqa: BLE001 - as grpc.aio does
             logger.error("%s in %s", type(error).__name__, method)  # noqa: TRY400 - without its message
             context.fail(StatusCode.UNKNOWN)
-        else:
-            return answer
-        return b""
 
     async def _find(self, place: int, details: _Details) -> Any:  # noqa: ANN401
         """Return the handler of a method as the interceptors from a place on give it."""
@@ -241,18 +313,27 @@ class Lane:
             return self._handlers[details.method]
         return await self._interceptors[place].intercept_service(partial(self._find, place + 1), details)
 
-    def _finish(self, context: _Context, message: bytes, close: tuple[cygrpc.Operation, ...] = ()) -> None:
+    def _finish(self, context: _Context, close: tuple[cygrpc.Operation, ...] = ()) -> None:
+        """Send the answer, or what the call ends with; of the answers that nobody takes the oldest makes room."""
+        if len(self._leaving) >= MOST_LEAVING and (oldest := self._oldest(self._leaving, inf)):
+            oldest.call.cancel()
+        with self._lock:
+            self._leaving[context] = time.monotonic()
         operations = (
             cygrpc.SendInitialMetadataOperation((), _NO_FLAGS),
-            *((cygrpc.SendMessageOperation(message, _NO_FLAGS),) if context.code() is None else ()),
+            *((cygrpc.SendMessageOperation(context.answer, _NO_FLAGS),) if context.code() is None else ()),
             cygrpc.SendStatusFromServerOperation(*context.status(), _NO_FLAGS),
             *close,
         )
-        self._batch(context.call, operations, context.end)
+        self._batch(context.call, operations, partial(self._left, context))
+
+    def _left(self, context: _Context, _: cygrpc.BatchOperationEvent) -> None:
+        with self._lock:
+            self._leaving.pop(context, None)
+        context.end()
 
 
-@dataclass
-class _Details:
+class _Details(NamedTuple):
     """A call, as interceptors are told of it."""
 
     method: str
@@ -262,9 +343,18 @@ class _Details:
 class _Context:
     """What a unary handler may ask and tell of its call: that part of `grpc.aio.ServicerContext`."""
 
-    def __init__(self, asked: cygrpc.RequestCallEvent) -> None:
+    answering: Coroutine[Any, Any, None]
+    """The handler."""
+    loop: asyncio.AbstractEventLoop | None = None
+    """Where it goes on, once it has left the lane."""
+    received: asyncio.Future[bytes] | None = None
+    """The message that it waits for there."""
+    answer = b""
+
+    def __init__(self, asked: cygrpc.RequestCallEvent, receive: Callable[[_Context], None]) -> None:
         self.call = asked.call
         self._asked = asked
+        self._receive = receive
         self._code: StatusCode | None = None
         self._details = ""
         self._trailing_metadata: _Metadata = ()
@@ -299,7 +389,19 @@ class _Context:
     def add_done_callback(self, callback: Callable[[_Context], None]) -> None:
         self._callbacks.append(callback)
 
-    def end(self, _: cygrpc.BatchOperationEvent) -> None:
+    async def read(self) -> bytes:
+        """Return the next message, `grpc.aio.EOF` where there is none."""
+        if self.loop is None:
+            return await _message()
+        self.received = self.loop.create_future()
+        self._receive(self)
+        return await self.received
+
+    async def write(self, message: bytes) -> None:
+        """Answer with a message, once the handler has ended."""
+        self.answer = message
+
+    def end(self) -> None:
         """Tell who wants to hear it that the answer is sent."""
         for callback in self._callbacks:
             callback(self)
@@ -312,3 +414,17 @@ class _Context:
         """Return how the call ends: trailing metadata, code and details."""
         code: int = (self._code or StatusCode.OK).value[0]
         return self._trailing_metadata, code, self._details.encode()
+
+
+@coroutine
+def _message() -> Generator[object, bytes, bytes]:
+    return (yield _MESSAGE)
+
+
+def _settle(received: asyncio.Future[Any], result: bytes | Exception | None) -> None:
+    if received.done():  # the call was cancelled
+        return
+    if isinstance(result, Exception):
+        received.set_exception(result)
+    else:
+        received.set_result(result)

@@ -107,8 +107,9 @@ class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
         """Tell of chunks of people, each before the next one is read."""
         async for request in request_iterator:
             async with turn(request.ByteSize()):
-                response = await self._chunk(request)
-            yield response
+                answers = [await self._chunk(request)]
+            del request  # while the answer is taken, neither is held
+            yield answers.pop()
 
     async def _chunk(self, request: pb.PredictStreamRequest) -> pb.PredictStreamResponse:
         where = f"chunk {request.chunk}"

@@ -33,13 +33,20 @@ _NAMES: Final = (
 _FAST: Final = "/drugpred.v1.DrugPrediction/Predict"
 """The method that takes microseconds."""
 
+MOST_CONNECTIONS: Final = 2000
+"""Of a worker."""
+
 _OPTIONS: Final = (
     ("grpc.so_reuseport", 1),  # the workers of one service share the port
     # 10,000 people are 0.7 MB in a chunk and 1.6 MB of the Open Inference Protocol, 1000 profiles 0.2 MB.
     ("grpc.max_receive_message_length", 2 * 2**20),
     ("grpc.max_metadata_size", 8 * 2**10),
     ("grpc.absolute_max_metadata_size", 16 * 2**10),
-    ("grpc.max_concurrent_streams", 256),  # of one connection
+    ("grpc.max_concurrent_streams", 100),  # of one connection
+    ("grpc.max_allowed_incoming_connections", MOST_CONNECTIONS),
+    # Else grpc lets each stream send 4 MB ahead, whether or not anybody reads it.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 64 * 2**10),
     ("grpc.server_handshake_timeout_ms", 10_000),  # what connects and says nothing is let go
     ("grpc.max_connection_idle_ms", 300_000),
     # A client that vanished is noticed within a minute and a half; one that pings more than that is let go.
@@ -81,7 +88,7 @@ class Server:
     """
 
     def __init__(self, scorer: Scorer, settings: Settings, address: str, admission: Admission) -> None:
-        guard = Guard(admission, {_FAST})
+        guard = Guard(admission)
         self._gate = guard.gate
         self._server = make_server([guard], options=_OPTIONS)
         handlers = Handlers(self._server)
@@ -90,8 +97,9 @@ class Server:
         drug_prediction_pb2_grpc.add_DrugPredictionServicer_to_server(prediction, handlers)  # type: ignore[no-untyped-call]
         grpc_service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, handlers)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, handlers)
-        handlers.tell({_FAST})
         self._lane = Lane.beside(self._server, {_FAST: handlers.by_name[_FAST]}, [guard])
+        guard.lane = {_FAST} if self._lane else frozenset()
+        handlers.tell(guard.lane)
         reflection.enable_server_reflection((*_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
         certificates = credentials(settings)
         self.port: int = (

@@ -5,8 +5,10 @@ import asyncio
 import grpc
 import pytest
 
-from drugpred.serving.rpc import arriving
-from drugpred.serving.rpc.arriving import bounded
+from drugpred.serving.admission import Admission
+from drugpred.serving.rpc import arriving, interceptor
+from drugpred.serving.rpc.interceptor import Guard
+from drugpred.settings import Settings
 
 
 async def double(request, context):
@@ -30,23 +32,30 @@ HANDLERS = {
 }
 
 
-def called(name, requests):
-    """Return what comes back of a method that is told the requests."""
+def served(call):
+    """Return what `call` does with a channel to a server of these methods."""
 
     async def run():
-        server = grpc.aio.server()
-        handlers = {key: bounded(handler) for key, handler in HANDLERS.items()}
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test", handlers),))
+        server = grpc.aio.server(interceptors=[Guard(Admission.of(Settings()))])
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test", HANDLERS),))
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         try:
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-                call = channel.stream_stream(f"/test/{name}")(requests(), timeout=20)
-                return [answer async for answer in call]
+                return await call(channel)
         finally:
             await server.stop(None)
 
     return asyncio.run(run())
+
+
+def called(name, requests):
+    """Return what comes back of a method that is told the requests."""
+
+    async def call(channel):
+        return [answer async for answer in channel.stream_stream(f"/test/{name}")(requests(), timeout=20)]
+
+    return served(call)
 
 
 async def one():
@@ -93,7 +102,43 @@ async def one_and_silence():
 
 def test_a_stream_that_falls_silent_is_ended(monkeypatch):
     assert called("Many", several) == [b"ABAB"] * 3
-    monkeypatch.setattr(arriving, "SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr(interceptor, "SILENCE_SECONDS", 0.3)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         called("Many", one_and_silence)
     assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+@pytest.mark.parametrize("name", ["Unary", "Stream", "Many"])
+def test_of_too_many_calls_without_a_message_the_oldest_make_room(name, monkeypatch):
+    monkeypatch.setattr(interceptor, "MOST_CALLS", 3)
+
+    async def call(channel):
+        method = channel.stream_stream(f"/test/{name}")
+        silent = []
+        for _ in range(6):
+            silent.append(method(timeout=20))
+            await silent[-1].wait_for_connection()
+        assert await method(one()).read() == (b"AB" if name == "Stream" else b"ABAB")
+        ended = [await each.code() for each in silent[:4]]
+        for each in silent[4:]:
+            await each.write(b"ab")
+            assert await each.read()
+        return ended
+
+    assert served(call) == [grpc.StatusCode.UNAVAILABLE] * 4
+
+
+def test_a_stream_that_has_begun_makes_no_room(monkeypatch):
+    monkeypatch.setattr(interceptor, "MOST_CALLS", 2)
+
+    async def call(channel):
+        method = channel.stream_stream("/test/Many")
+        begun = method(timeout=20)
+        await begun.write(b"ab")
+        assert await begun.read() == b"ABAB"
+        silent = [method(timeout=20) for _ in range(3)]
+        assert await asyncio.wait_for(silent[0].code(), 10) is grpc.StatusCode.UNAVAILABLE
+        await begun.write(b"cd")
+        return await begun.read()
+
+    assert served(call) == b"CDCD"

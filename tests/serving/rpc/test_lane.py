@@ -14,6 +14,18 @@ from drugpred.serving.rpc.lane import Handlers, Lane
 SERVICE = "test.Service"
 
 
+def served(behaviour):
+    """Return what a lane takes, which answers as a behaviour does."""
+
+    async def answer(_, context):
+        message = await context.read()
+        if message is grpc.aio.EOF:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "no message")
+        await context.write(await behaviour(message, context))
+
+    return grpc.stream_stream_rpc_method_handler(answer)
+
+
 class Methods:
     """Handlers of bytes, and what they saw."""
 
@@ -63,11 +75,11 @@ class Shout(grpc.aio.ServerInterceptor):
     async def intercept_service(self, continuation, details):
         handler = await continuation(details)
 
-        async def loud(request, context):
-            answer = await handler.unary_unary(request, context)
-            return answer.upper() + details.method.encode()
+        async def loud(requests, context):
+            await handler.stream_stream(requests, context)
+            await context.write(context.answer.upper() + details.method.encode())
 
-        return grpc.unary_unary_rpc_method_handler(loud)
+        return grpc.stream_stream_rpc_method_handler(loud)
 
 
 @pytest.fixture
@@ -83,7 +95,7 @@ def serve(run, methods):
             server = grpc.aio.server(interceptors=interceptors)
             handlers = Handlers(server)
             names = [name for name in vars(Methods) if name[0].isupper()]
-            made = {name: grpc.unary_unary_rpc_method_handler(getattr(methods, name)) for name in names}
+            made = {name: served(getattr(methods, name)) for name in names}
             handlers.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, made)])
             handlers.add_registered_method_handlers(SERVICE, made)
             lane = Lane.beside(server, handlers.by_name, interceptors) if beside else None

@@ -120,10 +120,17 @@ def test_people_of_a_batch_may_ask_for_different_things(stub, real, message_of):
     assert added == [(False, False), (False, True), (True, False)]
 
 
-@pytest.mark.parametrize("n", [0, MOST_PROFILES + 1, 3 * MOST_PROFILES])
-def test_a_batch_of_none_or_too_many_is_refused(refusal, real, message_of, n):
+@pytest.mark.parametrize(
+    ("n", "expected"),
+    [
+        (0, "List should have at least 1 item after validation, not 0"),
+        (MOST_PROFILES + 1, "expected at most 1000 elements"),
+        (3 * MOST_PROFILES, "expected at most 1000 elements"),
+    ],
+)
+def test_a_batch_of_none_or_too_many_is_refused(refusal, real, message_of, n, expected):
     request = pb.PredictBatchRequest(profiles=[message_of(real.X[0])] * n)
-    assert malformed(refusal, "PredictBatch", request).startswith("profiles: List should have at ")
+    assert malformed(refusal, "PredictBatch", request) == f"profiles: {expected}"
 
 
 def test_a_malformed_person_of_a_batch_is_named(refusal, real, message_of):

@@ -115,15 +115,15 @@ def test_a_method_that_is_not_text_is_unknown_and_the_server_goes_on(server, cha
     assert stub.GetModel(pb.GetModelRequest()).model
 
 
-def test_more_calls_than_can_be_held_are_told_to_come_back(serving, scorer, monkeypatch, message_of, real):
+def test_more_calls_than_can_be_held_are_told_to_come_back(serving, scorer, monkeypatch, message_of, chunk_of, real):
     monkeypatch.setattr(interceptor, "MOST_CALLS", 1)
     with serving(scorer) as server, grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         stub = pb_grpc.DrugPredictionStub(channel)
         ended = threading.Event()
 
         def silence():
+            yield chunk_of(real.X[:2])
             ended.wait(60)
-            yield from ()
 
         stream = stub.PredictStream(silence())
         deadline = time.monotonic() + 30
