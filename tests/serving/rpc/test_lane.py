@@ -1,14 +1,19 @@
 """A lane beside grpc.aio, with a server of its own whose methods do what a test needs."""
 
 import asyncio
+import gc
 import logging
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import grpc
 import pytest
 
+from drugpred.serving.admission import OverloadedError
+from drugpred.serving.rpc import lane as lanes
+from drugpred.serving.rpc.arriving import LateError
 from drugpred.serving.rpc.lane import Handlers, Lane
 
 SERVICE = "test.Service"
@@ -18,7 +23,10 @@ def served(behaviour):
     """Return what a lane takes, which answers as a behaviour does."""
 
     async def answer(_, context):
-        message = await context.read()
+        try:
+            message = await context.read()
+        except (LateError, OverloadedError) as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, type(error).__name__)
         if message is grpc.aio.EOF:
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, "no message")
         await context.write(await behaviour(message, context))
@@ -33,9 +41,14 @@ class Methods:
         self.threads = []
         self.held = asyncio.Event()
         self.ended = threading.Event()
+        self.done = 0
+
+    def end(self, _):
+        self.done += 1
+        self.ended.set()
 
     async def Echo(self, request, context):
-        context.add_done_callback(lambda _: self.ended.set())
+        context.add_done_callback(self.end)
         self.threads.append(threading.current_thread().name)
         return request
 
@@ -82,6 +95,14 @@ class Shout(grpc.aio.ServerInterceptor):
         return grpc.stream_stream_rpc_method_handler(loud)
 
 
+class Later(grpc.aio.ServerInterceptor):
+    """Waits before a handler reads its message."""
+
+    async def intercept_service(self, continuation, details):
+        await asyncio.sleep(0)
+        return await continuation(details)
+
+
 @pytest.fixture
 def methods():
     return Methods()
@@ -115,9 +136,13 @@ def serve(run, methods):
         server, lane, port = run(start())
         try:
             with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-                yield lambda name, request=b"", **options: channel.unary_unary(f"/{SERVICE}/{name}").with_call(
-                    request, **{"timeout": 10} | options
-                )
+
+                def call(name, request=b"", **options):
+                    ask = channel.unary_unary(f"/{SERVICE}/{name}")
+                    return ask.with_call(request, **{"timeout": 10} | options)
+
+                call.port, call.channel = port, channel
+                yield call
         finally:
             run(stop())
         assert "grpc lane" not in [thread.name for thread in threading.enumerate()]
@@ -201,6 +226,78 @@ def test_a_passed_deadline_ends_a_call(call, methods):
     assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert methods.ended.wait(10)
     assert call("Echo", b"still there")[0] == b"still there"
+
+
+def silence():
+    threading.Event().wait(60)
+    yield b""
+
+
+@pytest.mark.parametrize("name", ["Echo", "Waits"])
+def test_a_call_without_a_message_ends(serve, monkeypatch, name):
+    monkeypatch.setattr(lanes, "ARRIVAL_SECONDS", 0.2)
+    with serve() as call:
+        silent = call.channel.stream_stream(f"/{SERVICE}/{name}")(silence(), timeout=20)
+        assert (silent.code(), silent.details()) == (grpc.StatusCode.UNAVAILABLE, "LateError")
+        assert call("Echo", b"still there")[0] == b"still there"
+
+
+def test_of_too_many_calls_without_a_message_the_oldest_make_room(serve, monkeypatch):
+    monkeypatch.setattr(lanes, "MOST_ARRIVING", 3)
+    with serve() as call:
+        silent = [call.channel.stream_stream(f"/{SERVICE}/Echo")(silence(), timeout=30) for _ in range(8)]
+        ended = 0
+        deadline = time.monotonic() + 20
+        while ended < 5 and time.monotonic() < deadline:
+            ended = sum(each.done() for each in silent)
+            time.sleep(0.01)
+        assert call("Echo", b"hello")[0] == b"hello"
+        assert {each.details() for each in silent if each.done()} == {"OverloadedError"}
+        for each in silent:
+            each.cancel()
+
+
+def test_a_call_that_left_the_lane_before_its_message_came_gets_it(serve):
+    with serve([Later()]) as call:
+        assert call("Echo", b"hello")[0] == b"hello"
+        silent = call.channel.stream_stream(f"/{SERVICE}/Echo")(silence(), timeout=0.5)
+        assert silent.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+@pytest.mark.parametrize(("most", "seconds", "ended"), [(4, 30, 5), (1000, 0.2, 9)], ids=["room", "time"])
+def test_an_answer_that_nobody_takes_is_ended(serve, monkeypatch, methods, most, seconds, ended):
+    monkeypatch.setattr(lanes, "MOST_LEAVING", most)
+    monkeypatch.setattr(lanes, "TAKING_SECONDS", seconds)
+    options = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 1024), ("grpc.use_local_subchannel_pool", 1)]
+    with serve() as call, grpc.insecure_channel(f"127.0.0.1:{call.port}", options) as other:
+        asks = [other.stream_stream(f"/{SERVICE}/Echo")(iter([bytes(200_000)]), timeout=30) for _ in range(9)]
+        deadline = time.monotonic() + 20
+        while methods.done < ended and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        assert methods.done == ended
+        assert call("Echo", b"hello")[0] == b"hello"
+        assert len(asks) == 9
+
+
+def test_a_call_leaves_no_cycle_behind(call):
+    call("Echo", b"first")
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(isinstance(each, lanes._Context) for each in gc.get_objects())
+        for _ in range(20):
+            call("Echo", b"hello")
+        with suppress(grpc.RpcError):
+            call("Refuse")
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            if sum(isinstance(each, lanes._Context) for each in gc.get_objects()) <= before + 1:
+                return
+            time.sleep(0.05)
+        pytest.fail("calls wait for the collector")
+    finally:
+        gc.enable()
 
 
 def test_interceptors_are_asked(serve):

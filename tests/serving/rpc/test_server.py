@@ -1,12 +1,16 @@
 """The server: health, reflection, limits, TLS, and how it ends."""
 
+import importlib
 import logging
 import socket
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from hashlib import sha256
+from types import SimpleNamespace
 
 import grpc
+import numpy as np
 import pytest
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc import StatusCode
@@ -17,7 +21,8 @@ from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from drugpred.serving.proto.inference import grpc_service_pb2 as inference
 from drugpred.serving.proto.inference import grpc_service_pb2_grpc as inference_grpc
-from drugpred.serving.rpc import interceptor
+from drugpred.serving.rpc import arriving, interceptor, lane
+from drugpred.serving.rpc import server as server_module
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -147,6 +152,126 @@ def test_more_calls_than_can_be_held_are_told_to_come_back(serving, scorer, monk
                 break
         else:
             pytest.fail("what the stream held is not given back")
+
+
+def test_a_connection_more_than_are_held_is_closed(serving, scorer, monkeypatch):
+    options = tuple(each for each in server_module._OPTIONS if each[0] != "grpc.max_allowed_incoming_connections")
+    monkeypatch.setattr(server_module, "_OPTIONS", (*options, ("grpc.max_allowed_incoming_connections", 3)))
+    with serving(scorer) as server, ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+        time.sleep(0.2)
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as one_more:
+            assert one_more.recv(1) == b""
+
+
+# --- calls without a message
+
+KEY = "right-key-of-this-test"
+KEYED = [("x-api-key", KEY)]
+KEYLESS = ["ServerLive", "ServerReady", "ModelReady"]
+
+
+@pytest.fixture(scope="module")
+def guarded(serving, scorer):
+    """A server that wants a key, and a channel to it."""
+    keys = f"somebody predict,read {sha256(KEY.encode()).hexdigest()}"
+    with serving(scorer, api_keys=keys) as server, grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        yield channel
+
+
+def silence():
+    threading.Event().wait(60)
+    yield b""
+
+
+def silent(channel, method, n, metadata=None):
+    """Begin calls that send no message."""
+    return [channel.stream_stream(f"/{method}")(silence(), timeout=60, metadata=metadata) for _ in range(n)]
+
+
+def test_who_is_not_let_in_hears_it_before_any_message_comes(guarded):
+    for method in ("PredictBatch", "PredictStream", "GetModel", "Predict"):
+        (call,) = silent(guarded, f"drugpred.v1.DrugPrediction/{method}", 1)
+        started = time.monotonic()
+        assert call.code() is StatusCode.UNAUTHENTICATED
+        assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    "method", [*(f"inference.GRPCInferenceService/{each}" for each in KEYLESS), "grpc.health.v1.Health/Check"]
+)
+def test_silent_calls_that_need_no_key_shut_out_nobody(guarded, method):
+    calls = silent(guarded, method, 70)
+    time.sleep(0.3)
+    stub = pb_grpc.DrugPredictionStub(guarded)
+    assert stub.GetModel(pb.GetModelRequest(), metadata=KEYED, timeout=10).model
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.PredictBatch(pb.PredictBatchRequest(), metadata=KEYED, timeout=10)
+    assert caught.value.code() is StatusCode.INVALID_ARGUMENT
+    assert inference_grpc.GRPCInferenceServiceStub(guarded).ServerLive(inference.ServerLiveRequest(), timeout=10).live
+    assert health(guarded) == SERVING
+    ended = [call.code() for call in calls[:40] if call.done()]
+    assert set(ended) == {StatusCode.UNAVAILABLE}
+    for call in calls:
+        call.cancel()
+
+
+@pytest.mark.parametrize("method", ["PredictBatch", "GetModel", "PredictStream", "Predict"])
+def test_silent_calls_with_a_key_shut_out_nobody(guarded, method, message_of, real):
+    calls = silent(guarded, f"drugpred.v1.DrugPrediction/{method}", 90, KEYED)
+    time.sleep(0.3)
+    stub = pb_grpc.DrugPredictionStub(guarded)
+    for _ in range(5):
+        assert stub.GetModel(pb.GetModelRequest(), metadata=KEYED, timeout=10).model
+        request = pb.PredictRequest(profile=message_of(real.X[0]))
+        assert stub.Predict(request, metadata=KEYED, timeout=10).prediction.risks
+    for call in calls:
+        call.cancel()
+
+
+SMALL_WINDOW = [
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 1024),
+    ("grpc.use_local_subchannel_pool", 1),
+]
+
+
+def test_a_call_whose_message_does_not_come_ends(guarded, monkeypatch):
+    monkeypatch.setattr(lane, "ARRIVAL_SECONDS", 0.2)
+    monkeypatch.setattr(arriving, "ARRIVAL_SECONDS", 0.2)
+    for method in ("PredictBatch", "PredictStream", "GetModel", "Predict"):
+        (call,) = silent(guarded, f"drugpred.v1.DrugPrediction/{method}", 1, KEYED)
+        assert (call.code(), call.details()) == (StatusCode.DEADLINE_EXCEEDED, "expected a request within 0 seconds")
+
+
+def test_long_answers_that_nobody_takes_are_bounded_and_given_back(serving, scorer, chunk_of, real, monkeypatch):
+    monkeypatch.setattr(interceptor, "MOST_ANSWER_BYTES", 3 * 2**20)
+    monkeypatch.setattr(interceptor, "TAKING_SECONDS", 0.5)
+    chunk = chunk_of(np.resize(real.X, (10_000, 12)))
+    with serving(scorer) as server:
+        address = f"127.0.0.1:{server.port}"
+        with grpc.insecure_channel(address) as channel:
+            stub = pb_grpc.DrugPredictionStub(channel)
+            with grpc.insecure_channel(address, SMALL_WINDOW) as other:
+                # The answers have 1.4 MB each, of which two fit.
+                untaken = [pb_grpc.DrugPredictionStub(other).PredictStream(iter([chunk])) for _ in range(2)]
+                deadline = time.monotonic() + 20
+                code = None
+                while code is None and time.monotonic() < deadline:
+                    try:
+                        list(stub.PredictStream(iter([chunk]), timeout=20))
+                    except grpc.RpcError as error:
+                        code, details = error.code(), error.details()
+                assert (code, details) == (StatusCode.UNAVAILABLE, "overloaded; try again later")
+                assert stub.GetModel(pb.GetModelRequest(), timeout=10).model  # short ones are not held up
+                assert len(untaken) == 2
+            deadline = time.monotonic() + 20
+            while time.monotonic() < deadline:  # the client has left
+                with suppress(grpc.RpcError):
+                    assert list(stub.PredictStream(iter([chunk]), timeout=20))
+                    return
+            pytest.fail("what nobody took is not given back")
 
 
 def test_metadata_that_is_not_text_is_not_logged(server, caplog):
@@ -322,3 +447,38 @@ def test_clients_that_keep_coming_do_not_keep_it_from_ending(own, run, real, mes
     finally:
         ended.set()
         coming.join()
+
+
+# --- grpcio without its private parts
+
+
+@pytest.fixture(params=["AioServer", "Server", "CompletionQueue", "ReceiveMessageOperation"])
+def missing(request, monkeypatch):
+    """A release of grpcio that has a part no more on which the lane stands; what its own modules use they have."""
+    public = SimpleNamespace(**vars(lane.cygrpc))
+    for module in ("grpc.aio._server", "grpc._channel"):
+        monkeypatch.setattr(importlib.import_module(module), "cygrpc", public)
+    with monkeypatch.context() as patch:
+        patch.delattr(lane.cygrpc, request.param)
+        importlib.reload(lane)
+        monkeypatch.setattr(server_module, "Lane", lane.Lane)
+        monkeypatch.setattr(server_module, "Handlers", lane.Handlers)
+        monkeypatch.setattr(server_module, "make_server", lane.make_server)
+        yield request.param
+    importlib.reload(lane)
+
+
+def test_without_what_a_lane_stands_on_grpc_aio_answers_all(missing, serving, scorer, message_of, real, caplog):
+    with caplog.at_level(logging.WARNING), serving(scorer) as server:
+        assert server._lane is None
+        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            stub = pb_grpc.DrugPredictionStub(channel)
+            request = pb.PredictRequest(profile=message_of(real.X[0]))
+            assert stub.Predict(request, timeout=10).prediction.risks
+            assert stub.GetModel(pb.GetModelRequest(), timeout=10).model
+            assert health(channel) == SERVING
+            with pytest.raises(grpc.RpcError) as caught:
+                channel.unary_unary("/drugpred.v1.DrugPrediction/Nothing")(b"", timeout=10)
+            assert caught.value.code() is StatusCode.UNIMPLEMENTED
+    (line,) = (record.getMessage() for record in caplog.records if record.name == lane.__name__)
+    assert line == f"gRPC Predict is slower than it could be: grpcio has no {missing}"
