@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["FIELDS", "PREFACE", "SETTINGS", "called", "fielded", "frame", "headers"]
+__all__ = ["FIELDS", "PREFACE", "SETTINGS", "begun", "called", "fielded", "frame", "headers"]
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
@@ -22,6 +22,8 @@ FIELDS: Final = {
 """The headers of a call."""
 
 _DATA, _HEADERS = 0, 1
+_LONGEST: Final = 2**14
+"""Bytes of a frame, as a server takes them that says nothing else."""
 _END_STREAM, _END_HEADERS = 1, 4
 
 
@@ -55,6 +57,14 @@ def called(method: bytes, message: bytes, fields: Sequence[tuple[bytes, bytes]])
     block = headers(*(FIELDS | {b":path": method}).items(), *fields)
     content = b"\0" + len(message).to_bytes(4) + message
     return SETTINGS + frame(_HEADERS, _END_HEADERS, 1, block) + frame(_DATA, _END_STREAM, 1, content)
+
+
+def begun(method: bytes, message: bytes, length: int) -> bytes:
+    """Return a connection with one call whose message, said to be so long, ends too early."""
+    block = headers(*(FIELDS | {b":path": method}).items())
+    content = b"\0" + length.to_bytes(4) + message
+    parts = [frame(_DATA, 0, 1, content[at : at + _LONGEST]) for at in range(0, len(content), _LONGEST)]
+    return SETTINGS + frame(_HEADERS, _END_HEADERS, 1, block) + b"".join(parts)
 
 
 def fielded(data: bytes, field: tuple[bytes, bytes]) -> bytes:

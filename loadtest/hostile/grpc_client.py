@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 from inputs import KEY
-from judgement import LATE, SECONDS, Outcome, of_rpc
+from judgement import LATE, SECONDS, SILENCE, Outcome, of_rpc
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -57,18 +57,23 @@ class Caller:
         """Call and judge what comes back."""
         started = self._clock.now()
         if sent.streaming:
-            call = self.channel.stream_stream(sent.method)(_each(sent.messages), sent.timeout, sent.metadata)
+            each = _each(sent.messages, silent=sent.silent)
+            call = self.channel.stream_stream(sent.method)(each, sent.timeout, sent.metadata)
         else:
             call = self.channel.unary_unary(sent.method)(sent.messages[0], timeout=sent.timeout, metadata=sent.metadata)
         if sent.cancel_after is not None:
             asyncio.get_running_loop().call_later(sent.cancel_after, call.cancel)
         outcome = await self._ended(call, sent)
-        if self._clock.now() - started > SECONDS * max(1, len(sent.messages) / 100):  # a chunk is an answer of its own
+        # A chunk is an answer of its own.
+        most = SILENCE if sent.silent else SECONDS * max(1, len(sent.messages) / 100)
+        if self._clock.now() - started > most:
             return Outcome("late", LATE)
         return outcome
 
     async def _ended(self, call: Any, sent: Call) -> Outcome:  # noqa: ANN401
         try:
+            if sent.unread:
+                return Outcome(str((await call.code()).name))
             answer = b"".join([part async for part in call]) if sent.streaming else await call
             # Values are not looked for: reflection answers with what was asked.
             return Outcome("OK", "OK tells the key" if self._key.encode() in answer else None)
@@ -87,6 +92,8 @@ class Caller:
         await self.channel.close()
 
 
-async def _each(messages: Sequence[bytes]) -> AsyncIterator[bytes]:
+async def _each(messages: Sequence[bytes], *, silent: bool) -> AsyncIterator[bytes]:
     for message in messages:
         yield message
+    if silent:
+        await asyncio.Event().wait()

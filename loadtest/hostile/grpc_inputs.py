@@ -6,7 +6,8 @@ import math
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
-from inputs import MARK, Call, Family, mutated
+from frames import begun
+from inputs import MARK, Call, Exchange, Family, Mode, Port, mutated
 
 from drugpred.bundle import NAME
 from drugpred.codebook import CATEGORIES, SCORES
@@ -283,6 +284,49 @@ def _reflection(draw: random.Random) -> Call:
     return _call(_REFLECTION, message * draw.choice((1, 1, 3)))
 
 
+_KEYLESS: Final = (
+    _HEALTH,
+    *(f"/inference.GRPCInferenceService/{name}" for name in ("ServerLive", "ServerReady", "ModelReady")),
+)
+
+
+def _silent(draw: random.Random) -> Call:
+    # Calls without a message, of methods that need a key and that need none.
+    method = draw.choice((*VALID, _MODEL, _METADATA, _REFLECTION, *_KEYLESS))
+    return Call(method, [], streaming=True, timeout=30.0, silent=True)
+
+
+def _half(draw: random.Random) -> Exchange:
+    # Messages of which the rest does not come.
+    method = draw.choice((*VALID, _MODEL, *_KEYLESS))
+    message = VALID.get(method, b"") + bytes(draw.choice((0, 1, 60_000)))
+    length = len(message) + draw.choice((1, 1000, 2_000_000))
+    return Exchange(begun(method.encode(), message[:60_000], length), Mode.SLOW, keep=False, port=Port.GRPC)
+
+
+def _submessages(draw: random.Random) -> Call:
+    # A million empty submessages, or elements of one byte, in 2 MB.
+    method, field = draw.choice(
+        ((_BATCH, 1), (PREDICT, 1), (_INFER, 4), (_INFER, 5), (_INFER, 6), (_INFER, 7), (_STREAM, 3), (_STREAM, 15))
+    )
+    empty = _varint(field << 3 | 2) + b"\0"
+    match draw.randrange(3):
+        case 0:
+            message = empty * 1_000_000
+        case 1:
+            message = _varint(field << 3 | 2) + _varint(2_000_000) + bytes([1]) * 2_000_000
+        case _:  # one level deeper
+            inner = _varint(draw.choice((2, 4, 5, 15)) << 3 | 2) + b"\0"
+            message = _varint(field << 3 | 2) + _varint(2_000_000) + inner * 1_000_000
+    return _call(method, message)
+
+
+def _unread(draw: random.Random) -> Call:
+    # Streams of which nobody takes an answer.
+    chunk = _chunk(draw.choice((1, 1000, 10_000))).SerializeToString(deterministic=True)
+    return Call(_STREAM, [chunk] * 20, streaming=True, silent=True, unread=True, cancel_after=0.5)
+
+
 FAMILIES: Final = (
     Family("gRPC, random bytes", 4, _random),
     Family("gRPC, bytes altered", 7, _mutated),
@@ -294,5 +338,9 @@ FAMILIES: Final = (
     Family("gRPC, cancelled or late", 1, _cancelled),
     Family("gRPC, streams", 0.5, _streams),
     Family("gRPC, reflection", 0.5, _reflection),
+    Family("gRPC, silent", 0.05, _silent),
+    Family("gRPC, half messages", 0.05, _half),
+    Family("gRPC, submessages", 0.1, _submessages, alone=True),
+    Family("gRPC, answers not taken", 0.05, _unread),
 )
 """What is called by a gRPC client."""

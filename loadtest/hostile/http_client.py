@@ -9,7 +9,7 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from inputs import KEY, Exchange, Mode, Port
-from judgement import LATE, SECONDS, Answer, Outcome, of_http, repeats
+from judgement import LATE, SECONDS, SILENCE, Answer, Outcome, of_http, repeats
 
 if TYPE_CHECKING:
     from clock import Clock
@@ -21,9 +21,6 @@ _MOST: Final = 15.0
 
 _QUIET: Final = 0.1
 """Seconds without a byte, after which the server is taken to wait for more."""
-
-_SILENCE: Final = 12.0
-"""Seconds until the connection of a client that went silent must be ended."""
 
 _LATER: Final = 0.01
 """Seconds between a head and its body, where they are sent apart."""
@@ -100,8 +97,11 @@ class Connection:
         if sent.mode is Mode.WAIT:
             return await self._all(sent, reader, writer)
         started = self._clock.now()
+        if sent.port is Port.GRPC:
+            outcome = await _end_of_call(reader, self._key)
+            return outcome if self._clock.now() - started <= SILENCE else Outcome("late", LATE)
         answer = await _answer(reader, headless=sent.data.startswith(b"HEAD "))
-        if self._clock.now() - started > (_SILENCE if sent.mode is Mode.SLOW else SECONDS):
+        if self._clock.now() - started > (SILENCE if sent.mode is Mode.SLOW else SECONDS):
             return Outcome("late", LATE)
         if answer is None:
             # A connection that was not used before serves a request of moderate size.
@@ -174,6 +174,18 @@ async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
     if "content-length" in headers:
         return await reader.readexactly(int(headers["content-length"]))
     return await reader.read()
+
+
+async def _end_of_call(reader: asyncio.StreamReader, key: str) -> Outcome:
+    """Return how a server ends a call or its connection."""
+    content = b""
+    with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        while True:
+            head = await reader.readexactly(9)
+            content += head + await reader.readexactly(int.from_bytes(head[:3]))
+            if head[3] in {3, 7} or (head[3] == 1 and head[4] & 1):  # a reset, the end of all, or trailers
+                break
+    return _of_frames(content, key)
 
 
 _FRAMES: Final = {1: "headers", 0: "message", 3: "stream reset", 7: "go away"}

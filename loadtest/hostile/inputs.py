@@ -67,6 +67,10 @@ class Call(NamedTuple):
     """Seconds."""
     cancel_after: float | None = None
     """Seconds, after which the client cancels; None for never."""
+    silent: bool = False
+    """Whether the client, of a stream, then sends nothing more and does not end it either: the server must, in time."""
+    unread: bool = False
+    """Whether the client, of a stream that is cancelled, takes no answer."""
 
 
 class Family(NamedTuple):

@@ -12,10 +12,13 @@ from inputs import KEY, MARK
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["LATE", "SECONDS", "Answer", "Outcome", "of_http", "of_rpc", "repeats"]
+__all__ = ["LATE", "SECONDS", "SILENCE", "Answer", "Outcome", "of_http", "of_rpc", "repeats"]
 
 SECONDS: Final = 1.0
 """What an answer may take."""
+
+SILENCE: Final = 12.0
+"""What the end of a request may take whose client goes silent: the 10 seconds in which it may arrive, and two more."""
 
 LATE: Final = f"no answer within {SECONDS:.0f} s"
 

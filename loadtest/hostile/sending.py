@@ -73,7 +73,7 @@ class Sender:
         async def work(client: _Client) -> None:
             for family, index in waiting:
                 sent = self._made(family, index)
-                if isinstance(sent, Exchange) and sent.mode is Mode.SLOW:
+                if _waits(sent):
                     silent.append(asyncio.create_task(self._wait(family, index, sent, clock)))
                     continue
                 async with one if family.alone else contextlib.nullcontext():
@@ -98,8 +98,10 @@ class Sender:
             return made(family, self._seed, index)
         return presenting(family, self._seed, index, self._key)
 
-    async def _wait(self, family: Family, index: int, sent: Exchange, clock: Clock) -> None:
-        self._keep(family, index, await Connection(self._host, self._port, clock, self._key or KEY).exchange(sent))
+    async def _wait(self, family: Family, index: int, sent: Exchange | Call, clock: Clock) -> None:
+        client = _Client(self._host, self._port, self._address, clock, self._key)
+        self._keep(family, index, await client.outcome(sent))
+        await client.close()
 
     async def _again(self, client: _Client, family: Family, index: int) -> None:
         for _ in range(_TRIES):
@@ -112,6 +114,13 @@ class Sender:
         self.counts[family.name][outcome.status] += 1
         if outcome.fault:
             self.faults.append(Fault(family.name, index, outcome.fault))
+
+
+def _waits(sent: Exchange | Call) -> bool:
+    """Tell whether an input ends only when the server has waited long enough."""
+    if isinstance(sent, Call):
+        return sent.silent and sent.cancel_after is None
+    return sent.mode is Mode.SLOW
 
 
 class _Client:

@@ -26,7 +26,7 @@ def test_bad_requests_are_answered_properly_and_leave_the_service_as_it_was(serv
         log = server.temporary / "log"
         done = hostile(server, "--requests", REQUESTS, "--seed", 1, "--log", log)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{REQUESTS:,} inputs of 36 families" in done.stdout
+    assert f"{REQUESTS:,} inputs of 40 families" in done.stdout
 
 
 def test_no_key_that_is_presented_does_harm_or_is_told(serve, copied_store):

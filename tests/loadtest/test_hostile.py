@@ -341,6 +341,63 @@ def test_ends_of_calls(judgement, code, details, trailing, proper):
     assert (judgement.of_rpc(code, details, trailing).fault is None) == proper
 
 
+@pytest.fixture
+def by_name(trying):
+    return {family.name: family for family in trying.FAMILIES}
+
+
+def test_calls_that_say_nothing_wait_for_the_server_to_end_them(by_name, inputs, module):
+    waits = module("hostile/sending")._waits
+    for name in ("gRPC, silent", "gRPC, half messages", "HTTP, silent"):
+        assert all(waits(inputs.made(by_name[name], 1, i)) for i in range(20))
+    for name in ("gRPC, streams", "gRPC, answers not taken", "HTTP/2 frames"):
+        assert not any(waits(inputs.made(by_name[name], 1, i)) for i in range(20))
+    silent = [inputs.made(by_name["gRPC, silent"], 1, i).method for i in range(100)]
+    assert {"/grpc.health.v1.Health/Check", "/drugpred.v1.DrugPrediction/Predict"} <= set(silent)
+
+
+def test_a_half_message_is_shorter_than_it_says(by_name, inputs, module):
+    frames = module("hostile/frames")
+    for i in range(20):
+        data = inputs.made(by_name["gRPC, half messages"], 1, i).data
+        at, message = len(frames.PREFACE), b""
+        while at < len(data):
+            length, kind, flags = int.from_bytes(data[at : at + 3]), data[at + 3], data[at + 4]
+            assert length <= 2**14
+            assert not flags & 1  # the stream goes on
+            message += data[at + 9 : at + 9 + length] if kind == 0 else b""
+            at += 9 + length
+        assert at == len(data)
+        assert int.from_bytes(message[1:5]) > len(message) - 5
+
+
+def test_submessages_are_many_and_within_what_grpc_takes(by_name, inputs):
+    for i in range(10):
+        (message,) = inputs.made(by_name["gRPC, submessages"], 1, i).messages
+        assert 1_900_000 < len(message) < 2 * 2**20 + 1_000_000
+
+
+def frames_of(module, *frames):
+    """Return what becomes of a call of which a server sends these frames, then nothing."""
+    client, frame = module("hostile/http_client"), module("hostile/frames").frame
+
+    async def read():
+        reader = asyncio.StreamReader()
+        reader.feed_data(b"".join(frame(*each) for each in frames))
+        return await asyncio.wait_for(client._end_of_call(reader, RIGHT), 0.2)
+
+    return asyncio.run(read())
+
+
+def test_the_end_of_a_call_is_trailers_or_a_reset(module, judgement):
+    settings = (4, 0, 0, b"")
+    assert frames_of(module, settings, (1, 5, 1, b"trailers")) == judgement.Outcome("headers")
+    assert frames_of(module, settings, (3, 0, 1, bytes(4))) == judgement.Outcome("stream reset")
+    assert frames_of(module, (1, 5, 1, RIGHT.encode())).fault
+    with pytest.raises(TimeoutError):
+        frames_of(module, settings, (1, 4, 1, b"headers"))
+
+
 def test_table_and_faults(module, trying):
     sending = module("hostile/sending")
     counts = {"paths": Counter({"404": 1200, "200": 3}), "headers": Counter({"431": 1})}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from drugpred.codebook import CATEGORIES, DRUGS, INPUTS
+from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES
 from drugpred.columns import MOST_ROWS
 from drugpred.monitoring.refused import count_tensors
 from drugpred.schemas import MOST_PROFILES, ErrorDetail
@@ -23,9 +24,10 @@ class Field(NamedTuple):
     name: str
     most: int
     """How many elements; of packed numbers how many bytes."""
-    longest: int = 2**31
+    longest: float = inf
     """How many bytes each."""
-    packed: bool = False
+    packed: int = 0
+    """Of numbers, the most bytes of one."""
     within: Mapping[int, Field] | None = None
     """By number, the fields of each."""
 
@@ -34,21 +36,21 @@ _LONGEST_PROFILE: Final = 512
 """The longest that says everything once has 160 bytes."""
 
 _MOST_PARAMETERS: Final = 16
-_MOST_BYTES: Final = 10 * MOST_ROWS
-"""Of a packed column: a number has ten at most."""
+_VARINT_BYTES, _DOUBLE_BYTES = 10, 8
 
 
-def _packed(first: int, *names: str) -> dict[int, Field]:
-    return {number: Field(name, _MOST_BYTES, packed=True) for number, name in enumerate(names, first)}
+def _packed(first: int, size: int, *names: str) -> dict[int, Field]:
+    """Return columns of numbers, one for each person; whatever checks people refuses less than twice too many itself."""
+    return {number: Field(name, 2 * MOST_ROWS * size, packed=size) for number, name in enumerate(names, first)}
 
 
 _PARAMETERS: Final = Field("parameters", _MOST_PARAMETERS)
 _CONTENTS: Final = {
-    **_packed(2, "int_contents", "int64_contents", "uint_contents", "uint64_contents"),
+    **_packed(2, _VARINT_BYTES, "int_contents", "int64_contents", "uint_contents", "uint64_contents"),
     8: Field("bytes_contents", MOST_ROWS),
 }
 _INPUT: Final = {
-    3: Field("shape", 1000, packed=True),
+    3: Field("shape", 1000, packed=_VARINT_BYTES),
     4: _PARAMETERS,
     5: Field("contents", 1, within=_CONTENTS),
 }
@@ -56,8 +58,9 @@ _INPUT: Final = {
 LIMITS: Final[Mapping[str, Mapping[int, Field]]] = {
     "PredictBatch": {1: Field("profiles", MOST_PROFILES, _LONGEST_PROFILE)},
     "PredictStream": {
-        **_packed(3, *(category.name for category in CATEGORIES)),
-        15: Field("drugs", 1000, packed=True),
+        **_packed(3, _VARINT_BYTES, *(category.name for category in CATEGORIES)),
+        **_packed(8, _DOUBLE_BYTES, *(score.name for score in SCORES)),
+        15: Field("drugs", 1000, packed=_VARINT_BYTES),
     },
     "ModelInfer": {
         4: _PARAMETERS,
@@ -68,6 +71,10 @@ LIMITS: Final[Mapping[str, Mapping[int, Field]]] = {
 }
 """By method, the fields of its requests of which there may be many, by number."""
 
+_OTHERS: Final = 0
+"""No field has this number."""
+_OTHER: Final = Field("", 1000)
+"""All fields together of which there are not many."""
 _VARINT, _BYTES = 0, 2
 _FIXED: Final = {1: 8, 5: 4}
 """Bytes of the other types of fields."""
@@ -91,30 +98,28 @@ def check(message: bytes, fields: Mapping[int, Field]) -> None:
 
 
 def _check(data: bytes, at: int, end: int, fields: Mapping[int, Field], where: list[str | int]) -> None:
-    held = dict.fromkeys(fields, 0)
+    held = dict.fromkeys([*fields, _OTHERS], 0)
     while at < end:
         tag, at = _number(data, at)
         size, at = _size(data, at, tag & 7)
         # The fields of a group are counted as if they were the message's.
-        field = fields.get(tag >> 3)
-        if field is None:
-            at += size
-            continue
+        number = tag >> 3 if tag >> 3 in fields else _OTHERS
+        field = fields.get(number, _OTHER)
         is_bytes = tag & 7 == _BYTES
-        n = held[tag >> 3] + (size if field.packed and is_bytes else 1)
+        n = held[number] + (max(size, field.packed) if field.packed else 1)
         if size > field.longest:
             raise _refusal([*where, field.name, n - 1], f"{field.longest} bytes")
         if field.within and is_bytes:
             place = [field.name] if field.most == 1 else [field.name, n - 1]
             _check(data, at, min(at + size, end), field.within, [*where, *place])
         at += size
-        if is_bytes and not field.packed and not field.within and tag < _MORE:
+        if is_bytes and not field.packed and not field.within and tag < _MORE and number:
             # A run of short elements, as the labels of ten thousand people are.
             longest, most = min(field.longest, _MORE - 1), field.most
             while at < end and data[at] == tag and (short := data[at + 1]) <= longest and n <= most:
                 at += 2 + short
                 n += 1
-        held[tag >> 3] = n
+        held[number] = n
         if n > field.most:
             raise _refusal([*where, field.name], f"{field.most} {'bytes' if field.packed else 'elements'}")
 
