@@ -6,9 +6,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -16,6 +17,7 @@ import psutil
 import pytest
 
 from drugpred.codebook import describe
+from tests.conftest import skip
 from tests.containers import image, image_home, podman  # noqa: F401 - fixtures, made once for all
 
 ROOT = Path(__file__).parents[2]
@@ -152,3 +154,34 @@ def people(real) -> list[dict[str, object]]:
 def expected(bundle, real):
     """What the predictor says of them, shape (1885, 18, 6)."""
     return bundle.predictor.probabilities(real.X)
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory) -> Callable[[str], Path]:
+    """Return what makes an environment with one package and returns its `bin` folder.
+
+    Clients of others have versions of gRPC and protobuf of their own.
+    """
+
+    @cache
+    def make(requirement: str) -> Path:
+        folder = tmp_path_factory.mktemp("environment")
+        python = folder / "bin" / "python"
+        for command in (
+            ["venv", "--python", sys.executable, folder],
+            ["pip", "install", "--python", python, requirement],
+        ):
+            done = subprocess.run(
+                [sys.executable, "-m", "uv", *map(str, command)], capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                skip(f"{requirement} cannot be installed: {done.stderr.strip()}")
+        return python.parent
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def triton(environment) -> Path:
+    """The Python of an environment with the Triton client."""
+    return environment("tritonclient[grpc,http]==2.73.0") / "python"

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import grpc
@@ -13,13 +12,9 @@ from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, WINDOWS
 from drugpred.schemas import Error
 from drugpred.serving.proto.inference import grpc_service_pb2 as pb
 from drugpred.serving.proto.inference import grpc_service_pb2_grpc as pb_grpc
-from tests.conftest import skip
 
 MODEL = "drug_consumption"
 LABELS = {category.name for category in CATEGORIES}
-
-# Its gRPC and protobuf are older than the project's: it needs an environment of its own.
-TRITON = "tritonclient[grpc,http]==2.73.0"
 
 
 @pytest.fixture(scope="module")
@@ -67,20 +62,6 @@ def test_what_is_malformed_is_refused_in_the_one_error_shape(ask, client):
     ]
     answer = client.get("/v2/models/zebra")
     assert (answer.status_code, Error.model_validate_json(answer.content, strict=True).detail) == (404, [])
-
-
-@pytest.fixture(scope="module")
-def triton(tmp_path_factory):
-    """The Python of an environment with the Triton client."""
-    folder = tmp_path_factory.mktemp("triton")
-    python = folder / "bin" / "python"
-    for command in (["venv", "--python", sys.executable, folder], ["pip", "install", "--python", python, TRITON]):
-        done = subprocess.run(
-            [sys.executable, "-m", "uv", *map(str, command)], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            skip(f"{TRITON} cannot be installed: {done.stderr.strip()}")
-    return python
 
 
 @pytest.mark.slow
