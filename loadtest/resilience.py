@@ -1,0 +1,288 @@
+"""What callers with a key meet while somebody attacks: python loadtest/resilience.py.
+
+Each attack (loadtest/hostile/attacks.py) has a `bentoml serve` of the newest stored model of its own, with keys and, as
+in a container, 512 MB of memory and two processors. Callers ask all the time, 20 times a second each of HTTP and gRPC,
+for predictions, batches, explanations, streams and the model; /readyz is probed. The exit code is 1 where a mark is
+missed: 99 of 100 requests answered within a second, none failed, each probe answered within half a second, memory back
+to 1.3 times that before within a minute, no process ended, nobody let in. The clients use the same processors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import math
+import secrets
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
+
+import psutil
+from callers import Asked, ask
+from cgroup import Group, limited
+from peers.ports import free_ports
+from servers import HERE, ROOT, Server, ServerError, ours, serving
+
+from drugpred import bundle
+from drugpred.errors import BundleError
+from drugpred.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import bentoml
+
+__all__ = ["ATTACKS", "Outcome", "main", "missed", "table"]
+
+ATTACKS: Final = (
+    "nothing",
+    "smuggling",
+    "silent-probes",
+    "half-bodies",
+    "silent-calls",
+    "submessages",
+    "unread-answers",
+    "abandoned-explanations",
+    "large-batches",
+    "streams",
+)
+
+MEGABYTES: Final = 512
+PROCESSORS: Final = 2
+
+MOST_SECONDS: Final = 1.0
+"""In which all but one in a hundred requests of a caller must be answered."""
+
+MOST_PROBE_SECONDS: Final = 0.5
+"""For the slowest answer of /readyz."""
+
+MOST_RATIO: Final = 1.3
+"""Of the memory a minute after an attack to that before it."""
+
+_WARM_UP: Final = 5.0
+_RECOVERY: Final = 60.0
+_INTERVAL: Final = 0.2
+_SETTLING: Final = 5.0
+_PATIENCE: Final = 30.0
+"""Seconds: before an attack, in which memory must be back, between readings, until memory is judged first, and for the
+attacker to end."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What callers met during an attack and until memory was back."""
+
+    attack: str
+    sent: int
+    """Requests of the attack."""
+    let_in: int
+    """Those of them that must not be."""
+    asked: tuple[Asked, ...]
+    before: float
+    peak: float
+    after: float
+    """MB of memory of all processes of the server, each page once."""
+    killed: int
+    """Processes."""
+    stuck: bool = False
+    """Whether the server did not end when it was asked to."""
+
+    def seconds(self, kind: str, share: float) -> float:
+        """Return within which time that share of requests was answered."""
+        found = sorted(one.seconds for one in self.asked if one.kind == kind)
+        return found[math.ceil(share * len(found)) - 1]
+
+    def failures(self, kind: str) -> Counter[str]:
+        """Return how requests failed."""
+        return Counter(one.failure for one in self.asked if one.kind == kind and one.failure)
+
+
+def main() -> None:
+    """Attack, measure and print."""
+    parser = argparse.ArgumentParser(description="Measure what callers meet while somebody attacks.")
+    parser.add_argument("--attack", action="append", choices=ATTACKS, help="this one; may be repeated (default: all)")
+    parser.add_argument("--seconds", type=float, default=15, help="of each attack (default: %(default)s)")
+    arguments = parser.parse_args()
+    outcomes = []
+    try:
+        model = bundle.find(Settings().model)
+        for attack in arguments.attack or ATTACKS:
+            with limited(MEGABYTES, PROCESSORS) as group:
+                outcomes.append(attacked(model, attack, arguments.seconds, group))
+    except (BundleError, ServerError) as error:
+        raise SystemExit(f"error: {error}") from error
+    print(f"{MEGABYTES} MB, {PROCESSORS} processors" if group else "no limit: this user can make no control group")
+    print(table(outcomes))
+    wrong = [f"{outcome.attack}: {what}" for outcome in outcomes for what in missed(outcome)]
+    if wrong:
+        print("\nMissed:", *wrong, sep="\n")
+        raise SystemExit(1)
+
+
+def attacked(model: bentoml.Model, attack: str, seconds: float, group: Group | None) -> Outcome:
+    """Serve a model and attack it.
+
+    Raises
+    ------
+    ServerError
+        The server does not start.
+    """
+    port, grpc_port = free_ports(2)
+    keys = {name: secrets.token_hex(32) for name in ("caller", "attacker")}
+    lines = [f"{name} predict,read {sha256(key.encode()).hexdigest()}" for name, key in keys.items()]
+    command = group.command(ours(port)) if group else ours(port)
+    settings = {"DRUGPRED_API_KEYS": ";".join(lines), "DRUGPRED_GRPC_PORT": str(grpc_port)}
+    outcome = None
+    with TemporaryDirectory() as folder:
+        try:
+            with serving(command, model, Path(folder), ROOT, **settings) as server:
+                server.answer(f"http://127.0.0.1:{port}/readyz")
+                outcome = asyncio.run(_attacked(server, attack, seconds, group, (port, grpc_port), keys))
+        except subprocess.TimeoutExpired as error:
+            if outcome is None:
+                raise ServerError(str(error)) from error
+            outcome = replace(outcome, stuck=True)
+    return outcome
+
+
+async def _attacked(
+    server: Server, attack: str, seconds: float, group: Group | None, ports: tuple[int, int], keys: dict[str, str]
+) -> Outcome:
+    asked: list[Asked] = []
+    memory: list[float] = []
+    ended = asyncio.Event()
+    observing = asyncio.gather(ask(*ports, keys["caller"], asked, ended), _read(server, memory, ended))
+    try:
+        await asyncio.sleep(_WARM_UP)
+        before, workers, begun = median(memory[len(memory) // 2 :]), _workers(server), time.monotonic()
+        memory.clear()
+        counts = await _attack(attack, seconds, ports, keys["attacker"])
+        deadline = time.monotonic() + _RECOVERY
+        await asyncio.sleep(_SETTLING)
+        while memory[-1] > MOST_RATIO * before and time.monotonic() < deadline:
+            await asyncio.sleep(_INTERVAL)
+        after = memory[-1]
+    finally:
+        ended.set()
+        await observing
+    return Outcome(
+        attack,
+        counts.get("sent", 0),
+        counts.get("let in", 0),
+        tuple(one for one in asked if one.begun >= begun),
+        before,
+        max(memory),
+        after,
+        max(group.killed() if group else 0, len(workers - _workers(server))),
+    )
+
+
+async def _attack(attack: str, seconds: float, ports: tuple[int, int], key: str) -> dict[str, int]:
+    """Let a process of its own attack, and return what it counted."""
+    arguments = [attack, "--key", key, "--seconds", seconds, "--port", ports[0], "--grpc-port", ports[1]]
+    command = [sys.executable, HERE / "hostile" / "attacks.py", *arguments]
+    pipe = asyncio.subprocess.PIPE
+    attacker = await asyncio.create_subprocess_exec(*map(str, command), stdout=pipe, stderr=pipe)
+    try:
+        async with asyncio.timeout(seconds + _PATIENCE):
+            output, errors = await attacker.communicate()
+    finally:
+        if attacker.returncode is None:
+            attacker.kill()
+    if attacker.returncode:
+        raise ServerError(f"the attack ended: {errors.decode().splitlines()[-1]}")
+    counts: dict[str, int] = json.loads(output)
+    return counts
+
+
+async def _read(server: Server, memory: list[float], ended: asyncio.Event) -> None:
+    while not ended.is_set():
+        memory.append(await asyncio.to_thread(_held, server))
+        await asyncio.sleep(_INTERVAL)
+
+
+def _held(server: Server) -> float:
+    """Return the MB of memory of a server's processes, each page once."""
+    held = 0
+    with suppress(psutil.Error):  # one that has just ended
+        for process in server.family():
+            held += process.memory_full_info().pss
+    return held / 1e6
+
+
+def _workers(server: Server) -> set[int]:
+    found = set()
+    for process in server.family():
+        with suppress(psutil.Error):
+            if "_bentoml_impl.worker.service" in process.cmdline():
+                found.add(process.pid)
+    return found
+
+
+def missed(outcome: Outcome) -> list[str]:
+    """Return which marks an outcome misses, a line each."""
+    wrong = []
+    for kind, title in (("http", "HTTP"), ("grpc", "gRPC")):
+        seconds = outcome.seconds(kind, 0.99)
+        if seconds >= MOST_SECONDS:
+            wrong.append(f"{title} p99 {seconds:.2f} s, expected under {MOST_SECONDS} s")
+    for kind, title in (("http", "HTTP requests"), ("grpc", "gRPC calls"), ("probe", "probes")):
+        failures = outcome.failures(kind)
+        if failures:
+            reasons = ", ".join(f"{reason} {n}" for reason, n in failures.most_common())
+            wrong.append(f"{failures.total()} {title} failed ({reasons}), expected none")
+    slowest = outcome.seconds("probe", 1)
+    if slowest > MOST_PROBE_SECONDS:
+        wrong.append(f"/readyz after {slowest:.2f} s, expected {MOST_PROBE_SECONDS} s at most")
+    if outcome.after > MOST_RATIO * outcome.before:
+        ratio = outcome.after / outcome.before
+        wrong.append(
+            f"memory is {ratio:.2f} times that before, expected {MOST_RATIO} times at most after {_RECOVERY:.0f} s"
+        )
+    if outcome.killed:
+        wrong.append(f"{outcome.killed} processes ended, expected none")
+    if outcome.stuck:
+        wrong.append("the server did not end within 30 s of SIGTERM")
+    if outcome.let_in:
+        wrong.append(f"{outcome.let_in} of {outcome.sent} requests were let in, expected none")
+    return wrong
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """Return what callers met during each attack, a line for each."""
+    columns = (
+        "HTTP p99 s",
+        "failed",
+        "gRPC p99 s",
+        "failed",
+        "/readyz s",
+        "failed",
+        "MB before",
+        "peak",
+        "after",
+        "ended",
+    )
+    lines = [f"{'attack':24}{'sent':>8}" + "".join(f"{name:>{len(name) + 2}}" for name in columns)]
+    for one in outcomes:
+        cells = [
+            *(f"{one.seconds('http', 0.99):.2f}", str(one.failures("http").total())),
+            *(f"{one.seconds('grpc', 0.99):.2f}", str(one.failures("grpc").total())),
+            *(f"{one.seconds('probe', 1):.2f}", str(one.failures("probe").total())),
+            *(f"{one.before:.0f}", f"{one.peak:.0f}", f"{one.after / one.before:.2f}", str(one.killed)),
+        ]
+        padded = (f"{cell:>{len(name) + 2}}" for name, cell in zip(columns, cells, strict=True))
+        lines.append(f"{one.attack:24}{one.sent:8,}" + "".join(padded))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
