@@ -96,21 +96,20 @@ class Entrance:
     async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
         headers = dict(scope["headers"])
-        _check(headers, scope)
+        if len(headers) < len(scope["headers"]) or b"host" not in headers:
+            _check(headers, scope)
         if not self.door.admission.open:
             client = scope["client"]
             address = client[0] if client else ""
             key = presented(headers.get(b"authorization"), headers.get(b"x-api-key"))
             await self.door.admission.check(_NEEDS.get(path) or need_of(path), key, address)
-        most = _longest(path) if scope["method"] == "POST" else 0
+        most = (LONGEST.get(path) or _longest(path)) if scope["method"] == "POST" else 0
         if not most:
             await self.app(scope, receive, send)  # which reads no body
             return
         if int(headers.get(b"content-length", 0)) > most:
             raise TooLongError(most)
-        coding = headers.get(b"content-encoding", b"").strip().lower()
-        if coding and coding != b"identity" and coding not in _WBITS:
-            raise CodingError(*(name.decode() for name in _WBITS))
+        coding = _coding(headers[b"content-encoding"]) if b"content-encoding" in headers else None
         parts = []
         size = 0
         try:
@@ -127,7 +126,7 @@ class Entrance:
                 parts.append(part)
                 more = message.get("more_body", False)
             body = b"".join(parts)
-            if coding in _WBITS:
+            if coding:
                 body = _inflated(body, coding, most)
                 self.door.bodies.take(len(body))
                 size += len(body)
@@ -137,22 +136,29 @@ class Entrance:
 
 
 def _longest(path: str) -> int:
-    """Return how many bytes the body of a POST may have: none where nothing takes a body."""
-    if path in LONGEST:
-        return LONGEST[path]
+    """Return how many bytes the body of a POST to another path may have: none where nothing takes a body."""
     return _LONGEST_INFER if path.startswith(_V2_MODEL) and path.endswith("/infer") else 0
 
 
 def _check(headers: Mapping[bytes, bytes], scope: Scope) -> None:
     """Check that a request, whose headers these are by name, says once what must be said once."""
     every: Iterable[tuple[bytes, bytes]] = scope["headers"]
-    if len(headers) < len(scope["headers"]):
-        counts = Counter(name for name, _ in every)
-        for name in _ONCE:
-            if counts[name] > 1:
-                raise HeadersError(f"expected one header {name.decode()}")
+    counts = Counter(name for name, _ in every)
+    for name in _ONCE:
+        if counts[name] > 1:
+            raise HeadersError(f"expected one header {name.decode()}")
     if b"host" not in headers and scope["http_version"] == "1.1":
         raise HeadersError("expected the header host")
+
+
+def _coding(said: bytes) -> bytes | None:
+    """Return the coding of a body that is to be inflated, None where it is as it is."""
+    coding = said.strip().lower()
+    if coding in {b"", b"identity"}:
+        return None
+    if coding not in _WBITS:
+        raise CodingError(*(name.decode() for name in _WBITS))
+    return coding
 
 
 def _inflated(body: bytes, coding: bytes, most: int) -> bytes:
