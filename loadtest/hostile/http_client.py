@@ -84,16 +84,8 @@ class Connection:
             writer.transport.pause_reading()  # type: ignore[attr-defined]  # an asyncio.Transport
         with contextlib.suppress(ConnectionError, RuntimeError):  # RuntimeError: uvloop's, where the server closed it
             await _write(sent, writer)
-        if sent.mode in {Mode.CUT, Mode.RESET}:
-            await asyncio.sleep(0)
-            if sent.mode is Mode.RESET and not writer.is_closing():
-                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            self.close()
-            return Outcome("cut")
-        if sent.mode is Mode.UNREAD:
-            await asyncio.sleep(_UNREAD)
-            self.close()
-            return Outcome("unread")
+        if sent.mode in {Mode.CUT, Mode.RESET, Mode.UNREAD}:
+            return await self._leave(sent.mode, writer)
         if sent.mode is Mode.WAIT:
             return await self._all(sent, reader, writer)
         started = self._clock.now()
@@ -109,6 +101,14 @@ class Connection:
         if answer.headers.get("connection") == "close":
             self.close()
         return of_http(answer, self._key)
+
+    async def _leave(self, mode: Mode, writer: asyncio.StreamWriter) -> Outcome:
+        """End the connection before its answer is read."""
+        await asyncio.sleep(_UNREAD if mode is Mode.UNREAD else 0)
+        if mode is Mode.RESET and not writer.is_closing():
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.close()
+        return Outcome("unread" if mode is Mode.UNREAD else "cut")
 
     async def _all(self, sent: Exchange, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Outcome:
         """Return the worst of all answers until the server ends the connection, once it is told that no more comes."""

@@ -40,7 +40,7 @@ _VARINT_BYTES, _DOUBLE_BYTES = 10, 8
 
 
 def _packed(first: int, size: int, *names: str) -> dict[int, Field]:
-    """Return columns of numbers, one for each person; whatever checks people refuses less than twice too many itself."""
+    """Return columns of numbers, one for each person; what checks people refuses fewer than twice too many itself."""
     return {number: Field(name, 2 * MOST_ROWS * size, packed=size) for number, name in enumerate(names, first)}
 
 
