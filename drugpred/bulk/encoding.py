@@ -29,6 +29,9 @@ __all__ = ["encode", "expected"]
 _IMPOSSIBLE: Final = -1
 _FOURTH: Final = 10.0**4
 
+_SHORT: Final = {score.name: [value for value in score.values if round(value, 4) == value] for score in SCORES}
+"""Published values of four decimals or fewer."""
+
 _CATEGORIES: Final = {category.name: category for category in CATEGORIES}
 
 
@@ -118,8 +121,8 @@ def _unrounded(score: Score, numbers: NDArray[np.floating[Any]]) -> NDArray[np.f
         last = np.multiply(numbers, _FOURTH, dtype=np.float64)
         last -= np.rint(last)
     rounded = np.flatnonzero(np.abs(last, last) <= SINGLE * _FOURTH)
-    # Most of them are published values that end in 0.
-    rounded = rounded[~np.isin(numbers[rounded], score.values)]
+    # Most of them are published values that end in 0, of which there are few.
+    rounded = rounded[~np.isin(numbers[rounded], _SHORT[score.name])]
     if not rounded.size:
         return numbers
     distinct, places = np.unique(numbers[rounded], return_inverse=True)
