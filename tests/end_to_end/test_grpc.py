@@ -207,6 +207,87 @@ def test_a_thousand_connections_that_say_nothing_hold_up_nobody(serve, store):
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
+MB = 2**20
+
+
+class Peak:
+    """The most memory that a worker has until the end of a block, beyond what it had before, in bytes."""
+
+    def __init__(self, worker):
+        self._worker, self._ended = worker, threading.Event()
+        self._before = self.highest = worker.memory_info().rss
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self):
+        while not self._ended.wait(0.02):
+            self.highest = max(self.highest, self._worker.memory_info().rss)
+
+    @property
+    def grown(self):
+        return self.highest - self._before
+
+
+@pytest.fixture(scope="module")
+def loaded(serve, store):
+    """A server for what fills memory, which its allocator keeps for the next time."""
+    with serve(store) as server:
+        yield server
+
+
+def silence():
+    threading.Event().wait(60)
+    yield b""
+
+
+@pytest.mark.slow
+def test_ever_so_many_calls_without_a_message_hold_little_and_end(loaded):
+    (worker,) = loaded.workers
+    with ExitStack() as stack, Peak(worker) as peak:
+        channels = [stack.enter_context(grpc.insecure_channel(loaded.grpc, OWN)) for _ in range(20)]
+        calls = [channel.stream_stream(PREDICT)(silence(), timeout=60) for channel in channels for _ in range(100)]
+        assert pb_grpc.DrugPredictionStub(channels[0]).Predict(REQUEST, timeout=10).prediction.risks
+        codes = Counter(call.code() for call in calls)
+    assert set(codes) == {StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED}
+    assert codes[StatusCode.DEADLINE_EXCEEDED] <= 16
+    assert peak.grown < 48 * MB
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reads", [True, False], ids=["taken", "not taken"])
+def test_64_streams_of_10000_people_a_chunk_hold_what_is_documented(loaded, real, reads):
+    message = chunk_of(np.resize(real.X, (10_000, len(INPUTS)))).SerializeToString()
+    method = "/drugpred.v1.DrugPrediction/PredictStream"
+    ahead = [*OWN, ("grpc.http2.lookahead_bytes", 64 * MB if reads else 1024), ("grpc.http2.bdp_probe", 0)]
+    ended = threading.Event()
+
+    def chunks():
+        while not ended.is_set():
+            yield message
+
+    (worker,) = loaded.workers
+    with ExitStack() as stack, Peak(worker) as peak:
+        channels = [stack.enter_context(grpc.insecure_channel(loaded.grpc, ahead)) for _ in range(16)]
+        calls = [channels[i % 16].stream_stream(method)(chunks(), timeout=60) for i in range(64)]
+        if reads:
+            assert all(next(call) for call in calls)
+        else:
+            time.sleep(6)
+        with grpc.insecure_channel(loaded.grpc, OWN) as channel:
+            assert pb_grpc.DrugPredictionStub(channel).Predict(REQUEST, timeout=30).prediction.risks
+        ended.set()
+        for call in calls:
+            call.cancel()
+    assert peak.grown < 300 * MB
+
+
 # --- for the operator
 
 
