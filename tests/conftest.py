@@ -4,6 +4,7 @@ import io
 import os
 import re
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,10 @@ UCI = "drug_consumption.data"
 os.environ["BENTOML_DO_NOT_TRACK"] = "True"
 _home = tempfile.TemporaryDirectory(prefix="drugpred-tests-", ignore_cleanup_errors=True)
 os.environ["BENTOML_HOME"] = f"{_home.name}/bentoml"
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, which some of them send to what they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # On a busy machine any example may take long.
 settings.register_profile("drugpred", deadline=None)
