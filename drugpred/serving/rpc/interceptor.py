@@ -162,7 +162,8 @@ class _Method:
         self._behaviour = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
         self._streams = handler.request_streaming
         self._deserialize, self._serialize = handler.request_deserializer, handler.response_serializer
-        self._writes = handler.response_streaming and not inspect.isasyncgenfunction(self._behaviour)
+        self._generates = inspect.isasyncgenfunction(self._behaviour)
+        self._writes = handler.response_streaming and not self._generates
         self.serialize = self._serialize if self._writes else None
         self._admission = None if guard.admission.open else guard.admission
         self._answers = guard.answers
@@ -220,16 +221,15 @@ class _Method:
         if self._admission:
             await self._admission.check(self._need, _key(context), _address(context.peer()))
         message = await (self._taken(self.places, context) if self.places else context.read())
-        requests = _Requests(self, context, message)
-        del message  # so that each is let go as soon as it is parsed
-        if not self._streams:
-            try:
-                answering = self._behaviour(await anext(requests), context)
-            except StopAsyncIteration:
-                raise _NoMessageError from None
+        if self._streams:
+            answering = self._behaviour(_Requests(self, context, message), context)
+        elif message is grpc.aio.EOF:
+            await asyncio.sleep(0)  # a call that is cancelled has no message either, just before its task is
+            raise _NoMessageError
         else:
-            answering = self._behaviour(requests, context)
-        if inspect.isasyncgen(answering):
+            answering = self._behaviour(self.parsed(message), context)
+        del message  # what was sent is let go as soon as it is parsed
+        if self._generates:
             async with aclosing(answering):
                 async for answer in answering:
                     serialized = self._serialized(answer)
