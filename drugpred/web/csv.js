@@ -55,7 +55,10 @@ function quoted(line, from) {
 }
 
 /** Return a line of fields, its end included. @param {(string | number)[]} values */
-export const written = (values) => `${values.map(String).map(quote).join(",")}\n`;
+export const written = (values) => `${values.map((value) => quote(inert(value))).join(",")}\n`;
+
+/** Return a field that no spreadsheet runs: a text that it would take for a formula begins with an apostrophe. @param {string | number} value */
+const inert = (value) => (typeof value === "string" && /^[=+\-@\t\r]/.test(value) && Number.isNaN(Number(value)) ? `'${value}` : String(value));
 
 /** @param {string} field */
 const quote = (field) => (/[",\r\n]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field);

@@ -80,6 +80,16 @@ def test_ten_thousand_rows_have_the_probabilities_of_the_service(page, api, coho
             assert [float(row[drug]) for drug in DRUGS] == pytest.approx(expected, abs=1e-12)
 
 
+def test_ids_that_a_spreadsheet_would_run_are_made_texts(page):
+    ids = ['=HYPERLINK("http://one.example")', "@SUM(1+1)", "+1+1", "-1+1", "\t=1+1", "-5", "+5", "plain", "a=1"]
+    file = io.StringIO()
+    csv.writer(file).writerows([["id", *INPUTS], *([one, *GOOD.split(",")] for one in ids)])
+    give(page, file.getvalue())
+    assert told(page) == f"{len(ids)} rows scored."
+    rows, _ = downloaded(page, "Download the CSV with predictions")
+    assert [row["id"] for row in rows] == [f"'{one}" for one in ids[:5]] + ids[5:]
+
+
 def test_rows_that_cannot_be_scored_are_told_by_line(page, api):
     lines = [
         HEADER,
