@@ -43,6 +43,7 @@ __all__ = [
     "RateLimitedError",
     "TooLongError",
     "UnauthenticatedError",
+    "caller_name",
     "presented",
 ]
 
@@ -52,6 +53,12 @@ logger = logging.getLogger(__name__)
 CALLER: Final[ContextVar[Key | None]] = ContextVar("caller", default=None)
 """Who makes the call that is answered: a key, or an address with the scopes that it has without one. None where every
 call is let in."""
+
+
+def caller_name() -> str | None:
+    """Return who makes the call that is answered, None if every call is let in."""
+    caller = CALLER.get()
+    return None if caller is None else caller.name
 
 
 class NotAdmittedError(Exception):

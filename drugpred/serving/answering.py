@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from starlette.requests import ClientDisconnect
 
-from drugpred.serving.admission import CALLER
+from drugpred.serving.admission import caller_name
 from drugpred.serving.load import MOST_SLOW, MOST_SLOW_EACH, SharedBound
 
 if TYPE_CHECKING:
@@ -49,9 +49,12 @@ async def score(scorer: Scorer, profiles: Sequence[Profile], caller: str | None 
     """
     if not any(map(is_slow, profiles)):
         return scorer.score(profiles)
-    admitted = CALLER.get()
-    with _SLOW.held(admitted.name if admitted else caller):
+    caller = caller_name() or caller
+    _SLOW.take(1, caller)
+    try:
         return [(await asyncio.to_thread(scorer.score, [profile]))[0] for profile in profiles]
+    finally:
+        _SLOW.give(1, caller)
 
 
 async def unless_left(work: Coroutine[Any, Any, _Result], receive: Receive) -> _Result:

@@ -18,10 +18,11 @@ from drugpred.serving.admission import (
     Need,
     NotAdmittedError,
     TooLongError,
+    caller_name,
     presented,
 )
 from drugpred.serving.keys import Scope as KeyScope
-from drugpred.serving.load import MOST_BYTES, Bound
+from drugpred.serving.load import MOST_BYTES, MOST_BYTES_EACH, SharedBound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -69,7 +70,7 @@ class Door:
     """What decides; `connect` tells it who is admitted."""
 
     def __init__(self) -> None:
-        self.bodies = Bound(MOST_BYTES)
+        self.bodies = SharedBound(MOST_BYTES, MOST_BYTES_EACH)
 
     def connect(self, admission: Admission) -> None:
         """Let in from now on whom this admits."""
@@ -110,6 +111,7 @@ class Entrance:
         if int(headers.get(b"content-length", 0)) > most:
             raise TooLongError(most)
         coding = _coding(headers[b"content-encoding"]) if b"content-encoding" in headers else None
+        caller = caller_name()
         parts = []
         size = 0
         try:
@@ -119,7 +121,7 @@ class Entrance:
                 if message["type"] == "http.disconnect":
                     return
                 part = message.get("body", b"")
-                self.door.bodies.take(len(part))
+                self.door.bodies.take(len(part), caller)
                 size += len(part)
                 if size > most:
                     raise TooLongError(most)
@@ -128,11 +130,11 @@ class Entrance:
             body = b"".join(parts)
             if coding:
                 body = _inflated(body, coding, most)
-                self.door.bodies.take(len(body))
+                self.door.bodies.take(len(body), caller)
                 size += len(body)
             await self.app(scope, _again(body, receive), send)
         finally:
-            self.door.bodies.give(size)
+            self.door.bodies.give(size, caller)
 
 
 def _longest(path: str) -> int:

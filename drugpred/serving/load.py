@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from drugpred.serving.admission import OverloadedError
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterator
 
-__all__ = ["MOST_BYTES", "MOST_SLOW", "MOST_SLOW_EACH", "MOST_WAITING", "UNTAKEN", "Bound", "SharedBound", "Untaken"]
+__all__ = [
+    "MOST_BYTES",
+    "MOST_BYTES_EACH",
+    "MOST_SLOW",
+    "MOST_SLOW_EACH",
+    "MOST_WAITING",
+    "UNTAKEN",
+    "Bound",
+    "SharedBound",
+    "Untaken",
+]
 
 MOST_BYTES: Final = 16 * 2**20
 """Of all bodies that a worker has taken and not answered."""
+
+MOST_BYTES_EACH: Final = MOST_BYTES // 2
+"""Those of one caller."""
 
 MOST_WAITING: Final = 20_000
 """Profiles that wait for their batch: they take a second, and 50 MB."""
@@ -36,11 +46,15 @@ class Bound:
     Parameters
     ----------
     most : int
+
+    Attributes
+    ----------
+    held : int
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._held = 0
+        self.held = 0
 
     def take(self, amount: int) -> None:
         """Hold so much more.
@@ -50,13 +64,17 @@ class Bound:
         OverloadedError
             It would be too much; then it is not held.
         """
-        if self._held + amount > self._most:
+        if self.held + amount > self._most:
             raise OverloadedError
-        self._held += amount
+        self.held += amount
 
     def give(self, amount: int) -> None:
         """Hold so much less."""
-        self._held -= amount
+        self.held -= amount
+
+    def is_full(self) -> bool:
+        """Return whether no more can be held."""
+        return self.held >= self._most
 
 
 class SharedBound:
@@ -72,29 +90,48 @@ class SharedBound:
     def __init__(self, most: int, most_each: int) -> None:
         self._all = Bound(most)
         self._most_each = most_each
-        self._by_caller: Counter[str] = Counter()
+        self._by_caller: dict[str, int] = {}
 
-    @contextmanager
-    def held(self, caller: str | None) -> Iterator[None]:
-        """Hold one more within the context, for a caller if one is known.
+    @property
+    def held(self) -> int:
+        """How much all of them hold."""
+        return self._all.held
+
+    def is_share_full(self, caller: str | None) -> bool:
+        """Return whether a caller holds all that one may; nobody does who is not known."""
+        return caller is not None and self._by_caller.get(caller, 0) >= self._most_each
+
+    def is_full(self) -> bool:
+        """Return whether all that there is is held."""
+        return self._all.is_full()
+
+    def take(self, amount: int, caller: str | None) -> None:
+        """Hold so much more, for a caller if one is known.
 
         Raises
         ------
         OverloadedError
-            It would be too much.
+            It would be too much; then it is not held.
         """
-        if caller is not None and self._by_caller[caller] >= self._most_each:
+        if caller is None:
+            self._all.take(amount)
+            return
+        held = self._by_caller.get(caller, 0) + amount
+        if held > self._most_each:
             raise OverloadedError
-        self._all.take(1)
-        if caller is not None:
-            self._by_caller[caller] += 1
-        try:
-            yield
-        finally:
-            self._all.give(1)
-            if caller is not None:
-                self._by_caller[caller] -= 1
-                self._by_caller += Counter()  # without those who hold nothing
+        self._all.take(amount)
+        self._by_caller[caller] = held
+
+    def give(self, amount: int, caller: str | None) -> None:
+        """Hold so much less."""
+        self._all.give(amount)
+        if caller is None:
+            return
+        held = self._by_caller.get(caller, 0) - amount
+        if held:
+            self._by_caller[caller] = held
+        else:
+            self._by_caller.pop(caller, None)
 
 
 class Untaken:

@@ -86,7 +86,7 @@ def test_a_body_without_an_end_is_not_read_to_it():
 
 def test_more_bodies_than_can_be_held_are_refused_and_given_back():
     ask = asking()
-    ask.door.bodies.take(MOST_BYTES - 10)
+    ask.door.bodies.take(MOST_BYTES - 10, None)
     answer = ask(content=b" " * 11)
     assert refused(answer) == (503, "overloaded; try again later")
     assert answer.headers["retry-after"] == "1"
@@ -99,7 +99,7 @@ def test_what_raises_gives_back_what_it_held():
         raise RuntimeError("a fault")
 
     ask = asking(fails)
-    ask.door.bodies.take(MOST_BYTES - 10)
+    ask.door.bodies.take(MOST_BYTES - 10, None)
     for _ in range(3):
         with pytest.raises(RuntimeError):
             ask(content=b" " * 10)
@@ -111,7 +111,7 @@ def passed(path="/predict", method="POST", headers=(), receive=None, **settings)
     door.connect(Admission.of(Settings(**settings)))
 
     async def answer(scope, receive, send):
-        seen.append(door.bodies._held)
+        seen.append(door.bodies.held)
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
     async def send(message):
@@ -182,7 +182,7 @@ def test_a_body_that_inflates_beyond_the_bound_is_refused(path, coding):
     for size, status in ((most, 200), (most + 1, 413), (20 * most, 413)):
         packed = CODINGS[coding](bytes(size))
         assert ask(path=path, content=packed, headers={"content-encoding": coding}).status_code == status
-    assert ask.door.bodies._held == 0
+    assert ask.door.bodies.held == 0
 
 
 def test_what_inflates_counts_in_the_bound_of_all():
@@ -191,14 +191,14 @@ def test_what_inflates_counts_in_the_bound_of_all():
     async def held(scope, receive, send):
         message = await receive()
         assert len(message["body"]) == 60_000
-        assert ask.door.bodies._held == 60_000 + len(packed)
+        assert ask.door.bodies.held == 60_000 + len(packed)
         await echo(scope, nothing, send)
 
     ask = asking(held)
     assert ask(content=packed, headers={"content-encoding": "gzip"}).status_code == 200
-    ask.door.bodies.take(MOST_BYTES - 10_000)
+    ask.door.bodies.take(MOST_BYTES - 10_000, None)
     assert ask(content=packed, headers={"content-encoding": "gzip"}).status_code == 503
-    assert ask.door.bodies._held == MOST_BYTES - 10_000
+    assert ask.door.bodies.held == MOST_BYTES - 10_000
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", gzip.compress(b"{}")[:-1], gzip.compress(b"{}") + b"x", b"\x1f\x8b"])

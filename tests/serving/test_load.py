@@ -26,14 +26,26 @@ def test_nothing_can_always_be_held():
 
 def test_of_what_all_share_one_caller_has_a_part():
     bound = SharedBound(4, 2)
-    with bound.held("one"), bound.held("one"):
-        with pytest.raises(OverloadedError), bound.held("one"):
-            raise AssertionError
-        with bound.held("two"), bound.held(None), pytest.raises(OverloadedError), bound.held("three"):
-            raise AssertionError
-        with bound.held("two"), bound.held("two"):
-            pass
-    assert bound._by_caller == {}
+    bound.take(1, "one")
+    assert not bound.is_share_full("one")
+    bound.take(1, "one")
+    assert bound.is_share_full("one")
+    assert not bound.is_share_full("two")
+    with pytest.raises(OverloadedError):
+        bound.take(1, "one")
+    bound.take(1, "two")
+    bound.take(1, None)
+    assert bound.is_full()
+    assert not bound.is_share_full(None)
+    for caller in ("three", None):
+        with pytest.raises(OverloadedError):
+            bound.take(1, caller)
+    bound.give(2, "one")
+    bound.take(1, "two")
+    assert not bound.is_full()
+    bound.give(2, "two")
+    bound.give(1, None)
+    bound.take(2, "one")
 
 
 class Transport:

@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+from drugpred.serving.admission import CALLER
+from drugpred.serving.keys import Key
 from drugpred.serving.turns import LARGE, pause, turn
 
 
@@ -21,6 +23,24 @@ def test_large_requests_go_one_after_another_in_their_order():
 
     asyncio.run(all_of_them())
     assert done == [(name, part) for name in "abc" for part in range(3)]
+
+
+def test_callers_take_turns():
+    done = []
+
+    async def large(caller, number):
+        CALLER.set(Key(caller, frozenset()))
+        async with turn(LARGE + 1):
+            await pause()
+            done.append((caller, number))
+
+    async def all_of_them():
+        many = [large("many", number) for number in range(5)]
+        await asyncio.gather(*many, large("few", 0), large("few", 1))
+
+    asyncio.run(all_of_them())
+    assert done[:5] == [("many", 0), ("many", 1), ("few", 0), ("many", 2), ("few", 1)]
+    assert done[5:] == [("many", 3), ("many", 4)]
 
 
 def test_a_small_request_waits_for_none_of_them():

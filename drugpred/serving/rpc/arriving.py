@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from drugpred.serving.admission import OverloadedError
+from drugpred.serving.admission import OverloadedError, caller_name
+from drugpred.serving.load import SharedBound
 from drugpred.serving.protocol import ARRIVAL_SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import grpc
 
 __all__ = ["LateError", "Places"]
@@ -24,19 +27,21 @@ class LateError(Exception):
 class Places:
     """Places for calls, in one event loop: for those that wait for their first message, and those whose message came.
 
-    Where there is none for a new call, that of the first kind that has waited longest is refused: most messages come
-    with their calls, so that it is one that was sent without.
+    Where there is none for a new call, that of the first kind that has waited longest is refused, and where its caller
+    has all that one may, the oldest of that caller's: most messages come with their calls, so that it is one that was
+    sent without.
 
     Parameters
     ----------
     most : int
         Each may hold the longest message, but for its last byte if it has not come.
+    most_each : int
+        Of one caller.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._held = 0
-        self._waiting: dict[asyncio.Timeout, None] = {}
+    def __init__(self, most: int, most_each: int) -> None:
+        self._places = SharedBound(most, most_each)
+        self._waiting: dict[asyncio.Timeout, str | None] = {}
 
     async def take(self, context: grpc.aio.ServicerContext) -> bytes:
         """Return the first message of a call, which then has a place; `grpc.aio.EOF` where it has none.
@@ -47,23 +52,36 @@ class Places:
         OverloadedError
             There is no place for it, or a newer call needs it.
         """
-        if self._held + len(self._waiting) >= self._most:
-            oldest = next(iter(self._waiting), None)
-            if oldest is None:
-                raise OverloadedError
-            del self._waiting[oldest]
-            oldest.reschedule(0)
+        caller = caller_name()
+        if self._places.is_share_full(caller):
+            self._make_room([waits for waits, by in self._waiting.items() if by == caller])
+        elif self._places.is_full():
+            self._make_room(self._waiting)
+        self._places.take(1, caller)
+        arrived = False
         try:
             async with asyncio.timeout(ARRIVAL_SECONDS) as patience:
-                self._waiting[patience] = None
+                self._waiting[patience] = caller
                 message: bytes = await context.read()
+            arrived = True
         except TimeoutError:
             raise (LateError(ARRIVAL_SECONDS) if patience in self._waiting else OverloadedError()) from None
         finally:
+            has_place = patience in self._waiting
             self._waiting.pop(patience, None)
-        self._held += 1
+            if has_place and not arrived:
+                self.give(caller)
+        if not has_place:  # a newer call got it just as the message came
+            self._places.take(1, caller)
         return message
 
-    def give(self) -> None:
-        """Give a place back."""
-        self._held -= 1
+    def give(self, caller: str | None) -> None:
+        """Give a caller's place back."""
+        self._places.give(1, caller)
+
+    def _make_room(self, waiting: Iterable[asyncio.Timeout]) -> None:
+        """End the call that has waited longest."""
+        oldest = next(iter(waiting), None)
+        if oldest is not None:
+            self._places.give(1, self._waiting.pop(oldest))
+            oldest.reschedule(0)

@@ -16,7 +16,15 @@ import grpc
 from google.protobuf.message import DecodeError
 from grpc import StatusCode
 
-from drugpred.serving.admission import ANY_KEY, HEALTH, Need, NotAdmittedError, TooLongError, presented
+from drugpred.serving.admission import (
+    ANY_KEY,
+    HEALTH,
+    Need,
+    NotAdmittedError,
+    TooLongError,
+    caller_name,
+    presented,
+)
 from drugpred.serving.keys import Scope
 from drugpred.serving.load import Bound
 from drugpred.serving.rpc import telemetry, wire
@@ -53,6 +61,9 @@ _CODES: Final = {
 
 MOST_CALLS: Final = 64
 """That need a key, each of which may hold the longest message or answer."""
+
+MOST_CALLS_EACH: Final = MOST_CALLS // 2
+"""Those of one caller."""
 
 MOST_ARRIVING: Final = 16
 """That need no key and wait for their message, each of which may hold the longest one."""
@@ -98,8 +109,8 @@ class Guard(grpc.aio.ServerInterceptor):
         self.gate = Gate()
         self.admission = admission
         self.answers = Budget(MOST_ANSWER_BYTES, TAKING_SECONDS)
-        self._calls = Places(MOST_CALLS)
-        self._arriving = Places(MOST_ARRIVING)
+        self._calls = Places(MOST_CALLS, MOST_CALLS_EACH)
+        self._arriving = Places(MOST_ARRIVING, MOST_ARRIVING)
         self._guarded: dict[str, grpc.RpcMethodHandler] = {}
 
     async def intercept_service(
@@ -242,12 +253,13 @@ class _Method:
 
     async def _taken(self, places: Places, context: grpc.aio.ServicerContext) -> bytes:
         """Return the first message of a call, which has a place until its answer is taken."""
+        caller = caller_name()
         message = await places.take(context)
         if self.bound is None:
-            context.add_done_callback(lambda _: places.give())
+            context.add_done_callback(lambda _: places.give(caller))
             return message
         bound = self.bound
-        places.give()
+        places.give(caller)
         bound.take(1)
         context.add_done_callback(lambda _: bound.give(1))
         return message

@@ -5,8 +5,10 @@ import asyncio
 import grpc
 import pytest
 
-from drugpred.serving.admission import Admission
+from drugpred.serving.admission import CALLER, Admission, OverloadedError
+from drugpred.serving.keys import Key
 from drugpred.serving.rpc import arriving, interceptor
+from drugpred.serving.rpc.arriving import Places
 from drugpred.serving.rpc.interceptor import Guard
 from drugpred.settings import Settings
 
@@ -126,6 +128,39 @@ def test_of_too_many_calls_without_a_message_the_oldest_make_room(name, monkeypa
         return ended
 
     assert served(call) == [grpc.StatusCode.UNAVAILABLE] * 4
+
+
+def test_a_caller_makes_room_among_its_own_calls():
+    async def check():
+        places = Places(4, 2)
+        ended = []
+
+        async def call(caller, number):
+            CALLER.set(Key(caller, frozenset()))
+            try:
+                await places.take(Silent())
+            except OverloadedError:
+                ended.append((caller, number))
+
+        class Silent:
+            async def read(self):
+                await asyncio.sleep(10)
+
+        async with asyncio.TaskGroup() as group:
+            calls = []
+            for caller, number in [("few", 0), *(("many", number) for number in range(4)), ("others", 0)]:
+                calls.append(group.create_task(call(caller, number)))
+                await asyncio.sleep(0.01)
+            assert ended == [("many", 0), ("many", 1)]
+            calls.append(group.create_task(call("others", 1)))  # for which there is no place any more
+            await asyncio.sleep(0.01)
+            assert ended == [("many", 0), ("many", 1), ("few", 0)]
+            for each in calls:
+                each.cancel()
+        for caller in ("few", "many", "others"):
+            assert not places._places.is_share_full(caller)
+
+    asyncio.run(check())
 
 
 def test_a_stream_that_has_begun_makes_no_room(monkeypatch):
