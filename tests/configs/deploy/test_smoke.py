@@ -48,7 +48,7 @@ def test_a_key_comes_from_the_environment(serve, store):  # noqa: F811
         without = smoke(server.url, f"grpc://{server.grpc}")
     assert (done.returncode, outcomes(done)) == (0, dict.fromkeys(CHECKS, "ok")), done.stdout
     assert KEY not in done.stdout
-    shut = ["model", "prediction", "batch", "refusal", "metrics"]
+    shut = ["health", "model", "prediction", "batch", "refusal", "metrics"]
     assert without.returncode == 1
     assert [name for name, outcome in outcomes(without).items() if outcome == "FAILED"] == shut
 
