@@ -2,8 +2,8 @@
 
 Valid requests by HTTP and gRPC (loadtest/locustfile.py), feedback over connections of its own, and each minute a
 round of bad ones (loadtest/hostile), at a moderate rate. Every few seconds it reads what each worker holds. After a
-warm-up the median of the last third is held against that of the second: memory may grow by 3 % or 3 MB, whichever is
-more, open files, connections and threads by 8. What grows more is named at the end, as are failed requests; then the
+warm-up the last third is held against the second: the median of memory may grow by 3 % or 3 MB, whichever is more, the
+least number of open files, connections and threads by 8. What grows more is named at the end, as are failed requests; then the
 exit code is 1. Disk use is told alone: which answers took feedback is remembered for 90 days.
 """
 
@@ -73,7 +73,8 @@ class Growth(NamedTuple):
     pid: int
     what: str
     second: float
-    """The median of the second third of the time."""
+    """Of the second third of the time: the median of memory and disk, the least of the numbers, which rise and fall with
+    each round of bad requests."""
     last: float
     """That of the last."""
     per_hour: float
@@ -229,7 +230,8 @@ def growths(samples: Sequence[Sample]) -> list[Growth]:
             values = [sample.values[what] for sample in settled]
             slope, _ = linear_regression([sample.hours for sample in settled], values)
             last = len(values) - third
-            found.append(Growth(pid, what, median(values[:last]), median(values[last:]), slope))
+            typical = median if what.endswith("MB") else min
+            found.append(Growth(pid, what, typical(values[:last]), typical(values[last:]), slope))
     return found
 
 
