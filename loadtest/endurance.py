@@ -3,8 +3,8 @@
 Valid requests by HTTP and gRPC (loadtest/locustfile.py), feedback over connections of its own, and each minute a
 round of bad ones (loadtest/hostile), at a moderate rate. Every few seconds it reads what each worker holds. After a
 warm-up the last third is held against the second: the median of memory may grow by 3 % or 3 MB, whichever is more, the
-least number of open files, connections and threads by 8. What grows more is named at the end, as are failed requests; then the
-exit code is 1. Disk use is told alone: which answers took feedback is remembered for 90 days.
+least number of open files, connections and threads by 8. What grows more is named at the end, as are failed requests;
+then the exit code is 1. Disk use is told alone: which answers took feedback is remembered for 90 days.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ class Growth(NamedTuple):
     pid: int
     what: str
     second: float
-    """Of the second third of the time: the median of memory and disk, the least of the numbers, which rise and fall with
-    each round of bad requests."""
+    """Of the second third of the time: the median of memory and disk, the least of numbers, which rise and fall with a
+    round of bad requests."""
     last: float
     """That of the last."""
     per_hour: float
