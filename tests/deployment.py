@@ -95,12 +95,12 @@ def deployed(podman: Engine, image: str, folder: Path, *services: str) -> Iterat
         An empty one.
     services : str
     """
-    missing = [name for names in STAND_INS.values() for name in names if shutil.which(name) is None]
+    missing = [name for names in (*STAND_INS.values(), ["iptables"]) for name in names if shutil.which(name) is None]
     missing += [
         path for path in ("/usr/lib/podman/netavark", "/usr/lib/podman/aardvark-dns") if not Path(path).exists()
     ]
     if missing:
-        skip(f"no {', '.join(missing)}: apt-get install {PACKAGES} netavark aardvark-dns")
+        skip(f"no {', '.join(missing)}: apt-get install {PACKAGES} iptables netavark aardvark-dns")
     shutil.copytree(ROOT / "configs", folder / "configs", ignore=shutil.ignore_patterns("secrets", ".env", "bentoml"))
     environment = podman.environment | _networks(podman, folder) | {"DOCKER_HOST": f"unix://{folder}/podman.sock"}
     program = folder / "bin" / "docker"

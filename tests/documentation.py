@@ -27,9 +27,9 @@ _KINDS = re.compile(r"bash|bash serves \d+|bash needs .+|python|text|text varies
 _START = """\
 set -em
 declare -A servers
-trap 'for group in "${servers[@]}"; do kill -TERM -- "-$group" || true; done; wait || true' EXIT
+trap 'for group in "${servers[@]}"; do kill -INT -- "-$group" || true; done; wait || true' EXIT
 serve() {  # PORT FILE: run the file on, and wait until it answers at the port
-    if [ "${servers[$1]-}" ]; then kill -TERM -- "-${servers[$1]}"; wait "${servers[$1]}" || true; fi
+    if [ "${servers[$1]-}" ]; then kill -INT -- "-${servers[$1]}"; wait "${servers[$1]}" || true; fi
     (. "$2") > "$2.out" 2>&1 < /dev/null &
     servers[$1]=$!
     until curl -so /dev/null --max-time 60 "localhost:$1/"; do kill -0 "${servers[$1]}"; sleep .1; done
