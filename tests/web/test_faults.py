@@ -129,9 +129,10 @@ def test_a_key_without_the_scope_is_told_so(open_page, locked, expected_complain
     page.get_by_role("button", name="Use this key").click()
     page.wait_for_selector("#risks li")
     page.locator("#model-details summary").click()
-    page.wait_for_function("() => document.querySelector('#model-known').textContent.includes('Version')")
+    page.wait_for_function("() => document.querySelector('#model-known').textContent.includes('Service')")
     known = page.locator("#model-known").inner_text()
     assert known.count("Not offered here: This key may not do that.") == 2
+    assert "Version" not in known
     page.locator("#report").click()
     page.wait_for_function("() => document.querySelector('#report-problem').textContent != ''")
     assert page.locator("#report-problem").inner_text() == "Not offered here: This key may not do that."
