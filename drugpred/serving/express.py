@@ -16,7 +16,7 @@ from drugpred.serving.errors import malformed
 from drugpred.serving.json_answers import JSONAnswers
 from drugpred.serving.load import MOST_WAITING
 from drugpred.serving.rates import caller_of
-from drugpred.serving.turns import SLICE_PROFILES, turn
+from drugpred.serving.turns import SLICE_PROFILES, pause, turn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +56,7 @@ class Line:
             slow = any(map(is_slow, profiles))
             texts: list[str] = []
             for start in range(0, 0 if slow else len(profiles), SLICE_PROFILES):
+                await pause()
                 texts += await self.dispatcher.ask(profiles[start : start + SLICE_PROFILES])
         if slow:
             texts = await self._slowly(profiles, scope, receive)

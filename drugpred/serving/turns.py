@@ -1,6 +1,6 @@
 """Large requests take turns, so that a small one waits for a slice of one of them, however many there are.
 
-Callers take turns too: who sends many large requests waits behind those who send few.
+Callers take turns too, slice by slice: who sends many large requests holds up nobody who sends few.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
@@ -32,42 +33,80 @@ _PASSES: Final = 4
 
 
 class _Turns:
-    """The turns of one event loop."""
+    """Who has the turn of one event loop, and who waits for it."""
 
     def __init__(self) -> None:
         self._taken = False
         # By caller, the one first whose turn is next.
         self._waiting: dict[str | None, deque[asyncio.Future[None]]] = {}
 
-    async def take(self, caller: str | None) -> None:
-        """Wait for a turn."""
+    def has_others(self, caller: str | None) -> bool:
+        """Return whether other callers wait."""
+        return any(other != caller for other in self._waiting)
+
+    def ask(self, caller: str | None, *, first: bool) -> asyncio.Future[None] | None:
+        """Return what to wait for, None if it is the caller's turn at once; `first` of the caller's own requests."""
         if not self._taken:
             self._taken = True
-            return
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(caller, deque()).append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if not turn.cancelled():  # it was its turn already
-                self.give()
-            raise
+            return None
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = self._waiting.setdefault(caller, deque())
+        (waiting.appendleft if first else waiting.append)(granted)
+        return granted
 
     def give(self) -> None:
         """Give the turn to the next one who waits."""
         while self._waiting:
             caller = next(iter(self._waiting))
             waiting = self._waiting.pop(caller)
-            turn = waiting.popleft()
+            granted = waiting.popleft()
             if waiting:
                 self._waiting[caller] = waiting  # behind the other callers
-            if not turn.done():
-                turn.set_result(None)
+            if not granted.done():
+                granted.set_result(None)
                 return
         self._taken = False
 
 
+class _Turn:
+    """The turn of one request."""
+
+    def __init__(self, turns: _Turns, caller: str | None) -> None:
+        self._turns = turns
+        self._caller = caller
+        self._holds = False
+
+    async def take(self) -> None:
+        granted = self._turns.ask(self._caller, first=False)
+        if granted is not None:
+            await self._wait(granted)
+        self._holds = True
+
+    async def pass_on(self) -> None:
+        """Let another caller have its turn, if one waits."""
+        if not self._turns.has_others(self._caller):
+            return
+        granted = self._turns.ask(self._caller, first=True)
+        self.give()
+        if granted is not None:
+            await self._wait(granted)
+        self._holds = True
+
+    def give(self) -> None:
+        if self._holds:
+            self._holds = False
+            self._turns.give()
+
+    async def _wait(self, granted: asyncio.Future[None]) -> None:
+        try:
+            await granted
+        except asyncio.CancelledError:
+            self._holds = not granted.cancelled()  # it may have got it just before
+            raise
+
+
 _TURNS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns]] = WeakKeyDictionary()
+_MINE: Final[ContextVar[_Turn | None]] = ContextVar("mine", default=None)
 
 
 @asynccontextmanager
@@ -76,16 +115,25 @@ async def turn(size: int) -> AsyncIterator[None]:
     if size <= LARGE:
         yield
         return
-    turns = _TURNS.setdefault(asyncio.get_running_loop(), _Turns())
-    await turns.take(caller_name())
+    mine = _Turn(_TURNS.setdefault(asyncio.get_running_loop(), _Turns()), caller_name())
     try:
+        await mine.take()
+        _MINE.set(mine)
         yield
-        await pause()
+        await _pass()
     finally:
-        turns.give()
+        _MINE.set(None)
+        mine.give()
 
 
 async def pause() -> None:
-    """Let small requests be answered before the next slice."""
+    """Let small requests, and large ones of other callers, be answered before the next slice."""
+    mine = _MINE.get()
+    if mine is not None:
+        await mine.pass_on()
+    await _pass()
+
+
+async def _pass() -> None:
     for _ in range(_PASSES):
         await asyncio.sleep(0)
