@@ -8,7 +8,6 @@ from pathlib import Path
 
 import bentoml
 import yaml
-from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.context import server_context
 from bentoml.images import Image
 
@@ -70,7 +69,7 @@ class DrugPrediction:
         self.settings = Settings()
         key = self.settings.feedback_key
         self.scorer = Scorer(bundle.read(bundle.find(self.settings.model)), key.get_secret_value() if key else None)
-        seen = seen_of(self.settings, Path(BentoMLContainer.bentoml_home.get()))
+        seen = seen_of(self.settings, bundle.home())
         self.admission = Admission.of(self.settings)
         door.connect(self.admission)
         line.connect(self.scorer)

@@ -16,7 +16,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, AnyStr, ClassVar, Final, NamedTuple, Self
 
@@ -48,8 +47,6 @@ __all__ = [
 ]
 
 
-logger = logging.getLogger(__name__)
-
 CALLER: Final[ContextVar[Key | None]] = ContextVar("caller", default=None)
 """Who makes the call that is answered: a key, or an address with the scopes that it has without one. None where every
 call is let in."""
@@ -71,7 +68,7 @@ class NotAdmittedError(Exception):
 
 
 class HeadersError(NotAdmittedError):
-    """The headers contradict themselves: whoever passed the request on may have read them otherwise."""
+    """The headers contradict themselves: a proxy may have read them otherwise."""
 
     status = 400
 
@@ -184,7 +181,7 @@ class Admission:
     """
 
     def __init__(self, keys: WatchedKeys, rates: Rates) -> None:
-        self._keys = keys
+        self.keys = keys
         self._rates = rates
         self._without_key = frozenset[Scope]() if keys.enabled else frozenset(Scope)
         self.open = not keys.enabled and not rates.enabled
@@ -207,11 +204,6 @@ class Admission:
         """Let go of Redis."""
         await self._rates.close()
 
-    def warn(self) -> None:
-        """Say in the log where everybody is let in."""
-        if not self._keys.enabled:
-            logger.warning("no API keys are set (DRUGPRED_API_KEYS_FILE): everybody who reaches this server is let in")
-
     async def check(self, need: Need, presented: str | bytes | None, address: str) -> None:
         """Let a call in, and set `CALLER`.
 
@@ -228,7 +220,7 @@ class Admission:
         NotAdmittedError
             It is not let in.
         """
-        key = None if presented is None else self._keys.find(presented)
+        key = None if presented is None else self.keys.find(presented)
         caller = key or Key(caller_of(address), self._without_key)
         CALLER.set(caller)
         if need.counted and self._rates.enabled:
@@ -237,7 +229,7 @@ class Admission:
             wait = await self._rates.hit(caller.name)
             if wait is not None:
                 raise RateLimitedError(wait)
-        if not need.key or not self._keys.enabled:
+        if not need.key or not self.keys.enabled:
             return
         if key is None:
             DENIED.labels("missing" if presented is None else "unknown").inc()

@@ -7,8 +7,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bentoml._internal.configuration.containers import BentoMLContainer
-
 from drugpred import __version__, bundle
 from drugpred.errors import ConfigurationError
 from drugpred.monitoring import files
@@ -16,7 +14,7 @@ from drugpred.monitoring.seen import SeenFile, seen_of
 from drugpred.monitoring.tokens import Tokens, new_key
 from drugpred.serving import handles, ports
 from drugpred.serving.admission import Admission
-from drugpred.serving.keys import WatchedKeys
+from drugpred.serving.ports import address
 from drugpred.serving.rpc import configuration
 from drugpred.settings import Settings, make_paths_absolute
 
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Launch"]
 
-logger = logging.getLogger("bentoml.drugpred")  # whose lines BentoML shows, unless it is told to be quiet
+logger = logging.getLogger("bentoml.drugpred")  # whose lines BentoML shows, unless --quiet
 
 _LOCALHOST: Final = {"0.0.0.0": "localhost", "::": "localhost"}  # noqa: S104  # nosec B104 - as a browser calls them
 
@@ -44,14 +42,15 @@ class Launch:
             A worker could not start.
         """
         make_paths_absolute(Settings())
-        home = os.environ["BENTOML_HOME"] = str(Path(BentoMLContainer.bentoml_home.get()).absolute())
+        home = bundle.home().absolute()
+        os.environ["BENTOML_HOME"] = str(home)
         if configured := os.environ.get("BENTOML_CONFIG"):
             os.environ["BENTOML_CONFIG"] = str(Path(configured).absolute())
         self._settings = settings = Settings()
         self._bundle = bundle.read(bundle.find(settings.model))
         configuration.check(settings)
-        Admission.of(settings)
-        _check_store(settings, Path(home))
+        self._admission = Admission.of(settings)
+        _check_store(settings, home)
         if settings.feedback_key is not None:
             Tokens.of(settings.feedback_key.get_secret_value(), self._bundle)
         else:
@@ -64,7 +63,7 @@ class Launch:
         os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(256 * 1024))
 
     def listen(self, place: Place) -> dict[str, str]:
-        """Check where to serve, keep the port of gRPC, log what is served, and return what workers are told of it.
+        """Check where to serve, keep the port of gRPC, log what is served, and return variables for workers.
 
         Raises
         ------
@@ -85,7 +84,7 @@ class Launch:
     def _log(self, place: Place, grpc: socket.socket) -> None:
         settings = self._settings
         simulated = self._bundle.card.data.source == "simulated"
-        url = f"http{'s' * bool(place.tls)}://{_address(_LOCALHOST.get(place.host, place.host), place.port)}"
+        url = f"http{'s' * bool(place.tls)}://{address(_LOCALHOST.get(place.host, place.host), place.port)}"
         logger.info(
             "drugpred %s serves %s, trained on %s respondents",
             __version__,
@@ -94,13 +93,13 @@ class Launch:
         )
         logger.info(
             "HTTP on %s, gRPC on %s%s; workers: %d",
-            _address(place.host, place.port),
-            _address(place.host, grpc.getsockname()[1]),
+            address(place.host, place.port),
+            address(place.host, grpc.getsockname()[1]),
             " by TLS" if settings.grpc_certificate else "",
             place.workers,
         )
         logger.info("the page is %s/app, the documentation %s/", url, url)
-        keys = WatchedKeys(settings.api_keys_file, settings.api_keys)
+        keys = self._admission.keys
         limit = settings.rate_limit or "none"
         if keys.enabled:
             logger.info("API keys: %d; rate limit: %s", len(keys), limit)
@@ -123,7 +122,3 @@ def _check_store(settings: Settings, home: Path) -> None:
         if settings.feedback_folder is not None:
             raise ConfigurationError(f"DRUGPRED_FEEDBACK_FOLDER: {error}") from None
         logger.warning("feedback is not taken: %s; DRUGPRED_FEEDBACK_FOLDER may be another folder", error)
-
-
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

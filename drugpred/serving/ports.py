@@ -12,10 +12,15 @@ import psutil
 
 from drugpred.errors import ConfigurationError
 
-__all__ = ["probe", "reserve"]
+__all__ = ["address", "probe", "reserve"]
 
 _ALL: Final = ("0.0.0.0", "::")  # noqa: S104  # nosec B104 - either is both to gRPC
 _WORKER: Final = "_bentoml_impl.worker.service"
+
+
+def address(host: str, port: int) -> str:
+    """Return a host and a port as they are written together."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def probe(host: str, port: int, advice: str, *, both: bool = False) -> None:

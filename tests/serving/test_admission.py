@@ -125,14 +125,6 @@ def test_malformed_settings_are_refused(settings):
         admission(**settings)
 
 
-def test_an_open_server_says_so(caplog):
-    admission(api_keys=KEYS).warn()
-    assert not caplog.messages
-    admission(rate_limit="1/hour").warn()
-    (message,) = caplog.messages
-    assert "everybody" in message
-
-
 @pytest.mark.parametrize("form", [str, str.encode])
 def test_blanks_around_a_key_are_no_part_of_it(form):
     given = [

@@ -118,6 +118,7 @@ LINE = "caller predict 0123456789abcdef0123456789abcdef0123456789abcdef012345678
     ("setting", "said"),
     [
         ({}, "everybody who reaches this server is let in; rate limit: none"),
+        ({"DRUGPRED_RATE_LIMIT": "1/hour"}, "everybody who reaches this server is let in; rate limit: 1/hour"),
         ({"DRUGPRED_API_KEYS": LINE, "DRUGPRED_RATE_LIMIT": "5/hour"}, "API keys: 1; rate limit: 5/hour"),
     ],
 )
@@ -134,3 +135,4 @@ def test_a_few_lines_say_what_runs(environ, place, monkeypatch, caplog, bundle, 
     assert f"HTTP on 127.0.0.1:{place.port}, gRPC on 127.0.0.1:{port}; workers: 2" in lines[1]
     assert f"http://127.0.0.1:{place.port}/app" in lines[2]
     assert said in lines[3]
+    assert ("everybody" in caplog.text) == ("DRUGPRED_API_KEYS" not in setting)

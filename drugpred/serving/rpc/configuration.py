@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from drugpred.errors import ConfigurationError
+from drugpred.serving import ports
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +22,7 @@ __all__ = ["address", "check", "check_files", "credentials"]
 
 def address(port: int) -> str:
     """Return where to listen: on the address of HTTP, which `Supervisor` gives to workers; on loopback without one."""
-    host = os.environ.get("BENTOML_HOST", "127.0.0.1")
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return ports.address(os.environ.get("BENTOML_HOST", "127.0.0.1"), port)
 
 
 def check(settings: Settings) -> None:
