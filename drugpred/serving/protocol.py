@@ -42,7 +42,7 @@ TAKING_SECONDS: Final = 30.0
 """For which a client may leave an answer untaken."""
 
 IDLE_SECONDS: Final = 75
-"""For which a connection is kept between requests: proxies keep theirs for 60, and whoever waits longer ends it."""
+"""For which a connection is kept between requests: proxies keep theirs for 60 and should be the ones to end it."""
 
 _CROWDED_IDLE_SECONDS: Final = 5
 """The same of connections that are made while half of the bound is used."""
@@ -165,10 +165,6 @@ class Protocol(HttpToolsProtocol):
             return
         super().on_message_complete()
         self._since = None
-
-    @override
-    def _should_upgrade(self) -> bool:
-        return False
 
     @override
     def pause_writing(self) -> None:

@@ -36,7 +36,7 @@ class _Turns:
     """Who has the turn of one event loop, and who waits for it."""
 
     def __init__(self) -> None:
-        self._taken = False
+        self.taken = False
         # By caller, the one first whose turn is next.
         self._waiting: dict[str | None, deque[asyncio.Future[None]]] = {}
 
@@ -44,11 +44,8 @@ class _Turns:
         """Return whether other callers wait."""
         return any(other != caller for other in self._waiting)
 
-    def ask(self, caller: str | None, *, first: bool) -> asyncio.Future[None] | None:
-        """Return what to wait for, None if it is the caller's turn at once; `first` of the caller's own requests."""
-        if not self._taken:
-            self._taken = True
-            return None
+    def line_up(self, caller: str | None, *, first: bool) -> asyncio.Future[None]:
+        """Return what to wait for; `first` of the caller's own requests, or the last of them."""
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiting = self._waiting.setdefault(caller, deque())
         (waiting.appendleft if first else waiting.append)(granted)
@@ -65,7 +62,7 @@ class _Turns:
             if not granted.done():
                 granted.set_result(None)
                 return
-        self._taken = False
+        self.taken = False
 
 
 class _Turn:
@@ -77,20 +74,17 @@ class _Turn:
         self._holds = False
 
     async def take(self) -> None:
-        granted = self._turns.ask(self._caller, first=False)
-        if granted is not None:
-            await self._wait(granted)
-        self._holds = True
+        if self._turns.taken:
+            await self._wait(self._turns.line_up(self._caller, first=False))
+        self._turns.taken = self._holds = True
 
     async def pass_on(self) -> None:
         """Let another caller have its turn, if one waits."""
-        if not self._turns.has_others(self._caller):
-            return
-        granted = self._turns.ask(self._caller, first=True)
-        self.give()
-        if granted is not None:
+        if self._turns.has_others(self._caller):
+            granted = self._turns.line_up(self._caller, first=True)
+            self.give()
             await self._wait(granted)
-        self._holds = True
+            self._holds = True
 
     def give(self) -> None:
         if self._holds:

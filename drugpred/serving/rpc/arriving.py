@@ -1,9 +1,9 @@
-"""How the first message of a call arrives, for which grpc.aio waits for ever: in time, and of so many calls at most."""
+"""The first message of a call, for which grpc.aio has no limit: in time, and of a bounded number of calls."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from drugpred.serving.admission import OverloadedError, caller_name
 from drugpred.serving.load import SharedBound
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     import grpc
 
-__all__ = ["LateError", "Places"]
+__all__ = ["MOST_ARRIVING", "LateError", "Places"]
+
+MOST_ARRIVING: Final = 16
+"""Calls that wait for their message and may each hold the longest one: those that need no key, and those of a lane."""
 
 
 class LateError(Exception):

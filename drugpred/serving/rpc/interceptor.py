@@ -27,8 +27,9 @@ from drugpred.serving.admission import (
 )
 from drugpred.serving.keys import Scope
 from drugpred.serving.load import Bound
+from drugpred.serving.protocol import TAKING_SECONDS
 from drugpred.serving.rpc import telemetry, wire
-from drugpred.serving.rpc.arriving import LateError, Places
+from drugpred.serving.rpc.arriving import MOST_ARRIVING, LateError, Places
 from drugpred.serving.rpc.budget import Budget
 from drugpred.serving.rpc.gate import Gate
 from drugpred.serving.rpc.refusals import Malformed
@@ -65,17 +66,11 @@ MOST_CALLS: Final = 64
 MOST_CALLS_EACH: Final = MOST_CALLS // 2
 """Those of one caller."""
 
-MOST_ARRIVING: Final = 16
-"""That need no key and wait for their message, each of which may hold the longest one."""
-
 MOST_OPEN: Final = 100
 """In progress at once of each method of health and reflection, whose messages and answers are short."""
 
 MOST_ANSWER_BYTES: Final = 32 * 2**20
 """Of answers that are being taken; each is held twice, by Python and by grpc."""
-
-TAKING_SECONDS: Final = 30.0
-"""For which an answer waits until others are taken."""
 
 SILENCE_SECONDS: Final = 300.0
 """After which a stream that says nothing is ended."""

@@ -31,7 +31,7 @@ from grpc._cython import cygrpc
 from drugpred.serving.admission import OverloadedError
 from drugpred.serving.protocol import ARRIVAL_SECONDS, TAKING_SECONDS
 from drugpred.serving.rpc import telemetry
-from drugpred.serving.rpc.arriving import LateError
+from drugpred.serving.rpc.arriving import MOST_ARRIVING, LateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Generator, Mapping, Sequence
@@ -45,9 +45,6 @@ _NO_FLAGS: Final = 0
 
 _NEVER: Final = 2.0**62
 """Deadlines after it are none, in seconds."""
-
-MOST_ARRIVING: Final = 16
-"""Calls that wait for their message, each of which may hold the longest one."""
 
 MOST_LEAVING: Final = 1000
 """Calls whose answer, of 5 kB at most, is being taken."""
