@@ -134,7 +134,7 @@ def _is_stdout(path: Path) -> bool:
         return False
 
 
-@main.command(extra="train", kept="no file was changed")
+@main.command(extra="train")
 @click.option("--rows", type=click.IntRange(min=1), required=True, help="How many respondents to draw.")
 @click.option("--seed", type=click.IntRange(min=0), default=42, show_default=True, help="The same draws the same.")
 @click.option(

@@ -221,9 +221,9 @@ def ending(error: BaseException, kept: str, where: object = None) -> Ending | No
         return Ending(f"interrupted: {kept}", 130)
     if isinstance(error, DrugpredError):
         return Ending(str(error), error.exit_code)
-    if isinstance(error, OSError) and not isinstance(
-        error, BrokenPipeError
-    ):  # nobody reads on, of which click is quiet
+    if isinstance(error, BrokenPipeError):  # nobody reads on, of which click is quiet
+        return None
+    if isinstance(error, OSError):
         return Ending(reason(error, where), DrugpredError.exit_code)
     return None
 
@@ -232,7 +232,7 @@ def ending(error: BaseException, kept: str, where: object = None) -> Ending | No
 def interrupted_later() -> Iterator[None]:
     """Return a context manager of code that starts processes: Ctrl-C waits until it ends, and never reaches them.
 
-    Whoever started them ends them, and says so in a line; each would print a traceback of its own.
+    The process that started them ends them and reports it in a line; each would print its own traceback.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield

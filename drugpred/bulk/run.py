@@ -30,7 +30,7 @@ from drugpred.bulk.network import Network
 from drugpred.bulk.outputs import REJECTED, Counts, Parts, join, join_rejected
 from drugpred.bulk.source import FORMATS
 from drugpred.data.files import is_same, shown, whole
-from drugpred.errors import ConfigurationError, DataError
+from drugpred.errors import ConfigurationError, DataError, reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -173,7 +173,7 @@ def _key(path: Path, bundle: Bundle, options: Options, output: Path) -> str:
             file.seek(max(0, state.st_size - _EDGE))
             edges += file.read(_EDGE)
     except OSError as error:
-        raise DataError(f"cannot read {shown(path)}: {error.strerror}") from error
+        raise DataError(f"cannot read {reason(error, path)}") from error
     digest = hashlib.sha256(edges).hexdigest()
     same = [str(path), state.st_size, state.st_mtime_ns, digest, bundle.tag, *options, output.suffix, __version__]
     return json.dumps({"drugpred score": same})

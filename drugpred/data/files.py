@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 from uuid import uuid4
 
-from drugpred.errors import DataError
+from drugpred.errors import DataError, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ def refuse_irregular(path: Path) -> None:
     try:
         kind = stat.S_IFMT(path.stat().st_mode)
     except OSError as error:
-        raise DataError(f"cannot read {shown(path)}: {error.strerror}") from error
+        raise DataError(f"cannot read {reason(error, path)}") from error
     if kind != stat.S_IFREG:
         raise DataError(f"cannot read {shown(path)}: expected a regular file, and not a {_KINDS.get(kind, 'device')}")
 
@@ -64,7 +64,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"cannot read {shown(path)}: expected a whole gzip file") from error
     except OSError as error:
-        raise DataError(f"cannot read {shown(path)}: {error.strerror}") from error
+        raise DataError(f"cannot read {reason(error, path)}") from error
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import joblib
 import numpy as np
 
 from drugpred import codebook
+from drugpred.data.files import whole
 from drugpred.errors import ConfigurationError, reason
 
 if TYPE_CHECKING:
@@ -77,9 +78,5 @@ def _write(path: Path, array: NDArray[np.float64]) -> None:
     content = io.BytesIO()  # to a file itself, NumPy writes without saying why it could not
     np.save(content, array, allow_pickle=False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(f".{os.getpid()}")
-    try:
-        unfinished.write_bytes(content.getbuffer())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole(path) as file:
+        file.write(content.getbuffer())
