@@ -47,7 +47,7 @@ class Asked(NamedTuple):
 
 
 async def ask(port: int, grpc_port: int, key: str, answered: list[Asked], ended: asyncio.Event) -> None:
-    """Ask two ports of loopback until told to end, and wait for the last answers."""
+    """Ask two ports of loopback until the event is set, and wait for the last answers."""
     url, fields = f"http://127.0.0.1:{port}", {"x-api-key": key}
     person = messages.profile(Profile.model_validate(EXAMPLE))
     columns: dict[str, Any] = {name: [getattr(person, "band" if name == "age" else name)] * 10 for name in INPUTS}

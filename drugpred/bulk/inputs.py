@@ -1,4 +1,4 @@
-"""Files of rows in any format, told by their names."""
+"""Files of rows in any format, recognised by their names."""
 
 from __future__ import annotations
 

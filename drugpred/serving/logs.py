@@ -1,4 +1,4 @@
-"""The log of a worker, written by a thread: whoever reads it may stop reading, and requests go on."""
+"""The log of a worker, written by a thread: requests go on while nobody reads it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def end() -> None:
     """Wait a moment for what is not written yet, and then write as before."""
     while _queues:
         waiting = _queues.pop()
-        thread = waiting.listener._thread  # its stop() would wait for ever where nobody reads
+        thread = waiting.listener._thread  # its stop() would never return if nobody reads
         with suppress(queue.Full):
             waiting.listener.enqueue_sentinel()
         if thread is not None:

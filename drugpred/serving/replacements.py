@@ -4,8 +4,8 @@
   as five predictions, and counts every path apart, so that a scanner fills the memory of whoever collects the metrics.
 - TimeoutMiddleware by nothing: it costs a task and a timer for each request, and what failed waits for it.
 - circus' arbiter by `drugpred.serving.supervisor.Supervisor`: it looks for workers that ended every 10 seconds only,
-  starts one that fails again for ever, and logs a traceback at each look while it reloads them. In a container, where
-  BentoML replaces no worker, they are replaced too.
+  restarts without end one that always fails, and logs a traceback at each look while it reloads them. In a container,
+  where BentoML replaces no worker, they are replaced too.
 - uvicorn's HTTP protocol by `drugpred.serving.protocol.Protocol`: it waits for ever and takes headers of any length.
 """
 

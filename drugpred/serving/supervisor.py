@@ -37,7 +37,7 @@ _FILES: Final = {"--ssl-certfile": "certificate", "--ssl-keyfile": "key", "--ssl
 
 
 class Place(NamedTuple):
-    """Where `bentoml serve` was told to serve, and with how many workers."""
+    """Where `bentoml serve` serves, and with how many workers."""
 
     host: str
     port: int
@@ -73,7 +73,7 @@ class Supervisor(circus.Arbiter):
         self._failed: str | None = None
 
     def start(self, cb: Callable[[Any], Any] | None = None) -> None:
-        """Serve until it is told to end.
+        """Serve until the end of the server.
 
         Raises
         ------

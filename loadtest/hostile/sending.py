@@ -117,7 +117,7 @@ class Sender:
 
 
 def _waits(sent: Exchange | Call) -> bool:
-    """Tell whether an input ends only when the server has waited long enough."""
+    """Return whether an input ends only when the server has waited long enough."""
     if isinstance(sent, Call):
         return sent.silent and sent.cancel_after is None
     return sent.mode is Mode.SLOW
