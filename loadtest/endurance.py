@@ -27,7 +27,7 @@ import people
 import psutil
 from load import LoadError
 from peers.ports import free_ports
-from servers import HERE, ROOT, Server, ServerError, ours, serving
+from servers import HERE, ROOT, ServerError, ours, serving
 
 from drugpred import bundle
 from drugpred.errors import BundleError
@@ -134,9 +134,9 @@ def soak(seconds: float) -> tuple[list[Sample], list[str]]:
             _running("feedback", failures, partial(_feedback, url)),
         ):
             time.sleep(_WARM_UP)
-            workers = _workers(server)
+            workers = server.workers()
             samples = list(_read(workers, server.log.parent, seconds))
-        if _workers(server) != workers:
+        if server.workers() != workers:
             failures.append("a worker ended")
     return samples, failures
 
@@ -194,10 +194,6 @@ def _feedback(url: str, ended: threading.Event) -> None:
             answer = client.post("/predict", content=people.PROFILES[0]).raise_for_status().json()
             outcomes = {"prediction_id": answer["prediction_id"], "outcomes": {"cannabis": True}}
             client.post("/feedback", json=outcomes).raise_for_status()
-
-
-def _workers(server: Server) -> list[psutil.Process]:
-    return [one for one in server.family() if "_bentoml_impl.worker.service" in one.cmdline()]
 
 
 def _read(workers: Sequence[psutil.Process], home: Path, seconds: float) -> Iterator[Sample]:

@@ -68,7 +68,7 @@ def start(model: bentoml.Model, *, bare: bool) -> Footprint:
 
 
 def _worker(server: Server) -> psutil.Process:
-    (worker,) = (one for one in server.family() if "_bentoml_impl.worker.service" in one.cmdline())
+    (worker,) = server.workers()
     return worker
 
 

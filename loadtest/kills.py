@@ -139,7 +139,7 @@ async def _storm(server: Server, port: int, rpc: int, kills: int) -> Storm:
     loading = asyncio.create_task(load(port, rpc, asked, stop))
     await _until_all_answer(server, port, rpc)
     for _ in range(kills):
-        worker = random.choice(_workers(server))
+        worker = random.choice(server.workers())
         found.kills.append(await _kill(worker, server, port, rpc))
         _explain(found, asked)
     stop.set()
@@ -158,7 +158,7 @@ async def _kill(worker: psutil.Process, server: Server, port: int, rpc: int) -> 
     listening = _listening(rpc)
     begun = time.monotonic()
     worker.send_signal(signal.SIGKILL)
-    while worker in _workers(server):
+    while worker in server.workers():
         await asyncio.sleep(0.01)
     while _listening(rpc) == listening and time.monotonic() < begun + 1:  # it is closed after all else is given back
         await asyncio.sleep(0.01)
@@ -176,7 +176,7 @@ async def _until_all_answer(server: Server, port: int, rpc: int) -> None:
     """Wait until every worker takes requests over HTTP and listens for gRPC."""
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
-        workers = _workers(server)
+        workers = server.workers()
         if len(workers) == WORKERS and all(_answers(worker, port, rpc) for worker in workers):
             return
         await asyncio.sleep(0.05)
@@ -190,17 +190,6 @@ def _answers(worker: psutil.Process, port: int, rpc: int) -> bool:
         return False
     listens = any(each.laddr.port == rpc and each.status == psutil.CONN_LISTEN for each in connections)
     return listens and any(each.laddr.port == port and each.raddr for each in connections)
-
-
-def _workers(server: Server) -> list[psutil.Process]:
-    found = []
-    for process in server.family():
-        try:
-            if "_bentoml_impl.worker.service" in process.cmdline():
-                found.append(process)
-        except psutil.Error:  # it ended in between
-            continue
-    return found
 
 
 def _explain(found: Storm, asked: Asked) -> None:

@@ -163,7 +163,7 @@ async def _attacked(
     observing = asyncio.gather(ask(*ports, keys["caller"], asked, ended), _read(server, memory, ended))
     try:
         await asyncio.sleep(_WARM_UP)
-        before, workers, begun = median(memory[len(memory) // 2 :]), _workers(server), time.monotonic()
+        before, workers, begun = median(memory[len(memory) // 2 :]), set(server.workers()), time.monotonic()
         memory.clear()
         counts = await _attack(attack, seconds, ports, keys["attacker"])
         deadline = time.monotonic() + _RECOVERY
@@ -182,7 +182,7 @@ async def _attacked(
         before,
         max(memory),
         after,
-        max(group.killed() if group else 0, len(workers - _workers(server))),
+        max(group.killed() if group else 0, len(workers.difference(server.workers()))),
     )
 
 
@@ -217,15 +217,6 @@ def _held(server: Server) -> float:
         for process in server.family():
             held += process.memory_full_info().pss
     return held / 1e6
-
-
-def _workers(server: Server) -> set[int]:
-    found = set()
-    for process in server.family():
-        with suppress(psutil.Error):
-            if "_bentoml_impl.worker.service" in process.cmdline():
-                found.add(process.pid)
-    return found
 
 
 def missed(outcome: Outcome) -> list[str]:

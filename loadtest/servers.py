@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -27,6 +27,9 @@ ROOT: Final = HERE.parent
 
 _PATIENCE: Final = 60
 """Seconds until a server must answer."""
+
+_WORKER: Final = "_bentoml_impl.worker.service"
+"""What a worker of BentoML runs."""
 
 
 class ServerError(Exception):
@@ -64,6 +67,15 @@ class Server:
     def family(self) -> list[psutil.Process]:
         """Return the processes that it started, and those they did."""
         return psutil.Process(self.process.pid).children(recursive=True) if self.process.poll() is None else []
+
+    def workers(self) -> list[psutil.Process]:
+        """Return those of its processes that answer requests."""
+        found = []
+        for process in self.family():
+            with suppress(psutil.Error):  # one that has just ended
+                if _WORKER in process.cmdline():
+                    found.append(process)
+        return found
 
 
 def ours(port: int) -> list[str]:
