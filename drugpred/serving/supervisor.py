@@ -28,6 +28,9 @@ _LOOK_SECONDS: Final = 1.0
 _TRIES: Final = 3
 """Workers that end one after the other before they are ready."""
 
+_PATIENCE_SECONDS: Final = 0.1
+"""After which a command is tried again that came while another one ran."""
+
 _PAUSE_SECONDS: Final = 60.0
 """After which another worker is tried, while others serve."""
 
@@ -95,6 +98,23 @@ class Supervisor(circus.Arbiter):
     def manage_watchers(self) -> Any:  # noqa: ANN401 - circus'
         """Replace workers that ended, unless that is being done by a command such as reload."""
         return None if self._exclusive_running_command else super().manage_watchers()
+
+    def reload(self, graceful: bool = True, sequential: bool = False) -> Any:  # noqa: ANN401 - circus'
+        """Replace all workers."""
+        return self._when_free(lambda: super(Supervisor, self).reload(graceful, sequential))
+
+    def stop(self) -> Any:  # noqa: ANN401 - circus'
+        """End the workers, then the server."""
+        return self._when_free(super().stop)
+
+    def _when_free(self, command: Callable[[], Any]) -> Any:  # noqa: ANN401 - circus'
+        """Run a command when no other one runs: circus refuses it until then, and a signal would be lost."""
+        if self._stopping:
+            return None
+        if self._exclusive_running_command is None:
+            return command()
+        self.loop.call_later(_PATIENCE_SECONDS, self._when_free, command)
+        return None
 
     def _settle(self) -> None:
         (service,) = (each for each in self.watchers if each.name == _SERVICE)

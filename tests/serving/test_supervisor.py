@@ -35,7 +35,7 @@ arbiter.start()
 
 # A worker: the first one that makes the file is well and says so; BEHAVES is what the others do, and it in the end.
 WORKER = """
-import asyncio, os, sys
+import asyncio, os, signal, sys, time
 from pathlib import Path
 from drugpred.errors import ConfigurationError
 from drugpred.serving.supervised import ready, starting
@@ -160,3 +160,21 @@ def test_a_hangup_replaces_all_workers_quietly(start):
     process.terminate()
     assert process.communicate(timeout=30)[0] == "cleaned up\n"
     assert process.returncode == 0
+
+
+def test_a_signal_during_a_reload_is_not_lost(start):
+    begun = time.monotonic()
+    process = start("signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1), sys.exit())); asyncio.run(serve())")
+
+    def wait_for_two_workers():
+        for _ in range(2):
+            until(process, "ready")
+
+    wait_for_two_workers()
+    process.send_signal(signal.SIGHUP)
+    wait_for_two_workers()  # the former two take a second to end, and the reload lasts as long
+    process.send_signal(signal.SIGHUP)
+    wait_for_two_workers()
+    process.terminate()
+    assert process.wait(30) == 0
+    assert time.monotonic() - begun < 45  # after 60 seconds workers end by themselves, and are replaced
