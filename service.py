@@ -11,36 +11,37 @@ import yaml
 from bentoml._internal.context import server_context
 from bentoml.images import Image
 
-from drugpred import bundle
+from drugpred import model_store
 from drugpred.errors import ConfigurationError, DrugpredError
 from drugpred.monitoring import metrics
-from drugpred.monitoring.feedback import Collector
-from drugpred.monitoring.seen import seen_of
-from drugpred.schemas import MOST_PROFILES, Prediction, Profile
+from drugpred.monitoring.feedback.dedup import token_store
+from drugpred.monitoring.feedback.service import FeedbackService
+from drugpred.schemas import MAX_PROFILES, Prediction, Profile
 from drugpred.scoring import Scorer
-from drugpred.serving import logs, replacements
-from drugpred.serving.admission import Admission
-from drugpred.serving.answering import score
-from drugpred.serving.draining import Closing, Draining
-from drugpred.serving.entrance import Door, Entrance
-from drugpred.serving.errors import ErrorShape
-from drugpred.serving.express import Express, Line
-from drugpred.serving.headers import SecurityHeaders, cross_origin
-from drugpred.serving.launch import Launch
-from drugpred.serving.routes import Routes
-from drugpred.serving.rpc import configuration
-from drugpred.serving.rpc.server import Server
-from drugpred.serving.supervised import ready, starting
+from drugpred.serving import logs
+from drugpred.serving.access.policy import AccessPolicy
+from drugpred.serving.app import App
+from drugpred.serving.grpc import binding
+from drugpred.serving.grpc.server import Server
+from drugpred.serving.middleware.access import AccessMiddleware, Door
+from drugpred.serving.middleware.error_format import ErrorFormatMiddleware
+from drugpred.serving.middleware.fast_path import FastPathMiddleware, PredictionService
+from drugpred.serving.middleware.security_headers import SecurityHeadersMiddleware, cors
+from drugpred.serving.middleware.shutdown import ConnectionCloseMiddleware, GracefulShutdown
+from drugpred.serving.patches import apply
+from drugpred.serving.predictions import score
+from drugpred.serving.startup import Startup
+from drugpred.serving.supervision import ready, starting
 from drugpred.settings import Settings
 
 CONFIGS = Path(__file__).parent / "configs"
 
-launch = Launch()
-replacements.install(launch.listen)
+launch = Startup()
+apply.install(launch.listen)
 door = Door()
-line = Line()
-draining = Draining()
-routes = Routes(draining)
+line = PredictionService()
+draining = GracefulShutdown()
+routes = App(draining)
 
 
 @bentoml.service(
@@ -68,19 +69,21 @@ class DrugPrediction:
     def _load(self) -> None:
         self.settings = Settings()
         key = self.settings.feedback_key
-        self.scorer = Scorer(bundle.read(bundle.find(self.settings.model)), key.get_secret_value() if key else None)
-        seen = seen_of(self.settings, bundle.home())
-        self.admission = Admission.of(self.settings)
+        self.scorer = Scorer(
+            model_store.read(model_store.resolve(self.settings.model)), key.get_secret_value() if key else None
+        )
+        seen = token_store(self.settings, model_store.home())
+        self.admission = AccessPolicy.of(self.settings)
         door.connect(self.admission)
         line.connect(self.scorer)
-        routes.connect(self.scorer, Collector(self.scorer.tokens, seen, self.scorer.bundle.card))
-        metrics.publish(self.scorer.bundle)
+        routes.connect(self.scorer, FeedbackService(self.scorer.tokens, seen, self.scorer.model.card))
+        metrics.publish(self.scorer.model)
 
     @bentoml.on_startup
     async def start(self) -> None:
         """Answer gRPC in the same event loop as HTTP, and count what is answered."""
         with starting():
-            address = configuration.address(self.settings.grpc_port)
+            address = binding.address(self.settings.grpc_port)
             try:
                 self.grpc = Server(self.scorer, self.settings, address, self.admission)
             except RuntimeError:  # as grpc says it
@@ -106,22 +109,22 @@ class DrugPrediction:
         """Tell probes whether requests are wanted."""
         return not draining.begun
 
-    # What BentoML and its clients know of the endpoints. Over HTTP, Express answers them first, and batches.
+    # What BentoML and its clients know of the endpoints. Over HTTP, FastPathMiddleware answers them first, and batches.
 
     @bentoml.api
     async def predict(self, profile: Profile, /) -> Prediction:
         """Tell of one person how likely the use of each drug is."""
         return (await score(self.scorer, [profile]))[0]
 
-    @bentoml.api(batchable=True, max_batch_size=MOST_PROFILES)
+    @bentoml.api(batchable=True, max_batch_size=MAX_PROFILES)
     async def predict_batch(self, profiles: list[Profile]) -> list[Prediction]:
         """Tell of up to 1000 people how likely the use of each drug is."""
         return await score(self.scorer, profiles)
 
 
-DrugPrediction.add_asgi_middleware(Closing, draining=draining)  # type: ignore[attr-defined]
-DrugPrediction.add_asgi_middleware(cross_origin)  # type: ignore[attr-defined]
-DrugPrediction.add_asgi_middleware(SecurityHeaders)  # type: ignore[attr-defined]
-DrugPrediction.add_asgi_middleware(ErrorShape)  # type: ignore[attr-defined]  # the decorator made it a service
-DrugPrediction.add_asgi_middleware(Entrance, door=door)  # type: ignore[attr-defined]
-DrugPrediction.add_asgi_middleware(Express, line=line)  # type: ignore[attr-defined]
+DrugPrediction.add_asgi_middleware(ConnectionCloseMiddleware, draining=draining)  # type: ignore[attr-defined]
+DrugPrediction.add_asgi_middleware(cors)  # type: ignore[attr-defined]
+DrugPrediction.add_asgi_middleware(SecurityHeadersMiddleware)  # type: ignore[attr-defined]
+DrugPrediction.add_asgi_middleware(ErrorFormatMiddleware)  # type: ignore[attr-defined]  # the decorator made it a service
+DrugPrediction.add_asgi_middleware(AccessMiddleware, door=door)  # type: ignore[attr-defined]
+DrugPrediction.add_asgi_middleware(FastPathMiddleware, line=line)  # type: ignore[attr-defined]

@@ -261,13 +261,13 @@ def score(
     Exits with 0 when every row was scored, with 3 when all but the rejected rows were, and with 2 when nothing could be
     done.
     """
-    from drugpred import bundle
+    from drugpred import model_store
     from drugpred.bulk import run
 
     if cluster is not None and engine != "dask":
         raise click.UsageError("--cluster is for --engine dask")
     options = run.Options(drugs, window, scale)
-    stored = bundle.read(bundle.find(model or bundle.NAME))
+    stored = model_store.read(model_store.resolve(model or model_store.NAME))
     counts = run.score(file, output, stored, options, Console(stderr=True), engine, cluster)
     with _ending_as_others_do():
         click.echo(f"{counts.scored} rows scored in {click.format_filename(output)} with {stored.tag}")
@@ -293,7 +293,7 @@ def drift(ctx: click.Context, file: Path, output: Path | None) -> None:
 
     Exits with 0 where there is no drift, with 3 where there is, and with 2 when nothing could be told.
     """
-    from drugpred import bundle
+    from drugpred import model_store
     from drugpred.bulk import drift as drifts
     from drugpred.data.files import is_same, shown
 
@@ -301,7 +301,7 @@ def drift(ctx: click.Context, file: Path, output: Path | None) -> None:
         raise click.UsageError("expected another file for the picture than FILE")
     if output is not None and output.suffix.lower() not in drifts.PICTURES:
         raise click.UsageError(f"expected an --output that ends in {' or '.join(drifts.PICTURES)}")
-    stored = bundle.read(bundle.find(bundle.NAME))
+    stored = model_store.read(model_store.resolve(model_store.NAME))
     measured = drifts.measure(file, stored)
     told = drifts.headline(measured)
     if output is not None:
@@ -320,8 +320,8 @@ def drift(ctx: click.Context, file: Path, output: Path | None) -> None:
 @click.argument("tag", required=False)
 def report(tag: str | None) -> None:
     """Open the report of a stored model in the browser: of the newest one, or of TAG."""
-    from drugpred import bundle
+    from drugpred import model_store
 
-    page = bundle.read(bundle.find(tag or bundle.NAME)).path / "report" / "index.html"
+    page = model_store.read(model_store.resolve(tag or model_store.NAME)).path / "report" / "index.html"
     click.echo(page)
     click.launch(str(page))

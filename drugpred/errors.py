@@ -7,11 +7,11 @@
     ├── DownloadError     the data could not be fetched, or what came was something else
     ├── ConfigurationError  a setting or a configuration file is malformed
     │   └── MissingPackageError  a package that belongs to an extra of this one is not installed
-    ├── BundleError       a stored model is missing, incomplete or altered
+    ├── StoredModelError       a stored model is missing, incomplete or altered
     └── ServiceError      the service did not give the client an answer
-        ├── RefusedError      the request is malformed: where, and what was expected
-        ├── DeniedError       the service wants an API key, or one with another scope
-        ├── DeadlineError     no answer came in time
+        ├── InvalidRequestError      the request is malformed: where, and what was expected
+        ├── PermissionDeniedError       the service wants an API key, or one with another scope
+        ├── DeadlineExceededError     no answer came in time
         └── UnavailableError  nothing answers there, or it is overloaded: try again later
             └── RateLimitedError  the caller asks too often
 
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 __all__ = [
-    "BundleError",
     "ConfigurationError",
     "DataError",
-    "DeadlineError",
-    "DeniedError",
+    "DeadlineExceededError",
     "Detail",
     "DownloadError",
     "DrugpredError",
     "Ending",
+    "InvalidRequestError",
     "MissingPackageError",
+    "PermissionDeniedError",
     "RateLimitedError",
-    "RefusedError",
     "ServiceError",
+    "StoredModelError",
     "UnavailableError",
     "ending",
     "interrupted_later",
@@ -90,7 +90,7 @@ class MissingPackageError(ConfigurationError, ModuleNotFoundError):
     """A package that belongs to an extra of this one is not installed."""
 
 
-class BundleError(DrugpredError):
+class StoredModelError(DrugpredError):
     """A stored model is missing, incomplete or altered."""
 
 
@@ -107,7 +107,7 @@ class Detail(NamedTuple):
     """What was expected."""
 
 
-class RefusedError(ServiceError):
+class InvalidRequestError(ServiceError):
     """The request is malformed.
 
     Parameters
@@ -116,23 +116,23 @@ class RefusedError(ServiceError):
         All that is wrong with it.
     """
 
-    _MOST = 3  # of a batch a thousand may be wrong
+    _MAX = 3  # of a batch a thousand may be wrong
 
     def __init__(self, detail: Sequence[Detail]) -> None:
         super().__init__(detail)
         self.detail = tuple(detail)
 
     def __str__(self) -> str:
-        wrong = [": ".join([".".join(map(str, loc)), msg] if loc else [msg]) for loc, msg in self.detail[: self._MOST]]
-        wrong += [f"and {len(self.detail) - self._MOST} more"] * (len(self.detail) > self._MOST)
+        wrong = [": ".join([".".join(map(str, loc)), msg] if loc else [msg]) for loc, msg in self.detail[: self._MAX]]
+        wrong += [f"and {len(self.detail) - self._MAX} more"] * (len(self.detail) > self._MAX)
         return f"the request is malformed: {'; '.join(wrong)}"
 
 
-class DeniedError(ServiceError):
+class PermissionDeniedError(ServiceError):
     """The service wants an API key, or one with another scope."""
 
 
-class DeadlineError(ServiceError):
+class DeadlineExceededError(ServiceError):
     """No answer came in time."""
 
 

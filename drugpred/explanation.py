@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 
 from drugpred import codebook
-from drugpred.errors import BundleError
-from drugpred.predictor import LEVELS, STARTS, design
+from drugpred.errors import StoredModelError
+from drugpred.predictor import LEVELS, STARTS, design_matrix
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +61,7 @@ _SHAPLEY: Final = _shapley()
 
 def _terms(rows: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return what each input contributes to the sums that weights of shape (38, m) make, shape (n, 12, m)."""
-    terms: NDArray[np.float64] = np.add.reduceat(design(rows)[:, :, np.newaxis] * weights, STARTS, axis=1)
+    terms: NDArray[np.float64] = np.add.reduceat(design_matrix(rows)[:, :, np.newaxis] * weights, STARTS, axis=1)
     return terms
 
 
@@ -85,14 +85,14 @@ class Explainer:
 
     Raises
     ------
-    BundleError
+    StoredModelError
         The background is not of that shape or not finite.
     """
 
     def __init__(self, predictor: Predictor, background: NDArray[np.floating]) -> None:
         rows = np.asarray(background, np.float64)
         if rows.ndim != 2 or rows.shape[1] != _N or not len(rows) or not np.isfinite(rows).all():
-            raise BundleError(f"expected a background of finite rows, each of {_N} inputs")
+            raise StoredModelError(f"expected a background of finite rows, each of {_N} inputs")
         self._inputs, self._outputs, self._direct = predictor.weights()
         hidden, direct = _terms(rows, self._inputs), _terms(rows, self._direct)
         most = np.maximum.reduceat(np.abs(self._inputs) * _LARGEST[:, np.newaxis], STARTS).sum(axis=0)
@@ -112,14 +112,14 @@ class Explainer:
 
         Raises
         ------
-        BundleError
+        StoredModelError
             The file is missing, damaged, or holds something else.
         """
         try:
             with path.open("rb") as file:
                 return cls(predictor, np.lib.format.read_array(file, allow_pickle=False))
         except (OSError, ValueError, TypeError, EOFError) as error:
-            raise BundleError(f"{path} is not a readable background: {error}") from error
+            raise StoredModelError(f"{path} is not a readable background: {error}") from error
 
     def explain(self, row: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return where a person's log-odds start from and what each input adds to them.

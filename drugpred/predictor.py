@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from drugpred import codebook
-from drugpred.errors import BundleError
+from drugpred.errors import StoredModelError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["LEVELS", "N_COLUMNS", "STARTS", "STEP", "Predictor", "design", "pack"]
+__all__ = ["LEVELS", "N_COLUMNS", "QUANTIZATION_STEP", "STARTS", "Predictor", "design_matrix", "to_npz"]
 
 _SIZES: Final = [len(category.labels) for category in codebook.CATEGORIES]
 _N_CATEGORIES: Final = len(_SIZES)
@@ -36,7 +36,7 @@ N_COLUMNS: Final = len(_COLUMNS)
 LEVELS: Final = np.concatenate([np.arange(size, dtype=np.float64) for size in _SIZES])
 """The code that each of the first design columns stands for."""
 
-STEP: Final = 2.0**-7
+QUANTIZATION_STEP: Final = 2.0**-7
 """What every stored weight is a whole multiple of: far finer than its sampling error, at a quarter of the size."""
 
 _ONE: Final = np.array(1.0)
@@ -44,7 +44,7 @@ _ONE: Final = np.array(1.0)
 _SHAPE: Final = (-1, len(codebook.DRUGS), len(codebook.WINDOWS))
 
 
-def design(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+def design_matrix(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the design matrix of respondents' rows: an indicator for each level, then the scores.
 
     Parameters
@@ -63,20 +63,20 @@ def design(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return columns
 
 
-def pack(arrays: Mapping[str, NDArray[np.floating]]) -> bytes:
-    """Return the npz file that `Predictor.load` reads, of arrays that are multiples of `STEP`.
+def to_npz(arrays: Mapping[str, NDArray[np.floating]]) -> bytes:
+    """Return the npz file that `Predictor.load` reads, of arrays that are multiples of `QUANTIZATION_STEP`.
 
     Raises
     ------
-    BundleError
+    StoredModelError
         A weight is no finite number of the range that is stored, which is -256 to 256.
     """
-    most = np.iinfo(np.int16).max * STEP
+    most = np.iinfo(np.int16).max * QUANTIZATION_STEP
     if not all((np.abs(array) <= most).all() for array in arrays.values()):
-        raise BundleError(f"expected weights from {-most} to {most}")
+        raise StoredModelError(f"expected weights from {-most} to {most}")
     buffer = io.BytesIO()
-    whole = {name: np.rint(array / STEP).astype(np.int16) for name, array in arrays.items()}
-    np.savez_compressed(buffer, **whole, step=np.array(STEP))
+    whole = {name: np.rint(array / QUANTIZATION_STEP).astype(np.int16) for name, array in arrays.items()}
+    np.savez_compressed(buffer, **whole, step=np.array(QUANTIZATION_STEP))
     return buffer.getvalue()
 
 
@@ -103,7 +103,7 @@ class Predictor:
 
     Raises
     ------
-    BundleError
+    StoredModelError
         The arrays do not fit together or are not finite.
     """
 
@@ -119,7 +119,7 @@ class Predictor:
         expected = ((m, h), (h,), (h, n), (n,), (m, n))
         arrays = (inputs, bias, outputs, output_bias, direct)
         if tuple(array.shape for array in arrays) != expected or not all(np.isfinite(array).all() for array in arrays):
-            raise BundleError(f"expected finite arrays of shapes {expected}")
+            raise StoredModelError(f"expected finite arrays of shapes {expected}")
         self._inputs = np.array(inputs, np.float64)
         # Every row has exactly one age, so a bias can be part of the age levels' weights.
         self._inputs[: _SIZES[0]] += bias
@@ -130,11 +130,11 @@ class Predictor:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a predictor from what `pack` made, never running code that it holds.
+        """Read a predictor from what `to_npz` made, never running code that it holds.
 
         Raises
         ------
-        BundleError
+        StoredModelError
             The file is missing, damaged, or holds other arrays.
         """
         try:
@@ -143,13 +143,13 @@ class Predictor:
             step = whole.pop("step")
             return cls(**{name: array * step for name, array in whole.items()})
         except (OSError, ValueError, TypeError, EOFError, KeyError, BadZipFile, zlib.error) as error:
-            raise BundleError(f"{path} is not a readable network: {error}") from error
+            raise StoredModelError(f"{path} is not a readable network: {error}") from error
 
     def weights(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Return `inputs`, `outputs` and `direct`, with the biases in the weights of the age levels."""
         return self._inputs, -self._outputs, -self._direct
 
-    def probabilities(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict_proba(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probability of use of every drug in every window.
 
         Parameters
@@ -162,7 +162,7 @@ class Predictor:
         ndarray of shape (n, 18, 6)
             Probabilities in the order of `codebook.DRUGS` and `codebook.WINDOWS`, never rising along the windows.
         """
-        columns = design(rows)
+        columns = design_matrix(rows)
         hidden = columns.dot(self._inputs)
         np.tanh(hidden, hidden)
         result: NDArray[np.float64] = hidden.dot(self._outputs)

@@ -26,8 +26,8 @@ from drugpred.codebook import Category, DataSource, Drug, Score, Window
 
 __all__ = [
     "EXAMPLE",
-    "MOST_EXPLANATIONS",
-    "MOST_PROFILES",
+    "MAX_EXPLANATIONS",
+    "MAX_PROFILES",
     "Batch",
     "Error",
     "Explanation",
@@ -39,13 +39,13 @@ __all__ = [
     "faults",
 ]
 
-MOST_PROFILES: Final = 1000
+MAX_PROFILES: Final = 1000
 """The most profiles of one batch."""
 
-MOST_EXPLANATIONS: Final = 100
+MAX_EXPLANATIONS: Final = 100
 """The most of them that include an explanation: they take a second."""
 
-_MOST_FAULTS: Final = 2000
+_MAX_FAULTS: Final = 2000
 """What is wrong with each of a thousand people fits, and is told in ten milliseconds."""
 
 _UNKNOWN: Final = "extra_forbidden"
@@ -193,13 +193,13 @@ class Profile(_Request):
 class Batch(_Request):
     """Up to 1000 people."""
 
-    profiles: list[Profile] = Field(min_length=1, max_length=MOST_PROFILES)
+    profiles: list[Profile] = Field(min_length=1, max_length=MAX_PROFILES)
 
     @field_validator("profiles")
     @classmethod
     def _soon_explained(cls, profiles: list[Profile]) -> list[Profile]:
-        if sum("explanation" in profile.include for profile in profiles) > MOST_EXPLANATIONS:
-            _refuse(f"at most {MOST_EXPLANATIONS} profiles that include an explanation")
+        if sum("explanation" in profile.include for profile in profiles) > MAX_EXPLANATIONS:
+            _refuse(f"at most {MAX_EXPLANATIONS} profiles that include an explanation")
         return profiles
 
 
@@ -281,8 +281,8 @@ def faults(error: ValidationError) -> list[ErrorDetail]:
     A name that is not ours may be a value: of an unknown field is told where it is, not how it is called. Where
     thousands of things are wrong, that alone is told: the list would be longer than any request.
     """
-    if error.error_count() > _MOST_FAULTS:
-        return [ErrorDetail(loc=[], msg=f"expected a request with fewer than {_MOST_FAULTS} mistakes", type="too_many")]
+    if error.error_count() > _MAX_FAULTS:
+        return [ErrorDetail(loc=[], msg=f"expected a request with fewer than {_MAX_FAULTS} mistakes", type="too_many")]
     if _is_no_utf8(error):
         return [ErrorDetail(loc=[], msg="expected JSON in UTF-8", type="json_invalid")]
     return [

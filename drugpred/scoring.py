@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from drugpred import codebook
-from drugpred.monitoring.telemetry import Telemetry
-from drugpred.monitoring.tokens import Tokens, asked, new_key
+from drugpred.monitoring.feedback.prediction_id import PredictionIdSigner, asked, new_key
+from drugpred.monitoring.prediction_metrics import PredictionCounter
 from drugpred.schemas import Explanation, Prediction, Profile, Risk
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from drugpred.bundle import Bundle, WindowCard
     from drugpred.codebook import Drug, Window
+    from drugpred.model_store import StoredModel, WindowCard
 
 __all__ = ["Predicted", "Scorer"]
 
@@ -49,9 +49,9 @@ class Scorer:
 
     Parameters
     ----------
-    bundle : Bundle
+    model : StoredModel
     keys : str, optional
-        What signs answers, see `Tokens`; a new one where none is given.
+        What signs answers, see `PredictionIdSigner`; a new one where none is given.
 
     Raises
     ------
@@ -59,18 +59,18 @@ class Scorer:
         A key is too short.
     """
 
-    def __init__(self, bundle: Bundle, keys: str | None = None) -> None:
-        self.bundle = bundle
-        self.tokens = Tokens.of(keys or new_key(), bundle)
-        self.telemetry = Telemetry(bundle.card)
+    def __init__(self, model: StoredModel, keys: str | None = None) -> None:
+        self.model = model
+        self.tokens = PredictionIdSigner.of(keys or new_key(), model)
+        self.telemetry = PredictionCounter(model.card)
         self._choice = lru_cache(_CHOICES)(self._choose)
 
     def _choose(self, window: Window, drugs: frozenset[Drug]) -> list[tuple[int, Drug, WindowCard]]:
         """Return the drugs that an answer tells of, each with its place in the codebook."""
-        cards = self.bundle.card.drugs
+        cards = self.model.card.drugs
         return [(place, drug, cards[drug][window]) for place, drug in enumerate(codebook.DRUGS) if drug in drugs]
 
-    def probabilities(self, rows: NDArray[np.float64], window: Window, drugs: frozenset[Drug]) -> NDArray[np.float64]:
+    def predict_proba(self, rows: NDArray[np.float64], window: Window, drugs: frozenset[Drug]) -> NDArray[np.float64]:
         """Return the probability of use of every drug in every window, as `Predictor` does, and count the answers.
 
         Parameters
@@ -85,14 +85,14 @@ class Scorer:
         -------
         ndarray of shape (n, 18, 6)
         """
-        probabilities = self.bundle.predictor.probabilities(rows)
+        probabilities = self.model.predictor.predict_proba(rows)
         self.telemetry.add(rows, probabilities, window, drugs)
         return probabilities
 
-    def predict(self, profiles: Sequence[Profile]) -> Predicted:
+    def predict_arrays(self, profiles: Sequence[Profile]) -> Predicted:
         """Return what answers are made of, and count them."""
         rows = np.array([profile.row() for profile in profiles], np.float64)
-        probabilities = self.bundle.predictor.probabilities(rows)
+        probabilities = self.model.predictor.predict_proba(rows)
         self.telemetry.add_profiles(profiles, rows, probabilities)
         tokens = self.tokens.sign(probabilities, [asked(profile.window, profile.drugs) for profile in profiles])
         # Of the other windows it would take longer to make Python's numbers than to compute them.
@@ -102,19 +102,19 @@ class Scorer:
         by_drug = [within[profile.window][i] for i, profile in enumerate(profiles)]
         return Predicted(rows, probabilities, by_drug, tokens)
 
-    def score(self, profiles: Sequence[Profile]) -> list[Prediction]:
+    def predict(self, profiles: Sequence[Profile]) -> list[Prediction]:
         """Return an answer for each profile, in their order.
 
         It takes microseconds a profile, and 10 milliseconds where an explanation is asked for.
         """
-        predicted = self.predict(profiles)
+        predicted = self.predict_arrays(profiles)
         return [
             # Built from checked parts: to check them again would cost more than the prediction.
             Prediction.model_construct(
                 prediction_id=token,
-                model=self.bundle.tag,
+                model=self.model.tag,
                 window=profile.window,
-                data_source=self.bundle.card.data.source,
+                data_source=self.model.card.data.source,
                 risks=self._risks(profile, by_drug, row, probabilities),
             )
             for profile, row, probabilities, by_drug, token in zip(profiles, *predicted, strict=True)
@@ -146,7 +146,7 @@ class Scorer:
         return risks
 
     def _explanations(self, row: NDArray[np.float64], window: Window) -> dict[Drug, Explanation]:
-        bases, contributions = (array[:, _PLACES[window]].tolist() for array in self.bundle.explainer.explain(row))
+        bases, contributions = (array[:, _PLACES[window]].tolist() for array in self.model.explainer.explain(row))
         return {
             drug: {"base": base, "contributions": dict(zip(codebook.INPUTS, by_input, strict=True))}
             for drug, base, by_input in zip(codebook.DRUGS, bases, contributions, strict=True)

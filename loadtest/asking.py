@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Sequence
 
-__all__ = ["Asked", "Failure", "load"]
+__all__ = ["Failure", "Selection", "load"]
 
 _CLIENTS: Final = {"kept": 6, "new": 2, "batch": 2, "grpc": 4, "grpc new": 2}
 
@@ -47,7 +47,7 @@ class Failure:
 
 
 @dataclass
-class Asked:
+class Selection:
     """What became of requests."""
 
     answered: Counter[str]
@@ -55,7 +55,7 @@ class Asked:
     failures: list[Failure] = field(default_factory=list)
 
 
-async def load(port: int, rpc: int, asked: Asked, stop: asyncio.Event) -> None:
+async def load(port: int, rpc: int, asked: Selection, stop: asyncio.Event) -> None:
     """Ask HTTP on one port of loopback and gRPC on another until told to stop."""
     async with asyncio.TaskGroup() as group:
         for kind, clients in _CLIENTS.items():
@@ -64,7 +64,7 @@ async def load(port: int, rpc: int, asked: Asked, stop: asyncio.Event) -> None:
                 group.create_task(asking)
 
 
-async def _ask(kind: str, port: int, asked: Asked, stop: asyncio.Event) -> None:
+async def _ask(kind: str, port: int, asked: Selection, stop: asyncio.Event) -> None:
     path, bodies = ("/predict_batch", BATCHES) if kind == "batch" else ("/predict", PROFILES)
     while not stop.is_set():
         local = None
@@ -108,7 +108,7 @@ async def _exchange(
     return answer.split(b" ", 2)[1]
 
 
-async def _ask_grpc(kind: str, port: int, asked: Asked, stop: asyncio.Event) -> None:
+async def _ask_grpc(kind: str, port: int, asked: Selection, stop: asyncio.Event) -> None:
     is_new = kind == "grpc new"
     while not stop.is_set():
         # A connection of its own, and no second try behind our back.

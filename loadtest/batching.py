@@ -22,8 +22,8 @@ from peers.ports import free_ports
 from peers.registry import bentoml_serve
 from servers import ServerError, serving
 
-from drugpred import bundle
-from drugpred.errors import BundleError
+from drugpred import model_store
+from drugpred.errors import StoredModelError
 from drugpred.schemas import EXAMPLE
 from drugpred.settings import Settings
 
@@ -44,7 +44,7 @@ def main() -> None:
         raise SystemExit("install wrk first; Debian has it")
     try:
         failures = compare(seconds)
-    except (BundleError, ServerError) as error:
+    except (StoredModelError, ServerError) as error:
         raise SystemExit(f"error: {error}") from error
     if failures:
         print("\nFailed:", *failures, sep="\n")
@@ -55,12 +55,12 @@ def compare(seconds: int) -> list[str]:
 
     Raises
     ------
-    BundleError
+    StoredModelError
         There is no stored model.
     ServerError
         A service does not start.
     """
-    model = bundle.find(Settings().model)
+    model = model_store.resolve(Settings().model)
     failures: list[str] = []
     body = {"profiles": [EXAMPLE]}
     with TemporaryDirectory() as name, ExitStack() as stack:

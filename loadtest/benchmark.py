@@ -14,7 +14,7 @@ import numpy as np
 import skops.io
 from threadpoolctl import threadpool_limits
 
-from drugpred import bundle
+from drugpred import model_store
 from drugpred.data.cohort import Cohort
 from drugpred.schemas import EXAMPLE, Profile
 from drugpred.scoring import Scorer
@@ -36,24 +36,24 @@ def microseconds(call: Callable[[], object], profiles: int = 1) -> float:
 
 def main() -> None:
     """Measure and print."""
-    stored = bundle.read(bundle.find(Settings().model))
+    stored = model_store.read(model_store.resolve(Settings().model))
     pipeline = skops.io.load(stored.path / "pipeline.skops", trusted=TRUSTED)
     predictor, scorer = stored.predictor, Scorer(stored)
     body = json.dumps(EXAMPLE).encode()
     profile = Profile.model_validate_json(body)
     row = np.array([profile.row()], np.float64)
     rows = Cohort.load().rows(1000, np.random.default_rng(0))
-    answer = scorer.score([profile])[0]
+    answer = scorer.predict([profile])[0]
     with threadpool_limits(1):
-        probabilities = microseconds(lambda: predictor.probabilities(row))
-        encoded = microseconds(lambda: predictor.probabilities(np.array([profile.row()], np.float64)))
+        probabilities = microseconds(lambda: predictor.predict_proba(row))
+        encoded = microseconds(lambda: predictor.predict_proba(np.array([profile.row()], np.float64)))
         print(f"{'us per profile':48}{'us':>10}")
         for name, figure in {
             "encoded row -> 18 drugs x 6 windows": probabilities,
             "validated profile -> 18 drugs x 6 windows": encoded,
-            "the same from rows, in batches of 1000": microseconds(lambda: predictor.probabilities(rows), len(rows)),
+            "the same from rows, in batches of 1000": microseconds(lambda: predictor.predict_proba(rows), len(rows)),
             "JSON -> validated profile": microseconds(lambda: Profile.model_validate_json(body)),
-            "validated profile -> answer": microseconds(lambda: scorer.score([profile])),
+            "validated profile -> answer": microseconds(lambda: scorer.predict([profile])),
             "answer -> JSON": microseconds(answer.model_dump_json),
             "explanation of 18 drugs": microseconds(lambda: stored.explainer.explain(row[0])),
             "stored scikit-learn pipeline, 1 row": microseconds(lambda: pipeline.predict_proba(row)),

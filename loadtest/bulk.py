@@ -29,10 +29,10 @@ import re, sys, time
 from io import StringIO
 from pathlib import Path
 from rich.console import Console
-from drugpred import bundle
+from drugpred import model_store
 from drugpred.bulk import run
 from drugpred.codebook import DRUGS
-stored = bundle.read(bundle.find(bundle.NAME))
+stored = model_store.read(model_store.find(model_store.NAME))
 options = run.Options(DRUGS, "decade", "standardized")
 start, cpu = time.perf_counter(), time.process_time()
 run.score(*map(Path, sys.argv[1:]), stored, options, Console(file=StringIO()))

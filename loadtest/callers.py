@@ -14,13 +14,13 @@ from people import BATCHES, MESSAGES, PROFILES
 
 from drugpred.client import messages
 from drugpred.codebook import INPUTS
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.schemas import EXAMPLE, Profile
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-__all__ = ["Asked", "ask"]
+__all__ = ["Selection", "ask"]
 
 RATE: Final = 20
 """Requests a second over each of HTTP and gRPC, whatever became of those before."""
@@ -34,7 +34,7 @@ _PATIENCE: Final = 10.0
 _EXPLAINED: Final = json.dumps(EXAMPLE | {"include": ["explanation"]})
 
 
-class Asked(NamedTuple):
+class Selection(NamedTuple):
     """How a request was answered."""
 
     kind: str
@@ -46,7 +46,7 @@ class Asked(NamedTuple):
     """Empty where it was answered properly."""
 
 
-async def ask(port: int, grpc_port: int, key: str, answered: list[Asked], ended: asyncio.Event) -> None:
+async def ask(port: int, grpc_port: int, key: str, answered: list[Selection], ended: asyncio.Event) -> None:
     """Ask two ports of loopback until the event is set, and wait for the last answers."""
     url, fields = f"http://127.0.0.1:{port}", {"x-api-key": key}
     person = messages.profile(Profile.model_validate(EXAMPLE))
@@ -106,7 +106,7 @@ async def _steadily(
     kind: str,
     rate: int,
     requests: list[Callable[[], Coroutine[Any, Any, None]]],
-    answered: list[Asked],
+    answered: list[Selection],
     ended: asyncio.Event,
 ) -> None:
     async def one(send: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -120,7 +120,7 @@ async def _steadily(
             failure = type(error).__name__
         except grpc.aio.AioRpcError as error:
             failure = error.code().name
-        answered.append(Asked(kind, begun, time.monotonic() - begun, failure))
+        answered.append(Selection(kind, begun, time.monotonic() - begun, failure))
 
     due = time.monotonic()
     turns = cycle(requests)

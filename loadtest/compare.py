@@ -28,9 +28,9 @@ from load import LoadError, wrk
 from peers.registry import MEASURE, PEERS, Peer, chosen
 from servers import ServerError
 
-from drugpred import bundle, codebook
+from drugpred import codebook, model_store
 from drugpred.data.cohort import Cohort
-from drugpred.errors import BundleError
+from drugpred.errors import StoredModelError
 from drugpred.schemas import EXAMPLE
 from drugpred.settings import Settings
 
@@ -60,7 +60,7 @@ def main() -> None:
         raise SystemExit(f"install {' and '.join(missing)} first; Debian has them as nghttp2-client and wrk")
     try:
         failures = compare(arguments.peers, arguments.seconds)
-    except (BundleError, ServerError) as error:
+    except (StoredModelError, ServerError) as error:
         raise SystemExit(f"error: {error}") from error
     if failures:
         print("\nNot measured:", *failures, sep="\n")
@@ -79,12 +79,12 @@ def compare(peers: Sequence[Peer], seconds: int) -> list[str]:
 
     Raises
     ------
-    BundleError
+    StoredModelError
         There is no stored model.
     ServerError
         This service itself does not start.
     """
-    model = bundle.find(Settings().model)
+    model = model_store.resolve(Settings().model)
     failures: list[str] = []
     with TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)

@@ -14,8 +14,8 @@ from peers.ports import free_ports
 from peers.registry import risks
 from servers import ROOT, ServerError, ours, serving
 
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.schemas import EXAMPLE
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -29,8 +29,8 @@ from load import LoadError
 from peers.ports import free_ports
 from servers import HERE, ROOT, ServerError, ours, serving
 
-from drugpred import bundle
-from drugpred.errors import BundleError
+from drugpred import model_store
+from drugpred.errors import StoredModelError
 from drugpred.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ _PATIENCE: Final = 60.0
 """Seconds: of the warm-up, from one round to the next, between readings, between two answers that get feedback, and for
 which an end is waited for."""
 
-_MOST_SHARE: Final = 0.03
-_MOST_MB: Final = 3.0
-_MOST_NUMBER: Final = 8
+_MAX_SHARE: Final = 0.03
+_MAX_MB: Final = 3.0
+_MAX_NUMBER: Final = 8
 """What may be added from the second third to the last: memory by a share or MB, other things by a number."""
 
 
@@ -85,8 +85,8 @@ class Growth(NamedTuple):
         """Whether it grew by more than chance makes it."""
         more = self.last - self.second
         if self.what == "USS MB":  # what a process shares with others is theirs too
-            return more > max(_MOST_MB, _MOST_SHARE * self.second)
-        return not self.what.endswith("MB") and more > _MOST_NUMBER
+            return more > max(_MAX_MB, _MAX_SHARE * self.second)
+        return not self.what.endswith("MB") and more > _MAX_NUMBER
 
 
 def main() -> None:
@@ -98,7 +98,7 @@ def main() -> None:
         parser.error("expected 1.5 minutes or more: thirds of less tell nothing")
     try:
         samples, failures = soak(seconds)
-    except (BundleError, ServerError) as error:
+    except (StoredModelError, ServerError) as error:
         raise SystemExit(f"error: {error}") from error
     found = growths(samples)
     print(table(found))
@@ -113,12 +113,12 @@ def soak(seconds: float) -> tuple[list[Sample], list[str]]:
 
     Raises
     ------
-    BundleError
+    StoredModelError
         There is no stored model.
     ServerError
         The service does not start.
     """
-    model = bundle.find(Settings().model)
+    model = model_store.resolve(Settings().model)
     port, grpc_port = free_ports(2)
     url = f"http://127.0.0.1:{port}"
     failures: list[str] = []

@@ -16,8 +16,8 @@ from peers.ports import free_ports
 from peers.registry import bentoml_serve
 from servers import HERE, ROOT, Server, ServerError, ours, serving
 
-from drugpred import bundle
-from drugpred.errors import BundleError
+from drugpred import model_store
+from drugpred.errors import StoredModelError
 from drugpred.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ class Footprint(NamedTuple):
 def main() -> None:
     """Measure and print."""
     try:
-        model = bundle.find(Settings().model)
+        model = model_store.resolve(Settings().model)
         starts: dict[str, list[Footprint]] = {"drugpred": [], "bare BentoML": []}
         for _ in range(STARTS):
             for title, found in starts.items():
                 found.append(start(model, bare=title != "drugpred"))
-    except (BundleError, ServerError) as error:
+    except (StoredModelError, ServerError) as error:
         raise SystemExit(f"error: {error}") from error
     print(f"medians of {STARTS} starts in turn, one worker\n")
     print(table(starts))

@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 import psutil
-from asking import Asked, load
+from asking import Selection, load
 from peers.ports import free_ports
 from servers import ROOT, Server, ServerError, ours, serving
 
-from drugpred import bundle
-from drugpred.errors import BundleError
+from drugpred import model_store
+from drugpred.errors import StoredModelError
 from drugpred.settings import Settings
 
 if TYPE_CHECKING:
@@ -99,8 +99,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Kill random workers under load, and count what is lost.")
     parser.add_argument("--kills", type=int, default=200, help="how often (default: 200)")
     try:
-        found = storm(bundle.find(Settings().model), parser.parse_args().kills)
-    except (BundleError, ServerError) as error:
+        found = storm(model_store.resolve(Settings().model), parser.parse_args().kills)
+    except (StoredModelError, ServerError) as error:
         raise SystemExit(f"error: {error}") from error
     print(found.report())
     if found.unexplained:
@@ -135,7 +135,7 @@ def storm(model: bentoml.Model, kills: int) -> Storm:
 async def _storm(server: Server, port: int, rpc: int, kills: int) -> Storm:
     found = Storm()
     stop = asyncio.Event()
-    asked = Asked(found.answered)
+    asked = Selection(found.answered)
     loading = asyncio.create_task(load(port, rpc, asked, stop))
     await _until_all_answer(server, port, rpc)
     for _ in range(kills):
@@ -192,7 +192,7 @@ def _answers(worker: psutil.Process, port: int, rpc: int) -> bool:
     return listens and any(each.laddr.port == port and each.raddr for each in connections)
 
 
-def _explain(found: Storm, asked: Asked) -> None:
+def _explain(found: Storm, asked: Selection) -> None:
     """Sort what was lost since the last kill."""
     last = found.kills[-1]
     left = last.grpc  # each of its connections has one call in flight at most

@@ -31,7 +31,7 @@ from locust.runners import WorkerRunner
 
 from drugpred.codebook import DRUGS
 from drugpred.errors import ConfigurationError
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.settings import Settings
 
 if TYPE_CHECKING:

@@ -48,7 +48,7 @@ def main() -> None:
             # A context of its own has an empty cache.
             page = browser.new_page()
             page.add_init_script(_WATCH)
-            # Asked whether it has, the page would first run what playwright asks with, 0.3 MB of it.
+            # Selection whether it has, the page would first run what playwright asks with, 0.3 MB of it.
             with page.expect_console_message(lambda message: message.text == "painted"):
                 page.goto(url, wait_until="commit")
             page.wait_for_load_state("networkidle")

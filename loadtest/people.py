@@ -13,7 +13,7 @@ import numpy as np
 
 from drugpred import codebook
 from drugpred.data.cohort import Cohort
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 
 __all__ = ["BATCH", "BATCHES", "MESSAGES", "PROFILES"]
 

@@ -27,13 +27,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 import psutil
-from callers import Asked, ask
+from callers import Selection, ask
 from cgroup import Group, limited
 from peers.ports import free_ports
 from servers import HERE, ROOT, Server, ServerError, ours, serving
 
-from drugpred import bundle
-from drugpred.errors import BundleError
+from drugpred import model_store
+from drugpred.errors import StoredModelError
 from drugpred.settings import Settings
 
 if TYPE_CHECKING:
@@ -59,13 +59,13 @@ ATTACKS: Final = (
 MEGABYTES: Final = 512
 PROCESSORS: Final = 2
 
-MOST_SECONDS: Final = 1.0
+MAX_SECONDS: Final = 1.0
 """In which all but one in a hundred requests of a caller must be answered."""
 
-MOST_PROBE_SECONDS: Final = 0.5
+MAX_PROBE_SECONDS: Final = 0.5
 """For the slowest answer of /readyz."""
 
-MOST_RATIO: Final = 1.3
+MAX_RATIO: Final = 1.3
 """Of the memory a minute after an attack to that before it."""
 
 _WARM_UP: Final = 5.0
@@ -86,7 +86,7 @@ class Outcome:
     """Requests of the attack."""
     let_in: int
     """Those of them that must not be."""
-    asked: tuple[Asked, ...]
+    asked: tuple[Selection, ...]
     before: float
     peak: float
     after: float
@@ -114,11 +114,11 @@ def main() -> None:
     arguments = parser.parse_args()
     outcomes = []
     try:
-        model = bundle.find(Settings().model)
+        model = model_store.resolve(Settings().model)
         for attack in arguments.attack or ATTACKS:
             with limited(MEGABYTES, PROCESSORS) as group:
                 outcomes.append(attacked(model, attack, arguments.seconds, group))
-    except (BundleError, ServerError) as error:
+    except (StoredModelError, ServerError) as error:
         raise SystemExit(f"error: {error}") from error
     print(f"{MEGABYTES} MB, {PROCESSORS} processors" if group else "no limit: this user can make no control group")
     print(table(outcomes))
@@ -157,7 +157,7 @@ def attacked(model: bentoml.Model, attack: str, seconds: float, group: Group | N
 async def _attacked(
     server: Server, attack: str, seconds: float, group: Group | None, ports: tuple[int, int], keys: dict[str, str]
 ) -> Outcome:
-    asked: list[Asked] = []
+    asked: list[Selection] = []
     memory: list[float] = []
     ended = asyncio.Event()
     observing = asyncio.gather(ask(*ports, keys["caller"], asked, ended), _read(server, memory, ended))
@@ -168,7 +168,7 @@ async def _attacked(
         counts = await _attack(attack, seconds, ports, keys["attacker"])
         deadline = time.monotonic() + _RECOVERY
         await asyncio.sleep(_SETTLING)
-        while memory[-1] > MOST_RATIO * before and time.monotonic() < deadline:
+        while memory[-1] > MAX_RATIO * before and time.monotonic() < deadline:
             await asyncio.sleep(_INTERVAL)
         after = memory[-1]
     finally:
@@ -224,20 +224,20 @@ def missed(outcome: Outcome) -> list[str]:
     wrong = []
     for kind, title in (("http", "HTTP"), ("grpc", "gRPC")):
         seconds = outcome.seconds(kind, 0.99)
-        if seconds >= MOST_SECONDS:
-            wrong.append(f"{title} p99 {seconds:.2f} s, expected under {MOST_SECONDS} s")
+        if seconds >= MAX_SECONDS:
+            wrong.append(f"{title} p99 {seconds:.2f} s, expected under {MAX_SECONDS} s")
     for kind, title in (("http", "HTTP requests"), ("grpc", "gRPC calls"), ("probe", "probes")):
         failures = outcome.failures(kind)
         if failures:
             reasons = ", ".join(f"{reason} {n}" for reason, n in failures.most_common())
             wrong.append(f"{failures.total()} {title} failed ({reasons}), expected none")
     slowest = outcome.seconds("probe", 1)
-    if slowest > MOST_PROBE_SECONDS:
-        wrong.append(f"/readyz after {slowest:.2f} s, expected {MOST_PROBE_SECONDS} s at most")
-    if outcome.after > MOST_RATIO * outcome.before:
+    if slowest > MAX_PROBE_SECONDS:
+        wrong.append(f"/readyz after {slowest:.2f} s, expected {MAX_PROBE_SECONDS} s at most")
+    if outcome.after > MAX_RATIO * outcome.before:
         ratio = outcome.after / outcome.before
         wrong.append(
-            f"memory is {ratio:.2f} times that before, expected {MOST_RATIO} times at most after {_RECOVERY:.0f} s"
+            f"memory is {ratio:.2f} times that before, expected {MAX_RATIO} times at most after {_RECOVERY:.0f} s"
         )
     if outcome.killed:
         wrong.append(f"{outcome.killed} processes ended, expected none")

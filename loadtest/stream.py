@@ -16,7 +16,7 @@ import numpy as np
 
 from drugpred import codebook
 from drugpred.data.cohort import Cohort
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

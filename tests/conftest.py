@@ -18,7 +18,7 @@ import pytest
 from bentoml._internal.models import ModelStore
 from hypothesis import settings
 
-from drugpred import bundle as bundles
+from drugpred import model_store
 from drugpred.codebook import SCORES
 from drugpred.data.respondents import Respondents, read
 
@@ -108,8 +108,8 @@ def _train(home: Path, *arguments: object) -> Path:
     return home
 
 
-def _newest(home: Path) -> bundles.Bundle:
-    return bundles.read(ModelStore(home / "models").get(bundles.NAME))
+def _newest(home: Path) -> model_store.StoredModel:
+    return model_store.read(ModelStore(home / "models").get(model_store.NAME))
 
 
 @pytest.fixture(scope="session")
@@ -119,7 +119,7 @@ def store(uci_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def bundle(store: Path) -> bundles.Bundle:
+def stored_model(store: Path) -> model_store.StoredModel:
     """The model of `store`, as the service reads it."""
     return _newest(store)
 
@@ -131,7 +131,7 @@ def default_store(uci_path: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture(scope="session")
-def default_bundle(default_store: Path) -> bundles.Bundle:
+def default_stored_model(default_store: Path) -> model_store.StoredModel:
     """The model of `default_store`."""
     return _newest(default_store)
 

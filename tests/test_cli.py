@@ -150,10 +150,10 @@ def test_evaluation_gives_the_figures_that_training_would(evaluate, tmp_path, re
 
 
 @pytest.mark.slow
-def test_evaluation_has_the_figures_of_the_stored_card(run, tmp_path, uci_path, bundle):
+def test_evaluation_has_the_figures_of_the_stored_card(run, tmp_path, uci_path, stored_model):
     result = run("evaluate", "--data", uci_path, "--config", Path(__file__).parent / "quick.yaml", "--output", "out")
     assert result.exit_code == 0, result.output
-    check_figures(tmp_path / "out", bundle.card)
+    check_figures(tmp_path / "out", stored_model.card)
 
 
 def test_evaluation_prints_and_writes_its_tables(evaluate, tmp_path):
@@ -282,7 +282,7 @@ def test_an_interrupted_command_says_what_is_kept_and_how_to_go_on(run, tmp_path
         raise KeyboardInterrupt
 
     (tmp_path / "in.csv").touch()
-    for name in ("drugpred.training.configuration.read", "drugpred.bundle.find"):
+    for name in ("drugpred.training.configuration.read", "drugpred.model_store.resolve"):
         monkeypatch.setattr(name, interrupt)
     result = run(*command)
     assert result.exit_code == 130

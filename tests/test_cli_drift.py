@@ -49,14 +49,14 @@ def moved(people, tmp_path):
     return tmp_path / "moved.csv"
 
 
-def test_the_respondents_trained_on_have_not_moved(run, people, bundle):
+def test_the_respondents_trained_on_have_not_moved(run, people, stored_model):
     result = run(people)
     for name in INPUTS:
         (line,) = [line for line in result.output.splitlines() if line.split()[:1] == [name]]
         assert line.split()[1] == "0.0000"
         assert "drift" not in line
     assert "1885 profiles" in result.output
-    assert bundle.tag in result.output
+    assert stored_model.tag in result.output
     # Their scores are not the cross-validated ones, so the small model may see drift of some.
     assert result.exit_code == (3 if "profiles: drift of P(" in result.output else 0)
 

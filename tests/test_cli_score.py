@@ -11,19 +11,19 @@ import pytest
 from click.testing import CliRunner
 from pyarrow import parquet
 
-from drugpred import bundle as bundles
+from drugpred import model_store
 from drugpred.cli import main
 from drugpred.codebook import DRUGS, INPUTS, SCORES
 from drugpred.schemas import EXAMPLE, Profile
 
 
 @pytest.fixture
-def run(bundle, tmp_path, monkeypatch):
+def run(stored_model, tmp_path, monkeypatch):
     """Run the command in an empty folder, with the stored model; `found` are the tags that it looked up."""
     monkeypatch.chdir(tmp_path)
     found = []
-    monkeypatch.setattr(bundles, "find", found.append)
-    monkeypatch.setattr(bundles, "read", lambda _: bundle)
+    monkeypatch.setattr(model_store, "resolve", found.append)
+    monkeypatch.setattr(model_store, "read", lambda _: stored_model)
 
     def run(*arguments):
         return CliRunner().invoke(main, ["score", *map(str, arguments)])
@@ -44,26 +44,29 @@ def people(tmp_path):
     return [person | {score.name: score.unrounded(person[score.name]) for score in SCORES} for person in people]
 
 
-def probabilities(bundle, people, window):
+def probabilities(stored_model, people, window):
     rows = [Profile(**{name: person[name] for name in INPUTS}).row() for person in people]
-    return bundle.predictor.probabilities(np.array(rows))[:, :, window]
+    return stored_model.predictor.predict_proba(np.array(rows))[:, :, window]
 
 
-def test_rows_are_scored_and_the_others_told_with_exit_code_3(run, bundle, people, tmp_path):
+def test_rows_are_scored_and_the_others_told_with_exit_code_3(run, stored_model, people, tmp_path):
     result = run("people.csv", "out.csv")
     assert result.exit_code == 3
-    assert f"2 rows scored in out.csv with {bundle.tag}\n1 rows rejected, see out.csv.rejected.csv\n" in result.output
+    assert (
+        f"2 rows scored in out.csv with {stored_model.tag}\n1 rows rejected, see out.csv.rejected.csv\n"
+        in result.output
+    )
     assert run.found == ["drug_consumption"]
     with (tmp_path / "out.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row.pop("id") for row in rows] == ["a", "c"]
     found = [[float(row[drug]) for drug in DRUGS] for row in rows]
-    assert np.abs(found - probabilities(bundle, [people[0], people[2]], 1)).max() < 1e-9
+    assert np.abs(found - probabilities(stored_model, [people[0], people[2]], 1)).max() < 1e-9
     told = (tmp_path / "out.csv.rejected.csv").read_text(encoding="utf-8")
     assert told.startswith("line,column,expected\n3,age,")
 
 
-def test_all_rows_scored_are_exit_code_0(run, bundle, tmp_path):
+def test_all_rows_scored_are_exit_code_0(run, stored_model, tmp_path):
     parquet.write_table(pa.table({name: [EXAMPLE[name]] * 3 for name in INPUTS}), tmp_path / "in.parquet")
     result = run("in.parquet", "out.parquet", "--window", "year", "--drugs", "lsd, cannabis,lsd", "--model", "x:y")
     assert result.exit_code == 0
@@ -72,9 +75,9 @@ def test_all_rows_scored_are_exit_code_0(run, bundle, tmp_path):
     table = parquet.read_table(tmp_path / "out.parquet")
     assert table.column_names == ["line", "lsd", "cannabis"]
     person = EXAMPLE | {score.name: score.unrounded(EXAMPLE[score.name]) for score in SCORES}
-    expected = probabilities(bundle, [person], 2)[0, DRUGS.index("lsd")]
+    expected = probabilities(stored_model, [person], 2)[0, DRUGS.index("lsd")]
     assert np.abs(np.array(table["lsd"]) - expected).max() < 1e-9
-    assert table.schema.metadata == {b"drugpred.model": bundle.tag.encode(), b"drugpred.window": b"year"}
+    assert table.schema.metadata == {b"drugpred.model": stored_model.tag.encode(), b"drugpred.window": b"year"}
 
 
 def test_raw_totals(run, tmp_path):
@@ -130,14 +133,14 @@ def test_names_may_be_no_utf8(run, people, tmp_path, name):
     assert (tmp_path / os.fsdecode(name)).is_file()
 
 
-def test_the_command_finds_the_newest_model_and_shows_progress(store, bundle, people, tmp_path):
+def test_the_command_finds_the_newest_model_and_shows_progress(store, stored_model, people, tmp_path):
     command = [sys.executable, "-c", "from drugpred.cli import main; main()", "score", "people.csv", "out.parquet"]
     environment = os.environ | {"BENTOML_HOME": str(store)}
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=100
     )
     assert done.returncode == 3
-    assert done.stdout.startswith(f"2 rows scored in out.parquet with {bundle.tag}\n")
+    assert done.stdout.startswith(f"2 rows scored in out.parquet with {stored_model.tag}\n")
     assert "100%" in done.stderr
     assert "scoring" not in done.stdout
     assert parquet.read_metadata(tmp_path / "out.parquet").num_rows == 2

@@ -12,9 +12,9 @@ from drugpred import errors
 from drugpred.errors import (
     DataError,
     Detail,
+    InvalidRequestError,
     MissingPackageError,
     RateLimitedError,
-    RefusedError,
     UnavailableError,
     ending,
     interrupted_later,
@@ -39,11 +39,11 @@ def test_the_tree_is_as_it_is_drawn():
     ],
 )
 def test_refusals_read_well(detail, text):
-    assert str(RefusedError(detail)) == f"the request is malformed: {text}"
+    assert str(InvalidRequestError(detail)) == f"the request is malformed: {text}"
 
 
 @pytest.mark.parametrize(
-    "error", [RefusedError([Detail(("age",), "a")]), UnavailableError("a", 3.0), RateLimitedError("b", 7.0)]
+    "error", [InvalidRequestError([Detail(("age",), "a")]), UnavailableError("a", 3.0), RateLimitedError("b", 7.0)]
 )
 def test_errors_pass_between_processes(error):
     copy = pickle.loads(pickle.dumps(error))

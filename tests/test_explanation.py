@@ -9,7 +9,7 @@ import pytest
 import skops.io
 
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES, WINDOWS
-from drugpred.errors import BundleError
+from drugpred.errors import StoredModelError
 from drugpred.explanation import Explainer
 from drugpred.predictor import Predictor
 from drugpred.training.estimators import TRUSTED
@@ -97,11 +97,11 @@ def test_contributions_are_shapley_values_by_definition(n_hidden, size):
         agree(explainer.explain(person), by_definition(network(arrays), person, background))
 
 
-def test_contributions_of_the_trained_model_are_shapley_values_by_definition(bundle, real):
-    pipeline = skops.io.load(bundle.path / "pipeline.skops", trusted=TRUSTED)
+def test_contributions_of_the_trained_model_are_shapley_values_by_definition(stored_model, real):
+    pipeline = skops.io.load(stored_model.path / "pipeline.skops", trusted=TRUSTED)
     arrays = {name: array.astype(np.float64) for name, array in pipeline[-1].arrays().items()}
-    background = np.load(bundle.path / "background.npy")[:4]
-    explainer = Explainer(bundle.predictor, background)
+    background = np.load(stored_model.path / "background.npy")[:4]
+    explainer = Explainer(stored_model.predictor, background)
     for person in real.X[[5, 1000]]:
         agree(explainer.explain(person), by_definition(network(arrays, pipeline[0].transform), person, background))
 
@@ -115,21 +115,21 @@ def test_contributions_are_exact_where_exponentials_overflow(scale):
     )
 
 
-def test_base_and_contributions_sum_up_to_the_log_odds_of_what_is_served(bundle, real):
+def test_base_and_contributions_sum_up_to_the_log_odds_of_what_is_served(stored_model, real):
     rows = real.X[::9]
-    expected = logit(bundle.predictor.probabilities(rows))
+    expected = logit(stored_model.predictor.predict_proba(rows))
     for row, log_odds in zip(rows, expected, strict=True):
-        base, contributions = bundle.explainer.explain(row)
+        base, contributions = stored_model.explainer.explain(row)
         assert np.abs(base + contributions.sum(axis=2) - log_odds).max() < 1e-9
 
 
 def test_they_do_so_where_windows_are_put_in_order():
     arrays, rows = draw_arrays(6), draw_rows(7, 20)
     predictor = Predictor(**arrays)
-    moved = logit(predictor.probabilities(rows)) != pytest.approx(network(arrays)(rows), abs=1e-6)
+    moved = logit(predictor.predict_proba(rows)) != pytest.approx(network(arrays)(rows), abs=1e-6)
     assert moved
     explainer = Explainer(predictor, draw_rows(8, 3))
-    for row, log_odds in zip(rows, logit(predictor.probabilities(rows)), strict=True):
+    for row, log_odds in zip(rows, logit(predictor.predict_proba(rows)), strict=True):
         base, contributions = explainer.explain(row)
         np.testing.assert_allclose(base + contributions.sum(axis=2), log_odds, rtol=0, atol=1e-9)
 
@@ -183,11 +183,11 @@ def test_a_person_compared_with_the_same_is_not_moved():
     assert np.abs(contributions).max() < 1e-12
 
 
-def test_threads_get_what_each_would_get_alone(bundle):
+def test_threads_get_what_each_would_get_alone(stored_model):
     rows = draw_rows(23, 40)
-    alone = [bundle.explainer.explain(row) for row in rows]
+    alone = [stored_model.explainer.explain(row) for row in rows]
     with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(bundle.explainer.explain, rows))
+        together = list(pool.map(stored_model.explainer.explain, rows))
     for one, other in zip(alone, together, strict=True):
         agree(one, other)
 
@@ -208,7 +208,7 @@ def test_a_background_of_another_kind_is_refused(background, tmp_path):
     predictor, path = Predictor(**draw_arrays(0)), tmp_path / "background.npy"
     np.save(path, background)
     for make in (lambda: Explainer(predictor, background), lambda: Explainer.load(path, predictor)):
-        with pytest.raises(BundleError, match="expected a background of finite rows, each of 12 inputs"):
+        with pytest.raises(StoredModelError, match="expected a background of finite rows, each of 12 inputs"):
             make()
 
 
@@ -234,6 +234,6 @@ def test_what_is_no_array_is_refused_by_name_and_never_run(content, tmp_path):
         path.write_bytes(path.read_bytes()[:-1])
     elif content is not None:
         path.write_bytes(content)
-    with pytest.raises(BundleError, match=r"background\.npy is not a readable background"):
+    with pytest.raises(StoredModelError, match=r"background\.npy is not a readable background"):
         Explainer.load(path, Predictor(**draw_arrays(0)))
     assert not Trap.sprung

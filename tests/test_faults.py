@@ -24,9 +24,9 @@ CANNABIS, DECADE = DRUGS.index("cannabis"), WINDOWS.index("decade")
 
 
 @pytest.fixture(scope="module")
-def pipeline(bundle):
+def pipeline(stored_model):
     """The pipeline as it is stored."""
-    path = bundle.path / "pipeline.skops"
+    path = stored_model.path / "pipeline.skops"
     return skops.io.load(path, trusted=skops.io.get_untrusted_types(file=path))
 
 
@@ -53,35 +53,35 @@ def test_2_no_label_falls_to_unknown(uci_path, decoded_path, tmp_path):
         read(misspelled)
 
 
-def test_3_age_is_used(real, bundle):
+def test_3_age_is_used(real, stored_model):
     users = real.last_use[:, CANNABIS] > DECADE
     permuted = real.X
     permuted[:, INPUTS.index("age")] = np.random.default_rng(0).permutation(permuted[:, INPUTS.index("age")])
     with_age, without = (
-        roc_auc_score(users, bundle.predictor.probabilities(X)[:, CANNABIS, DECADE]) for X in (real.X, permuted)
+        roc_auc_score(users, stored_model.predictor.predict_proba(X)[:, CANNABIS, DECADE]) for X in (real.X, permuted)
     )
     assert with_age - without > 0.01
 
 
-def test_4_one_at_a_time_is_encoded_as_all_at_once(real, bundle, pipeline):
-    together = bundle.predictor.probabilities(real.X)
-    for predict in (bundle.predictor.probabilities, pipeline.predict_proba):
+def test_4_one_at_a_time_is_encoded_as_all_at_once(real, stored_model, pipeline):
+    together = stored_model.predictor.predict_proba(real.X)
+    for predict in (stored_model.predictor.predict_proba, pipeline.predict_proba):
         singly = np.concatenate([predict(real.X[i : i + 1]) for i in range(0, 1885, 13)])
         assert np.abs(singly - together[::13]).max() < 1e-9
 
 
 @pytest.mark.parametrize("category", [COUNTRY, ETHNICITY], ids=lambda category: category.name)
-def test_4_country_and_ethnicity_matter_to_a_single_respondent(real, bundle, category):
+def test_4_country_and_ethnicity_matter_to_a_single_respondent(real, stored_model, category):
     one = real.X[:1]
     answers = set()
     for code in range(len(category.labels)):
         one[0, INPUTS.index(category.name)] = code
-        answers.add(bundle.predictor.probabilities(one)[0, CANNABIS, DECADE])
+        answers.add(stored_model.predictor.predict_proba(one)[0, CANNABIS, DECADE])
     assert len(answers) == len(category.labels)
 
 
-def test_5_a_request_has_the_names_of_the_model_inputs(real, bundle):
-    assert tuple(EXAMPLE) == INPUTS == bundle.card.inputs
+def test_5_a_request_has_the_names_of_the_model_inputs(real, stored_model):
+    assert tuple(EXAMPLE) == INPUTS == stored_model.card.inputs
     for row in real.X[::100]:
         request = describe(row.tolist())
         assert Profile(**dict(reversed(request.items()))).row() == row.tolist()
@@ -113,8 +113,8 @@ def test_6_scores_beyond_the_possible_are_refused(score):
             Profile(**EXAMPLE | {score.name: value})
 
 
-def test_7_nothing_stored_holds_a_respondent(bundle, pipeline, records_in):
-    stored = [path for path in bundle.path.rglob("*") if path.is_file()]
+def test_7_nothing_stored_holds_a_respondent(stored_model, pipeline, records_in):
+    stored = [path for path in stored_model.path.rglob("*") if path.is_file()]
     assert len(stored) >= 6
     assert [path.name for path in stored if records_in(path.read_bytes())] == []
     assert not any(hasattr(step, "fit_resample") for step in pipeline)
@@ -129,8 +129,8 @@ def test_7_a_model_of_resampled_respondents_keeps_none_of_them(real, records_in,
     assert b"imblearn" not in b"".join(zipfile.ZipFile(io.BytesIO(stored)).read(name) for name in ("schema.json",))
 
 
-def test_8_no_figure_comes_without_its_error(bundle):
-    card, folds = bundle.card, configuration.read(TESTS / "quick.yaml").cross_validation
+def test_8_no_figure_comes_without_its_error(stored_model):
+    card, folds = stored_model.card, configuration.read(TESTS / "quick.yaml").cross_validation
     for name, value in card.overall.items():
         low, high = card.overall_intervals[name]
         assert low < value < high
@@ -141,15 +141,15 @@ def test_8_no_figure_comes_without_its_error(bundle):
     assert not [name for name in (*card.overall, *FIGURES) if "f1" in name or name == "accuracy"]
 
 
-def test_8_figures_come_of_many_folds_and_cover_both_classes(bundle):
+def test_8_figures_come_of_many_folds_and_cover_both_classes(stored_model):
     default = configuration.read(TESTS.parent / "configs" / "train.yaml").cross_validation
     assert default.folds * default.repeats >= 15
-    for windows in bundle.card.drugs.values():
+    for windows in stored_model.card.drugs.values():
         card = windows["decade"]
         assert card.threshold == card.base_rate != 0.5
         # With .5 for everything, the model would call everybody a user of what most use, and nobody of what few use.
         assert card.sensitivity > 0.4
         assert card.specificity > 0.4
         assert None not in (card.auc, card.log_loss, card.brier, card.calibration_error)
-    cannabis = bundle.card.drugs["cannabis"]["decade"]
+    cannabis = stored_model.card.drugs["cannabis"]["decade"]
     assert cannabis.sensitivity != cannabis.specificity

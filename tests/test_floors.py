@@ -18,8 +18,8 @@ pytestmark = pytest.mark.slow
         ("year_auc15", 0.818),
     ],
 )
-def test_at_least(default_bundle, figure, floor):
-    assert default_bundle.card.overall[figure] >= floor
+def test_at_least(default_stored_model, figure, floor):
+    assert default_stored_model.card.overall[figure] >= floor
 
 
 @pytest.mark.parametrize(
@@ -32,26 +32,26 @@ def test_at_least(default_bundle, figure, floor):
         ("ranked_probability_score", 0.58),
     ],
 )
-def test_at_most(default_bundle, figure, ceiling):
-    assert default_bundle.card.overall[figure] <= ceiling
+def test_at_most(default_stored_model, figure, ceiling):
+    assert default_stored_model.card.overall[figure] <= ceiling
 
 
-def test_the_reference_system_is_beaten_on_its_own_split(default_bundle):
-    assert default_bundle.card.reference_split["accuracy"] >= 0.815
-    assert default_bundle.card.reference_split["auc"] >= 0.885
+def test_the_reference_system_is_beaten_on_its_own_split(default_stored_model):
+    assert default_stored_model.card.reference_split["accuracy"] >= 0.815
+    assert default_stored_model.card.reference_split["auc"] >= 0.885
 
 
-def test_what_is_served_is_small(default_bundle):
-    content = (default_bundle.path / "network.npz").read_bytes()
+def test_what_is_served_is_small(default_stored_model):
+    content = (default_stored_model.path / "network.npz").read_bytes()
     assert len(content) <= 15_000
     with np.load(io.BytesIO(content)) as arrays:
         assert sum(arrays[name].nbytes for name in arrays) <= 50_000
 
 
-def test_nothing_stored_holds_a_respondent(default_bundle, records_in):
-    assert not any(records_in(path.read_bytes()) for path in default_bundle.path.rglob("*") if path.is_file())
+def test_nothing_stored_holds_a_respondent(default_stored_model, records_in):
+    assert not any(records_in(path.read_bytes()) for path in default_stored_model.path.rglob("*") if path.is_file())
 
 
-def test_answers_are_for_the_drugs_that_can_be_told(default_bundle):
-    reliable = {drug for drug, windows in default_bundle.card.drugs.items() if windows["decade"].reliable}
-    assert set(default_bundle.card.drugs) - reliable == {"alcohol", "caffeine", "chocolate"}
+def test_answers_are_for_the_drugs_that_can_be_told(default_stored_model):
+    reliable = {drug for drug, windows in default_stored_model.card.drugs.items() if windows["decade"].reliable}
+    assert set(default_stored_model.card.drugs) - reliable == {"alcohol", "caffeine", "chocolate"}

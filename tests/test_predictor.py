@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drugpred import codebook
-from drugpred.errors import BundleError
-from drugpred.predictor import LEVELS, STEP, Predictor, design, pack
+from drugpred.errors import StoredModelError
+from drugpred.predictor import LEVELS, QUANTIZATION_STEP, Predictor, design_matrix, to_npz
 
 N_COLUMNS = len(LEVELS) + len(codebook.SCORES)
 N_OUTPUTS = len(codebook.DRUGS) * len(codebook.WINDOWS)
@@ -28,7 +28,10 @@ def draw_arrays(seed, n_hidden=8, scale=1.0):
         "output_bias": (N_OUTPUTS,),
         "direct": (N_COLUMNS, N_OUTPUTS),
     }
-    return {name: np.rint(rng.normal(0, scale, shape) / STEP) * STEP for name, shape in shapes.items()}
+    return {
+        name: np.rint(rng.normal(0, scale, shape) / QUANTIZATION_STEP) * QUANTIZATION_STEP
+        for name, shape in shapes.items()
+    }
 
 
 def draw_rows(seed, n):
@@ -49,14 +52,14 @@ def npz(tmp_path):
 
     def write(**arrays):
         path = tmp_path / "network.npz"
-        path.write_bytes(pack(arrays))
+        path.write_bytes(to_npz(arrays))
         return path
 
     return write
 
 
 def test_design_has_an_indicator_for_every_level_and_then_the_scores():
-    columns = design(draw_rows(1, 50))
+    columns = design_matrix(draw_rows(1, 50))
     assert columns.shape == (50, 38)
     assert set(np.unique(columns[:, : sum(SIZES)])) == {0.0, 1.0}
     starts = np.cumsum([0, *SIZES])
@@ -69,12 +72,12 @@ def test_design_has_an_indicator_for_every_level_and_then_the_scores():
 
 @pytest.mark.parametrize("n", [0, 1, 2, 1000])
 def test_every_row_gets_every_drug_and_window(predictor, n):
-    assert predictor.probabilities(draw_rows(2, n)).shape == (n, 18, 6)
+    assert predictor.predict_proba(draw_rows(2, n)).shape == (n, 18, 6)
 
 
 @given(seed=SEEDS, n_hidden=st.integers(1, 30), scale=st.floats(0, 3))
 def test_windows_never_rise_and_probabilities_are_within_0_and_1(seed, n_hidden, scale):
-    probabilities = Predictor(**draw_arrays(seed, n_hidden, scale)).probabilities(draw_rows(seed, 20))
+    probabilities = Predictor(**draw_arrays(seed, n_hidden, scale)).predict_proba(draw_rows(seed, 20))
     assert (np.diff(probabilities, axis=2) <= 0).all()
     assert ((probabilities >= 0) & (probabilities <= 1)).all()
 
@@ -82,15 +85,15 @@ def test_windows_never_rise_and_probabilities_are_within_0_and_1(seed, n_hidden,
 @given(seed=SEEDS, n=st.integers(1, 40))
 def test_one_row_at_a_time_gives_what_all_at_once_give(seed, n):
     predictor, rows = Predictor(**draw_arrays(seed)), draw_rows(seed, n)
-    one_by_one = np.concatenate([predictor.probabilities(row[np.newaxis]) for row in rows])
-    np.testing.assert_allclose(one_by_one, predictor.probabilities(rows), rtol=0, atol=1e-12)
+    one_by_one = np.concatenate([predictor.predict_proba(row[np.newaxis]) for row in rows])
+    np.testing.assert_allclose(one_by_one, predictor.predict_proba(rows), rtol=0, atol=1e-12)
 
 
 def test_rows_are_never_modified(predictor):
     rows = draw_rows(3, 30)
     before = rows.copy()
     rows.setflags(write=False)
-    predictor.probabilities(rows)
+    predictor.predict_proba(rows)
     assert (rows == before).all()
 
 
@@ -102,13 +105,13 @@ def test_weights_are_copied(predictor):
     for array in arrays.values():
         array[...] = 0
     rows = draw_rows(4, 5)
-    assert (copied.probabilities(rows) == predictor.probabilities(rows)).all()
+    assert (copied.predict_proba(rows) == predictor.predict_proba(rows)).all()
 
 
 def test_an_answer_is_not_overwritten_by_the_next(predictor):
-    first = predictor.probabilities(draw_rows(5, 3))
+    first = predictor.predict_proba(draw_rows(5, 3))
     kept = first.copy()
-    predictor.probabilities(draw_rows(6, 3))
+    predictor.predict_proba(draw_rows(6, 3))
     assert (first == kept).all()
 
 
@@ -125,25 +128,25 @@ def test_an_answer_is_not_overwritten_by_the_next(predictor):
 )
 def test_arrays_that_do_not_fit_or_are_not_finite_are_refused(name, spoil):
     arrays = draw_arrays(0)
-    with pytest.raises(BundleError, match="expected finite arrays of shapes"):
+    with pytest.raises(StoredModelError, match="expected finite arrays of shapes"):
         Predictor(**arrays | {name: spoil(arrays[name])})
 
 
 def test_what_was_saved_is_loaded(predictor, npz):
     rows = draw_rows(7, 10)
-    assert (Predictor.load(npz(**draw_arrays(0))).probabilities(rows) == predictor.probabilities(rows)).all()
+    assert (Predictor.load(npz(**draw_arrays(0))).predict_proba(rows) == predictor.predict_proba(rows)).all()
 
 
 @pytest.mark.parametrize("weight", [np.nan, np.inf, 256.0, -1e9])
 def test_weights_that_cannot_be_packed_are_refused(weight):
     arrays = draw_arrays(0)
     arrays["outputs"][3, 5] = weight
-    with pytest.raises(BundleError, match=r"expected weights from -255\.99"):
-        pack(arrays)
+    with pytest.raises(StoredModelError, match=r"expected weights from -255\.99"):
+        to_npz(arrays)
 
 
 def test_a_missing_file_is_refused_by_name(tmp_path):
-    with pytest.raises(BundleError, match=r"nowhere\.npz is not a readable network"):
+    with pytest.raises(StoredModelError, match=r"nowhere\.npz is not a readable network"):
         Predictor.load(tmp_path / "nowhere.npz")
 
 
@@ -152,7 +155,7 @@ def test_a_truncated_file_is_refused(npz, kept):
     path = npz(**draw_arrays(0))
     content = path.read_bytes()
     path.write_bytes(content[: kept if isinstance(kept, int) else int(kept * len(content))])
-    with pytest.raises(BundleError, match="not a readable network"):
+    with pytest.raises(StoredModelError, match="not a readable network"):
         Predictor.load(path)
 
 
@@ -161,13 +164,13 @@ def test_a_file_with_altered_bytes_is_refused(npz):
     content = bytearray(path.read_bytes())
     content[200:260] = bytes(60)
     path.write_bytes(content)
-    with pytest.raises(BundleError, match="not a readable network"):
+    with pytest.raises(StoredModelError, match="not a readable network"):
         Predictor.load(path)
 
 
 @pytest.mark.parametrize("name", draw_arrays(0))
 def test_a_file_with_an_array_less_is_refused(npz, name):
-    with pytest.raises(BundleError, match="not a readable network"):
+    with pytest.raises(StoredModelError, match="not a readable network"):
         Predictor.load(npz(**{other: array for other, array in draw_arrays(0).items() if other != name}))
 
 
@@ -177,15 +180,15 @@ def test_a_file_says_what_its_weights_are_multiples_of(npz):
     path = npz(**draw_arrays(0))
     np.savez_compressed(path, **coarser)
     doubled = Predictor(**{name: 2 * array for name, array in draw_arrays(0).items()})
-    assert (Predictor.load(path).probabilities(draw_rows(7, 10)) == doubled.probabilities(draw_rows(7, 10))).all()
+    assert (Predictor.load(path).predict_proba(draw_rows(7, 10)) == doubled.predict_proba(draw_rows(7, 10))).all()
     del coarser["step"]
     np.savez_compressed(path, **coarser)
-    with pytest.raises(BundleError, match="not a readable network"):
+    with pytest.raises(StoredModelError, match="not a readable network"):
         Predictor.load(path)
 
 
 def test_a_file_with_an_array_more_is_refused(npz):
-    with pytest.raises(BundleError, match="not a readable network"):
+    with pytest.raises(StoredModelError, match="not a readable network"):
         Predictor.load(npz(**draw_arrays(0), more=np.zeros(1)))
 
 
@@ -201,7 +204,7 @@ class Trap:
 def test_a_pickle_within_is_refused_and_never_run(tmp_path):
     path = tmp_path / "network.npz"
     np.savez_compressed(path, **draw_arrays(0) | {"bias": np.array([Trap()] * 8)})
-    with pytest.raises(BundleError, match="not a readable network"):
+    with pytest.raises(StoredModelError, match="not a readable network"):
         Predictor.load(path)
     assert not Trap.sprung
 
@@ -209,7 +212,7 @@ def test_a_pickle_within_is_refused_and_never_run(tmp_path):
 def test_a_file_that_is_a_pickle_is_refused_and_never_run(tmp_path):
     path = tmp_path / "network.npz"
     path.write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(BundleError, match="not a readable network"):
+    with pytest.raises(StoredModelError, match="not a readable network"):
         Predictor.load(path)
     assert not Trap.sprung
 
@@ -220,5 +223,5 @@ def test_another_zip_is_refused(tmp_path):
         archive.writestr("readme.txt", "no arrays")
     path = tmp_path / "network.npz"
     path.write_bytes(content.getvalue())
-    with pytest.raises(BundleError, match="not a readable network"):
+    with pytest.raises(StoredModelError, match="not a readable network"):
         Predictor.load(path)

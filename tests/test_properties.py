@@ -13,16 +13,16 @@ from jsonschema import Draft202012Validator
 from pydantic import AliasChoices, ValidationError
 
 from drugpred.codebook import AGE, CATEGORIES, DRUGS, INPUTS, SCORES, WINDOWS, age_band, describe
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.schemas import EXAMPLE, Profile
 from drugpred.scoring import Scorer
-from drugpred.serving.documentation import document
-from drugpred.serving.inference import DataPlane, Tensor
-from drugpred.serving.inference_messages import Parameters
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
-from drugpred.serving.rpc import messages
+from drugpred.serving.grpc import converters
+from drugpred.serving.openapi import build
+from drugpred.serving.v2.dataplane import DataPlane, Tensor
+from drugpred.serving.v2.types import Parameters
 
 NEO = [score for score in SCORES if score.is_neo]
-COMPONENTS = json.loads(json.dumps(document()["components"]))
+COMPONENTS = json.loads(json.dumps(build()["components"]))
 SCHEMA = Draft202012Validator({"$ref": "#/components/schemas/Profile", "components": COMPONENTS})
 OTHER_NAMES = {
     name: next(str(choice) for choice in field.validation_alias.choices if choice != name)
@@ -127,8 +127,8 @@ def test_a_published_total_is_its_standardized_score(data, person):
 def message_of(content):
     """Return a person as a caller of gRPC writes them."""
     message = pb.Profile(
-        window=content.get("window") and messages.WINDOWS[content["window"]],
-        drugs=[messages.DRUGS[drug] for drug in content.get("drugs", ())],
+        window=content.get("window") and converters.WINDOWS[content["window"]],
+        drugs=[converters.DRUGS[drug] for drug in content.get("drugs", ())],
         include=[pb.INCLUDE_WINDOWS for _ in content.get("include", ())],
         scale=pb.SCALE_RAW if content.get("scale") == "raw" else pb.SCALE_UNSPECIFIED,
         **{name: content[name] for name in scores},
@@ -142,7 +142,7 @@ def message_of(content):
 def test_a_profile_is_the_same_as_a_message(person, raw):
     content = person | ({} if raw is None else raw | {"scale": "raw"})
     sent = pb.Profile.FromString(message_of(content).SerializeToString())
-    arrived = Profile.model_validate(messages.profile(sent))
+    arrived = Profile.model_validate(converters.profile(sent))
     assert arrived == read(content)
     assert arrived.row() == read(content).row()
 
@@ -162,8 +162,8 @@ def tensors(content, form):
 
 
 @pytest.fixture(scope="module")
-def scorer(bundle):
-    return Scorer(bundle)
+def scorer(stored_model):
+    return Scorer(stored_model)
 
 
 @given(
@@ -174,7 +174,7 @@ def scorer(bundle):
 def test_people_in_tensors_hear_what_they_hear_one_by_one(scorer, asked, window, form):
     by_drug = asyncio.run(DataPlane(scorer).infer(tensors(asked, form), [], Parameters(window=window)))
     for place, person in enumerate(asked):
-        ((answer,), told) = scorer.score([read({**person, "window": window, "drugs": list(DRUGS)})]), {}
+        ((answer,), told) = scorer.predict([read({**person, "window": window, "drugs": list(DRUGS)})]), {}
         told = {risk["drug"]: risk["probability"] for risk in answer.risks}
         # Products of matrices of another height may round the last bit otherwise.
         assert {drug: column[place] for drug, column in by_drug.items()} == pytest.approx(told, abs=1e-12)
@@ -186,7 +186,7 @@ def test_people_in_tensors_hear_what_they_hear_one_by_one(scorer, asked, window,
 @given(asked=st.lists(people, min_size=1, max_size=5))
 def test_probabilities_are_within_0_and_1_and_never_rise_from_ever_to_day(scorer, asked):
     profiles = [read(person | {"include": ["windows"]}) for person in asked]
-    for profile, answer in zip(profiles, scorer.score(profiles), strict=True):
+    for profile, answer in zip(profiles, scorer.predict(profiles), strict=True):
         assert {risk["drug"] for risk in answer.risks} == profile.drugs
         for risk in answer.risks:
             windows = [risk["windows"][window] for window in WINDOWS]

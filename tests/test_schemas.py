@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from drugpred import codebook
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES, SINGLE, WINDOWS, describe
 from drugpred.data import respondents
-from drugpred.schemas import EXAMPLE, MOST_PROFILES, Batch, Profile, faults
+from drugpred.schemas import EXAMPLE, MAX_PROFILES, Batch, Profile, faults
 
 NEO = [score for score in SCORES if score.is_neo]
 OTHERS = [score for score in SCORES if not score.is_neo]
@@ -316,12 +316,12 @@ def test_what_does_not_exist_cannot_be_chosen(change):
 # --- batches
 
 
-@pytest.mark.parametrize("n", [1, 2, MOST_PROFILES])
+@pytest.mark.parametrize("n", [1, 2, MAX_PROFILES])
 def test_a_batch_holds_up_to_1000_profiles(n):
     assert len(Batch.model_validate_json(json.dumps({"profiles": [EXAMPLE] * n})).profiles) == n
 
 
-@pytest.mark.parametrize("n", [0, MOST_PROFILES + 1])
+@pytest.mark.parametrize("n", [0, MAX_PROFILES + 1])
 def test_a_batch_holds_no_fewer_and_no_more(n):
     assert places({"profiles": [EXAMPLE] * n}, Batch) == [("profiles",)]
 

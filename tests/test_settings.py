@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from drugpred.bundle import NAME
 from drugpred.errors import ConfigurationError
+from drugpred.model_store import NAME
 from drugpred.settings import DataSettings, Settings, make_paths_absolute
 
 

@@ -16,8 +16,7 @@ import pytest
 from bentoml._internal.models import ModelStore
 from click.testing import CliRunner
 
-from drugpred import bundle as bundles
-from drugpred import cli
+from drugpred import cli, model_store
 
 TESTS = Path(__file__).parent
 TRAIN = TESTS.parent / "train.py"
@@ -41,13 +40,13 @@ class Run:
         return ModelStore(self.folder / "home" / "models")
 
     def network(self):
-        return Path(self.models.get(bundles.NAME).path_of("network.npz")).read_bytes()
+        return Path(self.models.get(model_store.NAME).path_of("network.npz")).read_bytes()
 
     def card(self):
         code, output = self.finish()
         assert code == 0, output
-        assert f"stored {self.models.get(bundles.NAME).tag}" in output
-        return bundles.read(self.models.get(bundles.NAME)).card
+        assert f"stored {self.models.get(model_store.NAME).tag}" in output
+        return model_store.read(self.models.get(model_store.NAME)).card
 
 
 def start(folder, *arguments, home=None, new_session=False, **environment):
@@ -114,9 +113,9 @@ def test_the_same_input_gives_the_same_figures(runs):
     assert first.network() == second.network()
 
 
-def test_a_quick_model_is_no_worse_than_the_reference_system(bundle):
-    assert bundle.card.reference_split["accuracy"] > 0.7825
-    assert bundle.card.reference_split["auc"] > 0.847
+def test_a_quick_model_is_no_worse_than_the_reference_system(stored_model):
+    assert stored_model.card.reference_split["accuracy"] > 0.7825
+    assert stored_model.card.reference_split["auc"] > 0.847
 
 
 @pytest.mark.slow
@@ -154,18 +153,18 @@ def test_respondents_drawn_by_the_cli_are_known_as_simulated(tmp_path, hasty):
 
 
 @pytest.mark.slow
-def test_both_forms_give_the_same_figures_again_on_any_number_of_cores(tmp_path, uci_path, decoded_path, bundle):
+def test_both_forms_give_the_same_figures_again_on_any_number_of_cores(tmp_path, uci_path, decoded_path, stored_model):
     paths = {"uci": uci_path, "decoded": decoded_path, "again": decoded_path}
     runs = {
         name: start(tmp_path / name, "--config", TESTS / "quick.yaml", "--data", path) for name, path in paths.items()
     }
     cards = {name: run.card() for name, run in runs.items()}
-    assert figures(cards["uci"]) == figures(bundle.card)
-    assert runs["uci"].network() == (bundle.path / "network.npz").read_bytes()
+    assert figures(cards["uci"]) == figures(stored_model.card)
+    assert runs["uci"].network() == (stored_model.path / "network.npz").read_bytes()
     assert figures(cards["decoded"]) == figures(cards["again"])
     assert (cards["decoded"].data.source, cards["decoded"].data.respondents) == ("uci", 1884)
     # The split is of the 1884 respondents that both forms have.
-    assert cards["decoded"].reference_split == bundle.card.reference_split
+    assert cards["decoded"].reference_split == stored_model.card.reference_split
 
 
 def test_without_data_and_network_it_trains_on_simulated_respondents_and_says_so_loudly(runs):
@@ -175,7 +174,7 @@ def test_without_data_and_network_it_trains_on_simulated_respondents_and_says_so
     assert "archive.ics.uci.edu" in output
     assert "Traceback" not in output
     assert (card.data.source, card.data.respondents, card.reference_split) == ("simulated", 1000, None)
-    model = run.models.get(bundles.NAME)
+    model = run.models.get(model_store.NAME)
     assert model.info.labels["data_source"] == "simulated"
     assert "SIMULATED DATA" in Path(model.path_of("report/index.html")).read_text(encoding="utf-8")
 
@@ -243,7 +242,7 @@ def train_here(monkeypatch):
 @pytest.mark.parametrize(("home", "expected"), [("file", "Not a directory"), ("full", "File too large")])
 def test_a_store_without_room_is_told_before_the_work(train_here, tmp_path, monkeypatch, capsys, room, home, expected):
     (tmp_path / "file").touch()
-    monkeypatch.setattr("drugpred.bundle.home", lambda: tmp_path / home)
+    monkeypatch.setattr("drugpred.model_store.home", lambda: tmp_path / home)
     monkeypatch.setattr("drugpred.training.command.load", None)  # the work
     with room(100_000):
         assert train_here() == 2
@@ -254,7 +253,7 @@ def test_an_interrupted_run_says_so_in_a_line(train_here, tmp_path, monkeypatch,
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("drugpred.bundle.home", lambda: tmp_path)
+    monkeypatch.setattr("drugpred.model_store.home", lambda: tmp_path)
     monkeypatch.setattr("drugpred.training.command.load", interrupt)
     assert train_here() == 130
     assert (
@@ -291,7 +290,7 @@ def gated(tmp_path_factory, store, hasty, uci_path):
 
 
 def tags(run):
-    return {str(model.tag) for model in run.models.list(bundles.NAME)}
+    return {str(model.tag) for model in run.models.list(model_store.NAME)}
 
 
 def test_the_first_model_needs_no_gate(runs):
@@ -300,37 +299,36 @@ def test_the_first_model_needs_no_gate(runs):
 
 
 @pytest.mark.slow
-def test_an_equal_model_becomes_the_newest(gated, bundle):
+def test_an_equal_model_becomes_the_newest(gated, stored_model):
     run, code, output = gated["equal"]
     assert code == 0, output
-    log_loss = f"{bundle.card.overall['decade_log_loss']:.4f}"
-    assert f"log-loss {log_loss}, that of {bundle.tag} {log_loss} on the same folds: no worse" in output
-    assert str(run.models.get(bundles.NAME).tag) != bundle.tag
+    log_loss = f"{stored_model.card.overall['decade_log_loss']:.4f}"
+    assert f"log-loss {log_loss}, that of {stored_model.tag} {log_loss} on the same folds: no worse" in output
+    assert str(run.models.get(model_store.NAME).tag) != stored_model.tag
 
 
 @pytest.mark.slow
-def test_a_worse_model_is_refused_with_the_figures(gated, bundle):
+def test_a_worse_model_is_refused_with_the_figures(gated, stored_model):
     run, code, output = gated["worse"]
     assert code == 3, output
-    said = (
-        rf"error: not stored: log-loss 0\.\d{{4}}, that of {bundle.tag} 0\.\d{{4}} on the same folds: 0\.\d{{4}} worse"
-    )
+    loss = r"0\.\d{4}"
+    said = rf"error: not stored: log-loss {loss}, that of {stored_model.tag} {loss} on the same folds: {loss} worse"
     assert re.search(said, output), output
     assert "Traceback" not in output
-    assert tags(run) == {bundle.tag}
+    assert tags(run) == {stored_model.tag}
 
 
 @pytest.mark.slow
-def test_a_worse_model_is_stored_by_force(gated, bundle):
+def test_a_worse_model_is_stored_by_force(gated, stored_model):
     run, code, output = gated["forced"]
     assert code == 0, output
-    assert str(run.models.get(bundles.NAME).tag) != bundle.tag
+    assert str(run.models.get(model_store.NAME).tag) != stored_model.tag
     assert len(tags(run)) == 2
 
 
 @pytest.mark.slow
-def test_a_simulated_model_never_replaces_a_real_one_unasked(gated, bundle):
+def test_a_simulated_model_never_replaces_a_real_one_unasked(gated, stored_model):
     run, code, output = gated["simulated"]
     assert code == 3, output
-    assert f"error: not stored: it is of simulated respondents, and {bundle.tag} is not; --force" in output
-    assert tags(run) == {bundle.tag}
+    assert f"error: not stored: it is of simulated respondents, and {stored_model.tag} is not; --force" in output
+    assert tags(run) == {stored_model.tag}

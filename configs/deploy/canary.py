@@ -26,7 +26,7 @@ CANNOT_TELL: Final = 2
 
 # The limits and what counts are those of configs/monitoring/rules: DrugpredErrors, DrugpredSlow, and traffic.yml.
 BUDGET: Final = 0.001
-MOST_ERRORS: Final = 14.4 * BUDGET
+MAX_ERRORS: Final = 14.4 * BUDGET
 SLOWEST: Final = 0.025
 """Seconds, of the 95th percentile."""
 FEWEST_ERRORS: Final = 10
@@ -139,8 +139,8 @@ def judge(canary: Seen, stable: Seen, *, ended: bool) -> tuple[int, str] | None:
     ended : bool
         Whether this is the last look.
     """
-    if canary.ratio > MOST_ERRORS and (canary.errors >= FEWEST_ERRORS or (ended and canary.requests.total() >= FEWEST)):
-        return ROLL_BACK, f"{canary.ratio:.2%} of its requests fail, and {MOST_ERRORS:.2%} may"
+    if canary.ratio > MAX_ERRORS and (canary.errors >= FEWEST_ERRORS or (ended and canary.requests.total() >= FEWEST)):
+        return ROLL_BACK, f"{canary.ratio:.2%} of its requests fail, and {MAX_ERRORS:.2%} may"
     if not ended:
         return None
     if canary.requests.total() < FEWEST:

@@ -30,7 +30,7 @@ SOURCE: Final = "uci"
 """What a model must be trained on: simulated respondents are for trying things out."""
 
 
-class FailedError(Exception):
+class StoreUnavailableError(Exception):
     """The service answered, but not what it must."""
 
 
@@ -135,7 +135,7 @@ def passes(check: Callable[[], str]) -> bool:
     """Print what a check found, or why it failed, and return whether all is well."""
     try:
         found = check()
-    except (FailedError, DrugpredError, httpx.HTTPError) as error:
+    except (StoreUnavailableError, DrugpredError, httpx.HTTPError) as error:
         tell(f"FAILED  {check.__name__}: {error}")
         return False
     except (ValueError, LookupError, TypeError):  # whose messages may hold what came back
@@ -146,9 +146,9 @@ def passes(check: Callable[[], str]) -> bool:
 
 
 def expect(fact: bool, what: str) -> None:
-    """Raise FailedError unless it is so."""
+    """Raise StoreUnavailableError unless it is so."""
     if not fact:
-        raise FailedError(f"expected that {what}")
+        raise StoreUnavailableError(f"expected that {what}")
 
 
 def _close(one: float, other: float) -> bool:

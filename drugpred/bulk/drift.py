@@ -9,18 +9,19 @@ import pyarrow.compute as pc
 from rich.table import Table
 
 from drugpred import codebook
+from drugpred.bulk import drift_plot
 from drugpred.bulk.encoding import encode
 from drugpred.bulk.inputs import open_source
-from drugpred.columns import check
 from drugpred.data.files import shown, written
 from drugpred.errors import DataError
-from drugpred.monitoring import drift, picture
-from drugpred.monitoring.bins import Binning
+from drugpred.monitoring import drift
+from drugpred.monitoring.binning import Binning
+from drugpred.tabular import validate
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from drugpred.bundle import Bundle
+    from drugpred.model_store import StoredModel
     from drugpred.monitoring.drift import Drift
 
 __all__ = ["PICTURES", "Gap", "Measured", "draw", "headline", "measure", "table"]
@@ -67,14 +68,14 @@ class Measured(NamedTuple):
         return True if any(gap.drifted for gap in self.gaps.values()) else self.drift.drifted
 
 
-def measure(path: Path, bundle: Bundle) -> Measured:
+def measure(path: Path, model: StoredModel) -> Measured:
     """Measure how far a file's profiles have moved from the respondents that a model was trained on.
 
     Parameters
     ----------
     path : pathlib.Path
         In CSV or Parquet, with the columns of profiles or of the decoded CSV, or in the UCI form.
-    bundle : Bundle
+    model : StoredModel
 
     Raises
     ------
@@ -84,12 +85,12 @@ def measure(path: Path, bundle: Bundle) -> Measured:
         Its name tells no format.
     """
     source = open_source(path)
-    input_bins, score_bins = Binning(bundle.card.input_bins), Binning(bundle.card.probability_bins)
+    input_bins, score_bins = Binning(model.card.input_bins), Binning(model.card.probability_bins)
     inputs, scores = (np.zeros(len(bins.series), np.int64) for bins in (input_bins, score_bins))
     rejected = n_rows = 0
     missing, impossible = (np.zeros(len(codebook.INPUTS), np.int64) for _ in range(2))
     for chunk in (chunk for part in source.parts for chunk in source.chunks(part)):
-        values, possible = check(encode(chunk.columns), "standardized")
+        values, possible = validate(encode(chunk.columns), "standardized")
         good = possible.all(axis=0)
         rejected += len(chunk.malformed) + int((~good).sum())
         n_rows += good.size
@@ -100,8 +101,8 @@ def measure(path: Path, bundle: Bundle) -> Measured:
         for start in range(0, len(rows), _ROWS):
             some = rows[start : start + _ROWS]
             inputs += input_bins.count(some.T)
-            scores += score_bins.count(bundle.predictor.probabilities(some)[:, :, _DECADE].T)
-    respondents = bundle.card.data.respondents
+            scores += score_bins.count(model.predictor.predict_proba(some)[:, :, _DECADE].T)
+    respondents = model.card.data.respondents
     gaps = {
         name: Gap(
             n_missing / max(n_rows, 1),
@@ -112,10 +113,10 @@ def measure(path: Path, bundle: Bundle) -> Measured:
             codebook.INPUTS, missing.tolist(), (impossible - missing).tolist(), strict=True
         )
     }
-    if not inputs.any() and n_rows < drift.FEWEST:
+    if not inputs.any() and n_rows < drift.MIN_PROFILES:
         raise DataError(f"expected at least one possible profile in {shown(path)}, and {rejected} rows are none")
     by_input, by_drug = input_bins.by_name(inputs), score_bins.by_name(scores)
-    return Measured(drift.measure(bundle.card, by_input, by_drug), by_input, by_drug, rejected, gaps)
+    return Measured(drift.measure(model.card, by_input, by_drug), by_input, by_drug, rejected, gaps)
 
 
 def headline(measured: Measured) -> str:
@@ -141,7 +142,7 @@ def table(measured: Measured) -> Table:
     return result
 
 
-def draw(measured: Measured, title: str, bundle: Bundle, output: Path) -> None:
+def draw(measured: Measured, title: str, model: StoredModel, output: Path) -> None:
     """Write a picture of it, as a page or as SVG by its name.
 
     Raises
@@ -150,6 +151,6 @@ def draw(measured: Measured, title: str, bundle: Bundle, output: Path) -> None:
         It cannot be written.
     """
     gaps = {name: str(gap) for name, gap in measured.gaps.items()}
-    svg = picture.draw(title, bundle.card, measured.inputs, measured.scores, measured.drift, gaps)
+    svg = drift_plot.draw(title, model.card, measured.inputs, measured.scores, measured.drift, gaps)
     with written(output) as file:
-        file.write((picture.page(title, svg) if output.suffix.lower() == ".html" else svg).encode())
+        file.write((drift_plot.page(title, svg) if output.suffix.lower() == ".html" else svg).encode())

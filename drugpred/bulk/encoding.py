@@ -1,4 +1,4 @@
-"""From columns of text and numbers, as Arrow holds them, to columns that `drugpred.columns.check` takes.
+"""From columns of text and numbers, as Arrow holds them, to columns that `drugpred.tabular.validate` takes.
 
 Each distinct text is looked at once, however many rows have it, and by the rules of `Profile` itself.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from drugpred.columns import Scale
+    from drugpred.tabular import Scale
 
 __all__ = ["encode", "expected"]
 
@@ -38,7 +38,7 @@ _CATEGORIES: Final = {category.name: category for category in CATEGORIES}
 def encode(columns: Mapping[str, pa.Array]) -> dict[str, NDArray[Any]]:
     """Return codes and scores of the same length.
 
-    Whatever has no code is -1 and whatever is no number is NaN, for `drugpred.columns.check` to find.
+    Whatever has no code is -1 and whatever is no number is NaN, for `drugpred.tabular.validate` to find.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from drugpred.bulk.encoding import encode, expected
 from drugpred.bulk.headings import ID
 from drugpred.codebook import INPUTS
-from drugpred.columns import check
+from drugpred.tabular import validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from drugpred.bulk.network import Network
     from drugpred.bulk.outputs import Counts, Parts
     from drugpred.bulk.source import Chunk, Source
-    from drugpred.columns import Scale
+    from drugpred.tabular import Scale
 
 __all__ = ["LINE", "Job"]
 
@@ -67,7 +67,7 @@ class Job:
             return self.outputs.write(number, scored())
 
     def _score(self, chunk: Chunk) -> tuple[pa.RecordBatch, list[tuple[int, str, str]], int]:
-        values, possible = check(encode(chunk.columns), self.scale)
+        values, possible = validate(encode(chunk.columns), self.scale)
         probabilities = self.network.probabilities(values)
         keys = chunk.columns.get(ID)
         if keys is None:

@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from drugpred.bulk.source import Source
-    from drugpred.bundle import Bundle
     from drugpred.codebook import Drug, Window
-    from drugpred.columns import Scale
+    from drugpred.model_store import StoredModel
+    from drugpred.tabular import Scale
 
 __all__ = ["Options", "rejected_path", "score"]
 
@@ -70,7 +70,7 @@ def rejected_path(output: Path) -> Path:
 def score(
     path: Path,
     output: Path,
-    bundle: Bundle,
+    model: StoredModel,
     options: Options,
     console: Console,
     engine: str = "local",
@@ -85,7 +85,7 @@ def score(
     ----------
     path, output : pathlib.Path
         Files in CSV or Parquet, by their names; the input also compressed by gzip.
-    bundle : Bundle
+    model : StoredModel
     options : Options
     console : rich.console.Console
         For the progress.
@@ -111,15 +111,15 @@ def score(
     folder = output.with_name(f"{output.name}.parts")
     _refuse_others(path, output, folder)
     source = open_source(path)
-    key = _key(path, bundle, options, output)
+    key = _key(path, model, options, output)
     folder.mkdir(exist_ok=True)
     try:
         with FileLock(folder / "lock", timeout=0):
             _keep(folder, key, console)
-            parts = Parts(folder, _schema(source, bundle, options), output.suffix.lower())
-            job = Job(source, Network(bundle.predictor, options.drugs, options.window), options.scale, parts)
+            parts = Parts(folder, _schema(source, model, options), output.suffix.lower())
+            job = Job(source, Network(model.predictor, options.drugs, options.window), options.scale, parts)
             _work(job, console, engine, cluster)
-            if _key(path, bundle, options, output) != key:
+            if _key(path, model, options, output) != key:
                 raise DataError(f"expected {shown(path)} not to change while it is read")
             counts = _finish(parts, len(source.parts), output)
             for file in _own(folder):
@@ -164,7 +164,7 @@ def _own(folder: Path) -> list[Path]:
     return [file for file in folder.iterdir() if _OWN.fullmatch(file.name) and file.is_file()]
 
 
-def _key(path: Path, bundle: Bundle, options: Options, output: Path) -> str:
+def _key(path: Path, model: StoredModel, options: Options, output: Path) -> str:
     """Return what makes runs the same: the input by its size, time, beginning and end, the model and the options."""
     try:
         state = path.stat()
@@ -175,7 +175,7 @@ def _key(path: Path, bundle: Bundle, options: Options, output: Path) -> str:
     except OSError as error:
         raise DataError(f"cannot read {reason(error, path)}") from error
     digest = hashlib.sha256(edges).hexdigest()
-    same = [str(path), state.st_size, state.st_mtime_ns, digest, bundle.tag, *options, output.suffix, __version__]
+    same = [str(path), state.st_size, state.st_mtime_ns, digest, model.tag, *options, output.suffix, __version__]
     return json.dumps({"drugpred score": same})
 
 
@@ -194,10 +194,10 @@ def _keep(folder: Path, key: str, console: Console) -> None:
         into.write(key.encode())
 
 
-def _schema(source: Source, bundle: Bundle, options: Options) -> pa.Schema:
+def _schema(source: Source, model: StoredModel, options: Options) -> pa.Schema:
     name = LINE if source.headings.id is None else ID
     kind = pa.int64() if source.headings.id is None else source.id_type
-    told = {"drugpred.model": bundle.tag, "drugpred.window": options.window}
+    told = {"drugpred.model": model.tag, "drugpred.window": options.window}
     return pa.schema([(name, kind), *((drug, pa.float64()) for drug in options.drugs)], told)
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from pydantic import AliasPath, BaseModel, ConfigDict, Field, ValidationError
 from typing_extensions import TypedDict
 
-from drugpred import codebook, columns
+from drugpred import codebook, tabular
 from drugpred.codebook import DataSource, Drug, Window
-from drugpred.errors import Detail, RefusedError, ServiceError
+from drugpred.errors import Detail, InvalidRequestError, ServiceError
 from drugpred.schemas import Batch, Profile
 
 if TYPE_CHECKING:
@@ -116,16 +116,16 @@ def rows_of(chunk: ArrayLike) -> NDArray[np.float64]:
         # Scores of float32 may round beyond a bound, which is known of columns of that type.
         rows = np.array(chunk, np.float32 if getattr(chunk, "dtype", None) == np.float32 else np.float64)
     except (ValueError, TypeError):
-        raise RefusedError([Detail((), "expected rows of numbers")]) from None
+        raise InvalidRequestError([Detail((), "expected rows of numbers")]) from None
     if rows.shape[1:] != (len(codebook.INPUTS),):
-        raise RefusedError([Detail((), f"expected rows of {len(codebook.INPUTS)} numbers")])
+        raise InvalidRequestError([Detail((), f"expected rows of {len(codebook.INPUTS)} numbers")])
     codes = rows[:, :_CATEGORIES]
     codes[codes != np.trunc(codes)] = -1  # which no level has
     try:
-        return columns.rows(dict(zip(codebook.INPUTS, rows.T, strict=True)))
-    except columns.ColumnError as error:
+        return tabular.encode(dict(zip(codebook.INPUTS, rows.T, strict=True)))
+    except tabular.ColumnError as error:
         loc = (error.field,) if error.row is None else (error.row, error.field)
-        raise RefusedError([Detail(loc, f"expected {error.expected}")]) from None
+        raise InvalidRequestError([Detail(loc, f"expected {error.expected}")]) from None
 
 
 def _plain(profile: Profile | Mapping[str, object]) -> Profile | Mapping[str, object]:
@@ -139,4 +139,4 @@ def _checked(model: type[_Checked], content: object) -> _Checked:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise RefusedError([Detail(fault["loc"], fault["msg"]) for fault in error.errors()]) from None
+        raise InvalidRequestError([Detail(fault["loc"], fault["msg"]) for fault in error.errors()]) from None

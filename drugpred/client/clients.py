@@ -54,9 +54,9 @@ class Client:
 
     Notes
     -----
-    Every call raises a `drugpred.errors.ServiceError` where it gets no answer: `RefusedError` for what is malformed,
-    mostly before anything is sent; `DeniedError`, `UnavailableError`, `RateLimitedError` and `DeadlineError`. None of
-    their messages holds a value of a person.
+    Every call raises a `drugpred.errors.ServiceError` if it gets no answer: `InvalidRequestError` for a malformed
+    request, mostly before anything is sent; `PermissionDeniedError`, `UnavailableError`, `RateLimitedError` and
+    `DeadlineExceededError`. None of their messages holds a value of a person.
 
     Examples
     --------

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from drugpred.client.statuses import translated
-from drugpred.errors import DeadlineError, ServiceError
+from drugpred.errors import DeadlineExceededError, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -45,7 +45,7 @@ class Exchange:
                 return next(self._call, None)
         except ServiceError:
             if late.is_set():
-                raise DeadlineError("no answer in time") from None
+                raise DeadlineExceededError("no answer in time") from None
             raise
         finally:
             timer.cancel()
@@ -78,7 +78,7 @@ class AsyncExchange:
                 with translated():
                     answer = await self._call.read()
         except TimeoutError:
-            raise DeadlineError("no answer in time") from None
+            raise DeadlineExceededError("no answer in time") from None
         return None if answer is grpc.aio.EOF else answer
 
     def close(self) -> None:

@@ -17,15 +17,15 @@ from drugpred import codebook
 from drugpred.client.calls import Call, Model, batch_of
 from drugpred.client.transport import AsyncTransport, Requests, Transport
 from drugpred.errors import (
-    DeadlineError,
-    DeniedError,
+    DeadlineExceededError,
     Detail,
+    InvalidRequestError,
+    PermissionDeniedError,
     RateLimitedError,
-    RefusedError,
     ServiceError,
     UnavailableError,
 )
-from drugpred.schemas import MOST_PROFILES, Error, Prediction
+from drugpred.schemas import MAX_PROFILES, Error, Prediction
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
@@ -111,8 +111,8 @@ def _method(call: Call[object]) -> str:
 
 
 def _parts(rows: NDArray[np.float64], wanted: Wanted) -> Iterator[Batch]:
-    for start in range(0, len(rows), MOST_PROFILES):
-        part = rows[start : start + MOST_PROFILES].tolist()
+    for start in range(0, len(rows), MAX_PROFILES):
+        part = rows[start : start + MAX_PROFILES].tolist()
         yield batch_of({**codebook.describe(row), **wanted.model_dump()} for row in part)
 
 
@@ -127,7 +127,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except httpx.TimeoutException:
-        raise DeadlineError("no answer in time") from None
+        raise DeadlineExceededError("no answer in time") from None
     except (httpx.NetworkError, httpx.RemoteProtocolError, ssl.SSLError) as error:  # httpx lets some of TLS through
         raise UnavailableError(f"no connection: {error}") from None
     except httpx.HTTPError as error:
@@ -141,15 +141,15 @@ def _content(response: httpx.Response) -> bytes:
     said = f"the service answered {response.status_code} {response.reason_phrase}".rstrip()
     match response.status_code:
         case HTTPStatus.BAD_REQUEST:
-            raise RefusedError(_detail(response.content, said))
+            raise InvalidRequestError(_detail(response.content, said))
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-            raise DeniedError(said)
+            raise PermissionDeniedError(said)
         case HTTPStatus.TOO_MANY_REQUESTS:
             raise RateLimitedError(said, _retry_after(response))
         case HTTPStatus.SERVICE_UNAVAILABLE:
             raise UnavailableError(said, _retry_after(response))
         case HTTPStatus.GATEWAY_TIMEOUT:
-            raise DeadlineError(said)
+            raise DeadlineExceededError(said)
         case _:
             raise ServiceError(said)
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 
 from drugpred import codebook
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.schemas import Prediction, Risk
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

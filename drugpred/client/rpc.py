@@ -14,8 +14,8 @@ from drugpred.client.calls import Call, Model
 from drugpred.client.exchanges import AsyncExchange, Exchange
 from drugpred.client.statuses import translated
 from drugpred.client.transport import AsyncTransport, Requests, Transport
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator

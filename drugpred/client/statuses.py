@@ -12,11 +12,11 @@ from grpc import StatusCode
 from grpc_status import rpc_status
 
 from drugpred.errors import (
-    DeadlineError,
-    DeniedError,
+    DeadlineExceededError,
     Detail,
+    InvalidRequestError,
+    PermissionDeniedError,
     RateLimitedError,
-    RefusedError,
     ServiceError,
     UnavailableError,
 )
@@ -43,9 +43,9 @@ def _meaning(error: Any) -> ServiceError:  # noqa: ANN401 - an RpcError is a cal
     said = f"the service answered {error.code().name}"
     match error.code():
         case StatusCode.INVALID_ARGUMENT:
-            return RefusedError(_detail(error))
+            return InvalidRequestError(_detail(error))
         case StatusCode.UNAUTHENTICATED | StatusCode.PERMISSION_DENIED:
-            return DeniedError(said)
+            return PermissionDeniedError(said)
         case StatusCode.RESOURCE_EXHAUSTED:
             return RateLimitedError(f"{said}: {error.details()}", _retry_after(error))
         case StatusCode.UNAVAILABLE:
@@ -53,7 +53,7 @@ def _meaning(error: Any) -> ServiceError:  # noqa: ANN401 - an RpcError is a cal
         case StatusCode.INTERNAL if error.details() == _BROKEN:
             return UnavailableError("the stream broke off")
         case StatusCode.DEADLINE_EXCEEDED:
-            return DeadlineError("no answer in time")
+            return DeadlineExceededError("no answer in time")
         case _:  # the text may be of any exception
             return ServiceError(said)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from drugpred.errors import DeadlineError, UnavailableError
+from drugpred.errors import DeadlineExceededError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
@@ -57,7 +57,7 @@ class Transport(Requests):
         try:
             call = self.ready()
             return call.read(self._send(call, self.policy.timeout))
-        except (UnavailableError, DeadlineError):
+        except (UnavailableError, DeadlineExceededError):
             return False
 
     @abstractmethod
@@ -88,7 +88,7 @@ class AsyncTransport(Requests):
         try:
             call = self.ready()
             return call.read(await self._send(call, self.policy.timeout))
-        except (UnavailableError, DeadlineError):
+        except (UnavailableError, DeadlineExceededError):
             return False
 
     @abstractmethod

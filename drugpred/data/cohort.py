@@ -89,7 +89,7 @@ class Cohort:
         latent = rng.standard_normal((len(rows), len(codebook.DRUGS))) @ self._drugs.T
         # The share of people with a higher latent value; the most recent users have the highest.
         above = 0.5 * np.asarray(_complementary_error(latent / math.sqrt(2.0)), np.float64)
-        last_use: NDArray[np.int8] = (above[:, :, np.newaxis] < self.predictor.probabilities(rows)).sum(2, np.int8)
+        last_use: NDArray[np.int8] = (above[:, :, np.newaxis] < self.predictor.predict_proba(rows)).sum(2, np.int8)
         return last_use
 
     def draw(self, n: int, seed: int) -> Iterator[tuple[NDArray[np.float64], NDArray[np.int8]]]:

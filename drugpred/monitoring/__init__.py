@@ -1,1 +1,1 @@
-"""How the model and those who ask it change while it is served."""
+"""How the model and its callers change while it is served."""

@@ -26,11 +26,20 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from drugpred.bundle import Bins, Card
+    from drugpred.model_store import Bins, Card
 
-__all__ = ["FEWEST", "LEAST_OF_SCORES", "Drift", "Shift", "is_new", "measure", "quantile", "stability_index"]
+__all__ = [
+    "MIN_PROFILES",
+    "MIN_SCORE_INDEX",
+    "Drift",
+    "Shift",
+    "is_new",
+    "measure",
+    "population_stability_index",
+    "quantile",
+]
 
-FEWEST: Final = 100
+MIN_PROFILES: Final = 100
 """Profiles from which on drift is told."""
 
 _FALSE_ALARM: Final = 0.01 / (len(INPUTS) + len(DRUGS))
@@ -38,7 +47,7 @@ _FALSE_ALARM: Final = 0.01 / (len(INPUTS) + len(DRUGS))
 
 _ADDED: Final = 0.5
 
-LEAST_OF_SCORES: Final = 0.05
+MIN_SCORE_INDEX: Final = 0.05
 """The least index that is drift of a drug's probabilities, however many profiles there are.
 
 The reference is of models that were fitted on parts of the respondents, and another one, fitted on all, serves. That
@@ -64,14 +73,14 @@ class Drift(BaseModel):
 
     drifted: bool | None
     """Whether any variable has; by chance in one look of 100. None where there were too few profiles to tell."""
-    fewest: int = FEWEST
+    fewest: int = MIN_PROFILES
     """Profiles from which on it is told."""
     inputs: dict[str, Shift]
     scores: dict[str, Shift]
     """By drug, of the probability of use within a decade."""
 
 
-def stability_index(counts: ArrayLike, reference: ArrayLike) -> float:
+def population_stability_index(counts: ArrayLike, reference: ArrayLike) -> float:
     """Return the population stability index of counts by bin, see above.
 
     Parameters
@@ -126,7 +135,7 @@ def measure(card: Card, inputs: Mapping[str, Sequence[float]], scores: Mapping[s
     respondents = card.data.respondents
     shifts = [
         {name: _shift(counts[name], bins, respondents, least) for name, bins in by_name.items()}
-        for counts, by_name, least in ((inputs, card.input_bins, 0.0), (scores, card.probability_bins, LEAST_OF_SCORES))
+        for counts, by_name, least in ((inputs, card.input_bins, 0.0), (scores, card.probability_bins, MIN_SCORE_INDEX))
     ]
     said = {shift.drifted for by_name in shifts for shift in by_name.values()}
     return Drift(drifted=True if True in said else False if False in said else None, inputs=shifts[0], scores=shifts[1])
@@ -153,13 +162,13 @@ def is_new(count: int, n: int, respondents: int) -> bool:
     """
     others = n + respondents
     ways = [math.lgamma(a + 1) - math.lgamma(a - count + 1) for a in (n, others)]
-    return n >= FEWEST and ways[0] - ways[1] < math.log(_FALSE_ALARM)
+    return n >= MIN_PROFILES and ways[0] - ways[1] < math.log(_FALSE_ALARM)
 
 
 def _shift(counts: Sequence[float], bins: Bins, respondents: int, least: float) -> Shift:
     n = round(sum(counts))
     if not n:
         return Shift(n=0, psi=None, threshold=None, drifted=None)
-    psi = stability_index(counts, respondents * np.array(bins.shares))
+    psi = population_stability_index(counts, respondents * np.array(bins.shares))
     threshold = max(least, (1 / n + 1 / respondents) * quantile(len(bins.labels)))
-    return Shift(n=n, psi=psi, threshold=threshold, drifted=psi > threshold if n >= FEWEST else None)
+    return Shift(n=n, psi=psi, threshold=threshold, drifted=psi > threshold if n >= MIN_PROFILES else None)

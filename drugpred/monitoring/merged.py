@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
-    from drugpred.bundle import Bins, Card
+    from drugpred.model_store import Bins, Card
     from drugpred.monitoring.drift import Drift
 
-__all__ = ["drift_since_start"]
+__all__ = ["live_drift"]
 
 _FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 
-def drift_since_start(card: Card) -> Drift:
+def live_drift(card: Card) -> Drift:
     """Return the drift of all profiles answered, perhaps but for those of the last second.
 
     It takes some milliseconds: call it in a thread.

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import Counter, Gauge
 
 from drugpred import __version__
-from drugpred.monitoring import files
 from drugpred.monitoring.drift import quantile
+from drugpred.serving.patches import prometheus_files
 
 if TYPE_CHECKING:
-    from drugpred.bundle import Bundle
+    from drugpred.model_store import StoredModel
 
 __all__ = [
     "DENIED",
@@ -31,7 +31,7 @@ __all__ = [
     "publish",
 ]
 
-files.install()  # before any of them is made
+prometheus_files.install()  # before any of them is made
 
 LABELS: Final = ("Low Risk", "High Risk")
 """As in answers; the place of a label is its prediction."""
@@ -71,10 +71,10 @@ _MODEL: Final = _gauge("model_info", "The model served.", ("model", "data_source
 _BUILD: Final = _gauge("build_info", "The program that serves it.", ("version", "bentoml", "python"))
 
 
-def publish(bundle: Bundle) -> None:
+def publish(model: StoredModel) -> None:
     """Show what is known of the model served."""
-    card = bundle.card
-    _MODEL.labels(bundle.tag, card.data.source).set(1)
+    card = model.card
+    _MODEL.labels(model.tag, card.data.source).set(1)
     _BUILD.labels(__version__, version("bentoml"), platform.python_version()).set(1)
     _RESPONDENTS.set(card.data.respondents)
     for shares, quantiles, bins in (

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from prometheus_client import Histogram
 
-from drugpred.serving.load import Bound
+from drugpred.serving.capacity import CapacityLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-__all__ = ["SIZES", "Dispatcher"]
+__all__ = ["SIZES", "AdaptiveBatcher"]
 
 SIZES: Final = Histogram(
     "drugpred_batch_profiles",
@@ -35,7 +35,7 @@ class _Job(NamedTuple, Generic[_Item, _Answer]):
     answers: asyncio.Future[Sequence[_Answer]]
 
 
-class Dispatcher(Generic[_Item, _Answer]):
+class AdaptiveBatcher(Generic[_Item, _Answer]):
     """Calls a function of many items for requests of some, one call at a time.
 
     Parameters
@@ -53,11 +53,11 @@ class Dispatcher(Generic[_Item, _Answer]):
     ) -> None:
         self._call = call
         self._most = most
-        self._held = Bound(most_waiting)
+        self._held = CapacityLimiter(most_waiting)
         self._waiting: deque[_Job[_Item, _Answer]] = deque()
         self._running: asyncio.Task[None] | None = None
 
-    async def ask(self, items: Sequence[_Item]) -> Sequence[_Answer]:
+    async def submit(self, items: Sequence[_Item]) -> Sequence[_Answer]:
         """Return the answers to one request's items; raises what the call does, and OverloadedError."""
         self._held.take(len(items))
         loop = asyncio.get_running_loop()

@@ -6,17 +6,17 @@ from typing import Any, Final
 
 from pydantic import AliasChoices
 
-from drugpred.bundle import NAME
 from drugpred.codebook import DRUGS, INPUTS, NEO_TOTALS, SCORES
-from drugpred.columns import MOST_ROWS
+from drugpred.model_store import NAME
 from drugpred.schemas import Profile
+from drugpred.tabular import MAX_ROWS
 
-__all__ = ["sharpen"]
+__all__ = ["add_request_constraints"]
 
 _NEO: Final = [score for score in SCORES if score.is_neo]
 
 
-def sharpen(schemas: dict[str, Any]) -> dict[str, Any]:
+def add_request_constraints(schemas: dict[str, Any]) -> dict[str, Any]:
     """Return the schemas of all models by name, those of requests changed in place.
 
     Of several spellings that are taken a schema tells the one to use, and a description the others.
@@ -27,7 +27,7 @@ def sharpen(schemas: dict[str, Any]) -> dict[str, Any]:
     tensor["datatype"]["enum"] = ["BYTES", "FP64", "FP32", "INT64"]
     tensor["shape"] |= {
         "description": "[n] or [n, 1], with one n for all inputs.",
-        "prefixItems": [{"type": "integer", "minimum": 1, "maximum": MOST_ROWS}, {"type": "integer", "const": 1}],
+        "prefixItems": [{"type": "integer", "minimum": 1, "maximum": MAX_ROWS}, {"type": "integer", "const": 1}],
         "minItems": 1,
         "maxItems": 2,
     }

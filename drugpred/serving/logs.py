@@ -12,7 +12,7 @@ from typing_extensions import override
 
 __all__ = ["end", "write_in_thread"]
 
-_MOST: Final = 10_000
+_MAX: Final = 10_000
 """Lines that wait; then new ones are lost."""
 
 _END_SECONDS: Final = 2.0
@@ -21,7 +21,7 @@ _END_SECONDS: Final = 2.0
 
 class _Queue(QueueHandler):
     def __init__(self, handler: logging.Handler) -> None:
-        super().__init__(queue.Queue(_MOST))
+        super().__init__(queue.Queue(_MAX))
         self.filters = handler.filters  # what they add to a line is of the thread that logs it
         handler.filters = []
         self.handler = handler

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from drugpred.data.cohort import Cohort
-from drugpred.predictor import design
+from drugpred.predictor import design_matrix
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,7 +54,7 @@ def make_background(predictor: Predictor) -> bytes:
 
 def _log_odds(predictor: Predictor, rows: NDArray[np.float64]) -> NDArray[np.float64]:
     inputs, outputs, direct = predictor.weights()
-    columns = design(rows)
+    columns = design_matrix(rows)
     log_odds: NDArray[np.float64] = np.tanh(columns @ inputs) @ outputs + columns @ direct
     return log_odds
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from drugpred import codebook
-from drugpred.bundle import Bins, Card, DataCard, WindowCard
+from drugpred.model_store import Bins, Card, DataCard, WindowCard
 from drugpred.training.estimators import cumulative_targets
 from drugpred.training.measures import base_rates
 

@@ -48,11 +48,11 @@ def fit(X: NDArray[np.float64], last_use: NDArray[np.integer[Any]], estimator: C
 
     def simulated_drugs(correlation: NDArray[np.float64]) -> NDArray[np.float64]:
         cohort = Cohort(np.eye(len(codebook.INPUTS)), correlation, predictor)
-        return _drug_scores(cohort.last_use(many, np.random.default_rng(0)), predictor.probabilities(many))
+        return _drug_scores(cohort.last_use(many, np.random.default_rng(0)), predictor.predict_proba(many))
 
     correlations = {
         "input_correlation": _match(_input_scores(X), simulated_inputs),
-        "drug_correlation": _match(_drug_scores(last_use, predictor.probabilities(X)), simulated_drugs),
+        "drug_correlation": _match(_drug_scores(last_use, predictor.predict_proba(X)), simulated_drugs),
     }
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **{name: array.astype(np.float32) for name, array in (network | correlations).items()})

@@ -13,8 +13,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from drugpred import bundle
-from drugpred.predictor import Predictor, pack
+from drugpred import model_store
+from drugpred.predictor import Predictor, to_npz
 from drugpred.training import configuration, gate
 from drugpred.training.background import make_background
 from drugpred.training.kept import check_writable
@@ -23,7 +23,7 @@ from drugpred.training.run import carded, cross_validated, load, pipeline_of
 from drugpred.training.tracking import tracked
 
 if TYPE_CHECKING:
-    from drugpred.bundle import Card
+    from drugpred.model_store import Card
     from drugpred.training.configuration import Configuration
     from drugpred.training.tracking import Run
 
@@ -52,7 +52,7 @@ def run(data: Path | None, config: Path, *, track: bool, force: bool) -> None:
     """
     read = configuration.read(config)
     # Before minutes of work. BentoML makes a model in the folder of temporary files, and then copies it.
-    for folder in (bundle.home() / "models", Path(tempfile.gettempdir())):
+    for folder in (model_store.home() / "models", Path(tempfile.gettempdir())):
         check_writable(folder)
     with tracked(read) if track else nullcontext() as of_mlflow:
         _train(data, read, of_mlflow, force=force)
@@ -70,10 +70,10 @@ def _train(data: Path | None, config: Configuration, run: Run | None, *, force: 
         if not force:
             _say(gate.check(card, config, partial(cross_validated, respondents)))
         pipeline = pipeline_of(config).fit(respondents.X, respondents.last_use)
-        network = pack(pipeline[-1].arrays())
+        network = to_npz(pipeline[-1].arrays())
         report = render(card, evaluation, respondents.X, pipeline.predict_proba)
         background = make_background(Predictor(**pipeline[-1].arrays()))
-        tag = bundle.write(skops.io.dumps(pipeline), network, background, card, report)
+        tag = model_store.write(skops.io.dumps(pipeline), network, background, card, report)
     _say(f"stored {tag}; serve it with: bentoml serve")
     if run:
         run.stored(tag, pipeline, card, report)

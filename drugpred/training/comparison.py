@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from drugpred.bundle import Card
+    from drugpred.model_store import Card
     from drugpred.training.evaluation import Evaluation
 
     Floats = NDArray[np.float64]

@@ -25,7 +25,7 @@ FEWEST: Final = 30
 """Levels of fewer respondents are left out: the model hardly knows them."""
 
 _DECADE: Final = codebook.WINDOWS.index("decade")
-_MOST_ROWS: Final = 2000
+_MAX_ROWS: Final = 2000
 _QUANTILES: Final = np.linspace(0.05, 0.95, 10)
 
 
@@ -58,7 +58,7 @@ def partial_dependence(predict: Callable[[Floats], Floats], X: Floats) -> list[E
     X : ndarray of shape (n, 12)
         Of many rows, about two thousand are used.
     """
-    rows = X[:: -(-len(X) // _MOST_ROWS)]
+    rows = X[:: -(-len(X) // _MAX_ROWS)]
     effects = []
     for i, name in enumerate(codebook.INPUTS):
         labels: tuple[str, ...] = ()

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from drugpred import codebook
 from drugpred.data.cohort import Cohort
-from drugpred.predictor import N_COLUMNS, STARTS, STEP, design
+from drugpred.predictor import N_COLUMNS, QUANTIZATION_STEP, STARTS, design_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -93,8 +93,8 @@ def used(leave_out: Collection[str]) -> NDArray[np.bool_]:
 
 
 def rounded(weights: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return the nearest weights that `drugpred.predictor.pack` can store."""
-    return np.asarray(np.rint(weights / STEP) * STEP, np.float32)
+    """Return the nearest weights that `drugpred.predictor.to_npz` can store."""
+    return np.asarray(np.rint(weights / QUANTIZATION_STEP) * QUANTIZATION_STEP, np.float32)
 
 
 class CumulativeNetwork(BaseEstimator):
@@ -107,8 +107,8 @@ class CumulativeNetwork(BaseEstimator):
     A random forest has a part in the average too. Trees would cost milliseconds to serve, so its log-odds for simulated
     respondents are distilled: into the weights with which the hidden units and the inputs come closest to them.
 
-    Weights are rounded to multiples of `drugpred.predictor.STEP`, far below their sampling error, so that they take
-    little room.
+    Weights are rounded to multiples of `drugpred.predictor.QUANTIZATION_STEP`, far below their sampling error, so that
+    they take little room.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ class CumulativeNetwork(BaseEstimator):
             self.trees, min_samples_leaf=_LEAF, max_features=_FEATURES, random_state=self.random_state
         ).fit(X @ values, targets)
         rows = Cohort.load().rows(_SIMULATED, np.random.default_rng(self.random_state))
-        simulated = design(rows) * mask
+        simulated = design_matrix(rows) * mask
         probabilities = forest.predict(simulated @ values).clip(_SURE, 1.0 - _SURE)
         units = np.tanh(simulated @ self.inputs_ + self.bias_)
         student = Ridge().fit(np.hstack([units, simulated]), logit(probabilities))
@@ -240,7 +240,7 @@ class CumulativeNetwork(BaseEstimator):
 def make_pipeline(estimator: BaseEstimator) -> Pipeline:
     """Return the pipeline from respondents' rows, shape (n, 12), to what the estimator predicts.
 
-    Its encoder makes the columns of `drugpred.predictor.design` and refuses codes that do not exist.
+    Its encoder makes the columns of `drugpred.predictor.design_matrix` and refuses codes that do not exist.
     """
     categories = [np.arange(len(category.labels), dtype=np.float64) for category in codebook.CATEGORIES]
     encoder = OneHotEncoder(categories=categories, sparse_output=False, handle_unknown="error")

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from drugpred.bundle import Card
     from drugpred.data.respondents import Respondents
+    from drugpred.model_store import Card
     from drugpred.training.configuration import Configuration
     from drugpred.training.evaluation import Evaluation
 

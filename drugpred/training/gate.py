@@ -16,9 +16,9 @@ import numpy as np
 from filelock import FileLock
 from pydantic import ValidationError
 
-from drugpred import bundle
-from drugpred.bundle import Card
-from drugpred.errors import BundleError, DrugpredError
+from drugpred import model_store
+from drugpred.errors import DrugpredError, StoredModelError
+from drugpred.model_store import Card
 from drugpred.training.configuration import Configuration
 from drugpred.training.intervals import half_widths
 
@@ -53,7 +53,7 @@ class GateError(DrugpredError):
 @contextmanager
 def turn() -> Iterator[None]:
     """Wait until no other training compares and stores, so that none replaces a model it was not compared with."""
-    with FileLock(bundle.home() / f"{bundle.NAME}.lock"):
+    with FileLock(model_store.home() / f"{model_store.NAME}.lock"):
         yield
 
 
@@ -76,8 +76,8 @@ def check(card: Card, config: Configuration, evaluate: Callable[[Configuration],
         cannot be compared.
     """
     try:
-        model = bundle.find(bundle.NAME)
-    except BundleError:
+        model = model_store.resolve(model_store.NAME)
+    except StoredModelError:
         return "no model to compare with: this is the first"
     tag = str(model.tag)
     try:

@@ -17,7 +17,7 @@ from sklearn.preprocessing import FunctionTransformer
 from threadpoolctl import threadpool_limits
 
 from drugpred import codebook
-from drugpred.predictor import STARTS, design
+from drugpred.predictor import STARTS, design_matrix
 from drugpred.training.estimators import cumulative_targets, rounded, used
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class PerDrug(BaseEstimator):
         return [
             ("decode", FunctionTransformer(_rows)),
             ("sample", SMOTENC(categories, random_state=self.random_state)),
-            ("encode", FunctionTransformer(lambda rows: design(rows) * mask)),
+            ("encode", FunctionTransformer(lambda rows: design_matrix(rows) * mask)),
         ]
 
     def predict_proba(self, X: Floats) -> Floats:
@@ -195,7 +195,7 @@ class PerDrug(BaseEstimator):
 
 
 def _rows(columns: Floats) -> Floats:
-    """Return the respondents' rows of design columns: the inverse of `drugpred.predictor.design`."""
+    """Return the respondents' rows of design columns: the inverse of `drugpred.predictor.design_matrix`."""
     n = len(codebook.CATEGORIES)
     levels = np.split(columns[:, : STARTS[n]], STARTS[1:n], axis=1)
     return np.column_stack([*(level.argmax(axis=1) for level in levels), columns[:, STARTS[n] :]])

@@ -18,8 +18,8 @@ from urllib.parse import unquote
 import numpy as np
 from filelock import FileLock
 
-from drugpred.bundle import NAME
 from drugpred.errors import ConfigurationError, DrugpredError, needs, reason
+from drugpred.model_store import NAME
 from drugpred.schemas import EXAMPLE, Profile
 from drugpred.training.estimators import TRUSTED
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from sklearn.pipeline import Pipeline
 
-    from drugpred.bundle import Card
+    from drugpred.model_store import Card
     from drugpred.training.configuration import Configuration
 
 __all__ = ["Run", "tracked"]

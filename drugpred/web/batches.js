@@ -4,7 +4,7 @@ import { patiently, ServiceError } from "./service.js";
 import { t } from "./texts.js";
 
 const IN_FLIGHT = 2;
-const MOST_CHARACTERS = 1_000_000;
+const MAX_CHARACTERS = 1_000_000;
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 /** @typedef {{line: number, id: string, profile: Record<string, unknown>}} Person */
@@ -74,7 +74,7 @@ export class Job {
         this.#rejected[number].push([line, "", error.message]);
       }
       last = end;
-      if (people.length === most || characters > MOST_CHARACTERS) {
+      if (people.length === most || characters > MAX_CHARACTERS) {
         this.#rejected[number + 1] = [];
         yield { number, people, end };
         [people, characters, number] = [[], 0, number + 1];

@@ -19,11 +19,11 @@ import grpc
 import uvloop
 from frames import FIELDS, SETTINGS, frame, headers
 
-from drugpred.bundle import NAME
 from drugpred.client import messages
 from drugpred.codebook import INPUTS
-from drugpred.schemas import EXAMPLE, MOST_EXPLANATIONS, MOST_PROFILES, Profile
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.model_store import NAME
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.schemas import EXAMPLE, MAX_EXPLANATIONS, MAX_PROFILES, Profile
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -167,7 +167,7 @@ async def _half_bodies(target: Target) -> None:
 
 async def _unread_answers(target: Target) -> None:
     """Ask for 6 MB on each of many connections, and read nothing."""
-    ask = _request("/predict_batch", _batch(MOST_PROFILES, "windows"), f"x-api-key: {target.key}")
+    ask = _request("/predict_batch", _batch(MAX_PROFILES, "windows"), f"x-api-key: {target.key}")
     loop = asyncio.get_running_loop()
     held = []
     for _ in range(82):
@@ -184,7 +184,7 @@ async def _unread_answers(target: Target) -> None:
 
 async def _abandoned_explanations(target: Target) -> None:
     """Ask for batches of explanations, and leave."""
-    ask = _request("/predict_batch", _batch(MOST_EXPLANATIONS, "explanation"), f"x-api-key: {target.key}")
+    ask = _request("/predict_batch", _batch(MAX_EXPLANATIONS, "explanation"), f"x-api-key: {target.key}")
 
     async def once() -> None:
         _, writer = await target.connect(target.port)
@@ -198,7 +198,7 @@ async def _abandoned_explanations(target: Target) -> None:
 
 async def _large_batches(target: Target) -> None:
     """Ask for the largest batches with the longest answers, as many callers."""
-    ask = _request("/predict_batch", _batch(MOST_PROFILES, "windows"), f"x-api-key: {target.key}")
+    ask = _request("/predict_batch", _batch(MAX_PROFILES, "windows"), f"x-api-key: {target.key}")
 
     async def once() -> None:
         reader, writer = await target.connect(target.port)

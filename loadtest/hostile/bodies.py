@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from inputs import MARK, mutated
 
-from drugpred.bundle import NAME
 from drugpred.codebook import CATEGORIES, DRUGS
-from drugpred.monitoring.tokens import LENGTH
+from drugpred.model_store import NAME
+from drugpred.monitoring.feedback.prediction_id import TOKEN_LENGTH
 from drugpred.schemas import EXAMPLE
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _VALID: Final[dict[str, dict[str, Any]]] = {
         "scale": "standardized",
     },
     BATCH: {"profiles": [EXAMPLE] * 3},
-    FEEDBACK: {"prediction_id": "A" * LENGTH, "outcomes": {"cannabis": True, "lsd": False}},
+    FEEDBACK: {"prediction_id": "A" * TOKEN_LENGTH, "outcomes": {"cannabis": True, "lsd": False}},
     INFER: {"id": "1", "inputs": _TENSORS, "outputs": [{"name": "lsd"}], "parameters": {"window": "year"}},
 }
 
@@ -182,9 +182,11 @@ def encoded(draw: random.Random, path: str) -> bytes:
 def token(draw: random.Random) -> str:
     """Return what is no prediction_id, nearly always in its form."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    length = draw.choice((0, 1, LENGTH - 1, LENGTH, LENGTH, LENGTH, LENGTH, LENGTH + 1))
+    length = draw.choice(
+        (0, 1, TOKEN_LENGTH - 1, TOKEN_LENGTH, TOKEN_LENGTH, TOKEN_LENGTH, TOKEN_LENGTH, TOKEN_LENGTH + 1)
+    )
     text = "".join(draw.choices(alphabet, k=length))
-    at = draw.randrange(LENGTH)
+    at = draw.randrange(TOKEN_LENGTH)
     return draw.choice(
         (text, text, text, text[:at] + draw.choice(("=", "+", "\n", "\u0000", "\u0661", MARK)) + text[at + 1 :])
     )

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 from frames import begun
 from inputs import MARK, Call, Exchange, Family, Mode, Port, mutated
 
-from drugpred.bundle import NAME
 from drugpred.codebook import CATEGORIES, SCORES
+from drugpred.model_store import NAME
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.proto.inference import grpc_service_pb2 as v2
 from drugpred.schemas import EXAMPLE
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
-from drugpred.serving.proto.inference import grpc_service_pb2 as v2
 
 if TYPE_CHECKING:
     import random

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection"]
 
-_MOST: Final = 15.0
+_MAX: Final = 15.0
 """Seconds after which nothing more is waited for."""
 
 _QUIET: Final = 0.1
@@ -57,7 +57,7 @@ class Connection:
             self.close()
         used = self._streams is not None
         try:
-            async with asyncio.timeout(_MOST):
+            async with asyncio.timeout(_MAX):
                 outcome = await self._exchange(sent)
                 if outcome.status == "closed" and used:  # kept too long: not what is tried here
                     self.close()

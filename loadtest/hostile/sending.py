@@ -27,7 +27,7 @@ _CLIENTS: Final = 16
 _TRIES: Final = 3
 """Of what was late among others: late is what is so each time with the service to itself."""
 
-_MOST_LATE: Final = 100
+_MAX_LATE: Final = 100
 """Inputs that are tried again."""
 
 
@@ -85,9 +85,9 @@ class Sender:
 
         await asyncio.gather(*map(work, clients))
         await asyncio.gather(*silent)
-        for family, index in late[:_MOST_LATE]:
+        for family, index in late[:_MAX_LATE]:
             await self._again(clients[0], family, index)
-        for family, index in late[_MOST_LATE:]:
+        for family, index in late[_MAX_LATE:]:
             self._keep(family, index, Outcome("late", LATE))
         for client in clients:
             await client.close()

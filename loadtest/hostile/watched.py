@@ -29,10 +29,10 @@ _TELLING_OF_MEMORY: Final = 50_000
 _INTERVAL: Final = 0.5
 """Seconds between readings of memory."""
 
-_MOST_MB: Final = 32
+_MAX_MB: Final = 32
 """What a worker's memory may grow by in the second half of the inputs, which are like those of the first."""
 
-_MOST_HANDLES: Final = 16
+_MAX_HANDLES: Final = 16
 """What its open files and connections may grow by from the start."""
 
 
@@ -153,8 +153,8 @@ def told(start: Mapping[int, Held], middle: Mapping[int, Held], end: Mapping[int
         return wrong
     for pid, now in end.items():
         grown = now.rss - middle[pid].rss
-        if inputs >= _TELLING_OF_MEMORY and grown > _MOST_MB:
+        if inputs >= _TELLING_OF_MEMORY and grown > _MAX_MB:
             wrong.append(f"worker {pid}: {grown:.0f} MB of memory more than after half of the inputs")
-        if (more := now.handles - start[pid].handles) > _MOST_HANDLES:
+        if (more := now.handles - start[pid].handles) > _MAX_HANDLES:
             wrong.append(f"worker {pid}: {more} open files and connections more than at the start")
     return wrong

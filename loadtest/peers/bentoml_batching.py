@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 import bentoml
 from typing_extensions import override
 
-from drugpred import bundle
+from drugpred import model_store
 from drugpred.schemas import Prediction, Profile
 from drugpred.scoring import Scorer
-from drugpred.serving import replacements
-from drugpred.serving.batching import Dispatcher
-from drugpred.serving.express import Express, Line
-from drugpred.serving.load import MOST_WAITING
+from drugpred.serving.batching import AdaptiveBatcher
+from drugpred.serving.capacity import MAX_WAITING
+from drugpred.serving.middleware.fast_path import FastPathMiddleware, PredictionService
+from drugpred.serving.patches import apply
 from drugpred.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,18 +31,18 @@ SLOW: Final = 0.005
 MOST: Final = 1000
 
 dispatcher = os.environ["DISPATCHER"]
-replacements.install()
+apply.install()
 
 
-class _Direct(Dispatcher[Profile, str]):
+class _Direct(AdaptiveBatcher[Profile, str]):
     """Calls for each request at once."""
 
     @override
-    async def ask(self, items: Sequence[Profile]) -> Sequence[str]:
+    async def submit(self, items: Sequence[Profile]) -> Sequence[str]:
         return await self._call(items)
 
 
-class _Line(Line):
+class _Line(PredictionService):
     def __init__(self, path: str, seconds: float) -> None:
         super().__init__()
         self.endpoints = {path: self.predict_batch}
@@ -53,7 +53,7 @@ class _Line(Line):
     def connect(self, scorer: Scorer) -> None:
         super().connect(scorer)
         if dispatcher == "none":
-            self.dispatcher = _Direct(self.tell, MOST, MOST_WAITING)
+            self.batcher = _Direct(self.tell, MOST, MAX_WAITING)
 
     @override
     async def tell(self, profiles: Sequence[Profile]) -> list[str]:
@@ -72,22 +72,22 @@ class Service:
     """The two endpoints."""
 
     def __init__(self) -> None:
-        self.scorer = Scorer(bundle.read(bundle.find(Settings().model)))
+        self.scorer = Scorer(model_store.read(model_store.resolve(Settings().model)))
         for line in lines:
             line.connect(self.scorer)
 
     @batched  # type: ignore[untyped-decorator]
     async def fast(self, profiles: list[Profile]) -> list[Prediction]:
         """Answer as the service does."""
-        return self.scorer.score(profiles)
+        return self.scorer.predict(profiles)
 
     @batched  # type: ignore[untyped-decorator]
     def slow(self, profiles: list[Profile]) -> list[Prediction]:
         """Answer as a model would that takes milliseconds."""
         time.sleep(SLOW)
-        return self.scorer.score(profiles)
+        return self.scorer.predict(profiles)
 
 
 if dispatcher != "stock":
     for each in lines:
-        Service.add_asgi_middleware(Express, line=each)  # type: ignore[attr-defined]
+        Service.add_asgi_middleware(FastPathMiddleware, line=each)  # type: ignore[attr-defined]

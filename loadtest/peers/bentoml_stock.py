@@ -2,7 +2,7 @@
 
 import bentoml
 
-from drugpred import bundle
+from drugpred import model_store
 from drugpred.schemas import Prediction, Profile
 from drugpred.scoring import Scorer
 from drugpred.settings import Settings
@@ -13,9 +13,9 @@ class Service:
     """One endpoint of ours."""
 
     def __init__(self) -> None:
-        self.scorer = Scorer(bundle.read(bundle.find(Settings().model)))
+        self.scorer = Scorer(model_store.read(model_store.resolve(Settings().model)))
 
     @bentoml.api  # type: ignore[untyped-decorator]
     def predict(self, profile: Profile, /) -> Prediction:
         """Tell of one person, as our own POST /predict does."""
-        return self.scorer.score([profile])[0]
+        return self.scorer.predict([profile])[0]

@@ -5,19 +5,19 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 
-from drugpred import bundle
+from drugpred import model_store
 from drugpred.schemas import Prediction, Profile
 from drugpred.scoring import Scorer
 from drugpred.settings import Settings
 
 app = FastAPI()
-scorer = Scorer(bundle.read(bundle.find(Settings().model)))
+scorer = Scorer(model_store.read(model_store.resolve(Settings().model)))
 
 
 @app.post("/predict")
 async def predict(profile: Profile) -> Prediction:
     """Tell of one person, as our own POST /predict does."""
-    return scorer.score([profile])[0]
+    return scorer.predict([profile])[0]
 
 
 if __name__ == "__main__":

@@ -11,15 +11,15 @@ from pyarrow import parquet
 from rich.console import Console
 
 from drugpred.bulk.run import Options, score
-from drugpred.bundle import Bundle
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES
 from drugpred.data.cohort import Cohort
+from drugpred.model_store import StoredModel
 
 
 @pytest.fixture(scope="session")
-def model() -> Bundle:
+def model() -> StoredModel:
     """What a run needs of a stored model: a tag, and the predictor that ships with the cohort."""
-    return Bundle("drug_consumption:test", Path(), None, Cohort.load().predictor, None)
+    return StoredModel("drug_consumption:test", Path(), None, Cohort.load().predictor, None)
 
 
 @pytest.fixture(scope="session")

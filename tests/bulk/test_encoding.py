@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from drugpred.bulk.encoding import encode, expected
 from drugpred.codebook import CATEGORIES, INPUTS, SCORES
-from drugpred.columns import check
 from drugpred.schemas import EXAMPLE, Profile
+from drugpred.tabular import validate
 
 
 def columns(n, **changes):
@@ -115,7 +115,7 @@ def test_single_precision_stays_so_that_its_bounds_are_known():
 
 def test_a_whole_row_is_that_of_a_profile():
     person = EXAMPLE | {score.name: score.values[3] for score in SCORES}
-    values, possible = check(encode({name: pa.array([person[name]] * 2) for name in INPUTS}))
+    values, possible = validate(encode({name: pa.array([person[name]] * 2) for name in INPUTS}))
     assert possible.all()
     assert values.T.tolist() == [Profile(**person).row()] * 2
 
@@ -139,7 +139,7 @@ def test_the_tolerance_is_half_a_unit_of_the_last_decimal(kind):
     expected = [highest, 3.33, 3.28, highest, highest, 3.2738, 3.2745, 3.1, -3.46436, -3.51, 2.9]
     scores = encode(columns(len(given), neuroticism=pa.array(given).cast(kind)))["neuroticism"]
     assert scores == pytest.approx(expected, abs=2e-7)
-    _, possible = check(encode(columns(len(given), neuroticism=pa.array(given).cast(kind))))
+    _, possible = validate(encode(columns(len(given), neuroticism=pa.array(given).cast(kind))))
     assert possible[INPUTS.index("neuroticism")].tolist() == [
         value not in (3.33, 3.28, 3.2745, -3.51) for value in given
     ]

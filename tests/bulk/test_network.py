@@ -16,7 +16,7 @@ def columns(rows):
 @pytest.mark.parametrize("window", WINDOWS)
 def test_it_says_what_the_predictor_says(people, window):
     predictor = Cohort.load().predictor
-    expected = predictor.probabilities(people)[:, :, WINDOWS.index(window)].T
+    expected = predictor.predict_proba(people)[:, :, WINDOWS.index(window)].T
     assert np.abs(Network(predictor, DRUGS, window).probabilities(columns(people)) - expected).max() < 1e-12
 
 
@@ -25,19 +25,19 @@ def test_windows_that_the_network_crosses_are_put_in_order(people, window):
     rng = np.random.default_rng(0)
     shapes = ((N_COLUMNS, 5), (5,), (5, 108), (108,), (N_COLUMNS, 108))
     predictor = Predictor(*(rng.normal(size=shape) for shape in shapes))
-    expected = predictor.probabilities(people)[:, :, WINDOWS.index(window)].T
+    expected = predictor.predict_proba(people)[:, :, WINDOWS.index(window)].T
     assert np.abs(Network(predictor, DRUGS, window).probabilities(columns(people)) - expected).max() < 1e-12
 
 
-def test_the_real_model_says_the_same(bundle, real):
-    expected = bundle.predictor.probabilities(real.X)[:, :, 2].T
-    assert np.abs(Network(bundle.predictor, DRUGS, "year").probabilities(columns(real.X)) - expected).max() < 1e-9
+def test_the_real_model_says_the_same(stored_model, real):
+    expected = stored_model.predictor.predict_proba(real.X)[:, :, 2].T
+    assert np.abs(Network(stored_model.predictor, DRUGS, "year").probabilities(columns(real.X)) - expected).max() < 1e-9
 
 
 def test_drugs_come_in_the_order_asked_for(people):
     predictor = Cohort.load().predictor
     found = Network(predictor, ["lsd", "alcohol"], "year").probabilities(columns(people))
-    expected = predictor.probabilities(people)[:, :, 2].T
+    expected = predictor.predict_proba(people)[:, :, 2].T
     assert np.allclose(found, expected[[DRUGS.index("lsd"), DRUGS.index("alcohol")]], rtol=0, atol=1e-12)
 
 
@@ -46,4 +46,4 @@ def test_any_number_of_people(people, n):
     predictor = Cohort.load().predictor
     found = Network(predictor, DRUGS, "ever").probabilities(columns(people[:n]))
     assert found.shape == (18, n)
-    assert np.allclose(found, predictor.probabilities(people[:n])[:, :, 0].T, rtol=0, atol=1e-12)
+    assert np.allclose(found, predictor.predict_proba(people[:n])[:, :, 0].T, rtol=0, atol=1e-12)

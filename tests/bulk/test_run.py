@@ -27,7 +27,7 @@ DECADE = WINDOWS.index("decade")
 
 
 def expected(rows, window=DECADE):
-    return Cohort.load().predictor.probabilities(rows)[:, :, window]
+    return Cohort.load().predictor.predict_proba(rows)[:, :, window]
 
 
 @pytest.mark.parametrize("source", ["in.csv", "in.parquet"])

@@ -14,10 +14,10 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from drugpred.client import AsyncClient, Client
 from drugpred.codebook import DRUGS, WINDOWS
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from drugpred.schemas import Prediction
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
-from drugpred.serving.rpc import messages
+from drugpred.serving.grpc import converters
 
 MEASURE = {"threshold": 0.5, "base_rate": 0.5, "auc": None, "reliable": False}
 CARD = {
@@ -155,12 +155,12 @@ class RPCService(pb_grpc.DrugPredictionServicer):
 
     def Predict(self, request, context):
         self._called(request, context)
-        return pb.PredictResponse(prediction=messages.prediction(answer(0, self._drugs(request.profile))))
+        return pb.PredictResponse(prediction=converters.prediction(answer(0, self._drugs(request.profile))))
 
     def PredictBatch(self, request, context):
         self._called(request, context)
         answers = [answer(i, self._drugs(profile)) for i, profile in enumerate(request.profiles)]
-        return pb.PredictBatchResponse(predictions=map(messages.prediction, answers))
+        return pb.PredictBatchResponse(predictions=map(converters.prediction, answers))
 
     def PredictStream(self, request_iterator, context):
         yield from self.chunks(request_iterator, context)
@@ -175,7 +175,7 @@ class RPCService(pb_grpc.DrugPredictionServicer):
             risks = [risk for i in range(len(request.age)) for risk in answer(i, drugs).risks]
             yield pb.PredictStreamResponse(
                 chunk=request.chunk,
-                drugs=[messages.DRUGS[drug] for drug in DRUGS if drug in drugs],
+                drugs=[converters.DRUGS[drug] for drug in DRUGS if drug in drugs],
                 probabilities=[risk["probability"] for risk in risks],
             )
 

@@ -6,7 +6,7 @@ import pytest
 
 from drugpred.client.calls import rows_of
 from drugpred.codebook import CATEGORIES, INPUTS, SCORES
-from drugpred.errors import RefusedError
+from drugpred.errors import InvalidRequestError
 
 ROW = [1, 0, 6, 5, 6, 0.31, -0.58, 1.24, -0.3, -0.14, 0.53, 0.77]
 
@@ -26,7 +26,7 @@ def test_a_bound_may_be_of_float32():
 def test_a_chunk_stays_as_it_was():
     chunk = np.array([[*ROW[:3], 0.5, *ROW[4:]]])
     before = chunk.copy()
-    with pytest.raises(RefusedError):
+    with pytest.raises(InvalidRequestError):
         rows_of(chunk)
     np.testing.assert_array_equal(chunk, before)
 
@@ -39,7 +39,7 @@ IMPOSSIBLE += [(place, 0.5) for place in range(len(CATEGORIES))]
 def test_values_that_are_not_possible_are_refused_by_place(place, value):
     chunk = np.array([ROW] * 3)
     chunk[2, place] = value
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(InvalidRequestError) as refused:
         rows_of(chunk)
     ((loc, msg),) = refused.value.detail
     assert loc == (2, INPUTS[place])
@@ -62,5 +62,5 @@ def test_values_that_are_not_possible_are_refused_by_place(place, value):
     ],
 )
 def test_shapes_that_are_no_chunks_are_refused(chunk, expected):
-    with pytest.raises(RefusedError, match=expected):
+    with pytest.raises(InvalidRequestError, match=expected):
         rows_of(chunk)

@@ -13,9 +13,9 @@ from drugpred.client import AsyncClient, Client
 from drugpred.codebook import DRUGS
 from drugpred.errors import (
     ConfigurationError,
-    DeadlineError,
+    DeadlineExceededError,
+    InvalidRequestError,
     RateLimitedError,
-    RefusedError,
     ServiceError,
     UnavailableError,
 )
@@ -88,7 +88,7 @@ def test_numbers_may_be_of_numpy(client, service, fields):
 
 @pytest.mark.parametrize("value", [np.bool_(True), np.float64(25.5), np.datetime64("1990-01-01"), np.int64(17)])
 def test_what_is_no_number_of_years_is_refused(client, service, value):
-    with pytest.raises(RefusedError, match="age"):
+    with pytest.raises(InvalidRequestError, match="age"):
         client.predict(EXAMPLE | {"age": value})
     assert service.requests == []
 
@@ -230,7 +230,7 @@ MALFORMED = {
 
 @pytest.mark.parametrize(("ask", "loc"), MALFORMED.values(), ids=MALFORMED)
 def test_what_is_malformed_is_refused_before_it_is_sent(client, service, ask, loc):
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(InvalidRequestError) as refused:
         ask(client)
     assert refused.value.detail[0].loc == loc
     assert refused.value.detail[0].msg
@@ -289,7 +289,7 @@ def test_attempts_are_limited(make, service, waits, ask, kind, error):
 
 
 @pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS)
-@pytest.mark.parametrize(("kind", "error"), [("refused", RefusedError), ("broken", ServiceError)])
+@pytest.mark.parametrize(("kind", "error"), [("refused", InvalidRequestError), ("broken", ServiceError)])
 def test_nothing_else_is_tried_again(client, service, waits, ask, kind, error):
     service.fail(kind)
     with pytest.raises(error) as raised:
@@ -308,7 +308,7 @@ def test_a_refused_connection_is_tried_again(make, nowhere, waits, ask):
 @pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS)
 def test_no_answer_in_time(make, service, waits, ask):
     service.hang()
-    with make(service.url, timeout=0.2) as client, pytest.raises(DeadlineError):
+    with make(service.url, timeout=0.2) as client, pytest.raises(DeadlineExceededError):
         ask(client)
     assert waits == []
     assert len(service.requests) <= 1
@@ -320,7 +320,7 @@ def test_no_answer_in_time_within_a_stream(make, service):
     with make(service.url, timeout=2) as client:
         answers = client.stream(rows(1) for _ in range(3))
         next(answers)
-        with pytest.raises(DeadlineError):
+        with pytest.raises(DeadlineExceededError):
             next(answers)
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from drugpred.errors import (
-    DeadlineError,
-    DeniedError,
+    DeadlineExceededError,
     Detail,
+    InvalidRequestError,
+    PermissionDeniedError,
     RateLimitedError,
-    RefusedError,
     ServiceError,
     UnavailableError,
 )
@@ -75,7 +75,7 @@ def test_refusals_tell_all_that_is_wrong(client, http_service):
     faults = [{"loc": ["profiles", 3, "age"], "msg": "expected 18 or more", "type": "unexpected"}]
     body = json.dumps({"error": "the request is malformed", "detail": faults}).encode()
     http_service.script.append((400, {}, body))
-    with pytest.raises(RefusedError, match=r"malformed: profiles\.3\.age: expected 18 or more$") as raised:
+    with pytest.raises(InvalidRequestError, match=r"malformed: profiles\.3\.age: expected 18 or more$") as raised:
         client.predict(EXAMPLE)
     assert raised.value.detail == (Detail(("profiles", 3, "age"), "expected 18 or more"),)
 
@@ -83,13 +83,19 @@ def test_refusals_tell_all_that_is_wrong(client, http_service):
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"error": "Bad Request", "detail": []}'])
 def test_refusals_of_others_are_told_too(client, http_service, body):
     http_service.script.append((400, {}, body))
-    with pytest.raises(RefusedError, match="Bad Request"):
+    with pytest.raises(InvalidRequestError, match="Bad Request"):
         client.predict(EXAMPLE)
 
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(504, DeadlineError), (404, ServiceError), (401, DeniedError), (403, DeniedError), (307, ServiceError)],
+    [
+        (504, DeadlineExceededError),
+        (404, ServiceError),
+        (401, PermissionDeniedError),
+        (403, PermissionDeniedError),
+        (307, ServiceError),
+    ],
 )
 def test_other_statuses(client, http_service, waits, status, error):
     http_service.script.append((status, {"location": "/elsewhere"}, b""))

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drugpred import columns
+from drugpred import tabular
 from drugpred.client import messages
 from drugpred.client.calls import wanted_of
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, NEO_TOTALS, SCORES, WINDOWS
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.schemas import Prediction, Profile
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
-from drugpred.serving.rpc import messages as service
+from drugpred.serving.grpc import converters as service
 
 CODES = {category.name: st.sampled_from(category.labels) for category in CATEGORIES}
 SCALES = {
@@ -66,7 +66,7 @@ def test_predictions(window, source):
 def test_chunks(real):
     wanted = wanted_of(["lsd", "alcohol"], "week")
     request = pb.PredictStreamRequest.FromString(messages.chunk(7, real.X, wanted).SerializeToString())
-    np.testing.assert_array_equal(columns.rows(service.columns(request)), real.X)
+    np.testing.assert_array_equal(tabular.encode(service.columns(request)), real.X)
     assert request.chunk == 7
     assert service.options(request) == {"drugs": ["lsd", "alcohol"], "window": "week"}
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from drugpred.client.retries import Policy
-from drugpred.errors import DeadlineError, RateLimitedError, UnavailableError
+from drugpred.errors import DeadlineExceededError, RateLimitedError, UnavailableError
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_nobody_comes_back_all_at_once_when_asked_to(run, clock):
     assert len({round(wait, 9) for wait in waits}) == 5
 
 
-@pytest.mark.parametrize("error", [DeadlineError, KeyboardInterrupt, ValueError])
+@pytest.mark.parametrize("error", [DeadlineExceededError, KeyboardInterrupt, ValueError])
 def test_other_errors_come_through_at_once(run, clock, error):
     tried = []
 

@@ -14,9 +14,9 @@ from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
 from drugpred.client import AsyncClient, Client
-from drugpred.errors import DeadlineError, Detail, RefusedError, ServiceError, UnavailableError
+from drugpred.errors import DeadlineExceededError, Detail, InvalidRequestError, ServiceError, UnavailableError
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.schemas import EXAMPLE
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
 
 ROWS = np.array([[1, 0, 6, 5, 6, 0.31, -0.58, 1.24, -0.3, -0.14, 0.53, 0.77]])
 
@@ -142,14 +142,14 @@ def refusing(violations):
 )
 def test_refusals_tell_all_that_is_wrong(client, rpc_service, field, loc):
     rpc_service.script.append(refusing([(field, "expected 18 or more"), ("profile.gender", "Field required")]))
-    with pytest.raises(RefusedError) as raised:
+    with pytest.raises(InvalidRequestError) as raised:
         client.predict(EXAMPLE)
     assert raised.value.detail == (Detail(loc, "expected 18 or more"), Detail(("gender",), "Field required"))
 
 
 def test_refusals_of_others_are_told_too(client, rpc_service):
     rpc_service.script.append(ending(grpc.StatusCode.INVALID_ARGUMENT, "expected a message"))
-    with pytest.raises(RefusedError, match="expected a message") as raised:
+    with pytest.raises(InvalidRequestError, match="expected a message") as raised:
         client.predict(EXAMPLE)
     assert raised.value.detail == (Detail((), "expected a message"),)
 
@@ -165,7 +165,7 @@ def test_the_text_of_a_fault_is_not_told(client, rpc_service, waits, code):
 
 def test_the_services_own_deadline(client, rpc_service, waits):
     rpc_service.script.append(ending(grpc.StatusCode.DEADLINE_EXCEEDED, ""))
-    with pytest.raises(DeadlineError):
+    with pytest.raises(DeadlineExceededError):
         client.predict(EXAMPLE)
     assert waits == []
 

@@ -102,7 +102,7 @@ def test_last_use_follows_the_probabilities():
     one = np.repeat(cohort.rows(1, np.random.default_rng(0)), N, axis=0)
     last_use = cohort.last_use(one, np.random.default_rng(1))
     shares = (last_use[:, :, np.newaxis] > np.arange(6)).mean(axis=0)
-    assert np.abs(shares - cohort.predictor.probabilities(one[:1])[0]).max() < 0.015
+    assert np.abs(shares - cohort.predictor.predict_proba(one[:1])[0]).max() < 0.015
 
 
 def test_what_ships_holds_no_respondent_and_no_code(records_in):

@@ -5,12 +5,12 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from drugpred import columns
+from drugpred import tabular
 from drugpred.codebook import CATEGORIES, INPUTS, SCORES
 from drugpred.data.cohort import CHUNK, Cohort
 from drugpred.data.shifts import LABEL_NOISE, SHIFTS, draw, mislabel, shift
-from drugpred.monitoring.bins import Binning
-from drugpred.monitoring.drift import quantile, stability_index
+from drugpred.monitoring.binning import Binning
+from drugpred.monitoring.drift import population_stability_index, quantile
 
 N = 10_000
 AGE, IMPULSIVITY = INPUTS.index("age"), INPUTS.index("impulsivity")
@@ -33,7 +33,7 @@ def test_every_row_is_a_possible_profile(rows, rng, name, strength):
     before = rows.copy()
     moved = shift(rows, name, strength, rng)
     assert np.array_equal(rows, before)
-    assert np.array_equal(columns.rows(dict(zip(INPUTS, moved.T, strict=True))), moved)
+    assert np.array_equal(tabular.encode(dict(zip(INPUTS, moved.T, strict=True))), moved)
     for values, column in zip(moved.T, (*CATEGORIES, *SCORES), strict=True):
         assert set(values) <= set(range(len(column.labels)) if column in CATEGORIES else column.values)
 
@@ -110,7 +110,7 @@ def test_a_longer_draw_begins_with_the_shorter():
 
 def test_drugs_follow_the_moved_inputs():
     rows, last_use = drawn(CHUNK, 3, {"country": -1.0})
-    expected = Cohort.load().predictor.probabilities(rows).mean(axis=0)
+    expected = Cohort.load().predictor.predict_proba(rows).mean(axis=0)
     observed = (last_use[:, :, np.newaxis] > np.arange(6)).mean(axis=0)
     assert np.abs(observed - expected).max() < 0.015
     assert last_use.mean() > drawn(CHUNK, 3, {})[1].mean() + 0.2
@@ -118,11 +118,11 @@ def test_drugs_follow_the_moved_inputs():
 
 @pytest.mark.parametrize("strength", [-0.5, 0.5])
 @pytest.mark.parametrize("name", INPUTS)
-def test_a_shift_is_drift_of_its_input(bundle, rows, rng, name, strength):
+def test_a_shift_is_drift_of_its_input(stored_model, rows, rng, name, strength):
     def ratio(profiles):
-        bins = bundle.card.input_bins[name]
-        counts = Binning(bundle.card.input_bins)
-        psi = stability_index(counts.by_name(counts.count(profiles.T))[name], 1885 * np.array(bins.shares))
+        bins = stored_model.card.input_bins[name]
+        counts = Binning(stored_model.card.input_bins)
+        psi = population_stability_index(counts.by_name(counts.count(profiles.T))[name], 1885 * np.array(bins.shares))
         return psi / ((1 / N + 1 / 1885) * quantile(len(bins.labels)))
 
     assert ratio(rows) < 1

@@ -151,9 +151,9 @@ def people(real) -> list[dict[str, object]]:
 
 
 @pytest.fixture(scope="session")
-def expected(bundle, real):
+def expected(stored_model, real):
     """What the predictor says of them, shape (1885, 18, 6)."""
-    return bundle.predictor.probabilities(real.X)
+    return stored_model.predictor.predict_proba(real.X)
 
 
 @pytest.fixture(scope="session")

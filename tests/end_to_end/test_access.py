@@ -13,11 +13,11 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from drugpred.client import Client
-from drugpred.errors import DeniedError, RateLimitedError
-from drugpred.monitoring.tokens import new_key
+from drugpred.errors import PermissionDeniedError, RateLimitedError
+from drugpred.monitoring.feedback.prediction_id import new_key
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from drugpred.schemas import EXAMPLE
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from tests.redis import running
 
 pytestmark = pytest.mark.slow
@@ -69,7 +69,7 @@ def test_without_the_right_key_nothing_is_told(keyed, key):
                 lambda client=client: list(client.stream(chunk())),
                 lambda client=client: client.model(),
             ):
-                with pytest.raises(DeniedError):
+                with pytest.raises(PermissionDeniedError):
                     call()
             assert client.health()
 

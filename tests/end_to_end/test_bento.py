@@ -16,10 +16,10 @@ from drugpred.schemas import EXAMPLE
 ROOT = Path(__file__).parents[2]
 SECRET = "token-6512bd43"
 NEWER = """
-from drugpred import bundle
-old = bundle.read(bundle.find(bundle.NAME))
+from drugpred import model_store
+old = model_store.read(model_store.resolve(model_store.NAME))
 files = [(old.path / name).read_bytes() for name in ("pipeline.skops", "network.npz", "background.npy")]
-print(bundle.write(*files, old.card, {}))
+print(model_store.write(*files, old.card, {}))
 """
 
 
@@ -73,9 +73,9 @@ def test_it_holds_neither_data_nor_a_model(bento):
     assert not {path.suffix for path in files(bento)} & {".csv", ".data", ".npz", ".skops", ".pkl", ".joblib"}
 
 
-def test_it_pins_the_model_and_every_package_that_serves(bento, bundle):
+def test_it_pins_the_model_and_every_package_that_serves(bento, stored_model):
     content = yaml.safe_load(files(bento)[Path("bento.yaml")].read_text(encoding="utf-8"))
-    assert [model["tag"] for model in content["models"]] == [bundle.tag]
+    assert [model["tag"] for model in content["models"]] == [stored_model.tag]
     lines = files(bento)[Path("env/python/requirements.txt")].read_text(encoding="utf-8").splitlines()
     pinned = {line.partition("==")[0] for line in lines if "==" in line}
     assert {"bentoml", "httptools", "numpy", "pydantic", "starlette", "uvicorn"} <= pinned
@@ -91,17 +91,17 @@ def test_it_holds_no_index_and_no_credential(bento):
 
 
 @pytest.mark.slow
-def test_it_serves_its_own_model_and_the_checkout_the_newest(serve, home, bento, bundle, tmp_path):
+def test_it_serves_its_own_model_and_the_checkout_the_newest(serve, home, bento, stored_model, tmp_path):
     newer = run(home, ROOT, "-c", NEWER)
-    assert newer != bundle.tag
+    assert newer != stored_model.tag
     (tmp_path / "home").symlink_to(home)
     relative = {"home": Path("home"), "DRUGPRED_FEEDBACK_FOLDER": "used"}  # of the folder where it is started
     with serve(bento=str(bento.tag), folder=tmp_path, **relative) as server, server.client() as client:
         assert (tmp_path / "used" / "feedback.sqlite").is_file()
-        assert client.get("/model").json()["model"] == bundle.tag
+        assert client.get("/model").json()["model"] == stored_model.tag
         prediction = client.post("/predict", json=EXAMPLE).json()
         batch = client.post("/predict_batch", json={"profiles": [EXAMPLE]}).json()
-        assert [answer["model"] for answer in (prediction, *batch)] == [bundle.tag] * 2
+        assert [answer["model"] for answer in (prediction, *batch)] == [stored_model.tag] * 2
         assert client.get("/").status_code == 200
     with serve(home) as server, server.client() as client:
         assert client.get("/health").json()["model"] == newer

@@ -11,9 +11,9 @@ from drugpred.client.http import HTTP
 from drugpred.client.retries import Policy
 from drugpred.client.rpc import RPC
 from drugpred.codebook import DRUGS, INPUTS, WINDOWS
-from drugpred.errors import RefusedError
+from drugpred.errors import InvalidRequestError
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.schemas import EXAMPLE
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
 
 SAMPLE = slice(None, None, 9)
 CHUNKS = 3
@@ -104,18 +104,18 @@ def test_the_transport_makes_no_difference(answers):
             np.testing.assert_allclose(one, another, rtol=0, atol=1e-14)  # HTTP takes a chunk in parts
 
 
-def test_model(urls, bundle):
+def test_model(urls, stored_model):
     models = []
     for url in urls.values():
         with Client(url) as client:
             models.append(client.model())
     assert models[0] == models[1]
     model = models[0]
-    assert (model.model, model.data_source) == (bundle.tag, "uci")
+    assert (model.model, model.data_source) == (stored_model.tag, "uci")
     assert list(model.measures) == list(DRUGS)
     for drug in DRUGS:
         for window in WINDOWS:
-            card = bundle.card.drugs[drug][window].model_dump()
+            card = stored_model.card.drugs[drug][window].model_dump()
             assert model.measures[drug][window].items() <= card.items()
 
 
@@ -139,7 +139,7 @@ def test_the_service_refuses_the_same_over_both(urls):
         ),
     ]:
         for call in (one, many):
-            with pytest.raises(RefusedError) as refused:
+            with pytest.raises(InvalidRequestError) as refused:
                 transport.call(call)
             details.append(refused.value.detail)
         transport.close()
@@ -151,7 +151,7 @@ def test_the_service_refuses_the_same_over_both(urls):
 def test_a_chunk_that_the_service_refuses_is_named(urls):
     transport = RPC(urls["grpc"], Policy(10, 0), None, None)
     chunk = pb.PredictStreamRequest(**{name: [1] for name in INPUTS} | {"gender": [9]})
-    with pytest.raises(RefusedError, match="gender") as refused:
+    with pytest.raises(InvalidRequestError, match="gender") as refused:
         transport._open(Call("PredictStream", chunk, str), 10)
     assert refused.value.detail[0].loc == ("gender", 0)
     transport.close()

@@ -15,9 +15,9 @@ import httpx
 import psutil
 import pytest
 
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from drugpred.schemas import EXAMPLE, Error
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from tests.conftest import skip
 
 from .conftest import ROOT, copy_of, wait_until_ready
@@ -258,7 +258,7 @@ exec(compile(Path(__file__).read_text(), __file__, "exec"))
 {after}
 """
 HOOK = """
-import drugpred.serving.rpc.server as rpc
+import drugpred.serving.grpc.server as rpc
 async def start(self):
     raise ArithmeticError("the hook fails")
 rpc.Server.start = start

@@ -11,14 +11,14 @@ from google.protobuf.json_format import MessageToDict
 
 from drugpred.client import messages
 from drugpred.codebook import INPUTS
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.schemas import EXAMPLE, Profile
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from tests.conftest import ROOT, skip
 
 pytestmark = pytest.mark.slow
 
 PROGRAMS = Path(__file__).with_name("foreign")
-PROTO = ROOT / "drugpred" / "serving" / "proto" / "drugpred" / "v1" / "drug_prediction.proto"
+PROTO = ROOT / "drugpred" / "proto" / "drugpred" / "v1" / "drug_prediction.proto"
 GRPC_JS = ("@grpc/grpc-js@1.14.7", "@grpc/proto-loader@0.8.1")
 
 

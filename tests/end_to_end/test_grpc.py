@@ -21,13 +21,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
-from drugpred.bundle import NAME
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES, WINDOWS
+from drugpred.model_store import NAME
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
+from drugpred.proto.inference import grpc_service_pb2 as v2
+from drugpred.proto.inference import grpc_service_pb2_grpc as v2_grpc
 from drugpred.schemas import EXAMPLE
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
-from drugpred.serving.proto.inference import grpc_service_pb2 as v2
-from drugpred.serving.proto.inference import grpc_service_pb2_grpc as v2_grpc
 from tests.certificates import make_certificates
 from tests.end_to_end.conftest import wait_until_ready
 
@@ -370,7 +370,7 @@ PROBES = ["/readyz", "/v2/health/ready", f"/v2/models/{NAME}/ready", f"/v2/model
 
 
 @pytest.mark.slow
-def test_every_probe_tells_that_a_worker_ends(serve, copied_store, bundle):
+def test_every_probe_tells_that_a_worker_ends(serve, copied_store, stored_model):
     """Whichever a balancer asks, without a key though keys are set, it hears in time to send requests elsewhere."""
     keys = {"DRUGPRED_API_KEYS": f"somebody predict {sha256(b'key').hexdigest()}"}
     with (
@@ -380,7 +380,7 @@ def test_every_probe_tells_that_a_worker_ends(serve, copied_store, bundle):
     ):
         watching = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
         stub = v2_grpc.GRPCInferenceServiceStub(channel)
-        paths = [path.format(version=bundle.tag.partition(":")[2]) for path in PROBES]
+        paths = [path.format(version=stored_model.tag.partition(":")[2]) for path in PROBES]
 
         def told():
             """What a balancer hears over HTTP, by GET and by HEAD, and over gRPC."""

@@ -65,17 +65,17 @@ def one_by_one(client, asking_for_windows):
 # --- predictions
 
 
-def test_a_profile_is_answered_as_documented(client, bundle):
+def test_a_profile_is_answered_as_documented(client, stored_model):
     answer = client.post("/predict", json=EXAMPLE)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
     Prediction.model_validate_json(answer.content, strict=True)
     content = answer.json()
     assert list(content) == ["prediction_id", "model", "window", "data_source", "risks"]
-    assert (content["model"], content["window"], content["data_source"]) == (bundle.tag, "decade", "uci")
+    assert (content["model"], content["window"], content["data_source"]) == (stored_model.tag, "decade", "uci")
     assert [risk["drug"] for risk in content["risks"]] == list(DRUGS)
     assert all(list(risk) == RISK for risk in content["risks"])
     row = np.array([Profile.model_validate(EXAMPLE).row()], np.float64)
-    expected = bundle.predictor.probabilities(row)[0, :, WINDOWS.index("decade")]
+    expected = stored_model.predictor.predict_proba(row)[0, :, WINDOWS.index("decade")]
     assert [risk["probability"] for risk in content["risks"]] == pytest.approx(expected.tolist(), abs=1e-9)
 
 
@@ -263,15 +263,20 @@ def test_a_body_need_not_say_that_it_is_json(client):
 # --- the rest
 
 
-def test_health(client, bundle):
+def test_health(client, stored_model):
     health = Health.model_validate_json(client.get("/health").content, strict=True)
-    assert (health.status, health.version, health.model, health.data_source) == ("ok", __version__, bundle.tag, "uci")
+    assert (health.status, health.version, health.model, health.data_source) == (
+        "ok",
+        __version__,
+        stored_model.tag,
+        "uci",
+    )
     assert 0 < health.uptime_seconds < 3600
 
 
-def test_model(client, bundle):
-    stored = json.loads((bundle.path / "card.json").read_bytes())
-    assert client.get("/model").json() == stored | {"model": bundle.tag}
+def test_model(client, stored_model):
+    stored = json.loads((stored_model.path / "card.json").read_bytes())
+    assert client.get("/model").json() == stored | {"model": stored_model.tag}
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz"])
@@ -300,10 +305,10 @@ def test_metrics_count_requests(serve, copied_store):
         assert +counted == {"200": 2, "400": 1}  # without those of zero
 
 
-def test_examples_of_the_documentation_work_when_pasted(client, bundle):
+def test_examples_of_the_documentation_work_when_pasted(client, stored_model):
     answer = client.post("/predict", json=EXAMPLE).json()
     for template, item in client.get("/docs.json").json()["paths"].items():
-        path = template.replace("{version}", bundle.tag.partition(":")[2])
+        path = template.replace("{version}", stored_model.tag.partition(":")[2])
         if "post" in item:
             example = item["post"]["requestBody"]["content"]["application/json"]["example"]
             if path == "/feedback":  # of an answer that nobody had yet
@@ -324,13 +329,13 @@ def test_the_page_of_the_documentation_loads_from_this_host_alone(client):
 
 # The client leaves its folder of temporary files to the garbage collector.
 @pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
-def test_bentomls_own_client_is_answered(server, bundle):
+def test_bentomls_own_client_is_answered(server, stored_model):
     def ask():
         with bentoml.SyncHTTPClient(server.url) as client:
             return client.predict(EXAMPLE), client.predict_batch(profiles=[EXAMPLE, EXAMPLE | OTHER])
 
     prediction, predictions = ask()
     gc.collect()
-    assert prediction["model"] == bundle.tag
+    assert prediction["model"] == stored_model.tag
     first, *_ = alcohol = [answer["risks"][0]["probability"] for answer in (prediction, *predictions)]
     assert [value == pytest.approx(first, abs=1e-12) for value in alcohol] == [True, True, False]

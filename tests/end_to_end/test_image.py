@@ -45,10 +45,10 @@ NOT_SERVING |= {"ruff", "scikit-learn", "scipy", "skops"}
 CREDENTIALS = re.compile(rb"://[^/@\s\"'\[]+:[^/@\s\"']+@|-----BEGIN [A-Z ]*PRIVATE KEY-----")
 PACKAGES = "app/.venv/lib/"
 NEWER = """
-from drugpred import bundle
-old = bundle.read(bundle.find(bundle.NAME))
+from drugpred import model_store
+old = model_store.read(model_store.resolve(model_store.NAME))
 files = [(old.path / name).read_bytes() for name in ("pipeline.skops", "network.npz", "background.npy")]
-print(bundle.write(*files, old.card, {}))
+print(model_store.write(*files, old.card, {}))
 """
 
 
@@ -171,7 +171,7 @@ def test_it_is_unhealthy_where_nothing_answers(podman, image):
         podman.podman("rm", "--force", "--time=0", name)
 
 
-def test_it_serves_another_model_that_is_mounted(podman, image, image_home, bundle, tmp_path):
+def test_it_serves_another_model_that_is_mounted(podman, image, image_home, stored_model, tmp_path):
     home = shutil.copytree(image_home, tmp_path / "home")
     environment = os.environ | {"BENTOML_HOME": str(home)}
     newer = subprocess.run(
@@ -179,7 +179,7 @@ def test_it_serves_another_model_that_is_mounted(podman, image, image_home, bund
     ).stdout.strip()
     subprocess.run(["chmod", "-R", "a+rX", home / "models"], check=True)
     mounted = {home / "models": "/home/bentoml/bento/models"}
-    for settings, served in (({"DRUGPRED_MODEL": newer}, newer), ({}, bundle.tag)):
+    for settings, served in (({"DRUGPRED_MODEL": newer}, newer), ({}, stored_model.tag)):
         with podman.serve(image, ports=tuple(free_ports(2)), environment=settings, volumes=mounted) as container:
             container.wait_until_ready()
             assert httpx.get(f"{container.url}/model").json()["model"] == served

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, WINDOWS
+from drugpred.proto.inference import grpc_service_pb2 as pb
+from drugpred.proto.inference import grpc_service_pb2_grpc as pb_grpc
 from drugpred.schemas import Error
-from drugpred.serving.proto.inference import grpc_service_pb2 as pb
-from drugpred.serving.proto.inference import grpc_service_pb2_grpc as pb_grpc
 
 MODEL = "drug_consumption"
 LABELS = {category.name for category in CATEGORIES}

@@ -16,10 +16,10 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 NEWER = """
-from drugpred import bundle
-old = bundle.read(bundle.find(bundle.NAME))
+from drugpred import model_store
+old = model_store.read(model_store.resolve(model_store.NAME))
 files = [(old.path / name).read_bytes() for name in ("pipeline.skops", "network.npz", "background.npy")]
-print(bundle.write(*files, old.card, {}))
+print(model_store.write(*files, old.card, {}))
 """
 
 
@@ -40,19 +40,19 @@ def staging(store, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def production(staging, bundle, tmp_path_factory):
+def production(staging, stored_model, tmp_path_factory):
     """Another store, to which both were promoted."""
     home, newer = staging
     target = tmp_path_factory.mktemp("production")
-    for tag in (bundle.tag, newer):
+    for tag in (stored_model.tag, newer):
         archive = tmp_path_factory.mktemp("archive") / "model.bentomodel"
         run(home, "-m", "bentoml", "models", "export", tag, archive)
         run(target, "-m", "bentoml", "models", "import", archive)
     return target
 
 
-def test_a_promoted_model_is_the_same_to_the_byte(staging, production, bundle):
-    for tag in (bundle.tag, staging[1]):
+def test_a_promoted_model_is_the_same_to_the_byte(staging, production, stored_model):
+    for tag in (stored_model.tag, staging[1]):
         path = Path("models", *tag.split(":"))
         folder = production / path
         subprocess.run(["sha256sum", "--check", "--quiet", "--strict", "SHA256SUMS"], cwd=folder, check=True)
@@ -69,17 +69,17 @@ def test_bentoml_reads_a_relative_path_from_the_root(staging, tmp_path):
     assert f"/{path}" in done.stderr
 
 
-def test_a_rollback_is_a_start_with_the_tag_of_before(serve, production, staging, bundle):
+def test_a_rollback_is_a_start_with_the_tag_of_before(serve, production, staging, stored_model):
     with serve(production) as server, server.client() as client:
         assert client.get("/model").json()["model"] == staging[1]
     began = time.monotonic()
-    with serve(production, DRUGPRED_MODEL=bundle.tag) as server, server.client() as client:
-        assert client.post("/predict", json=EXAMPLE).json()["model"] == bundle.tag
+    with serve(production, DRUGPRED_MODEL=stored_model.tag) as server, server.client() as client:
+        assert client.post("/predict", json=EXAMPLE).json()["model"] == stored_model.tag
         took = time.monotonic() - began
     print(f"rolled back in {took:.1f} s")  # noqa: T201 - shown where it fails or with -s
 
 
-def test_a_bento_with_a_model_of_its_own_serves_others_of_the_store(serve, staging, production, bundle, tmp_path):
+def test_a_bento_with_a_model_of_its_own_serves_others_of_the_store(serve, staging, production, stored_model, tmp_path):
     """As in the image: the folder of the bento holds its model, and BENTOML_HOME others."""
     home = shutil.copytree(staging[0], tmp_path / "building")
     run(home, "-m", "bentoml", "build")
@@ -89,8 +89,9 @@ def test_a_bento_with_a_model_of_its_own_serves_others_of_the_store(serve, stagi
     shutil.copytree(home / own, folder / own)
     others = tmp_path / "home"
     shutil.copytree(
-        production / Path("models", *bundle.tag.split(":")), others / "models" / Path(*bundle.tag.split(":"))
+        production / Path("models", *stored_model.tag.split(":")),
+        others / "models" / Path(*stored_model.tag.split(":")),
     )
-    for environment, served in (({}, staging[1]), ({"DRUGPRED_MODEL": bundle.tag}, bundle.tag)):
+    for environment, served in (({}, staging[1]), ({"DRUGPRED_MODEL": stored_model.tag}, stored_model.tag)):
         with serve(others, str(folder), tmp_path, **environment) as server, server.client() as client:
             assert client.get("/health").json()["model"] == served

@@ -13,11 +13,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from drugpred.client import messages as requests
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, WINDOWS
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
+from drugpred.proto.inference import grpc_service_pb2 as v2
+from drugpred.proto.inference import grpc_service_pb2_grpc as v2_grpc
 from drugpred.schemas import EXAMPLE, Profile
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
-from drugpred.serving.proto.inference import grpc_service_pb2 as v2
-from drugpred.serving.proto.inference import grpc_service_pb2_grpc as v2_grpc
 
 V2 = "/v2/models/drug_consumption/infer"
 KEY = "d2VsbC1rbm93bi10by10aGVzZS10ZXN0cy1vbmx5LS0tLS0"
@@ -165,15 +165,16 @@ def test_refused_values_are_counted_by_their_field(serve, copied_store):
 
 
 @pytest.mark.slow
-def test_the_model_and_the_reference_are_shown(serve, copied_store, bundle):
+def test_the_model_and_the_reference_are_shown(serve, copied_store, stored_model):
     with serve(copied_store) as server:
         counts = scraped(server)
-        assert counts.total("drugpred_model_info", model=bundle.tag, data_source="uci") == 1
+        assert counts.total("drugpred_model_info", model=stored_model.tag, data_source="uci") == 1
         for name in INPUTS:
             assert counts.total("drugpred_reference_ratio", feature=name) == pytest.approx(1)
         assert counts.total("drugpred_reference_respondents") == 1885
         assert (
-            counts.total("drugpred_base_rate", drug="lsd", window="year") == bundle.card.drugs["lsd"]["year"].base_rate
+            counts.total("drugpred_base_rate", drug="lsd", window="year")
+            == stored_model.card.drugs["lsd"]["year"].base_rate
         )
 
 

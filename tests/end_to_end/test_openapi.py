@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
-from drugpred.bundle import NAME
 from drugpred.codebook import DRUGS
-from drugpred.monitoring import tokens
-from drugpred.monitoring.tokens import Tokens, asked
+from drugpred.model_store import NAME
+from drugpred.monitoring.feedback import prediction_id
+from drugpred.monitoring.feedback.prediction_id import PredictionIdSigner, asked
 from tests.end_to_end.marked import inference
 
 pytestmark = pytest.mark.slow
@@ -51,10 +51,10 @@ checks.positive_data_acceptance.enabled = false
 """
 
 
-def check_generated(server, specification, bundle, folder, *arguments):
+def check_generated(server, specification, stored_model, folder, *arguments):
     """Let schemathesis ask the server about a document, and check that it found nothing."""
     (folder / "docs.json").write_text(json.dumps(specification))
-    (folder / "schemathesis.toml").write_text(SCHEMATHESIS.format(version=bundle.tag.partition(":")[2]))
+    (folder / "schemathesis.toml").write_text(SCHEMATHESIS.format(version=stored_model.tag.partition(":")[2]))
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml", "run", "docs.json"]
     command += ["--url", server.url, "--seed", "1", "--max-examples", "20", "--continue-on-failure"]
     command += ["--report", "json", "--report-json-path", "report.json", *arguments]
@@ -68,18 +68,18 @@ def check_generated(server, specification, bundle, folder, *arguments):
         assert sum(phase["accepted"] for phase in report["valid_rates"][f"POST {path}"].values()) > 10
 
 
-def test_an_open_server_does_what_the_document_says(server, client, bundle, tmp_path):
-    check_generated(server, client.get("/docs.json").json(), bundle, tmp_path)
+def test_an_open_server_does_what_the_document_says(server, client, stored_model, tmp_path):
+    check_generated(server, client.get("/docs.json").json(), stored_model, tmp_path)
 
 
-def test_a_server_with_keys_does_what_the_document_says(serve, copied_store, bundle, tmp_path):
+def test_a_server_with_keys_does_what_the_document_says(serve, copied_store, stored_model, tmp_path):
     with serve(copied_store, **KEYED) as server, server.client() as client:
         specification = client.get("/docs.json").json()
         for item in specification["paths"].values():
             for operation in item.values():
                 if isinstance(operation, dict) and {} in operation["security"]:
                     operation["security"].remove({})  # here nothing is let in without a key
-        check_generated(server, specification, bundle, tmp_path, "--header", "X-API-Key: everything")
+        check_generated(server, specification, stored_model, tmp_path, "--header", "X-API-Key: everything")
 
 
 @pytest.fixture
@@ -107,9 +107,9 @@ def _is_ready(server):
 class Seen:
     """Asks, and notes of each operation of a document which statuses it was answered with."""
 
-    def __init__(self, client, bundle):
+    def __init__(self, client, stored_model):
         self.client = client
-        self.version = bundle.tag.partition(":")[2]
+        self.version = stored_model.tag.partition(":")[2]
         self.specification = client.get("/docs.json").json()
         paths = self.specification["paths"]
         self.operations = {
@@ -142,12 +142,14 @@ class Seen:
         return answer
 
 
-def expired(bundle, monkeypatch):
+def expired(stored_model, monkeypatch):
     """Return the token of an answer that is too old."""
-    issued = time.time() - tokens.MOST_AGE - 3600
+    issued = time.time() - prediction_id.MAX_AGE - 3600
     with monkeypatch.context() as patch:
-        patch.setattr(tokens.time, "time", lambda: issued)
-        made = Tokens.of(FEEDBACK_KEY, bundle).sign(np.full((1, 18, 6), 0.5), [asked("decade", frozenset(DRUGS))])
+        patch.setattr(prediction_id.time, "time", lambda: issued)
+        made = PredictionIdSigner.of(FEEDBACK_KEY, stored_model).sign(
+            np.full((1, 18, 6), 0.5), [asked("decade", frozenset(DRUGS))]
+        )
     return made[0]
 
 
@@ -175,7 +177,7 @@ def ask_with_keys(seen):
             seen.ask(path, method, 403, "metered" if scope == "read" else "reader")
 
 
-def ask_wrongly(seen, bundle, monkeypatch):
+def ask_wrongly(seen, stored_model, monkeypatch):
     """Ask for what is malformed, too long, elsewhere, repeated and expired."""
     for path in seen.posts:
         seen.ask(path, "post", 400, content=b"{")
@@ -189,7 +191,10 @@ def ask_wrongly(seen, bundle, monkeypatch):
             seen.ask(path, method, 404, version="zebra")
     seen.ask("/feedback", "post", 409)
     seen.ask(
-        "/feedback", "post", 410, json=seen.examples["/feedback"] | {"prediction_id": expired(bundle, monkeypatch)}
+        "/feedback",
+        "post",
+        410,
+        json=seen.examples["/feedback"] | {"prediction_id": expired(stored_model, monkeypatch)},
     )
 
 
@@ -204,13 +209,13 @@ def ask_too_often(seen):
             assert seen.client.request(method, path, headers={"X-API-Key": "hasty"}).status_code in {200, 403, 404}
 
 
-def test_every_documented_status_occurs_and_no_other(strict, bundle, monkeypatch):
+def test_every_documented_status_occurs_and_no_other(strict, stored_model, monkeypatch):
     with strict.client() as client:
-        seen = Seen(client, bundle)
+        seen = Seen(client, stored_model)
         token = seen.ask("/predict", "post", 200).json()["prediction_id"]
         seen.examples["/feedback"] = {"prediction_id": token, "outcomes": {"lsd": True}}
         ask_with_keys(seen)
-        ask_wrongly(seen, bundle, monkeypatch)
+        ask_wrongly(seen, stored_model, monkeypatch)
         with held(strict, 4 * 2**20):
             for path in seen.posts:
                 seen.ask(path, "post", 503)

@@ -17,9 +17,9 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from drugpred.serving.documentation import document
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
-from drugpred.serving.proto.inference import grpc_service_pb2 as pb_inference
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.proto.inference import grpc_service_pb2 as pb_inference
+from drugpred.serving.openapi import build
 from tests.end_to_end.conftest import ROOT
 from tests.end_to_end.marked import PERSON, TOKEN, binary_inferences, bodies, broken, fill, inference
 from tests.end_to_end.marks import IMPOSSIBLE, NUMBERS, WORD, Disk, marks_in
@@ -44,9 +44,9 @@ def _faulty(owner, name):
     setattr(owner, name, call)
 
 
-for _name in ("predict", "score", "probabilities"):
+for _name in ("predict_arrays", "predict", "predict_proba"):
     _faulty(Scorer, _name)
-_taken = Collector.take
+_taken = FeedbackService.take
 
 
 def _take(self, body):
@@ -55,7 +55,7 @@ def _take(self, body):
     return _taken(self, body)
 
 
-Collector.take = _take
+FeedbackService.take = _take
 """
 
 # What must never be: it tells all in the log, on the disk and in a metric.
@@ -170,7 +170,7 @@ STRANGERS = [
 
 def send_http(url, said):
     """Send marks to every path by every method, all bodies to those that take some."""
-    paths = document()["paths"]
+    paths = build()["paths"]
     known = [path.format_map(VERSION) for path in paths]
     others = ["/", "/docs.json", "/schema.json", "/app", "/static_content/", f"/{WORD}", f"/v2/models/{WORD}/infer"]
     others += [f"/v2/models/drug_consumption/versions/{WORD}", f"/app/{WORD}", f"/predict/{IMPOSSIBLE}", f"/%00{WORD}"]

@@ -24,12 +24,12 @@ ROWS = {
 
 
 @pytest.mark.slow
-def test_figures_are_measured(default_bundle):
+def test_figures_are_measured(default_stored_model):
     rows = dict(re.findall(r"^\| ([^|]*) \|(?: [.\d]+ \|){2} ([.\d]+) \|$", README, re.MULTILINE))
     for row, figure in ROWS.items():
-        relative = TOLERANCE * max(1.0, default_bundle.card.overall[figure])
-        assert float(rows.pop(row)) == pytest.approx(default_bundle.card.overall[figure], abs=relative)
-    split = default_bundle.card.reference_split
+        relative = TOLERANCE * max(1.0, default_stored_model.card.overall[figure])
+        assert float(rows.pop(row)) == pytest.approx(default_stored_model.card.overall[figure], abs=relative)
+    split = default_stored_model.card.reference_split
     assert float(rows.pop("cannabis, the split of seed 42: accuracy at .5")) == pytest.approx(
         split["accuracy"], abs=0.01
     )

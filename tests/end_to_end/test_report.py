@@ -10,7 +10,7 @@ from html import unescape
 
 import pytest
 
-from drugpred import bundle as bundles
+from drugpred import model_store
 from tests.conftest import skip
 
 COMMAND = [sys.executable, "-c", "from drugpred.cli import main; main()", "report"]
@@ -49,9 +49,9 @@ def run(home, folder, *arguments):
 
 
 @pytest.mark.parametrize("by_tag", [False, True])
-def test_the_command_opens_the_report_and_tells_where_it_is(store, bundle, tmp_path, by_tag):
-    done = run(store, tmp_path, *([bundle.tag] if by_tag else []))
-    page = bundle.path / "report" / "index.html"
+def test_the_command_opens_the_report_and_tells_where_it_is(store, stored_model, tmp_path, by_tag):
+    done = run(store, tmp_path, *([stored_model.tag] if by_tag else []))
+    page = stored_model.path / "report" / "index.html"
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{page}\n", "")
     if sys.platform == "linux":
         opened = tmp_path / "opened"
@@ -59,7 +59,7 @@ def test_the_command_opens_the_report_and_tells_where_it_is(store, bundle, tmp_p
         assert opened.read_text(encoding="utf-8").strip() == str(page)
 
 
-@pytest.mark.parametrize("arguments", [[], [f"{bundles.NAME}:absent"], ["not a tag"]])
+@pytest.mark.parametrize("arguments", [[], [f"{model_store.NAME}:absent"], ["not a tag"]])
 def test_without_the_model_the_command_says_so_in_a_line(tmp_path, arguments):
     done = run(tmp_path / "home", tmp_path, *arguments)
     assert (done.returncode, done.stdout) == (2, "")
@@ -67,8 +67,8 @@ def test_without_the_model_the_command_says_so_in_a_line(tmp_path, arguments):
     assert not (tmp_path / "opened").exists()
 
 
-def test_a_report_that_was_altered_is_not_opened(copied_store, bundle, tmp_path):
-    page = copied_store / (bundle.path / "report" / "index.html").relative_to(bundle.path.parents[2])
+def test_a_report_that_was_altered_is_not_opened(copied_store, stored_model, tmp_path):
+    page = copied_store / (stored_model.path / "report" / "index.html").relative_to(stored_model.path.parents[2])
     page.write_text("<script>alert(1)</script>", encoding="utf-8")
     done = run(copied_store, tmp_path)
     assert done.returncode == 2
@@ -86,8 +86,8 @@ def browser():
 
 
 @pytest.mark.slow
-def test_a_phone_shows_all_of_it(bundle, tmp_path, browser):
-    shutil.copytree(bundle.path / "report", tmp_path / "report")
+def test_a_phone_shows_all_of_it(stored_model, tmp_path, browser):
+    shutil.copytree(stored_model.path / "report", tmp_path / "report")
     frame = tmp_path / "report" / "frame.html"
     frame.write_text(FRAME, encoding="utf-8")
     command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]

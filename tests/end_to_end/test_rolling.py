@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from drugpred.client import messages
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from drugpred.schemas import EXAMPLE, Profile
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from tests.deployment import deployed
 from tests.end_to_end.test_model_life import NEWER, run
 
@@ -148,9 +148,9 @@ def test_replicas_are_replaced_under_load_without_a_failed_request(roll, newer):
     roll(newer)
 
 
-def test_a_model_is_rolled_back_to_by_one_command(roll, newer, deployment, bundle):
-    roll(bundle.tag)
-    assert f"DRUGPRED_MODEL={bundle.tag}\n" in (deployment.deploy / ".env").read_text("utf-8")
+def test_a_model_is_rolled_back_to_by_one_command(roll, newer, deployment, stored_model):
+    roll(stored_model.tag)
+    assert f"DRUGPRED_MODEL={stored_model.tag}\n" in (deployment.deploy / ".env").read_text("utf-8")
 
 
 def test_the_edge_takes_a_certificate_under_load_without_a_failed_request(deployment, capfd):

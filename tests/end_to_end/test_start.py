@@ -19,11 +19,16 @@ from .conftest import ROOT, copy_of, free_ports, wait_until_ready
 TWO_WORKERS = {"BENTOML_CONFIG_OPTIONS": "services.drugpred.workers=2"}
 
 
-def test_a_few_lines_say_what_runs(server, bundle):
+def test_a_few_lines_say_what_runs(server, stored_model):
     before = server.output.partition("Starting production")[0].splitlines()
     ours = [line for line in before if "[cli]" in line and "config override" not in line]
     assert len(ours) <= 5
-    for wanted in (f"{bundle.tag}, trained on the real", f"{server.url}/app", f"gRPC on {server.grpc}", "no API keys"):
+    for wanted in (
+        f"{stored_model.tag}, trained on the real",
+        f"{server.url}/app",
+        f"gRPC on {server.grpc}",
+        "no API keys",
+    ):
         assert wanted in "".join(ours)
 
 

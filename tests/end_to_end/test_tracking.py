@@ -15,7 +15,7 @@ import psutil
 import pytest
 from bentoml._internal.models import ModelStore
 
-from drugpred import bundle as bundles
+from drugpred import model_store
 from drugpred.schemas import EXAMPLE, Profile
 from tests.conftest import skip
 
@@ -87,7 +87,7 @@ class Training:
 
     @property
     def models(self):
-        return [bundles.read(model) for model in ModelStore(self.folder / "home" / "models").list(bundles.NAME)]
+        return [model_store.read(model) for model in ModelStore(self.folder / "home" / "models").list(model_store.NAME)]
 
 
 def finish(process):
@@ -121,7 +121,7 @@ def test_runs_at_once_store_whole_models_that_name_their_runs(training, client):
         assert run.data.tags["bento_model"] == model.tag
         assert model.card.overall.items() <= run.data.metrics.items()
         assert run.data.params["data.sha256"] == model.card.data.sha256
-    newest = ModelStore(training.folder / "home" / "models").get(bundles.NAME)
+    newest = ModelStore(training.folder / "home" / "models").get(model_store.NAME)
     assert str(newest.tag) in {model.tag for model in training.models}
 
 
@@ -159,7 +159,7 @@ def test_the_registered_model_predicts_what_the_stored_one_does(training, client
         loaded = mlflow.pyfunc.load_model(f"models:/drug_consumption/{version.version}", dst_path=str(tmp_path))
     finally:
         mlflow.set_tracking_uri(None)
-    assert np.allclose(loaded.predict(row), model.predictor.probabilities(row), atol=1e-9)
+    assert np.allclose(loaded.predict(row), model.predictor.predict_proba(row), atol=1e-9)
 
 
 def test_a_run_that_the_gate_refuses_is_marked_as_failed(training, client, tmp_path, uci_path):

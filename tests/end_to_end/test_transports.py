@@ -7,8 +7,8 @@ import pytest
 
 from drugpred.client import Client
 from drugpred.codebook import CATEGORIES, DRUGS
-from drugpred.serving.proto.inference import grpc_service_pb2 as v2
-from drugpred.serving.proto.inference import grpc_service_pb2_grpc as v2_grpc
+from drugpred.proto.inference import grpc_service_pb2 as v2
+from drugpred.proto.inference import grpc_service_pb2_grpc as v2_grpc
 
 LABELS = {category.name for category in CATEGORIES}
 PATH = "/v2/models/drug_consumption/infer"

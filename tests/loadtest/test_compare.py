@@ -10,7 +10,7 @@ from importlib import import_module
 
 import pytest
 
-from drugpred.errors import BundleError
+from drugpred.errors import StoredModelError
 from tests.conftest import ROOT, skip
 
 H2LOAD = """
@@ -170,7 +170,7 @@ def test_what_was_not_measured_is_printed_and_the_exit_code_tells(compare, monke
 
 def test_without_a_model_it_says_so(compare, monkeypatch):
     def missing(peers, seconds):
-        raise BundleError("no model drug_consumption in the BentoML model store; run `python train.py` first")
+        raise StoredModelError("no model drug_consumption in the BentoML model store; run `python train.py` first")
 
     monkeypatch.setattr(sys, "argv", ["compare.py"])
     monkeypatch.setattr(shutil, "which", lambda tool: tool)

@@ -3,7 +3,7 @@
 import pytest
 from bentoml._internal.models import ModelStore
 
-from drugpred import bundle as bundles
+from drugpred import model_store
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_medians_and_ratios(footprint):
 @pytest.mark.slow
 @pytest.mark.parametrize("bare", [False, True])
 def test_a_start_is_measured(footprint, store, bare):
-    model = ModelStore(store / "models").get(bundles.NAME)
+    model = ModelStore(store / "models").get(model_store.NAME)
     found = footprint.start(model, bare=bare)
     assert found.seconds > 0.2
     assert found.rss >= found.uss > 10

@@ -18,7 +18,7 @@ import pytest
 from grpc import StatusCode
 
 from drugpred.schemas import Batch, Profile
-from drugpred.serving.inference_messages import InferenceRequest
+from drugpred.serving.v2.types import InferenceRequest
 
 RIGHT = "right-key-of-this-test"
 

@@ -13,7 +13,7 @@ from threading import Thread
 import grpc
 import pytest
 
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from tests.conftest import ROOT
 
 ENDPOINTS = {

@@ -123,10 +123,10 @@ def test_probabilities_are_found_in_its_answer(registry, name):
     assert peer.probabilities(ANSWERS[name]) == SAID
 
 
-def test_the_pipeline_of_the_peers_says_what_the_predictor_says(registry, bundle, real, monkeypatch):
-    monkeypatch.setenv("STORED_MODEL", str(bundle.path))
+def test_the_pipeline_of_the_peers_says_what_the_predictor_says(registry, stored_model, real, monkeypatch):
+    monkeypatch.setenv("STORED_MODEL", str(stored_model.path))
     decade = import_module("peers.pipeline").Decade()
-    expected = bundle.predictor.probabilities(real.X)[:, :, WINDOWS.index("decade")]
+    expected = stored_model.predictor.predict_proba(real.X)[:, :, WINDOWS.index("decade")]
     np.testing.assert_allclose(decade.probabilities(real.X), expected, rtol=0, atol=1e-9)
 
 

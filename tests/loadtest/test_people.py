@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.schemas import Batch, Profile
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
-from drugpred.serving.rpc import messages
+from drugpred.serving.grpc import converters
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def test_they_are_many_and_differ(people):
 
 def test_over_grpc_the_same_people_ask_as_over_http(people):
     for body, message in zip(people.PROFILES[:500], people.MESSAGES, strict=False):
-        asked = messages.profile(pb.PredictRequest.FromString(message).profile)
+        asked = converters.profile(pb.PredictRequest.FromString(message).profile)
         assert Profile.model_validate(asked) == Profile.model_validate_json(body)
 
 

@@ -20,7 +20,7 @@ def resilience(module):
 @pytest.fixture
 def good(callers, resilience):
     """An attack that nobody noticed."""
-    asked = tuple(callers.Asked(kind, i / 20, 0.01, "") for kind in ("http", "grpc", "probe") for i in range(200))
+    asked = tuple(callers.Selection(kind, i / 20, 0.01, "") for kind in ("http", "grpc", "probe") for i in range(200))
     return resilience.Outcome("nothing", 10, 0, asked, before=100.0, peak=400.0, after=129.0, killed=0)
 
 

@@ -25,4 +25,6 @@ def test_the_index_is_that_of_evidently(category, real):
     frames = [pd.DataFrame({"level": [category.labels[code] for code in codes]}) for codes in (now, then)]
     (found,) = Report([ValueDrift(column="level", method="psi")]).run(*frames).dict()["metrics"]
     counts, reference = (np.bincount(codes)[common] for codes in (now, then))
-    assert drift.stability_index(counts, reference) == pytest.approx(float(found["value"]), rel=0.02, abs=0.002)
+    assert drift.population_stability_index(counts, reference) == pytest.approx(
+        float(found["value"]), rel=0.02, abs=0.002
+    )

@@ -24,17 +24,17 @@ def test_the_index_is_the_symmetric_divergence_of_the_shares(counts):
     now, then = (np.array(each) + 0.5 for each in counts)
     now, then = now / now.sum(), then / then.sum()
     expected = rel_entr(now, then).sum() + rel_entr(then, now).sum()
-    assert drift.stability_index(*counts) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    assert drift.population_stability_index(*counts) == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
 def test_the_index_of_large_counts_is_that_of_a_spreadsheet():
     now, then = [2e7, 3e7, 5e7], [5e7, 3e7, 2e7]
-    assert drift.stability_index(now, then) == pytest.approx(2 * 0.3 * np.log(2.5), rel=1e-6)
+    assert drift.population_stability_index(now, then) == pytest.approx(2 * 0.3 * np.log(2.5), rel=1e-6)
 
 
 @given(COUNTS)
 def test_equal_counts_have_not_moved(counts):
-    assert drift.stability_index(counts, counts) == 0
+    assert drift.population_stability_index(counts, counts) == 0
 
 
 @pytest.mark.parametrize("bins", range(2, 60))
@@ -42,7 +42,7 @@ def test_quantiles_are_those_of_chi_squared(bins):
     assert drift.quantile(bins) == pytest.approx(chi2.isf(LEVEL, bins - 1), rel=1e-9)
 
 
-@pytest.mark.parametrize("n", [drift.FEWEST, 500, 20_000])
+@pytest.mark.parametrize("n", [drift.MIN_PROFILES, 500, 20_000])
 @pytest.mark.parametrize(
     "shares",
     [*(np.array(category.counts) / 1885 for category in codebook.CATEGORIES), np.full(10, 0.1)],
@@ -53,7 +53,9 @@ def test_false_alarms_are_as_rare_as_promised(shares, n):
     rng = np.random.default_rng(1)
     m, looks = 1885, 2000
     now, then = rng.multinomial(n, shares, looks), rng.multinomial(m, shares, looks)
-    found = np.array([drift.stability_index(*pair) for pair in zip(now, then, strict=True)]) / (1 / n + 1 / m)
+    found = np.array([drift.population_stability_index(*pair) for pair in zip(now, then, strict=True)]) / (
+        1 / n + 1 / m
+    )
     assert (found > chi2.isf(0.01, len(shares) - 1)).mean() < 0.01 + 3.5 * np.sqrt(0.01 * 0.99 / looks)
     assert (found > drift.quantile(len(shares))).sum() <= 5  # .7 are expected
 
@@ -74,8 +76,8 @@ def counts_of(bins, n):
     return {name: [n * share for share in each.shares] for name, each in bins.items()}
 
 
-def test_profiles_like_the_respondents_are_no_drift(bundle):
-    card = bundle.card
+def test_profiles_like_the_respondents_are_no_drift(stored_model):
+    card = stored_model.card
     found = drift.measure(card, counts_of(card.input_bins, 1000), counts_of(card.probability_bins, 1000))
     assert found.drifted is False
     assert list(found.inputs) == list(INPUTS)
@@ -88,8 +90,8 @@ def test_profiles_like_the_respondents_are_no_drift(bundle):
     assert found.inputs["age"].threshold == pytest.approx((1 / 1000 + 1 / 1885) * chi2.isf(LEVEL, bins - 1))
 
 
-def test_of_ever_so_many_profiles_a_small_index_of_scores_is_no_drift(bundle):
-    card = bundle.card
+def test_of_ever_so_many_profiles_a_small_index_of_scores_is_no_drift(stored_model):
+    card = stored_model.card
     for n, size in ((200, 0.05), (10**6, 0.05)):
         scores = counts_of(card.probability_bins, n)
         found = drift.measure(card, counts_of(card.input_bins, n), scores).scores["cannabis"]
@@ -98,8 +100,8 @@ def test_of_ever_so_many_profiles_a_small_index_of_scores_is_no_drift(bundle):
         assert found.threshold >= size
 
 
-def test_what_has_moved_is_told(bundle):
-    card = bundle.card
+def test_what_has_moved_is_told(stored_model):
+    card = stored_model.card
     inputs = counts_of(card.input_bins, 1000)
     inputs["country"] = [1000] + [0] * (len(inputs["country"]) - 1)
     found = drift.measure(card, inputs, counts_of(card.probability_bins, 1000))
@@ -107,9 +109,9 @@ def test_what_has_moved_is_told(bundle):
     assert [name for name, shift in (found.inputs | found.scores).items() if shift.drifted] == ["country"]
 
 
-def test_of_few_profiles_nothing_is_told(bundle):
-    card = bundle.card
-    for n in (0, drift.FEWEST - 1):
+def test_of_few_profiles_nothing_is_told(stored_model):
+    card = stored_model.card
+    for n in (0, drift.MIN_PROFILES - 1):
         inputs = counts_of(card.input_bins, n) | {"gender": [n, 0]}
         found = drift.measure(card, inputs, counts_of(card.probability_bins, n))
         assert found.drifted is None

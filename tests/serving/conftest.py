@@ -1,23 +1,126 @@
-"""Routes as the service connects them."""
+"""The application and the gRPC server in this process, the latter in the event loop of a thread of its own."""
 
+import asyncio
+import threading
+from contextlib import contextmanager
+
+import grpc
 import pytest
 
-from drugpred.monitoring.feedback import Collector
-from drugpred.monitoring.seen import SeenFile
+from drugpred.codebook import CATEGORIES, INPUTS, SCORES
+from drugpred.monitoring.feedback.dedup import SqliteTokenStore
+from drugpred.monitoring.feedback.service import FeedbackService
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from drugpred.scoring import Scorer
-from drugpred.serving.draining import Draining
-from drugpred.serving.routes import Routes
+from drugpred.serving.access.policy import AccessPolicy
+from drugpred.serving.app import App
+from drugpred.serving.grpc.server import Server
+from drugpred.serving.middleware.shutdown import GracefulShutdown
+from drugpred.settings import Settings
+from tests.certificates import make_certificates
 
 
 @pytest.fixture(scope="session")
 def routes_of(tmp_path_factory):
-    """Return what makes the routes of a bundle."""
+    """Return what makes the routes of a stored_model."""
 
-    def make(bundle, draining=None):
-        scorer = Scorer(bundle)
-        routes = Routes(draining or Draining())
-        seen = SeenFile(tmp_path_factory.mktemp("feedback"))
-        routes.connect(scorer, Collector(scorer.tokens, seen, bundle.card))
+    def make(stored_model, draining=None):
+        scorer = Scorer(stored_model)
+        routes = App(draining or GracefulShutdown())
+        seen = SqliteTokenStore(tmp_path_factory.mktemp("feedback"))
+        routes.connect(scorer, FeedbackService(scorer.tokens, seen, stored_model.card))
         return routes
 
     return make
+
+
+@pytest.fixture(scope="session")
+def loop():
+    """An event loop that runs; `run(coroutine)` returns what it returns."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+@pytest.fixture(scope="session")
+def run(loop):
+    """Return what runs a coroutine in the event loop, and returns its result."""
+    return lambda coroutine: asyncio.run_coroutine_threadsafe(coroutine, loop).result(60)
+
+
+@pytest.fixture(scope="session")
+def serving(run):
+    """Return a context manager of a started server on a free port."""
+
+    @contextmanager
+    def serving(scorer, **settings):
+        async def start():
+            given = Settings(**settings)
+            server = Server(scorer, given, "127.0.0.1:0", AccessPolicy.of(given))
+            await server.start()
+            return server
+
+        server = run(start())
+        try:
+            yield server
+        finally:
+            run(server.stop(5))
+
+    return serving
+
+
+@pytest.fixture(scope="session")
+def scorer(stored_model):
+    return Scorer(stored_model)
+
+
+@pytest.fixture(scope="module")
+def server(serving, scorer):
+    with serving(scorer) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def channel(server):
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        yield channel
+
+
+@pytest.fixture(scope="module")
+def stub(channel):
+    return pb_grpc.DrugPredictionStub(channel)
+
+
+@pytest.fixture(scope="session")
+def message_of():
+    """Return what makes the message of a respondent's row."""
+
+    def make(row, **options):
+        codes = [int(code) + 1 for code in row[: len(CATEGORIES)]]
+        categories = dict(zip(("band", "gender", "education", "country", "ethnicity"), codes, strict=True))
+        scores = dict(zip([score.name for score in SCORES], row[len(CATEGORIES) :], strict=True))
+        return pb.Profile(**categories, **scores, **options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def chunk_of():
+    """Return what makes the message of many respondents' rows."""
+
+    def make(rows, **options):
+        columns = dict(zip(INPUTS, rows.T, strict=True))
+        codes = {category.name: columns[category.name].astype(int) + 1 for category in CATEGORIES}
+        return pb.PredictStreamRequest(**columns | codes, **options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    return make_certificates(tmp_path_factory.mktemp("certificates"))

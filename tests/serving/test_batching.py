@@ -4,17 +4,17 @@ import asyncio
 
 import pytest
 
-from drugpred.serving.batching import Dispatcher
+from drugpred.serving.batching import AdaptiveBatcher
 
 
 def gather(requests, call, most=1000, ticks=0):
     """The answers to requests that arrive together, or one tick of the event loop after each other."""
-    dispatcher = Dispatcher(call, most, 20_000)
+    batcher = AdaptiveBatcher(call, most, 20_000)
 
     async def one(i, request):
         for _ in range(i * ticks):
             await asyncio.sleep(0)
-        return await dispatcher.ask(request)
+        return await batcher.submit(request)
 
     async def all_of_them():
         asked = [asyncio.create_task(one(i, request)) for i, request in enumerate(requests)]
@@ -53,8 +53,8 @@ def test_a_lone_request_does_not_wait():
     async def ticks_until_called():
         ticks = 0
         call = Recording()
-        dispatcher = Dispatcher(call, 1000, 20_000)
-        asked = asyncio.create_task(dispatcher.ask([1]))
+        batcher = AdaptiveBatcher(call, 1000, 20_000)
+        asked = asyncio.create_task(batcher.submit([1]))
         while not asked.done():
             ticks += 1
             await asyncio.sleep(0)
@@ -101,10 +101,10 @@ def test_after_an_error_the_next_request_is_answered():
         return batch
 
     async def one_after_the_other():
-        dispatcher = Dispatcher(call, 1000, 20_000)
+        batcher = AdaptiveBatcher(call, 1000, 20_000)
         with pytest.raises(ArithmeticError):
-            await dispatcher.ask([13])
-        return await dispatcher.ask([1])
+            await batcher.submit([13])
+        return await batcher.submit([1])
 
     assert asyncio.run(one_after_the_other()) == [1]
 
@@ -113,10 +113,10 @@ def test_a_client_that_is_gone_is_not_called_for():
     call = Recording(suspend=True)
 
     async def leave():
-        dispatcher = Dispatcher(call, 1000, 20_000)
-        first, gone, last = (asyncio.create_task(dispatcher.ask([i])) for i in range(3))
+        batcher = AdaptiveBatcher(call, 1000, 20_000)
+        first, gone, last = (asyncio.create_task(batcher.submit([i])) for i in range(3))
         await asyncio.sleep(0.005)
-        more, left = (asyncio.create_task(dispatcher.ask([i])) for i in (3, 4))
+        more, left = (asyncio.create_task(batcher.submit([i])) for i in (3, 4))
         await asyncio.sleep(0)
         gone.cancel()  # while its call runs
         left.cancel()  # before
@@ -134,14 +134,14 @@ def test_between_two_calls_others_have_their_turn():
         return batch
 
     async def busy():
-        dispatcher = Dispatcher(call, 1, 20_000)
+        batcher = AdaptiveBatcher(call, 1, 20_000)
 
         async def other():
             while len(turns) < 8:
                 turns.append("other")
                 await asyncio.sleep(0)
 
-        await asyncio.gather(*(dispatcher.ask([i]) for i in range(4)), other())
+        await asyncio.gather(*(batcher.submit([i]) for i in range(4)), other())
 
     asyncio.run(busy())
     assert "other" in turns[turns.index("call") : turns.index("call") + 3]

@@ -13,23 +13,23 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 from pydantic import ValidationError
 
-from drugpred.bundle import NAME
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES
-from drugpred.columns import ColumnError, rows
-from drugpred.monitoring import refused
-from drugpred.monitoring.feedback import Feedback
-from drugpred.monitoring.refusals import FeedbackError
-from drugpred.monitoring.tokens import LENGTH
+from drugpred.model_store import NAME
+from drugpred.monitoring import rejection_metrics
+from drugpred.monitoring.feedback.errors import FeedbackError
+from drugpred.monitoring.feedback.prediction_id import TOKEN_LENGTH
+from drugpred.monitoring.feedback.service import Feedback
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.proto.inference import grpc_service_pb2 as v2
 from drugpred.schemas import EXAMPLE, Batch, Profile
 from drugpred.scoring import Scorer
-from drugpred.serving import inference_routes
-from drugpred.serving.errors import malformed
-from drugpred.serving.inference import DataPlane, MalformedError, Tensor
-from drugpred.serving.inference_messages import InferenceRequest, Parameters
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2 as pb
-from drugpred.serving.proto.inference import grpc_service_pb2 as v2
-from drugpred.serving.rpc import inference, messages
-from drugpred.serving.rpc.refusals import Malformed
+from drugpred.serving.grpc import converters
+from drugpred.serving.grpc.errors import Malformed
+from drugpred.serving.middleware.error_format import validation_error_body
+from drugpred.serving.v2 import grpc, rest
+from drugpred.serving.v2.dataplane import DataPlane, InvalidTensorError, Tensor
+from drugpred.serving.v2.types import InferenceRequest, Parameters
+from drugpred.tabular import ColumnError, encode
 
 MARK = "Zq7Marked3"
 LABELS = {category.name for category in CATEGORIES}
@@ -42,7 +42,7 @@ TENSORS = [
 BODIES = {
     Profile: EXAMPLE | {"drugs": ["lsd"], "window": "year", "include": ["windows"], "scale": "standardized"},
     Batch: {"profiles": [EXAMPLE, EXAMPLE]},
-    Feedback: {"prediction_id": "A" * LENGTH, "outcomes": {"lsd": True}},
+    Feedback: {"prediction_id": "A" * TOKEN_LENGTH, "outcomes": {"lsd": True}},
     InferenceRequest: {"inputs": TENSORS, "outputs": [{"name": "lsd"}], "parameters": {"window": "year"}},
 }
 MODELS = st.sampled_from(list(BODIES))
@@ -108,8 +108,8 @@ def closed_labels():
 
 
 @pytest.fixture(scope="module")
-def scorer(bundle):
-    return Scorer(bundle)
+def scorer(stored_model):
+    return Scorer(stored_model)
 
 
 @pytest.fixture(scope="module")
@@ -125,8 +125,8 @@ def test_json(data):
     try:
         model.model_validate_json(body)
     except ValidationError as error:
-        refused.count_validation(error)
-        answer = malformed(error)
+        rejection_metrics.count_validation(error)
+        answer = validation_error_body(error)
     else:
         return
     assert set(json.loads(answer)) == {"error", "detail"}
@@ -153,8 +153,8 @@ def test_json(data):
 def test_large_and_deep_json_is_refused_in_few_words(model, body):
     with pytest.raises(ValidationError) as raised:
         model.model_validate_json(body)
-    refused.count_validation(raised.value)
-    assert len(malformed(raised.value)) < 100_000
+    rejection_metrics.count_validation(raised.value)
+    assert len(validation_error_body(raised.value)) < 100_000
 
 
 @given(st.data())
@@ -178,10 +178,10 @@ def test_v2_bodies(plane, data):
     else:
         body, length = data.draw(bodies(InferenceRequest)), data.draw(st.none() | st.just("10"))
     try:
-        asked, tensors = inference_routes._read(body, length)
+        asked, tensors = rest._read(body, length)
         by_drug = asyncio.run(plane.infer(tensors, [output.name for output in asked.outputs], asked.parameters))
-    except MalformedError as error:
-        refused.count_tensors(error.details)
+    except InvalidTensorError as error:
+        rejection_metrics.count_tensors(error.details)
         told = str(error)
     else:
         told = ""
@@ -202,25 +202,25 @@ def test_v2_bodies(plane, data):
     )
 )
 def test_tensors(plane, tensors):
-    with pytest.raises(MalformedError) as raised:  # nothing that is drawn has all twelve in their form
+    with pytest.raises(InvalidTensorError) as raised:  # nothing that is drawn has all twelve in their form
         asyncio.run(plane.infer(tensors, [], Parameters()))
-    refused.count_tensors(raised.value.details)
+    rejection_metrics.count_tensors(raised.value.details)
 
 
 TOKEN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
-@given(st.text(TOKEN, min_size=LENGTH, max_size=LENGTH) | st.text(max_size=2 * LENGTH))
-@example("A" * LENGTH + "\n")
-@example("\u0661" * LENGTH)
+@given(st.text(TOKEN, min_size=TOKEN_LENGTH, max_size=TOKEN_LENGTH) | st.text(max_size=2 * TOKEN_LENGTH))
+@example("A" * TOKEN_LENGTH + "\n")
+@example("\u0661" * TOKEN_LENGTH)
 def test_tokens(scorer, token):
     with pytest.raises(FeedbackError):
         scorer.tokens.verify(token)
 
 
-@given(st.integers(0, LENGTH - 1), st.sampled_from(TOKEN + "\n=+"))
+@given(st.integers(0, TOKEN_LENGTH - 1), st.sampled_from(TOKEN + "\n=+"))
 def test_tokens_of_answers_with_one_character_altered(scorer, at, character):
-    token = scorer.score([Profile.model_validate(EXAMPLE)])[0].prediction_id
+    token = scorer.predict([Profile.model_validate(EXAMPLE)])[0].prediction_id
     changed = token[:at] + character + token[at + 1 :]
     if changed == token:
         assert scorer.tokens.verify(changed).window == "decade"
@@ -245,12 +245,12 @@ CHUNK = pb.PredictStreamRequest(
 @example(b"\x7a\x90\x4e" + b"\x07" * 10_000)
 def test_messages_of_profiles(message):
     try:
-        content = messages.profile(pb.Profile.FromString(message))
+        content = converters.profile(pb.Profile.FromString(message))
         Profile.model_validate(content)
     except DecodeError:
         return
     except ValidationError as error:
-        refused.count_validation(error)
+        rejection_metrics.count_validation(error)
         told = Malformed.of(error, "profile").status().details
     else:
         told = ""
@@ -262,11 +262,11 @@ def test_messages_of_profiles(message):
 def test_messages_of_chunks(message):
     try:
         chunk = pb.PredictStreamRequest.FromString(message)
-        people = rows(messages.columns(chunk))
+        people = encode(converters.columns(chunk))
     except DecodeError:
         return
     except ColumnError as error:
-        refused.count_column(error.field, error.row)
+        rejection_metrics.count_column(error.field, error.row)
     else:
         assert np.isfinite(people).all()
 
@@ -295,12 +295,12 @@ def in_raw_form():
 @given(st.sampled_from([asked(), in_raw_form()]).flatmap(lambda one: altered(one.SerializeToString())) | st.binary())
 def test_messages_of_tensors(scorer, message):
     try:
-        servicer = inference.InferenceServicer(scorer, health.HealthServicer())
+        servicer = grpc.InferenceServicer(scorer, health.HealthServicer())
         response = asyncio.run(servicer._inferred(v2.ModelInferRequest.FromString(message)))
     except DecodeError:
         return
-    except MalformedError as error:
-        refused.count_tensors(error.details)
+    except InvalidTensorError as error:
+        rejection_metrics.count_tensors(error.details)
         told = Malformed(error.violations).status().details
     else:
         told = ""

@@ -47,7 +47,7 @@ def test_lines_are_written_with_what_the_thread_that_logged_them_added(pipe):
 
 
 def test_a_reader_that_hangs_holds_nobody_up(pipe, monkeypatch):
-    monkeypatch.setattr(logs, "_MOST", 100)
+    monkeypatch.setattr(logs, "_MAX", 100)
     logs.write_in_thread()
     started = time.monotonic()
     for _ in range(1000):

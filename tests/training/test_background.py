@@ -12,8 +12,8 @@ from drugpred.training.background import make_background
 
 
 @pytest.fixture(scope="module")
-def content(bundle):
-    return make_background(bundle.predictor)
+def content(stored_model):
+    return make_background(stored_model.predictor)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def drawn():
 
 
 def mean_log_odds(predictor, rows):
-    probabilities = predictor.probabilities(rows)
+    probabilities = predictor.predict_proba(rows)
     return (np.log(probabilities) - np.log1p(-probabilities)).mean(axis=0)
 
 
@@ -37,9 +37,9 @@ def distance(array, other):
     return np.sqrt(np.mean((array - other) ** 2))
 
 
-def test_they_are_the_same_for_the_same_model(bundle, content):
-    assert make_background(bundle.predictor) == content
-    assert (bundle.path / "background.npy").read_bytes() == content
+def test_they_are_the_same_for_the_same_model(stored_model, content):
+    assert make_background(stored_model.predictor) == content
+    assert (stored_model.path / "background.npy").read_bytes() == content
 
 
 def test_they_are_respondents_as_the_codebook_has_them(rows):
@@ -54,20 +54,20 @@ def test_none_is_a_real_respondent(content, records_in):
     assert records_in(content) == []
 
 
-def test_their_mean_log_odds_are_those_of_a_large_draw(bundle, rows, drawn):
+def test_their_mean_log_odds_are_those_of_a_large_draw(stored_model, rows, drawn):
     some, many = drawn
-    target = mean_log_odds(bundle.predictor, many)
-    off = distance(mean_log_odds(bundle.predictor, rows), target)
+    target = mean_log_odds(stored_model.predictor, many)
+    off = distance(mean_log_odds(stored_model.predictor, rows), target)
     assert off < 0.05
-    assert off < min(distance(mean_log_odds(bundle.predictor, draw), target) for draw in some)
+    assert off < min(distance(mean_log_odds(stored_model.predictor, draw), target) for draw in some)
 
 
-def test_contributions_are_those_that_a_large_draw_gives(bundle, rows, drawn):
+def test_contributions_are_those_that_a_large_draw_gives(stored_model, rows, drawn):
     some, many = drawn
     people = many[:6]
 
     def contributions(background):
-        explainer = Explainer(bundle.predictor, background)
+        explainer = Explainer(stored_model.predictor, background)
         return np.array([explainer.explain(person)[1] for person in people])
 
     target = contributions(many[-500:])

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drugpred.bundle import Card
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES, WINDOWS
+from drugpred.model_store import Card
 from drugpred.training import configuration
 from drugpred.training.card import make_card
 from drugpred.training.evaluation import Evaluation
@@ -83,8 +83,8 @@ def test_a_drug_is_reliable_with_enough_of_both_classes_and_a_model_that_tells_t
     assert not any(window.reliable for windows in invent(real, 0.69)[0].drugs.values() for window in windows.values())
 
 
-def test_a_real_model_knows_what_it_cannot_tell(bundle):
-    drugs = bundle.card.drugs
+def test_a_real_model_knows_what_it_cannot_tell(stored_model):
+    drugs = stored_model.card.drugs
     for drug in ("alcohol", "caffeine", "chocolate"):
         assert not any(window.reliable for window in drugs[drug].values())
     assert drugs["cannabis"]["decade"].reliable
@@ -114,31 +114,31 @@ def test_intervals_are_those_of_the_evaluation(invented):
     assert "brier" in card.drugs["crack"]["day"].intervals
 
 
-def test_every_interval_is_of_a_figure(card, bundle):
-    for windows in (*card.drugs.values(), *bundle.card.drugs.values()):
+def test_every_interval_is_of_a_figure(card, stored_model):
+    for windows in (*card.drugs.values(), *stored_model.card.drugs.values()):
         for window in windows.values():
             for name, (low, high) in window.intervals.items():
                 assert low <= getattr(window, name) <= high
 
 
-def test_headline_figures_have_intervals_and_folds(invented, bundle):
+def test_headline_figures_have_intervals_and_folds(invented, stored_model):
     card, evaluation = invented
     assert card.overall == evaluation.overall()
     assert card.overall_intervals == evaluation.overall_intervals()
     assert card.folds == {name: tuple(values) for name, values in evaluation.overall_folds().items()}
-    for each, n in ((card, 4), (bundle.card, QUICK.cross_validation.folds * QUICK.cross_validation.repeats)):
+    for each, n in ((card, 4), (stored_model.card, QUICK.cross_validation.folds * QUICK.cross_validation.repeats)):
         assert set(each.overall) == set(each.overall_intervals) == set(each.folds)
         assert {len(values) for values in each.folds.values()} == {n}
         for name, (low, high) in each.overall_intervals.items():
             assert low <= each.overall[name] <= high
 
 
-def test_every_drug_has_a_ranked_probability_score(invented, bundle):
+def test_every_drug_has_a_ranked_probability_score(invented, stored_model):
     card, evaluation = invented
     assert card.ranked_probability_scores == evaluation.ranked_probability_scores()
-    scores = bundle.card.ranked_probability_scores
+    scores = stored_model.card.ranked_probability_scores
     assert tuple(scores) == DRUGS
-    assert np.mean(list(scores.values())) == pytest.approx(bundle.card.overall["ranked_probability_score"])
+    assert np.mean(list(scores.values())) == pytest.approx(stored_model.card.overall["ranked_probability_score"])
     # Nobody can tell when nicotine was last used as well as that crack never was.
     assert scores["crack"] < scores["nicotine"]
 
@@ -194,8 +194,8 @@ def test_the_card_says_what_it_was_made_of(card, real):
     assert card.created.endswith("+00:00")
 
 
-def test_the_card_survives_json(card, bundle):
-    for original in (card, bundle.card):
+def test_the_card_survives_json(card, stored_model):
+    for original in (card, stored_model.card):
         assert Card.model_validate_json(original.model_dump_json()) == original
 
 

@@ -85,12 +85,12 @@ def test_the_table_shows_every_difference(sharp, blurred):
         assert "±" in row[3]
 
 
-def test_published_figures_stand_beside_ours(bundle):
-    table = published_table(bundle.card)
+def test_published_figures_stand_beside_ours(stored_model):
+    table = published_table(stored_model.card)
     assert [row[0] for row in table.rows] == [*DRUGS, "mean"]
     assert table.note == WHY_OPTIMISTIC
     cannabis = table.rows[CANNABIS]
-    ours = bundle.card.drugs["cannabis"]["decade"]
+    ours = stored_model.card.drugs["cannabis"]["decade"]
     assert cannabis[1:4] == ("79.3", "80.0", "159.3")
     assert [float(text) for text in cannabis[4:6]] == pytest.approx(
         [100 * ours.sensitivity, 100 * ours.specificity], abs=0.051
@@ -100,7 +100,7 @@ def test_published_figures_stand_beside_ours(bundle):
     low, high = map(float, cannabis[7].split(" to "))
     assert low < total < high
     assert table.rows[-1][3] == "153.5"
-    assert float(table.rows[-1][6]) == pytest.approx(bundle.card.overall["decade_sens_spec"], abs=0.06)
+    assert float(table.rows[-1][6]) == pytest.approx(stored_model.card.overall["decade_sens_spec"], abs=0.06)
 
 
 def test_what_is_published_is_as_published():
@@ -109,8 +109,8 @@ def test_what_is_published_is_as_published():
     assert np.mean(sums) == pytest.approx(153.5, abs=0.05)
 
 
-def test_what_could_not_be_measured_is_a_dash(bundle):
-    card = bundle.card.model_copy(deep=True)
+def test_what_could_not_be_measured_is_a_dash(stored_model):
+    card = stored_model.card.model_copy(deep=True)
     windows = card.drugs["crack"]
     windows["decade"] = windows["decade"].model_copy(
         update={"sensitivity": None, "specificity": None, "balanced_accuracy": None, "intervals": {}}

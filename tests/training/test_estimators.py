@@ -8,7 +8,7 @@ import skops.io
 from sklearn.base import clone
 
 from drugpred import codebook
-from drugpred.predictor import Predictor, pack
+from drugpred.predictor import Predictor, to_npz
 from drugpred.training import configuration
 from drugpred.training.estimators import cumulative_targets, make_pipeline
 
@@ -96,15 +96,15 @@ def test_a_level_that_training_lacked_is_known(real):
 
 def test_the_predictor_gives_the_numbers_of_the_pipeline(real, fitted, probabilities):
     predictor = Predictor(**fitted[-1].arrays())
-    assert np.abs(predictor.probabilities(real.X) - probabilities).max() < 1e-9
-    singly = np.concatenate([predictor.probabilities(real.X[i : i + 1]) for i in range(len(real))])
+    assert np.abs(predictor.predict_proba(real.X) - probabilities).max() < 1e-9
+    singly = np.concatenate([predictor.predict_proba(real.X[i : i + 1]) for i in range(len(real))])
     assert np.abs(singly - probabilities).max() < 1e-9
 
 
 def test_what_is_packed_gives_the_numbers_of_the_pipeline(real, fitted, probabilities, tmp_path):
     path = tmp_path / "network.npz"
-    path.write_bytes(pack(fitted[-1].arrays()))
-    assert np.abs(Predictor.load(path).probabilities(real.X) - probabilities).max() < 1e-9
+    path.write_bytes(to_npz(fitted[-1].arrays()))
+    assert np.abs(Predictor.load(path).predict_proba(real.X) - probabilities).max() < 1e-9
 
 
 def test_inputs_that_are_left_out_change_nothing(real):

@@ -7,7 +7,7 @@ import pytest
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.models import ModelStore
 
-from drugpred import bundle as bundles
+from drugpred import model_store
 from drugpred.training import gate
 from drugpred.training.configuration import Configuration
 
@@ -27,30 +27,30 @@ def home(tmp_path):
 
 
 @pytest.fixture
-def config(bundle):
-    return Configuration.model_validate(bundle.card.configuration)
+def config(stored_model):
+    return Configuration.model_validate(stored_model.card.configuration)
 
 
 @pytest.fixture
-def card(bundle):
+def card(stored_model):
     """Return the model's card with other figures by fold, and with other data where a test says so."""
 
     def make(folds=NEWEST, configuration=None, **data):
-        changes = {"folds": {gate.FIGURE: tuple(folds)}, "data": bundle.card.data.model_copy(update=data)}
+        changes = {"folds": {gate.FIGURE: tuple(folds)}, "data": stored_model.card.data.model_copy(update=data)}
         if configuration:
-            changes["configuration"] = bundle.card.configuration | configuration
-        return bundle.card.model_copy(update=changes)
+            changes["configuration"] = stored_model.card.configuration | configuration
+        return stored_model.card.model_copy(update=changes)
 
     return make
 
 
 @pytest.fixture
-def newest(bundle, card):
+def newest(stored_model, card):
     """Return what stores a model with such a card as the newest one."""
 
     def store(*args, **kwargs):
-        network, background = ((bundle.path / name).read_bytes() for name in ("network.npz", "background.npy"))
-        return bundles.write(b"", network, background, card(*args, **kwargs), {})
+        network, background = ((stored_model.path / name).read_bytes() for name in ("network.npz", "background.npy"))
+        return model_store.write(b"", network, background, card(*args, **kwargs), {})
 
     return store
 
@@ -134,7 +134,7 @@ def test_on_other_folds_the_newest_configuration_is_cross_validated_on_these(car
         gate.check(card(shifted(0.05, 0.05, 0.05, 0.05)), config, Evaluated(NEWEST))
 
 
-def test_another_seed_makes_other_folds(bundle, card, config, newest):
+def test_another_seed_makes_other_folds(stored_model, card, config, newest):
     newest()
     evaluated = Evaluated(NEWEST)
     ours = config.model_copy(update={"seed": 7})

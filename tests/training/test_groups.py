@@ -159,9 +159,9 @@ def test_nothing_is_told_of_few_people_whatever_the_groups_are(kinds):
     assert untold == 0 or untold >= HIDDEN or not shown.any()
 
 
-def test_on_the_real_data_the_groups_are_measured_as_known(bundle):
+def test_on_the_real_data_the_groups_are_measured_as_known(stored_model):
     """Of cannabis: women .65/.15, men .87/.24, UK .51/.12, USA .98/.88; the quick model is a little worse."""
-    rows = list(csv.DictReader((bundle.path / "report" / "groups.csv").read_text(encoding="utf-8").splitlines()))
+    rows = list(csv.DictReader((stored_model.path / "report" / "groups.csv").read_text(encoding="utf-8").splitlines()))
     of = {row["label"]: row for row in rows if row["drug"] == "cannabis"}
     expected = {"Female": (0.65, 0.15), "Male": (0.87, 0.24), "UK": (0.51, 0.12), "USA": (0.98, 0.88)}
     for label, rates in expected.items():

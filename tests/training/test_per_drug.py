@@ -16,9 +16,9 @@ from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
-from drugpred import bundle as bundles
+from drugpred import model_store
 from drugpred.codebook import DRUGS, INPUTS, WINDOWS
-from drugpred.predictor import Predictor, design, pack
+from drugpred.predictor import Predictor, design_matrix, to_npz
 from drugpred.training.estimators import cumulative_targets, make_pipeline, used
 from drugpred.training.per_drug import PerDrug, logistic
 
@@ -66,8 +66,8 @@ def test_every_drug_and_window_has_a_probability_and_none_rises(plain, others):
 def test_it_is_logistic_regression_of_that_drug_and_window(resampled, train, others):
     X, last_use = train
     for drug in (CANNABIS, LSD):
-        one = LogisticRegression(C=0.2, max_iter=1000).fit(design(X), last_use[:, drug] > DECADE)
-        said = one.predict_proba(design(others[0]))[:, 1]
+        one = LogisticRegression(C=0.2, max_iter=1000).fit(design_matrix(X), last_use[:, drug] > DECADE)
+        said = one.predict_proba(design_matrix(others[0]))[:, 1]
         # Weights are rounded to multiples of 1/128, and a dozen of them add up.
         probabilities = resampled["none", False].predict_proba(others[0])[:, drug, DECADE]
         assert np.abs(probabilities - said).max() < 0.015
@@ -142,7 +142,7 @@ def test_drugs_that_few_use_are_not_resampled(train):
     last_use[:, HEROIN] = np.where(np.arange(len(X)) < 10, 6, 0)
     direct = {
         sampler: PerDrug(logistic(5), sampler, sampler != "none", windows=("decade",))
-        .fit(design(X), last_use)
+        .fit(design_matrix(X), last_use)
         .direct_.reshape(-1, 18, 6)[:, :, DECADE]
         for sampler in ("none", "undersampling")
     }
@@ -188,8 +188,8 @@ def test_any_classifier_will_do(train, others, recalibrate):
     pipeline = make_pipeline(PerDrug(forest, recalibrate=recalibrate, windows=("decade",))).fit(X, last_use)
     probabilities = pipeline.predict_proba(others[0])[:, CANNABIS, DECADE]
     if not recalibrate:
-        alone = clone(forest).fit(design(X), last_use[:, CANNABIS] > DECADE)
-        assert np.array_equal(probabilities, alone.predict_proba(design(others[0]))[:, 1])
+        alone = clone(forest).fit(design_matrix(X), last_use[:, CANNABIS] > DECADE)
+        assert np.array_equal(probabilities, alone.predict_proba(design_matrix(others[0]))[:, 1])
     assert probabilities.mean() == pytest.approx((others[1][:, CANNABIS] > DECADE).mean(), abs=0.05)
     with pytest.raises(TypeError, match="only logistic regression"):
         pipeline[-1].arrays()
@@ -197,9 +197,9 @@ def test_any_classifier_will_do(train, others, recalibrate):
 
 def test_the_predictor_gives_the_numbers_of_the_pipeline(plain, real, tmp_path):
     path = tmp_path / "network.npz"
-    path.write_bytes(pack(plain[-1].arrays()))
+    path.write_bytes(to_npz(plain[-1].arrays()))
     for predictor in (Predictor(**plain[-1].arrays()), Predictor.load(path)):
-        assert np.abs(predictor.probabilities(real.X) - plain.predict_proba(real.X)).max() < 1e-9
+        assert np.abs(predictor.predict_proba(real.X) - plain.predict_proba(real.X)).max() < 1e-9
 
 
 def test_some_windows_cannot_be_served(resampled):
@@ -211,7 +211,7 @@ def test_the_seed_decides_the_sample(train):
     def direct(seed):
         return (
             PerDrug(logistic(5), "undersampling", windows=("decade",), random_state=seed)
-            .fit(design(train[0]), train[1])
+            .fit(design_matrix(train[0]), train[1])
             .direct_
         )
 
@@ -220,7 +220,7 @@ def test_the_seed_decides_the_sample(train):
 
 
 def test_fitting_leaves_its_arguments_and_its_classifier_as_they_were(train):
-    X, last_use = design(train[0]), train[1].copy()
+    X, last_use = design_matrix(train[0]), train[1].copy()
     X.flags.writeable = last_use.flags.writeable = False
     classifier = logistic(5)
     PerDrug(classifier, "smotenc", windows=("decade",)).fit(X, last_use)
@@ -246,7 +246,7 @@ def test_what_is_stored_holds_no_sampler_and_no_respondent(real, train, resample
     again = skops.io.loads(stored, trusted=types)
     assert np.array_equal(again.predict_proba(real.X), pipeline.predict_proba(real.X), equal_nan=True)
     # The search would find a sampler's rows.
-    sampler = SMOTE().fit_resample(design(train[0]), train[1][:, HEROIN] > DECADE)
+    sampler = SMOTE().fit_resample(design_matrix(train[0]), train[1][:, HEROIN] > DECADE)
     buffer = io.BytesIO()
     np.savez(buffer, sampler[0])
     assert records_in(buffer.getvalue())
@@ -268,20 +268,20 @@ def test_it_is_trained_stored_and_served_as_configured(uci_path, real, tmp_path,
     command = [sys.executable, ROOT / "train.py", "--data", uci_path, "--config", config]
     done = subprocess.run(command, env=os.environ | {"BENTOML_HOME": str(tmp_path)}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    bundle = bundles.read(ModelStore(tmp_path / "models").get(bundles.NAME))
-    assert bundle.card.estimator == "logistic"
-    assert bundle.card.configuration["estimator"]["leave_out"] == ["gender", "ethnicity"]
-    assert bundle.card.overall["cannabis_decade_auc"] > 0.86
-    stored = [path for path in bundle.path.rglob("*") if path.is_file()]
+    stored_model = model_store.read(ModelStore(tmp_path / "models").get(model_store.NAME))
+    assert stored_model.card.estimator == "logistic"
+    assert stored_model.card.configuration["estimator"]["leave_out"] == ["gender", "ethnicity"]
+    assert stored_model.card.overall["cannabis_decade_auc"] > 0.86
+    stored = [path for path in stored_model.path.rglob("*") if path.is_file()]
     assert [path.name for path in stored if records_in(path.read_bytes())] == []
     X = real.X[:50]
-    before = bundle.predictor.probabilities(X)
-    pipeline = skops.io.load(bundle.path / "pipeline.skops", trusted=["drugpred.training.per_drug.PerDrug"])
+    before = stored_model.predictor.predict_proba(X)
+    pipeline = skops.io.load(stored_model.path / "pipeline.skops", trusted=["drugpred.training.per_drug.PerDrug"])
     assert np.abs(pipeline.predict_proba(X) - before).max() < 1e-9
     X[:, INPUTS.index("gender")] = 1 - X[:, INPUTS.index("gender")]
     X[:, INPUTS.index("ethnicity")] = 0
     # What the other inputs add up to may be rounded in another order.
-    assert np.abs(bundle.predictor.probabilities(X) - before).max() < 1e-12
+    assert np.abs(stored_model.predictor.predict_proba(X) - before).max() < 1e-12
 
 
 def test_a_clone_is_not_fitted(plain):

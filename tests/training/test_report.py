@@ -20,9 +20,9 @@ from drugpred.training.report import render
 
 
 @pytest.fixture(scope="module")
-def files(bundle):
+def files(stored_model):
     """The report of a model trained on the real data."""
-    folder = bundle.path / "report"
+    folder = stored_model.path / "report"
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -102,23 +102,23 @@ def test_the_page_asks_nothing_of_any_other_host(page):
         assert request not in page
 
 
-def test_the_page_gives_the_figures_of_the_card_with_their_intervals(page, bundle):
-    for drug, windows in bundle.card.drugs.items():
+def test_the_page_gives_the_figures_of_the_card_with_their_intervals(page, stored_model):
+    for drug, windows in stored_model.card.drugs.items():
         assert f'<th scope="row">{"LSD" if drug == "lsd" else drug.replace("_", " ")}</th>' in page
         for window in WINDOWS:
             of = windows[window]
             for name in ("auc", "average_precision", "brier"):
                 low, high = of.intervals[name]
                 assert f"<td>{getattr(of, name):.3f}<small>{low:.3f} to {high:.3f}</small></td>" in page
-    low, high = bundle.card.overall_intervals["decade_log_loss"]
-    assert f"<td>{bundle.card.overall['decade_log_loss']:.4f}<small>{low:.4f} to {high:.4f}</small></td>" in page
-    assert f"{bundle.card.reference_split['auc']:.4f}" in page
+    low, high = stored_model.card.overall_intervals["decade_log_loss"]
+    assert f"<td>{stored_model.card.overall['decade_log_loss']:.4f}<small>{low:.4f} to {high:.4f}</small></td>" in page
+    assert f"{stored_model.card.reference_split['auc']:.4f}" in page
 
 
-def test_the_page_says_what_the_model_is_for_and_how_it_was_made(page, bundle):
+def test_the_page_says_what_the_model_is_for_and_how_it_was_made(page, stored_model):
     for said in ("Not for diagnosis", "not population risks", "artefact of recruitment", "Semeron were kept"):
         assert said in page
-    for made in (bundle.card.data.sha256, bundle.card.created, bundle.card.versions["scikit-learn"]):
+    for made in (stored_model.card.data.sha256, stored_model.card.created, stored_model.card.versions["scikit-learn"]):
         assert made in page
 
 
@@ -157,20 +157,20 @@ def test_the_effects_of_all_inputs_are_named(page):
         assert section.count(name.replace("_", " ")) >= 18
 
 
-def test_the_published_figures_stand_beside_ours_with_the_reason(page, bundle, few):
+def test_the_published_figures_stand_beside_ours_with_the_reason(page, stored_model, few):
     section = page[page.index('id="published"') : page.index('id="made"')]
     assert "optimistic by selection" in section
     for drug, published in PUBLISHED.items():
         assert f"<td>{published.sensitivity:.1f}</td><td>{published.specificity:.1f}</td>" in section
-        assert f"<td>{100 * bundle.card.drugs[drug]['decade'].sensitivity:.1f}<small>" in section
+        assert f"<td>{100 * stored_model.card.drugs[drug]['decade'].sensitivity:.1f}<small>" in section
     assert "arXiv" not in few["index.html"].decode()  # simulated respondents are not those of the paper
 
 
-def test_the_figures_are_a_table_too(files, bundle):
+def test_the_figures_are_a_table_too(files, stored_model):
     rows = list(csv.DictReader(files["figures.csv"].decode().splitlines()))
     assert [(row["drug"], row["window"]) for row in rows] == [(drug, window) for drug in DRUGS for window in WINDOWS]
     for row in rows:
-        of = bundle.card.drugs[row["drug"]][row["window"]]
+        of = stored_model.card.drugs[row["drug"]][row["window"]]
         for name in (*FIGURES, "calibration_error"):
             assert row[name] == str(getattr(of, name))
             assert (row[f"{name}_low"], row[f"{name}_high"]) == tuple(map(str, of.intervals[name]))

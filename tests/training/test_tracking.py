@@ -51,17 +51,17 @@ def of_mlflow():
 
 
 @pytest.fixture(scope="module")
-def config(bundle):
-    return Configuration.model_validate(bundle.card.configuration)
+def config(stored_model):
+    return Configuration.model_validate(stored_model.card.configuration)
 
 
 @pytest.fixture(scope="module")
-def kept(mlflow, config, bundle):
+def kept(mlflow, config, stored_model):
     """A run that ended well, as MLflow tells of it."""
-    pipeline = skops.io.load(bundle.path / "pipeline.skops", trusted=TRUSTED)
+    pipeline = skops.io.load(stored_model.path / "pipeline.skops", trusted=TRUSTED)
     with tracking.tracked(config) as run:
-        run.evaluated(bundle.card)
-        run.stored(bundle.tag, pipeline, bundle.card, REPORT)
+        run.evaluated(stored_model.card)
+        run.stored(stored_model.tag, pipeline, stored_model.card, REPORT)
     return mlflow.MlflowClient().get_run(run.id)
 
 
@@ -72,18 +72,18 @@ def test_a_run_is_kept_in_the_current_folder(kept, folder, mlflow):
     assert kept.data.tags["bento_model"].startswith("drug_consumption:")
 
 
-def test_what_decided_the_run_are_its_parameters(kept, bundle):
+def test_what_decided_the_run_are_its_parameters(kept, stored_model):
     parameters = kept.data.params
     assert (parameters["estimator.kind"], parameters["cross_validation.folds"]) == ("network", "2")
-    assert parameters["seed"] == str(bundle.card.seed)
-    assert parameters["data.sha256"] == bundle.card.data.sha256
+    assert parameters["seed"] == str(stored_model.card.seed)
+    assert parameters["data.sha256"] == stored_model.card.data.sha256
     assert parameters["data.source"] == "uci"
-    assert parameters["git_commit"] == str(bundle.card.git_commit)
+    assert parameters["git_commit"] == str(stored_model.card.git_commit)
     assert parameters["versions.numpy"] == np.__version__
 
 
-def test_its_figures_are_metrics(kept, bundle):
-    metrics, card = kept.data.metrics, bundle.card
+def test_its_figures_are_metrics(kept, stored_model):
+    metrics, card = kept.data.metrics, stored_model.card
     assert card.overall.items() <= metrics.items()
     low, high = card.overall_intervals["decade_log_loss"]
     assert (metrics["decade_log_loss_low"], metrics["decade_log_loss_high"]) == (low, high)
@@ -95,29 +95,29 @@ def test_its_figures_are_metrics(kept, bundle):
                 assert metrics.get(f"{drug}/{window}/{name}") == value
 
 
-def test_what_cannot_be_measured_is_left_out(mlflow, config, bundle):
-    windows = bundle.card.drugs["crack"]
+def test_what_cannot_be_measured_is_left_out(mlflow, config, stored_model):
+    windows = stored_model.card.drugs["crack"]
     day = windows["day"].model_copy(update={"auc": None})
-    drugs = bundle.card.drugs | {"crack": windows | {"day": day}}
+    drugs = stored_model.card.drugs | {"crack": windows | {"day": day}}
     with tracking.tracked(config) as run:
-        run.evaluated(bundle.card.model_copy(update={"drugs": drugs, "reference_split": None}))
+        run.evaluated(stored_model.card.model_copy(update={"drugs": drugs, "reference_split": None}))
     metrics = mlflow.MlflowClient().get_run(run.id).data.metrics
     assert "crack/day/log_loss" in metrics
     assert not {"crack/day/auc", "reference_split_auc"} & set(metrics)
 
 
-def test_the_report_and_the_card_are_artifacts(kept, bundle, mlflow, tmp_path):
+def test_the_report_and_the_card_are_artifacts(kept, stored_model, mlflow, tmp_path):
     found = Path(mlflow.artifacts.download_artifacts(run_id=kept.info.run_id, dst_path=str(tmp_path / "found")))
     assert {name: (found / "report" / name).read_bytes() for name in REPORT} == REPORT
-    assert (found / "card.json").read_text(encoding="utf-8") == bundle.card.model_dump_json(indent=1)
+    assert (found / "card.json").read_text(encoding="utf-8") == stored_model.card.model_dump_json(indent=1)
 
 
-def test_the_model_is_registered_and_says_what_the_stored_one_says(kept, bundle, mlflow, real):
+def test_the_model_is_registered_and_says_what_the_stored_one_says(kept, stored_model, mlflow, real):
     (version,) = mlflow.MlflowClient().search_model_versions("name='drug_consumption'")
     assert version.run_id == kept.info.run_id
-    assert version.tags == {"bento_model": bundle.tag, "data_source": "uci"}
+    assert version.tags == {"bento_model": stored_model.tag, "data_source": "uci"}
     model = mlflow.pyfunc.load_model("models:/drug_consumption/1")
-    assert np.allclose(model.predict(real.X), bundle.predictor.probabilities(real.X), atol=1e-9)
+    assert np.allclose(model.predict(real.X), stored_model.predictor.predict_proba(real.X), atol=1e-9)
 
 
 def test_nothing_is_pickled_and_no_respondent_is_in_it(kept, folder, records_in, mlflow):

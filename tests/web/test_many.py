@@ -137,15 +137,15 @@ def _refusals_are_no_complaint(expected_complaints):
     [
         ("", "The file is empty: expected a line of column names, and a line for each person."),
         (HEADER, "There is no person in the file: expected a line for each below the column names."),
-        (GOOD + "\n" + GOOD, "Line 1 must name the columns. Missing: " + ", ".join(INPUTS) + "."),
-        (HEADER + ",age\n", "Line 1 names a column more than once: age."),
-        (HEADER + ",nscore\n", "Line 1 names a column more than once: neuroticism."),
+        (GOOD + "\n" + GOOD, "PredictionService 1 must name the columns. Missing: " + ", ".join(INPUTS) + "."),
+        (HEADER + ",age\n", "PredictionService 1 names a column more than once: age."),
+        (HEADER + ",nscore\n", "PredictionService 1 names a column more than once: neuroticism."),
         (
             HEADER + ",<img src=x onerror=alert(1)>\n",
-            "Line 1 names columns that are neither inputs nor an id: <img src=x onerror=alert(1)>.",
+            "PredictionService 1 names columns that are neither inputs nor an id: <img src=x onerror=alert(1)>.",
         ),
         ('"age', "quotes that open and close around a whole field"),
-        (b"\x00\xff\xfe\x01" * 50, "Line 1 must name the columns. Missing: " + ", ".join(INPUTS) + "."),
+        (b"\x00\xff\xfe\x01" * 50, "PredictionService 1 must name the columns. Missing: " + ", ".join(INPUTS) + "."),
     ],
     ids=["empty", "no rows", "no header", "twice", "twice by another name", "unknown", "quote", "binary"],
 )  # fmt: skip

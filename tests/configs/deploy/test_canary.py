@@ -14,7 +14,7 @@ import pytest
 import yaml
 from scipy.stats import fisher_exact
 
-from drugpred.serving.rpc.telemetry import _BUCKETS
+from drugpred.serving.grpc.call_metrics import _BUCKETS
 from tests.conftest import ROOT
 from tests.prometheus import MONITORING, exposition, prometheus
 
@@ -80,7 +80,7 @@ def test_chance_is_that_of_fishers_exact_test(new, old):
 def test_limits_and_selection_are_those_of_the_rules():
     alerts = (MONITORING / "rules" / "alerts.yml").read_text("utf-8")
     assert f"14.4 * {canary.BUDGET} *" in alerts
-    burn = canary.MOST_ERRORS / canary.BUDGET
+    burn = canary.MAX_ERRORS / canary.BUDGET
     assert burn == pytest.approx(14.4)
     assert f"drugpred_errors:increase6h >= {canary.FEWEST_ERRORS} " in alerts
     slow = next(rule["expr"] for rule in rules(alerts) if rule.get("alert") == "DrugpredSlow")

@@ -155,7 +155,7 @@ def test_secrets_are_random_kept_and_nobody_elses(prepared):
 
 
 def test_the_keys_made_are_keys(prepared):
-    from drugpred.serving.keys import Keys
+    from drugpred.serving.access.api_keys import Keys
 
     folder, printed = prepared
     secrets = folder / "configs" / "deploy" / "secrets"

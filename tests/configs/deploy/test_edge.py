@@ -23,9 +23,9 @@ import pytest
 import yaml
 from grpc_health.v1 import health_pb2
 
-from drugpred.serving.documentation import document
-from drugpred.serving.proto.drugpred.v1 import drug_prediction_pb2
-from drugpred.serving.proto.inference import grpc_service_pb2
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2
+from drugpred.proto.inference import grpc_service_pb2
+from drugpred.serving.openapi import build
 from tests.certificates import make_certificates
 from tests.conftest import ROOT, skip
 
@@ -215,7 +215,7 @@ def test_haproxy_takes_the_configuration_as_it_is(certificates):
 
 
 def test_all_that_is_documented_passes(asking):
-    paths = [path.replace("{", "").replace("}", "") for path in document()["paths"]]
+    paths = [path.replace("{", "").replace("}", "") for path in build()["paths"]]
     assert "/predict" in paths
     refused = [path for path in paths if asking.get(path).status_code != 200]
     assert refused == ["/metrics"]

@@ -10,7 +10,7 @@ import pytest
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.models import ModelStore
 
-from drugpred import bundle as bundles
+from drugpred import model_store
 from tests.conftest import ROOT
 from tests.end_to_end.conftest import free_ports, launch, serve  # noqa: F401
 from tests.prometheus import exposition
@@ -54,14 +54,16 @@ def test_a_key_comes_from_the_environment(serve, store):  # noqa: F811
 
 
 @pytest.fixture
-def simulated_store(bundle, tmp_path):
+def simulated_store(stored_model, tmp_path):
     """A BENTOML_HOME with a model that says it was trained on simulated respondents."""
-    card = bundle.card.model_copy(update={"data": bundle.card.data.model_copy(update={"source": "simulated"})})
-    network, background = ((bundle.path / name).read_bytes() for name in ("network.npz", "background.npy"))
+    card = stored_model.card.model_copy(
+        update={"data": stored_model.card.data.model_copy(update={"source": "simulated"})}
+    )
+    network, background = ((stored_model.path / name).read_bytes() for name in ("network.npz", "background.npy"))
     (tmp_path / "models").mkdir()
     BentoMLContainer.model_store.set(ModelStore(tmp_path / "models"))
     try:
-        bundles.write(b"pipeline", network, background, card, {"index.html": b"report"})
+        model_store.write(b"pipeline", network, background, card, {"index.html": b"report"})
     finally:
         BentoMLContainer.model_store.reset()
     return tmp_path

@@ -9,25 +9,25 @@ from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddle
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Summary, generate_latest
 
 from drugpred.codebook import DRUGS, WINDOWS
-from drugpred.monitoring import metrics, outcomes
-from drugpred.monitoring.telemetry import Telemetry
+from drugpred.monitoring import metrics, outcome_metrics
+from drugpred.monitoring.prediction_metrics import PredictionCounter
 from drugpred.serving import batching
-from drugpred.serving.rpc import telemetry as rpc
+from drugpred.serving.grpc import call_metrics as rpc
 
 SERVED = {"service_name": "drugpred", "service_version": "1", "runner_name": "drugpred"}
 
 
 @pytest.fixture(scope="session")
-def counting(bundle, real):
+def counting(stored_model, real):
     """Return what counts a little of everything that can be, and then returns the text of /metrics."""
-    metrics.publish(bundle)
-    telemetry = Telemetry(bundle.card)
+    metrics.publish(stored_model)
+    telemetry = PredictionCounter(stored_model.card)
     bentoml = _BentoMLMetrics()
     rng = np.random.default_rng(1)
 
     def count() -> str:
         rows = real.X[rng.integers(len(real.X), size=200)]
-        probabilities = bundle.predictor.probabilities(rows)
+        probabilities = stored_model.predictor.predict_proba(rows)
         for window in WINDOWS:
             telemetry.add(rows, probabilities, window, frozenset(DRUGS))
         telemetry.flush()
@@ -35,8 +35,10 @@ def counting(bundle, real):
             for each in probabilities[:20, :, WINDOWS.index(window)].tolist():
                 claim = SimpleNamespace(window=window, probabilities=dict(zip(DRUGS, each, strict=True)))
                 used = {drug: bool(rng.random() < p) for drug, p in claim.probabilities.items()}
-                outcomes.record(claim, used, {drug: bundle.card.drugs[drug][window].threshold for drug in DRUGS})
-        outcomes.count("accepted")
+                outcome_metrics.record(
+                    claim, used, {drug: stored_model.card.drugs[drug][window].threshold for drug in DRUGS}
+                )
+        outcome_metrics.count("accepted")
         metrics.REFUSED.labels("age", "range").inc()
         for reason in ("missing", "unknown", "scope"):
             metrics.DENIED.labels(reason).inc()

@@ -50,13 +50,13 @@ def gauges(card):
 
 
 @pytest.fixture(scope="module")
-def counts(bundle):
+def counts(stored_model):
     """Of every other variable 300, with empty bins; of the others so many that half a count more is nothing."""
     rng = np.random.default_rng(1)
     found = {}
     for what, label, bins in (
-        ("input", "feature", bundle.card.input_bins),
-        ("score", "drug", bundle.card.probability_bins),
+        ("input", "feature", stored_model.card.input_bins),
+        ("score", "drug", stored_model.card.probability_bins),
     ):
         for i, (name, each) in enumerate(bins.items()):
             shares = rng.dirichlet(np.full(len(each.labels), 0.5))
@@ -66,9 +66,9 @@ def counts(bundle):
 
 
 @pytest.fixture(scope="module")
-def watched(bundle, counts, tmp_path_factory):
+def watched(stored_model, counts, tmp_path_factory):
     """Two servers: one counts everything once, the other twice and starts anew in between."""
-    first, second = Replica(bundle.card, counts), Replica(bundle.card, counts)
+    first, second = Replica(stored_model.card, counts), Replica(stored_model.card, counts)
     with (
         exposition(first.text) as a,
         exposition(second.text) as b,
@@ -89,21 +89,21 @@ def watched(bundle, counts, tmp_path_factory):
 
 
 @pytest.mark.parametrize("over", ["1h", "1d"])
-def test_index_and_threshold_are_those_of_the_module(watched, bundle, counts, over):
+def test_index_and_threshold_are_those_of_the_module(watched, stored_model, counts, over):
     at = time.time() - 2  # by then all rules of a group were evaluated
     for (what, label, name), truth in counts.items():
-        bins = (bundle.card.input_bins if what == "input" else bundle.card.probability_bins)[name]
-        reference = bundle.card.data.respondents * np.array(bins.shares)
+        bins = (stored_model.card.input_bins if what == "input" else stored_model.card.probability_bins)[name]
+        reference = stored_model.card.data.respondents * np.array(bins.shares)
         metric, of = f"drugpred_{what}", f'{{{label}="{name}"}}'
         found = watched.values(f"{label}_bin:{metric}:increase{over}{of}", "bin", at=at)
         recorded = [found[each,] for each in bins.labels]
         (psi,) = watched.values(f"{label}:{metric}:psi{over}{of}", at=at).values()
         (threshold,) = watched.values(f"{label}:{metric}:psi_threshold{over}{of}", at=at).values()
-        assert psi == pytest.approx(drift.stability_index(recorded, reference), abs=1e-9)
-        expected = (1 / sum(recorded) + 1 / bundle.card.data.respondents) * drift.quantile(len(bins.labels))
-        assert threshold == pytest.approx(max(expected, drift.LEAST_OF_SCORES * (what == "score")), rel=1e-9)
+        assert psi == pytest.approx(drift.population_stability_index(recorded, reference), abs=1e-9)
+        expected = (1 / sum(recorded) + 1 / stored_model.card.data.respondents) * drift.quantile(len(bins.labels))
+        assert threshold == pytest.approx(max(expected, drift.MIN_SCORE_INDEX * (what == "score")), rel=1e-9)
         n = 3 * sum(truth.values())
         assert 0.999 * n < sum(recorded) < 1.5 * n
         if min(truth.values()) >= 10**5:
-            exact = drift.stability_index([3 * truth[each] for each in bins.labels], reference)
+            exact = drift.population_stability_index([3 * truth[each] for each in bins.labels], reference)
             assert psi == pytest.approx(exact, abs=1e-6)

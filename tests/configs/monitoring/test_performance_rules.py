@@ -11,9 +11,9 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, precision_score, recall_score
 
 from drugpred.codebook import DRUGS, WINDOWS
-from drugpred.monitoring import outcomes
-from drugpred.monitoring.telemetry import Telemetry
-from drugpred.monitoring.tokens import Tokens, asked, new_key
+from drugpred.monitoring import outcome_metrics
+from drugpred.monitoring.feedback.prediction_id import PredictionIdSigner, asked, new_key
+from drugpred.monitoring.prediction_metrics import PredictionCounter
 from tests.prometheus import MONITORING, program
 
 ASKED = ("decade", "year")
@@ -45,7 +45,7 @@ def counters():
 
 
 @pytest.fixture(scope="module")
-def survey(bundle, real):
+def survey(stored_model, real):
     """The respondents are asked, and users drawn from the probabilities themselves report it, with tokens.
 
     Returns
@@ -56,15 +56,15 @@ def survey(bundle, real):
         By drug and window, of each respondent: what was said to be probable, High Risk, what the token says to have
         been probable, and whether he used the drug.
     """
-    probabilities = bundle.predictor.probabilities(real.X)
-    telemetry = Telemetry(bundle.card)
-    tokens = Tokens.of(new_key(), bundle)
+    probabilities = stored_model.predictor.predict_proba(real.X)
+    telemetry = PredictionCounter(stored_model.card)
+    tokens = PredictionIdSigner.of(new_key(), stored_model)
     rng = np.random.default_rng(1)
     of = {}
-    outcomes.prepare()
+    outcome_metrics.prepare()
     before = counters()
     for window in ASKED:
-        thresholds = {drug: bundle.card.drugs[drug][window].threshold for drug in DRUGS}
+        thresholds = {drug: stored_model.card.drugs[drug][window].threshold for drug in DRUGS}
         said = probabilities[:, :, WINDOWS.index(window)]
         users = rng.random(said.shape) < said
         if window == RARE[1]:
@@ -78,7 +78,7 @@ def survey(bundle, real):
         signed = tokens.sign(probabilities[chosen], [asked(window, EVERYBODY)] * len(said))
         claims = [tokens.verify(token) for token in signed]
         for claim, used in zip(claims, users.tolist(), strict=True):
-            outcomes.record(claim, dict(zip(DRUGS, used, strict=True)), thresholds)
+            outcome_metrics.record(claim, dict(zip(DRUGS, used, strict=True)), thresholds)
         for i, drug in enumerate(DRUGS):
             claimed = np.array([claim.probabilities[drug] for claim in claims])
             of[drug, window] = said[:, i], said[:, i] >= thresholds[drug], claimed, users[:, i]
@@ -171,7 +171,7 @@ def test_calibration_is_that_of_scikit_learn(survey, recorded):
         p, used = map(np.concatenate, zip(*parts, strict=True))
         n, _ = np.histogram(p, np.linspace(0, 1, 11))
         observed, predicted = calibration_curve(used, p, n_bins=10)
-        bins = [label for label, people in zip(outcomes.BINS, n, strict=True) if people]
+        bins = [label for label, people in zip(outcome_metrics.BINS, n, strict=True) if people]
         for at, *pair in zip(bins, predicted, observed, strict=True):
             for rule, value in zip(("predicted:mean7d", "observed:ratio7d"), pair, strict=True):
                 values[f'drug_bin:drugpred_calibration_{rule}{{drug="{drug}",bin="{at}"}}'] = value

@@ -7,8 +7,8 @@ import subprocess
 import pytest
 import yaml
 
-from drugpred.serving import draining
-from drugpred.serving.rpc import server as rpc
+from drugpred.serving.grpc import server as rpc
+from drugpred.serving.middleware import shutdown
 from drugpred.settings import Settings
 from tests.configs.deploy.kubernetes import checks
 from tests.configs.deploy.kubernetes.manifests import (
@@ -111,7 +111,7 @@ def mebibytes(quantity: str) -> int:
 def test_there_is_time_to_answer_what_was_taken(name):
     for server in of(environment(name), "Deployment"):
         waited = container(server)["lifecycle"]["preStop"]["sleep"]["seconds"]
-        ending = waited + draining._NOTICE + draining._ARRIVAL + rpc.GRACE
+        ending = waited + shutdown._NOTICE + shutdown._ARRIVAL + rpc.GRACE
         assert ending + 10 <= pod(server)["terminationGracePeriodSeconds"]
 
 

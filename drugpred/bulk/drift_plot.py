@@ -1,0 +1,114 @@
+"""A picture of drift: the shares of each bin among the profiles, beside those of the respondents trained on."""
+
+from __future__ import annotations
+
+from html import escape
+from itertools import chain
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from drugpred.model_store import Bins, Card
+    from drugpred.monitoring.drift import Drift, Shift
+
+__all__ = ["draw", "page"]
+
+_ACROSS: Final = 5
+_WIDTH: Final = 210
+_HEIGHT: Final = 140
+_MARGIN: Final = 10
+_TOP: Final = 62
+"""Of the legend."""
+_BARS: Final = 84
+"""The highest bar."""
+
+_STYLE: Final = (
+    "text{font:11px sans-serif;fill:#222}.title{font-size:15px}.name{font-weight:bold}"
+    ".then{fill:#b5b5b5}.now{fill:#2b6cb0}.moved{fill:#c2410c}"
+)
+
+
+def draw(
+    title: str,
+    card: Card,
+    inputs: Mapping[str, Sequence[float]],
+    scores: Mapping[str, Sequence[float]],
+    drift: Drift,
+    notes: Mapping[str, str] | None = None,
+) -> str:
+    """Return the picture as SVG.
+
+    Parameters
+    ----------
+    title : str
+    card : Card
+    inputs, scores : mapping of str to sequence of float
+        Counts by bin, of which `drift` was measured.
+    drift : Drift
+    notes : mapping of str to str, optional
+        By input, a line below its bars.
+    """
+    panels = [
+        (shown.format(name), bins, counts[name], shifts[name], (notes or {}).get(shown.format(name), ""))
+        for shown, by_name, counts, shifts in (
+            ("{}", card.input_bins, inputs, drift.inputs),
+            ("P({})", card.probability_bins, scores, drift.scores),
+        )
+        for name, bins in by_name.items()
+    ]
+    width, height = _ACROSS * _WIDTH, _TOP + -(-len(panels) // _ACROSS) * _HEIGHT
+    drawn = chain.from_iterable(
+        _panel(i % _ACROSS * _WIDTH + _MARGIN, i // _ACROSS * _HEIGHT + _TOP, *panel) for i, panel in enumerate(panels)
+    )
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" role="img">',
+            f"<title>{escape(title)}</title>",
+            f"<style>{_STYLE}</style>",
+            f'<rect width="{width}" height="{height}" fill="#fff"/>',
+            f'<text class="title" x="{_MARGIN}" y="24">{escape(title)}</text>',
+            *_legend(),
+            *drawn,
+            "</svg>\n",
+        ]
+    )
+
+
+def page(title: str, svg: str) -> str:
+    """Return a page with the picture."""
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f"<title>{escape(title)}</title></head>\n<body>\n{svg}</body></html>\n"
+    )
+
+
+def _legend() -> Iterator[str]:
+    for i, (kind, meaning) in enumerate(
+        (("then", "respondents trained on"), ("now", "profiles"), ("moved", "profiles, drifted"))
+    ):
+        x = _MARGIN + 160 * i
+        yield f'<rect class="{kind}" x="{x}" y="36" width="10" height="10"/><text x="{x + 15}" y="45">{meaning}</text>'
+
+
+def _panel(x: int, y: int, name: str, bins: Bins, counts: Sequence[float], shift: Shift, note: str) -> Iterator[str]:
+    total = sum(counts)
+    shares = [count / total if total else 0.0 for count in counts]
+    highest = max(*shares, *bins.shares)
+    step = (_WIDTH - 2 * _MARGIN) / len(shares)
+    base = y + _BARS + 32
+    yield f'<text class="name" x="{x}" y="{y + 12}">{escape(name)}</text>'
+    if shift.psi is not None:
+        yield f'<text x="{x}" y="{y + 25}">{shift.psi:.4f}, drift above {shift.threshold:.4f}</text>'
+    for i, (label, then, now) in enumerate(zip(bins.labels, bins.shares, shares, strict=True)):
+        yield f"<g><title>{escape(label)}: {then:.1%} then, {now:.1%} now</title>"
+        for j, (kind, share) in enumerate((("then", then), ("moved" if shift.drifted else "now", now))):
+            high = share / highest * _BARS
+            yield (
+                f'<rect class="{kind}" x="{x + (i + 0.43 * j + 0.07) * step:.1f}" y="{base - high:.1f}" '
+                f'width="{0.43 * step:.1f}" height="{high:.1f}"/>'
+            )
+        yield "</g>"
+    yield f'<path d="M{x} {base}h{_WIDTH - 2 * _MARGIN}" stroke="#888"/>'
+    if note:
+        yield f'<text class="note" x="{x}" y="{base + 14}">{escape(note)}</text>'

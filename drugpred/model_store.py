@@ -1,0 +1,314 @@
+"""What the BentoML model store holds of one trained model: write it, read it, check it.
+
+::
+
+    pipeline.skops   the fitted scikit-learn pipeline, readable without running code that it holds
+    network.npz      the arrays that `Predictor` serves
+    background.npy   simulated respondents with whom `Explainer` compares a person
+    card.json        what is known of the model, see `Card`
+    report/          the card as HTML with its plots
+    model.yaml       what BentoML knows of it: tag, labels, and the headline figures again
+    SHA256SUMS       the checksums of all of them, as `sha256sum --check` reads them
+
+No file holds a respondent's row. Checksums beside the files catch accidents, not somebody who can write all of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+import bentoml
+from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.models import Model, ModelStore
+from bentoml.exceptions import BentoMLException, NotFound
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from drugpred import codebook
+from drugpred.errors import StoredModelError, reason
+from drugpred.explanation import Explainer
+from drugpred.predictor import Predictor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "NAME",
+    "Bins",
+    "Card",
+    "DataCard",
+    "StoredModel",
+    "TaggedCard",
+    "WindowCard",
+    "home",
+    "read",
+    "resolve",
+    "write",
+]
+
+# BentoML reports to its makers what is saved and served, unless it is told not to before it first asks.
+os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+
+NAME = "drug_consumption"
+"""The model's name in the store."""
+
+_SUMS: Final = "SHA256SUMS"
+_AGAIN: Final = "train again with `python train.py`"
+_MAX_LISTED: Final = 10
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class WindowCard(_Frozen):
+    """One drug within one window; cross-validated figures are None where they cannot be measured."""
+
+    base_rate: float
+    """Share of users among the respondents trained on."""
+    threshold: float
+    """Probability from which on a person is predicted to use."""
+    auc: float | None
+    average_precision: float | None
+    sensitivity: float | None
+    specificity: float | None
+    balanced_accuracy: float | None
+    log_loss: float | None
+    brier: float | None
+    calibration_error: float
+    intervals: dict[str, tuple[float, float]]
+    """95% confidence intervals of these figures, corrected for what folds share; none where it cannot be told."""
+    reliable: bool
+    """Whether there were enough users and non-users to learn from, and the model tells them apart."""
+
+
+class DataCard(_Frozen):
+    """The data trained on."""
+
+    source: codebook.DataSource
+    sha256: str
+    """Of the file, or of the rows drawn where there was none."""
+    respondents: int
+    overclaimers: Literal["keep", "drop"]
+    """What was done with respondents who claim the invented drug Semeron."""
+
+
+class Bins(_Frozen):
+    """Shares of the respondents trained on, by bin: what drift is measured against."""
+
+    labels: tuple[str, ...]
+    edges: tuple[float, ...] = ()
+    """Upper bounds of all bins but the last; none for a category."""
+    shares: tuple[float, ...]
+
+
+class Card(_Frozen):
+    """What is known of a model."""
+
+    data: DataCard
+    inputs: tuple[str, ...]
+    windows: tuple[str, ...]
+    drugs: dict[str, dict[str, WindowCard]]
+    """By drug and window."""
+    ranked_probability_scores: dict[str, float]
+    """By drug."""
+    overall: dict[str, float]
+    """Headline figures of cross-validation."""
+    overall_intervals: dict[str, tuple[float, float]]
+    """Their 95% confidence intervals."""
+    folds: dict[str, tuple[float, ...]]
+    """They by test fold, so that a later run on the same folds can be compared fold by fold."""
+    reference_split: dict[str, float] | None
+    """Cannabis (decade) on the split of the reference system; None where the data is not that of UCI."""
+    input_bins: dict[str, Bins]
+    probability_bins: dict[str, Bins]
+    """By drug, of the cross-validated probabilities of use within a decade."""
+    estimator: str
+    configuration: dict[str, object]
+    seed: int
+    versions: dict[str, str]
+    git_commit: str | None
+    """None outside a checkout; ends in -dirty where files differ from it."""
+    created: str
+    run_id: str | None
+    """Of the experiment tracker; None where the run was not tracked."""
+
+
+class TaggedCard(Card):
+    """A card with the tag of its model, once it is stored."""
+
+    model: str
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A stored model, read for serving."""
+
+    tag: str
+    path: Path
+    card: Card
+    predictor: Predictor
+    explainer: Explainer
+
+    @cached_property
+    def card_json(self) -> str:
+        """The card with the model's tag, `TaggedCard` as JSON."""
+        return TaggedCard(model=self.tag, **dict(self.card)).model_dump_json()
+
+
+def home() -> Path:
+    """Return BentoML's folder, BENTOML_HOME, made where it is not there.
+
+    Raises
+    ------
+    StoredModelError
+        It is no folder and cannot be made one.
+    """
+    try:
+        return Path(BentoMLContainer.bentoml_home.get())
+    except (OSError, BentoMLException) as error:
+        raise StoredModelError(f"BENTOML_HOME: {reason(error)}") from error
+
+
+def write(pipeline: bytes, network: bytes, background: bytes, card: Card, report: Mapping[str, bytes]) -> str:
+    """Store a model as the newest version and return its tag.
+
+    The store takes all of it or nothing.
+
+    Parameters
+    ----------
+    pipeline : bytes
+        The fitted pipeline in skops' format.
+    network : bytes
+        The arrays of `Predictor` in npz format.
+    background : bytes
+        The background of `Explainer` in npy format: simulated respondents, never real ones.
+    card : Card
+    report : mapping of str to bytes
+        Files of the report by name.
+    """
+    files = {
+        "pipeline.skops": pipeline,
+        "network.npz": network,
+        "background.npy": background,
+        "card.json": card.model_dump_json(indent=1).encode(),
+        **{f"report/{name}": content for name, content in report.items()},
+    }
+    labels = {"data_source": card.data.source, "estimator": card.estimator}
+    with bentoml.models.create(NAME, labels=labels, metadata={"overall": dict(card.overall)}) as model:
+        for name, content in files.items():
+            path = Path(model.path_of(name))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        model.flush()  # type: ignore[no-untyped-call]  # writes model.yaml as it will be
+        Path(model.path_of(_SUMS)).write_bytes(_sums(_checksums(Path(model.path))))
+    return str(model.tag)
+
+
+def read(model: bentoml.Model) -> StoredModel:
+    """Read and check a stored model.
+
+    Raises
+    ------
+    StoredModelError
+        A file is missing, altered or none of the model's, or the model speaks of other inputs, drugs or windows.
+    """
+    path = Path(model.path)
+    try:
+        _check(path, model.tag)
+        card = Card.model_validate_json((path / "card.json").read_bytes())
+    except StoredModelError as error:
+        raise StoredModelError(f"{NAME}:{path.name}: {error}; {_AGAIN}") from None
+    except OSError as error:
+        raise StoredModelError(f"{model.tag}: expected to be able to read all of {path}: {error}") from None
+    except ValidationError as error:
+        raise StoredModelError(f"{model.tag}: card.json is not of this version; {_AGAIN}") from error
+    if (card.inputs, tuple(card.drugs), card.windows) != (codebook.INPUTS, codebook.DRUGS, codebook.WINDOWS):
+        raise StoredModelError(f"{model.tag}: the model has other inputs, drugs or windows than this version")
+    predictor = Predictor.load(path / "network.npz")
+    return StoredModel(str(model.tag), path, card, predictor, Explainer.load(path / "background.npy", predictor))
+
+
+def resolve(tag: str) -> bentoml.Model:
+    """Return a model of the store.
+
+    Raises
+    ------
+    StoredModelError
+        There is none with that tag, the store cannot be read, or BentoML cannot read what it knows of the model.
+    """
+    store = ModelStore(home() / "models")
+    try:
+        bentoml.Tag.from_taglike(tag)
+    except ValueError:
+        raise StoredModelError(_none(tag, BentoMLContainer.model_store.get(), store)) from None
+    try:
+        try:
+            return bentoml.models.get(tag)
+        except NotFound:  # what is packed into a bento hides the store, which may have other versions
+            return store.get(tag)
+    except NotFound:
+        raise StoredModelError(_none(tag, BentoMLContainer.model_store.get(), store)) from None
+    except PermissionError as error:
+        raise StoredModelError(reason(error)) from None
+    except Exception as error:  # noqa: BLE001 - whatever reading YAML of any content raises
+        why = f" ({reason(error)})" * isinstance(error, BentoMLException)
+        raise StoredModelError(
+            f"{tag}: expected one model with its model.yaml as it was written{why}; {_AGAIN}"
+        ) from None
+
+
+def _none(tag: str, *stores: ModelStore) -> str:
+    """Return what to say where there is no model of that tag: which there are, the newest first."""
+    created = {}
+    for folder in {path.parent for store in stores for path in Path(store._path, NAME).glob("*/model.yaml")}:
+        with suppress(Exception):  # a model that cannot be read is none to choose
+            created[f"{NAME}:{folder.name}"] = Model.from_path(folder).creation_time
+    tags = sorted(created, key=created.__getitem__, reverse=True)
+    if not tags:
+        return f"no model {tag} in the BentoML model store; run `python train.py` first"
+    more = f" and {len(tags) - _MAX_LISTED} more" if len(tags) > _MAX_LISTED else ""
+    return f"no model {tag} in the BentoML model store, which has {', '.join(tags[:_MAX_LISTED])}{more}"
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    """Return the sha256 of all files but that of the checksums, by name."""
+    found = {}
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise StoredModelError(f"{name} is not a regular file")
+        if path.is_file() and name != _SUMS:
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def _sums(checksums: Mapping[str, str]) -> bytes:
+    return "".join(f"{checksums[name]}  {name}\n" for name in sorted(checksums)).encode()
+
+
+def _check(folder: Path, tag: bentoml.Tag) -> None:
+    """Raise StoredModelError where a file is not as it was written; all of the checksums' own bytes count, too."""
+    found = _checksums(folder)
+    if not (folder / _SUMS).is_file():
+        raise StoredModelError(f"{_SUMS} is missing")
+    content = (folder / _SUMS).read_bytes()
+    if content == _sums(found):
+        if folder.name != tag.version:
+            raise StoredModelError(f"model.yaml is that of {tag}")
+        return
+    lines = (line.partition("  ") for line in content.decode(errors="replace").splitlines())
+    expected = {name: checksum for checksum, _, name in lines}
+    for name in expected.keys() - found.keys():
+        raise StoredModelError(f"{name} is missing, or {_SUMS} is not as it was written")
+    for name, checksum in found.items():
+        if expected.get(name) != checksum:
+            raise StoredModelError(
+                f"{name} is not as it was written, by {_SUMS}" if name in expected else f"{name} is not in {_SUMS}"
+            )
+    raise StoredModelError(f"{_SUMS} is not as it was written")

@@ -1,0 +1,1 @@
+"""Feedback on predictions: signed ids, outcomes, and each counted once."""

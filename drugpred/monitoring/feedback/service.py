@@ -1,0 +1,118 @@
+"""Feedback: the outcomes of an answer, checked and counted once, with no record of who they are of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from drugpred import codebook
+from drugpred.codebook import Drug
+from drugpred.monitoring import outcome_metrics
+from drugpred.monitoring.feedback.errors import (
+    DuplicateFeedbackError,
+    FeedbackError,
+    InvalidFeedbackError,
+    StoreUnavailableError,
+)
+from drugpred.monitoring.feedback.prediction_id import TOKEN_PATTERN
+from drugpred.schemas import faults
+
+if TYPE_CHECKING:
+    from drugpred.model_store import Card
+    from drugpred.monitoring.feedback.dedup import TokenStore
+    from drugpred.monitoring.feedback.prediction_id import PredictionIdSigner
+
+__all__ = ["Accepted", "Feedback", "FeedbackService"]
+
+_NAMES: Final = {"prediction_id", "outcomes", *codebook.DRUGS}
+
+
+class Feedback(BaseModel):
+    """What turned out of an answer, all that is known of it at once: an answer takes feedback one time."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+    prediction_id: str = Field(pattern=TOKEN_PATTERN, description="That of the answer, at most 90 days old.")
+    outcomes: dict[Drug, bool] = Field(
+        min_length=1,
+        max_length=len(codebook.DRUGS),
+        description="By drug, whether the person had used it within the answer's window, as of when it was answered.",
+    )
+
+
+class Accepted(BaseModel):
+    """Feedback that was counted."""
+
+    accepted: int
+    """How many outcomes."""
+
+
+class FeedbackService:
+    """Takes feedback about the answers of one model.
+
+    Parameters
+    ----------
+    tokens : PredictionIdSigner
+    seen : Seen
+    card : Card
+        The model's.
+    """
+
+    def __init__(self, tokens: PredictionIdSigner, seen: TokenStore, card: Card) -> None:
+        outcome_metrics.prepare()
+        self._tokens = tokens
+        self._seen = seen
+        self._thresholds = {
+            window: {drug: card.drugs[drug][window].threshold for drug in codebook.DRUGS} for window in codebook.WINDOWS
+        }
+
+    def take(self, body: bytes) -> Accepted:
+        """Check and count feedback; it may wait for a disk.
+
+        Parameters
+        ----------
+        body : bytes
+            `Feedback` as JSON.
+
+        Raises
+        ------
+        FeedbackError
+            It is not taken, and nothing but that is counted.
+        """
+        try:
+            accepted = self._take(body)
+        except FeedbackError as error:
+            outcome_metrics.count(error.result)
+            raise
+        except Exception:
+            outcome_metrics.count(StoreUnavailableError.result)
+            raise
+        outcome_metrics.count("accepted")
+        return accepted
+
+    def _take(self, body: bytes) -> Accepted:
+        feedback = _read(body)
+        claim = self._tokens.verify(feedback.prediction_id)
+        not_asked = feedback.outcomes.keys() - claim.probabilities.keys()
+        if not_asked:
+            raise InvalidFeedbackError("expected drugs of the answer", "outcomes", *sorted(not_asked)[:1])
+        # Last, as it cannot be taken back; and what follows it cannot fail.
+        if not self._seen.add_if_new(claim.nonce, claim.until):
+            raise DuplicateFeedbackError("expected an answer whose outcomes were not counted yet", "prediction_id")
+        outcome_metrics.record(claim, feedback.outcomes, self._thresholds[claim.window])
+        return Accepted(accepted=len(feedback.outcomes))
+
+
+def _read(body: bytes) -> Feedback:
+    try:
+        return Feedback.model_validate_json(body)
+    except ValidationError as error:
+        found = faults(error)
+    # The name of a drug that is none may be a value, too.
+    raise InvalidFeedbackError.of(
+        [
+            fault.model_copy(update={"loc": [step for step in fault.loc if step in _NAMES]})
+            for fault in found[: len(_NAMES)]
+        ]
+    )

@@ -1,0 +1,87 @@
+"""What turned out, against what was said of it: counters that workers and replicas add up.
+
+Sums of scores and of probabilities stand beside counts, so that each measure is a quotient of sums, which a recording
+rule makes.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import Counter
+
+from drugpred.codebook import DRUGS, WINDOWS
+from drugpred.monitoring.metrics import LABELS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from drugpred.codebook import Drug
+    from drugpred.monitoring.feedback.prediction_id import PredictionClaim
+
+__all__ = ["BINS", "count", "prepare", "record"]
+
+BINS: Final = tuple(f"{i / 10:.1f}-{(i + 1) / 10:.1f}" for i in range(10))
+"""Bins of probability."""
+
+_KINDS: Final = ("not used", "used")
+
+_FEEDBACK: Final = Counter("drugpred_feedback", "Feedback by what became of it.", ["result"])
+_OUTCOMES: Final = Counter("drugpred_outcomes", "Outcomes, by what was said.", ["drug", "window", "label", "outcome"])
+_BRIER: Final = Counter(
+    "drugpred_brier", "Sum over outcomes of the squared error of the probability.", ["drug", "window"]
+)
+_LOG_LOSS: Final = Counter(
+    "drugpred_log_loss", "Sum over outcomes of minus the logarithm of the probability given to it.", ["drug", "window"]
+)
+_BIN_OUTCOMES: Final = Counter(
+    "drugpred_calibration_outcomes", "Outcomes by bin of probability.", ["drug", "bin", "outcome"]
+)
+_BIN_PROBABILITY: Final = Counter(
+    "drugpred_calibration_probability", "Sum over outcomes of the probability, by its bin.", ["drug", "bin"]
+)
+
+
+def prepare() -> None:
+    """Begin all series at 0, so that Prometheus sees the first outcome of each as an increase."""
+    for drug, window in product(DRUGS, WINDOWS):
+        _BRIER.labels(drug, window)
+        _LOG_LOSS.labels(drug, window)
+        for label, outcome in product(LABELS, _KINDS):
+            _OUTCOMES.labels(drug, window, label, outcome)
+    for drug, at in product(DRUGS, BINS):
+        _BIN_PROBABILITY.labels(drug, at)
+        for outcome in _KINDS:
+            _BIN_OUTCOMES.labels(drug, at, outcome)
+
+
+def count(result: str) -> None:
+    """Count feedback by what became of it."""
+    _FEEDBACK.labels(result).inc()
+
+
+def record(claim: PredictionClaim, outcomes: Mapping[Drug, bool], thresholds: Mapping[Drug, float]) -> None:
+    """Count outcomes of an answer.
+
+    Parameters
+    ----------
+    claim : PredictionClaim
+        The answer, which told of all these drugs.
+    outcomes : mapping of str to bool
+        By drug, whether it was used within the answer's window.
+    thresholds : mapping of str to float
+        By drug, the probability from which on the label is High Risk within that window.
+    """
+    window = claim.window
+    for drug, used in outcomes.items():
+        probability = claim.probabilities[drug]
+        outcome = _KINDS[used]
+        label = LABELS[probability >= thresholds[drug]]
+        at = BINS[int(probability * len(BINS))]
+        _OUTCOMES.labels(drug, window, label, outcome).inc()
+        _BRIER.labels(drug, window).inc((probability - used) ** 2)
+        _LOG_LOSS.labels(drug, window).inc(-math.log(probability if used else 1 - probability))
+        _BIN_OUTCOMES.labels(drug, at, outcome).inc()
+        _BIN_PROBABILITY.labels(drug, at).inc(probability)

@@ -1,0 +1,236 @@
+"""Counts profiles and answers: noted in a microsecond, counted together once a second."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import weakref
+from functools import lru_cache, partial
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from drugpred import codebook
+from drugpred.monitoring.binning import Binning
+from drugpred.monitoring.failure_log import FailureLog
+from drugpred.monitoring.metrics import INPUTS, LABELS, PREDICTIONS, PROBABILITY, PROFILES, SCORES
+from drugpred.serving.patches import prometheus_files
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from prometheus_client import Counter
+
+    from drugpred.codebook import Drug, Window
+    from drugpred.model_store import Card
+    from drugpred.schemas import Profile
+
+    # A named tuple would take as long to make as all the rest of noting it.
+    _Noted = tuple[NDArray[np.float64], NDArray[np.float64], Window, frozenset[Drug]]
+
+__all__ = ["PredictionCounter"]
+
+logger = logging.getLogger(__name__)
+
+_SECONDS: Final = 1.0
+"""The longest that what was noted waits: a killed process loses no more."""
+
+_SETTLED_SECONDS: Final = 60.0
+"""For how long it works before the log says so again."""
+
+_EARLY: Final = 1024
+"""So many profiles are counted at once without waiting; each holds a kilobyte, which should stay in the cache."""
+
+_MAX: Final = 64 * _EARLY
+"""So many are counted by whoever notes one more: the thread does not keep up."""
+
+_PLACES: Final = {window: place for place, window in enumerate(codebook.WINDOWS)}
+
+
+class PredictionCounter:
+    """Notes what was answered, and counts it in a thread between `start` and `stop`.
+
+    Several threads may use it. A process that is forked begins with nothing noted.
+
+    Parameters
+    ----------
+    card : Card
+        Of the model that answers: its bins and thresholds.
+    """
+
+    def __init__(self, card: Card) -> None:
+        self._input_bins = Binning(card.input_bins)
+        self._score_bins = Binning(card.probability_bins)
+        self._thresholds = {
+            window: np.array([card.drugs[drug][window].threshold for drug in codebook.DRUGS])
+            for window in codebook.WINDOWS
+        }
+        # Looked up once; and series that begin at 0 tell Prometheus of their first increase.
+        self._inputs = [INPUTS.labels(*of) for of in self._input_bins.series]
+        self._scores = [SCORES.labels(*of) for of in self._score_bins.series]
+        self._predictions, self._probability = (
+            {
+                (window, label): [counter.labels(drug, window, label) for drug in codebook.DRUGS]
+                for window in codebook.WINDOWS
+                for label in LABELS
+            }
+            for counter in (PREDICTIONS, PROBABILITY)
+        )
+        self._thread: threading.Thread | None = None
+        self._failures = FailureLog(logger, "profiles are counted again", _SETTLED_SECONDS)
+        self._counting = threading.Lock()
+        self._reset()
+        _telemetries.add(self)
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._noted: list[_Noted] = []
+        self._waiting = 0
+
+    def before_fork(self) -> None:
+        """Wait for a count to end, and begin none: its thread would be missing in the child."""
+        self._counting.acquire()
+
+    def after_fork(self, *, child: bool) -> None:
+        """Go on; in a child from nothing."""
+        self._counting.release()
+        if not child:
+            return
+        self._reset()
+        if self._thread:
+            self._thread = None
+            self.start()
+
+    def add(
+        self,
+        rows: NDArray[np.float64],
+        probabilities: NDArray[np.float64],
+        window: Window,
+        drugs: frozenset[Drug],
+    ) -> None:
+        """Note profiles that were answered; nobody may change the arrays afterwards.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n, 12)
+        probabilities : ndarray of shape (n, 18, 6)
+        window : str
+            The window that was asked for.
+        drugs : frozenset of str
+            The drugs that were asked for.
+        """
+        with self._lock:
+            self._noted.append((rows, probabilities, window, drugs))
+            self._waiting += len(rows)
+            waiting = self._waiting
+        if waiting >= _EARLY:
+            if waiting >= _MAX:
+                self._try_to_flush()
+            else:
+                self._wake.set()
+
+    def add_profiles(
+        self, profiles: Sequence[Profile], rows: NDArray[np.float64], probabilities: NDArray[np.float64]
+    ) -> None:
+        """Note profiles that may have asked for different things, otherwise as `add`."""
+        if len(profiles) == 1:
+            self.add(rows, probabilities, profiles[0].window, profiles[0].drugs)
+            return
+        start = 0
+        for (window, drugs), alike in groupby(profiles, attrgetter("window", "drugs")):
+            stop = start + len(list(alike))
+            self.add(rows[start:stop], probabilities[start:stop], window, drugs)
+            start = stop
+
+    def start(self) -> None:
+        """Count from now on."""
+        self._ending = False
+        self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, after counting what was noted."""
+        if self._thread:
+            self._ending = True
+            self._wake.set()
+            self._thread.join()
+            self._thread = None
+        self._try_to_flush()
+
+    def _run(self) -> None:
+        while not self._ending:
+            self._wake.wait(_SECONDS)
+            self._wake.clear()
+            self._try_to_flush()
+            prometheus_files.restore()
+
+    def _try_to_flush(self) -> None:
+        try:
+            self.flush()
+        except Exception:  # noqa: BLE001 - to answer without counting is better than not to answer
+            self._failures.failed("profiles were not counted", traceback=True)
+        else:
+            self._failures.worked()
+
+    def flush(self) -> None:
+        """Count what was noted."""
+        with self._counting:
+            with self._lock:
+                noted, self._noted, self._waiting = self._noted, [], 0
+            if noted:
+                self._count(noted)
+
+    def _count(self, noted: Sequence[_Noted]) -> None:
+        rows, probabilities, windows, drugs = zip(*noted, strict=True)
+        sizes = [len(each) for each in rows]
+        probability = np.concatenate(probabilities)
+        PROFILES.inc(len(probability))
+        _increase(self._inputs, self._input_bins.count(np.concatenate(rows).T))
+        _increase(self._scores, self._score_bins.count(probability[:, :, _PLACES["decade"]].T))
+        window = np.repeat([_PLACES[each] for each in windows], sizes)
+        asked = np.repeat([_mask(each) for each in drugs], sizes, axis=0)
+        for each in set(windows):
+            place = _PLACES[each]
+            within = window == place
+            p = probability[within, :, place]
+            high, chosen = p >= self._thresholds[each], asked[within]
+            for label, predicted in zip(LABELS, (~high & chosen, high & chosen), strict=True):
+                _increase(self._predictions[each, label], np.count_nonzero(predicted, axis=0))
+                _increase(self._probability[each, label], np.einsum("ij,ij->j", p, predicted))
+
+
+_telemetries: Final[weakref.WeakSet[PredictionCounter]] = weakref.WeakSet()
+
+
+def _after_fork(*, child: bool) -> None:
+    for each in _telemetries:
+        each.after_fork(child=child)
+
+
+def _before_fork() -> None:
+    for each in _telemetries:
+        each.before_fork()
+
+
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=partial(_after_fork, child=False),
+    after_in_child=partial(_after_fork, child=True),
+)
+
+
+@lru_cache(256)
+def _mask(drugs: frozenset[Drug]) -> list[bool]:
+    return [drug in drugs for drug in codebook.DRUGS]
+
+
+def _increase(series: Sequence[Counter], by: NDArray[np.int64] | NDArray[np.float64]) -> None:
+    # Each costs microseconds, and most are 0 where few profiles came.
+    for each, amount in zip(series, by.tolist(), strict=True):
+        if amount:
+            each.inc(amount)

@@ -1,0 +1,93 @@
+"""Counts malformed requests by what is wrong with them, in words that no caller can invent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pydantic import AliasChoices
+
+from drugpred.codebook import CATEGORIES, INPUTS, SCORES
+from drugpred.monitoring.metrics import REFUSED
+from drugpred.schemas import Profile, faults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pydantic import ValidationError
+
+    from drugpred.schemas import ErrorDetail
+
+    _Loc = Sequence[str | int]
+
+__all__ = ["count_column", "count_tensors", "count_validation"]
+
+_OTHER: Final = "other"
+_MISSING: Final = "missing"
+_UNKNOWN: Final = "unknown"
+_CATEGORY: Final = "category"
+_RANGE: Final = "range"
+
+_FIELDS: Final[dict[str | int, str]] = {
+    **{name: name for name in (*INPUTS, "drugs", "window", "include", "scale", "profiles")},
+    **{
+        str(alias): name
+        for name in INPUTS
+        for choices in [Profile.model_fields[name].validation_alias]
+        if isinstance(choices, AliasChoices)
+        for alias in choices.choices
+    },
+}
+"""By any of its names."""
+
+_BY_FIELD: Final = {each.name: _CATEGORY for each in CATEGORIES} | {each.name: _RANGE for each in SCORES}
+"""Why a value of the right type is refused."""
+
+_BY_TYPE: Final = {
+    "missing": _MISSING,
+    "extra_forbidden": _UNKNOWN,
+    "literal_error": _CATEGORY,
+    "finite_number": _RANGE,
+    "too_short": _RANGE,
+    "too_long": _RANGE,
+}
+"""By type of pydantic's error. Values of another type than expected are of no kind that is told apart."""
+
+
+def count_validation(error: ValidationError) -> None:
+    """Count a request that pydantic refused: each field once with each reason, of however many people."""
+    _count(_of(fault.loc, fault.type) for fault in faults(error))
+
+
+def count_column(field: str, row: int | None) -> None:
+    """Count a request that `drugpred.tabular` refused, by the field and the row of its error."""
+    _count([(_FIELDS.get(field, _OTHER), _OTHER if row is None else _BY_FIELD.get(field, _OTHER))])
+
+
+def count_tensors(details: Iterable[ErrorDetail]) -> None:
+    """Count a request that `drugpred.serving.v2.dataplane` refused."""
+    _count(_of_tensor(detail.loc, detail.type) for detail in details)
+
+
+def _count(refused: Iterable[tuple[str, str]]) -> None:
+    for field, reason in set(refused):
+        REFUSED.labels(field, reason).inc()
+
+
+def _of(loc: _Loc, kind: str) -> tuple[str, str]:
+    if kind == "extra_forbidden":
+        return _OTHER, _UNKNOWN
+    field = next((_FIELDS[step] for step in reversed(loc) if step in _FIELDS), _OTHER)
+    return field, _BY_FIELD.get(field, _OTHER) if kind == "unexpected" else _BY_TYPE.get(kind, _OTHER)
+
+
+def _of_tensor(loc: _Loc, kind: str) -> tuple[str, str]:
+    match loc, kind:
+        case ["inputs", int(), "name"], "unexpected":
+            return _OTHER, _UNKNOWN
+        case ["outputs", int(), "name"], "unexpected":
+            return "drugs", _CATEGORY
+        case ["inputs", str(field)], "unexpected":
+            return _FIELDS.get(field, _OTHER), _MISSING
+        case ["inputs", str(field), *_, str()], "unexpected":  # its data as a whole, its datatype or shape
+            return _FIELDS.get(field, _OTHER), _OTHER
+    return _of(loc, kind)

@@ -1,0 +1,1 @@
+"""gRPC: a thin translation between messages and the objects that HTTP answers with."""

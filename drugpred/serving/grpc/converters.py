@@ -1,0 +1,125 @@
+"""Between protobuf messages and `drugpred.schemas`: translation alone, the checks are of the types there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from drugpred import codebook
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from drugpred.model_store import StoredModel
+    from drugpred.schemas import Prediction, Risk
+
+__all__ = ["DATA_SOURCES", "DRUGS", "WINDOWS", "columns", "model", "options", "prediction", "profile"]
+
+DRUGS: Final = {drug: pb.Drug.Value(f"DRUG_{drug.upper()}") for drug in codebook.DRUGS}
+"""Numbers of drugs."""
+
+WINDOWS: Final = {window: pb.Window.Value(f"WINDOW_{window.upper()}") for window in codebook.WINDOWS}
+"""Numbers of windows."""
+
+DATA_SOURCES: Final = {
+    source: pb.DataSource.Value(f"DATA_SOURCE_{source.upper()}") for source in ("uci", "file", "simulated")
+}
+"""Numbers of data sources."""
+
+
+def _labels(labels: Iterable[str]) -> dict[int, str]:
+    """Return labels by their number in an enum, where 0 stands for none."""
+    return dict(enumerate(labels, 1))
+
+
+_CATEGORIES: Final = {category.name: _labels(category.labels) for category in codebook.CATEGORIES}
+_SCORES: Final = tuple(score.name for score in codebook.SCORES)
+_DRUG_LABELS: Final = _labels(codebook.DRUGS)
+_WINDOW_LABELS: Final = _labels(codebook.WINDOWS)
+_SCALE_LABELS: Final = _labels(["standardized", "raw"])
+_INCLUDE_LABELS: Final = _labels(["windows", "explanation"])
+
+
+def profile(message: pb.Profile) -> dict[str, object]:
+    """Return a profile's content as a caller of HTTP would write it.
+
+    What is not given is left out. An unknown number becomes None, which no field takes.
+    """
+    content = options(message)
+    match message.WhichOneof("age"):
+        case "years":
+            content["age"] = message.years
+        case "band":
+            content["age"] = _CATEGORIES["age"].get(message.band)
+    for name in ("gender", "education", "country", "ethnicity"):
+        if number := getattr(message, name):
+            content[name] = _CATEGORIES[name].get(number)
+    for name in _SCORES:
+        value = getattr(message, name)
+        if value or message.HasField(name):  # mostly scores are not 0, and then they were given
+            content[name] = value
+    if message.include:
+        content["include"] = [_INCLUDE_LABELS.get(number) for number in message.include]
+    return content
+
+
+def options(message: pb.Profile | pb.PredictStreamRequest) -> dict[str, object]:
+    """Return what profiles and chunks have in common: scale, window and drugs, where they are given."""
+    content: dict[str, object] = {}
+    if message.scale:
+        content["scale"] = _SCALE_LABELS.get(message.scale)
+    if message.window:
+        content["window"] = _WINDOW_LABELS.get(message.window)
+    if message.drugs:
+        content["drugs"] = [_DRUG_LABELS.get(number) for number in message.drugs]
+    return content
+
+
+def columns(message: pb.PredictStreamRequest) -> dict[str, NDArray[Any]]:
+    """Return a chunk's columns, as `drugpred.tabular.encode` takes them."""
+    codes = {name: np.array(getattr(message, name), np.int64) - 1 for name in _CATEGORIES}
+    return codes | {name: np.array(getattr(message, name), np.float64) for name in _SCORES}
+
+
+def prediction(answer: Prediction) -> pb.Prediction:
+    """Return the message of an answer."""
+    return pb.Prediction(
+        prediction_id=answer.prediction_id,
+        model=answer.model,
+        window=WINDOWS[answer.window],
+        data_source=DATA_SOURCES[answer.data_source],
+        risks=map(_risk, answer.risks),
+    )
+
+
+def _risk(risk: Risk) -> pb.Risk:
+    # But for the label names are the same, nested ones too, and what is None stays unset.
+    content: dict[str, Any] = {name: value for name, value in risk.items() if name != "label"}
+    return pb.Risk(**content | {"drug": DRUGS[risk["drug"]], "prediction": bool(risk["prediction"])})
+
+
+def model(model: StoredModel) -> pb.GetModelResponse:
+    """Return what is known of a model."""
+    card = model.card
+    return pb.GetModelResponse(
+        model=model.tag,
+        data_source=DATA_SOURCES[card.data.source],
+        measures=[
+            pb.Measure(
+                drug=DRUGS[drug],
+                window=WINDOWS[window],
+                threshold=figures.threshold,
+                base_rate=figures.base_rate,
+                auc=figures.auc,
+                reliable=figures.reliable,
+            )
+            for drug in codebook.DRUGS
+            for window in codebook.WINDOWS
+            for figures in [card.drugs[drug][window]]
+        ],
+        card=model.card_json,
+    )

@@ -1,0 +1,54 @@
+"""What a server that ends has to know of its calls."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from grpc.aio import ServicerContext
+
+__all__ = ["InFlightCalls"]
+
+_TICK: Final = 0.01
+
+
+class InFlightCalls:
+    """Counts calls, and holds back those that begin while it is closed."""
+
+    def __init__(self) -> None:
+        self.entered = 0
+        self._left = 0
+        self._lock = threading.Lock()  # a lane is another thread
+        self._open = asyncio.Event()
+        self._open.set()
+
+    async def enter(self, context: ServicerContext) -> None:
+        """Begin a call, which ends when its answer is sent."""
+        with self._lock:
+            self.entered += 1
+        context.add_done_callback(self._leave)
+        if not self._open.is_set():
+            await asyncio.sleep(0)  # a lane goes on in the event loop
+            await self._open.wait()
+
+    def _leave(self, _: ServicerContext) -> None:
+        with self._lock:
+            self._left += 1
+
+    def close(self) -> None:
+        """Hold back every call that begins."""
+        self._open.clear()
+
+    def open(self) -> None:
+        """Let them go on."""
+        self._open.set()
+
+    async def wait_until_empty(self, seconds: float) -> None:
+        """Wait for all calls to end, so long at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._left < self.entered:
+                    await asyncio.sleep(_TICK)

@@ -1,0 +1,337 @@
+"""What happens around every call: admission, the arrival of its message, limits, refusals, faults, counts."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import traceback
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from urllib.parse import unquote
+
+import grpc
+from google.protobuf.message import DecodeError
+from grpc import StatusCode
+
+from drugpred.serving.access.api_keys import Scope
+from drugpred.serving.access.policy import (
+    ANY_KEY,
+    HEALTH,
+    AccessError,
+    AccessRule,
+    PayloadTooLargeError,
+    caller_name,
+    extract_key,
+)
+from drugpred.serving.capacity import CapacityLimiter
+from drugpred.serving.grpc import call_metrics, message_limits
+from drugpred.serving.grpc.errors import Malformed
+from drugpred.serving.grpc.in_flight import InFlightCalls
+from drugpred.serving.grpc.timeouts import MAX_ARRIVING, CallSlots, TimeoutExceededError
+from drugpred.serving.grpc.write_budget import WriteBudget
+from drugpred.serving.patches.uvicorn_limits import WRITE_TIMEOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from drugpred.serving.access.policy import AccessPolicy
+
+__all__ = ["MAX_CALLS", "CallInterceptor"]
+
+logger = logging.getLogger(__name__)
+
+_HEALTH_SERVICE: Final = "/grpc.health."
+_REFLECTION_SERVICE: Final = "/grpc.reflection."
+_NEEDS: Final = {
+    **dict.fromkeys(("ServerLive", "ServerReady", "ModelReady"), HEALTH),
+    **dict.fromkeys(("Predict", "PredictBatch", "PredictStream", "ModelInfer"), AccessRule(scope=Scope.PREDICT)),
+    **dict.fromkeys(("GetModel", "ServerMetadata", "ModelMetadata"), AccessRule(scope=Scope.READ)),
+}
+
+_CODES: Final = {
+    401: StatusCode.UNAUTHENTICATED,
+    403: StatusCode.PERMISSION_DENIED,
+    413: StatusCode.RESOURCE_EXHAUSTED,
+    429: StatusCode.RESOURCE_EXHAUSTED,
+    503: StatusCode.UNAVAILABLE,
+}
+"""By HTTP's status."""
+
+MAX_CALLS: Final = 64
+"""That need a key, each of which may hold the longest message or answer."""
+
+MAX_CALLS_EACH: Final = MAX_CALLS // 2
+"""Those of one caller."""
+
+MAX_OPEN: Final = 100
+"""In progress at once of each method of health and reflection, whose messages and answers are short."""
+
+MAX_ANSWER_BYTES: Final = 32 * 2**20
+"""Of answers that are being taken; each is held twice, by Python and by grpc."""
+
+STREAM_IDLE_TIMEOUT: Final = 300.0
+"""After which a stream that says nothing is ended."""
+
+_SHORT: Final = 64 * 2**10
+"""The longest message of methods that are not in `message_limits.LIMITS`, as over HTTP."""
+
+_ROUNDING: Final = 0.01
+"""By how much of it a timeout is rounded up on its way."""
+
+_JITTER_SECONDS: Final = 0.02
+"""By how much the times may differ that a call and its cancellation take to come here."""
+
+_Behaviour = Callable[[Any, grpc.aio.ServicerContext], Any]
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """Lets in whom `admission` does, ends every call with a proper status, and counts it.
+
+    Who calls is known from the metadata, so that is decided first. Then the message is waited for; from when it has
+    come until its answer is taken, the call has a place that no other one gets.
+
+    A malformed request is INVALID_ARGUMENT; any other exception of a handler is INTERNAL, of which neither the client
+    nor the log sees the message, because it may hold a person's values.
+    """
+
+    lane: Collection[str] = ()
+    """The methods that a lane answers, which limits them itself."""
+
+    def __init__(self, admission: AccessPolicy) -> None:
+        self.gate = InFlightCalls()
+        self.admission = admission
+        self.answers = WriteBudget(MAX_ANSWER_BYTES, WRITE_TIMEOUT)
+        self._calls = CallSlots(MAX_CALLS, MAX_CALLS_EACH)
+        self._arriving = CallSlots(MAX_ARRIVING, MAX_ARRIVING)
+        self._guarded: dict[str, grpc.RpcMethodHandler] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler | None:
+        """Return the handler of a method, wrapped once: of streams of bytes, whatever it is of."""
+        method = handler_call_details.method
+        guarded = self._guarded.get(method)
+        if guarded is None:
+            handler = await continuation(handler_call_details)
+            if handler is None:  # by any name: names that callers make up are no labels of metrics
+                call_metrics.observe("unknown", StatusCode.UNIMPLEMENTED.name, 0)
+                return None
+            guarded = self._guarded[method] = self._guard(method, handler)
+        return guarded
+
+    def _guard(self, method: str, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
+        need, short = _need_of(method), method.startswith("/grpc.")
+        # Who watches the health does so for ever, and is not waited for.
+        call = _Method(method, handler, self, InFlightCalls() if short else self.gate, need)
+        if method not in self.lane:
+            call.places = self._calls if need.key else self._arriving
+        if short or not need.key:
+            call.bound = CapacityLimiter(MAX_OPEN)
+        return grpc.stream_stream_rpc_method_handler(call.answer, None, call.serialize)
+
+
+def _need_of(method: str) -> AccessRule:
+    if method.startswith(_HEALTH_SERVICE):
+        return HEALTH
+    if method.startswith(_REFLECTION_SERVICE):
+        return AccessRule(scope=Scope.READ)
+    return _NEEDS.get(method.rpartition("/")[2], ANY_KEY)
+
+
+class _Status(NamedTuple):
+    """What a call ends with."""
+
+    code: StatusCode
+    details: str
+    trailing_metadata: tuple[tuple[str, str | bytes], ...] = ()
+
+
+class _NoMessageError(Exception):
+    """A call has no message."""
+
+
+class _Method:
+    """A method as it is served."""
+
+    places: CallSlots | None = None
+    """Where its calls wait for their message, and stay where nothing else bounds them."""
+    bound: CapacityLimiter | None = None
+    """Of those whose message has come."""
+
+    def __init__(
+        self, method: str, handler: grpc.RpcMethodHandler, guard: CallInterceptor, gate: InFlightCalls, need: AccessRule
+    ) -> None:
+        self._name = method.removeprefix("/")
+        self._behaviour = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+        self._streams = handler.request_streaming
+        self._deserialize, self._serialize = handler.request_deserializer, handler.response_serializer
+        self._generates = inspect.isasyncgenfunction(self._behaviour)
+        self._writes = handler.response_streaming and not self._generates
+        self.serialize = self._serialize if self._writes else None
+        self._admission = None if guard.admission.open else guard.admission
+        self._answers = guard.answers
+        self._gate = gate
+        self._need = need
+        self._limits = message_limits.LIMITS.get(method.rpartition("/")[2])
+
+    async def answer(self, _: object, context: grpc.aio.ServicerContext) -> None:
+        """Answer a call, and count it by how it ended."""
+        started = perf_counter()
+        code = StatusCode.OK
+        try:
+            error = await self._error_of(context)
+            if error is not None:
+                code = error.code
+                # Not where the exception is caught: what is raised there holds it, it holds the request, and grpc holds
+                # what is raised here in a cycle until the collector runs, which sees no memory of messages.
+                await context.abort_with_status(error)
+        except asyncio.CancelledError:
+            code = _cancelled(context, perf_counter() - started)
+            raise
+        except grpc.aio.BaseError as error:  # a handler ended the call, or the client did
+            aborted = isinstance(error, grpc.aio.AbortError) and context.code()
+            code = aborted or _cancelled(context, perf_counter() - started)
+            error.__context__ = None
+            raise error.with_traceback(None) from None
+        finally:
+            call_metrics.observe(self._name, code.name, perf_counter() - started)
+
+    async def _error_of(self, context: grpc.aio.ServicerContext) -> grpc.Status | None:
+        """Answer a call; return what it ends with instead, if anything."""
+        try:
+            await self._gate.enter(context)
+            await self._run(context)
+        except grpc.aio.BaseError:
+            raise
+        except Malformed as error:
+            return error.status()
+        except AccessError as error:
+            metadata = () if error.retry_after is None else (("retry-after", str(int(error.retry_after))),)
+            return _Status(_CODES[error.status], str(error), metadata)
+        except TimeoutExceededError as error:
+            return _Status(StatusCode.DEADLINE_EXCEEDED, str(error))
+        except _NoMessageError:
+            return _Status(StatusCode.UNIMPLEMENTED, "expected one message")
+        except DecodeError:
+            return _Status(StatusCode.INVALID_ARGUMENT, "expected a message as the .proto file describes it")
+        except Exception as error:  # noqa: BLE001 - the caller gets an answer whatever happens
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            logger.error("%s in %s:\n%s", type(error).__name__, self._name, frames)  # noqa: TRY400 - without its message
+            return _Status(StatusCode.INTERNAL, "an unexpected error; the server's log tells where")
+        return None
+
+    async def _run(self, context: grpc.aio.ServicerContext) -> None:
+        if self._admission:
+            await self._admission.check(self._need, _key(context), _address(context.peer()))
+        message = await (self._taken(self.places, context) if self.places else context.read())
+        if self._streams:
+            answering = self._behaviour(_Requests(self, context, message), context)
+        elif message is grpc.aio.EOF:
+            await asyncio.sleep(0)  # a call that is cancelled has no message either, just before its task is
+            raise _NoMessageError
+        else:
+            answering = self._behaviour(self.parsed(message), context)
+        del message  # what was sent is let go as soon as it is parsed
+        if self._generates:
+            async with aclosing(answering):
+                async for answer in answering:
+                    serialized = self._serialized(answer)
+                    del answer
+                    await self._write(serialized, context)
+        elif self._writes:
+            await answering
+        else:
+            await self._write(self._serialized(await answering), context)
+
+    async def _taken(self, places: CallSlots, context: grpc.aio.ServicerContext) -> bytes:
+        """Return the first message of a call, which has a place until its answer is taken."""
+        caller = caller_name()
+        message = await places.take(context)
+        if self.bound is None:
+            context.add_done_callback(lambda _: places.give(caller))
+            return message
+        bound = self.bound
+        places.give(caller)
+        bound.take(1)
+        context.add_done_callback(lambda _: bound.give(1))
+        return message
+
+    def _serialized(self, answer: Any) -> Any:  # noqa: ANN401
+        return self._serialize(answer) if self._serialize else answer
+
+    async def _write(self, serialized: bytes, context: grpc.aio.ServicerContext) -> None:
+        """Send an answer; a long one once enough of the others are taken."""
+        counted = len(serialized) if len(serialized) > _SHORT else 0
+        if counted:
+            await self._answers.take(counted)
+        try:
+            await context.write(serialized)
+        finally:
+            if counted:
+                self._answers.give(counted)
+
+    def parsed(self, message: bytes) -> Any:  # noqa: ANN401
+        """Return what a message says, if it does not hold too much."""
+        if self._limits:
+            message_limits.check(message, self._limits)
+        elif len(message) > _SHORT:
+            raise PayloadTooLargeError(_SHORT)
+        return self._deserialize(message) if self._deserialize else message
+
+    async def following(self, context: grpc.aio.ServicerContext) -> bytes:
+        """Return the next message of a stream, which counts as a call of its own."""
+        try:
+            async with asyncio.timeout(STREAM_IDLE_TIMEOUT):
+                message: bytes = await context.read()
+        except TimeoutError:
+            raise TimeoutExceededError(STREAM_IDLE_TIMEOUT) from None
+        if self._admission and message is not grpc.aio.EOF:
+            await self._admission.check(self._need, _key(context), _address(context.peer()))
+        return message
+
+
+class _Requests:
+    """The messages of a call. It holds none that it has given away, as a generator would."""
+
+    def __init__(self, method: _Method, context: grpc.aio.ServicerContext, first: bytes) -> None:
+        self._method, self._context = method, context
+        self._first: bytes | None = first
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:  # noqa: ANN401
+        message, self._first = self._first, None
+        if message is None:
+            message = await self._method.following(self._context)
+        if message is grpc.aio.EOF:
+            await asyncio.sleep(0)  # a stream that is cancelled ends too, just before its task is
+            raise StopAsyncIteration
+        return self._method.parsed(message)
+
+
+def _cancelled(context: grpc.aio.ServicerContext, elapsed: float) -> StatusCode:
+    """Return why a call was cancelled: a client whose time is up says the same as one that has left.
+
+    Its time is up a little before the server's, because a timeout is rounded up on its way.
+    """
+    remaining = context.time_remaining()
+    if remaining is None or remaining > _JITTER_SECONDS + (remaining + elapsed) * _ROUNDING:
+        return StatusCode.CANCELLED
+    return StatusCode.DEADLINE_EXCEEDED
+
+
+def _key(context: grpc.aio.ServicerContext) -> str | bytes | None:
+    """Return the key that came with a call."""
+    metadata = dict(context.invocation_metadata())
+    return extract_key(metadata.get("authorization"), metadata.get("x-api-key"))
+
+
+def _address(peer: str) -> str:
+    """Return the address of `ipv4:127.0.0.1:5000` or `ipv6:[::1]:5000`, of which the brackets may be escaped."""
+    return unquote(peer).partition(":")[2].rpartition(":")[0].strip("[]")

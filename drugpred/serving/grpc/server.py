@@ -1,0 +1,145 @@
+"""The gRPC server of one worker, in the event loop that answers HTTP too."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2, drug_prediction_pb2_grpc
+from drugpred.proto.inference import grpc_service_pb2, grpc_service_pb2_grpc
+from drugpred.serving.grpc.binding import credentials
+from drugpred.serving.grpc.interceptor import CallInterceptor
+from drugpred.serving.grpc.servicer import DrugPredictionServicer
+from drugpred.serving.patches.grpc_unary import CompletionQueueServer, MethodRegistry, make_server
+from drugpred.serving.v2.grpc import InferenceServicer
+
+if TYPE_CHECKING:
+    from drugpred.scoring import Scorer
+    from drugpred.serving.access.policy import AccessPolicy
+    from drugpred.settings import Settings
+
+__all__ = ["Server"]
+
+_NAMES: Final = (
+    drug_prediction_pb2.DESCRIPTOR.services_by_name["DrugPrediction"].full_name,
+    grpc_service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name,
+)
+"""The services that have a health of their own."""
+
+_FAST: Final = "/drugpred.v1.DrugPrediction/Predict"
+"""The method that takes microseconds."""
+
+MAX_CONNECTIONS: Final = 2000
+"""Of a worker."""
+
+_OPTIONS: Final = (
+    ("grpc.so_reuseport", 1),  # the workers of one service share the port
+    # 10,000 people are 0.7 MB in a chunk and 1.6 MB of the Open Inference Protocol, 1000 profiles 0.2 MB.
+    ("grpc.max_receive_message_length", 2 * 2**20),
+    ("grpc.max_metadata_size", 8 * 2**10),
+    ("grpc.absolute_max_metadata_size", 16 * 2**10),
+    ("grpc.max_concurrent_streams", 100),  # of one connection
+    ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
+    # Else grpc lets each stream send 4 MB ahead, whether or not anybody reads it.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 64 * 2**10),
+    ("grpc.server_handshake_timeout_ms", 10_000),  # what connects and says nothing is let go
+    ("grpc.max_connection_idle_ms", 300_000),
+    # A client that vanished is noticed within a minute and a half; one that pings more than that is let go.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.max_ping_strikes", 2),
+)
+
+# It would put metadata that is not UTF-8 into the log, among which an API key may be, and where a client gave up just
+# when its answer was to be sent, a traceback.
+_UNLOGGED: Final = ("Invalid encoding", "ExecuteBatchError raised")
+logging.getLogger("grpc._cython.cygrpc").addFilter(lambda record: not record.getMessage().startswith(_UNLOGGED))
+
+GRACE: Final = 20.0
+"""Seconds that calls may take to end, once no more are taken."""
+
+_QUIET: Final = 0.2
+"""Seconds in which a call that was sent arrives, or a client hears that the server ends."""
+
+_PATIENCE: Final = 5
+"""How often that is waited for, while ever new clients call."""
+
+
+class Server:
+    """The services, health and reflection on one port.
+
+    Parameters
+    ----------
+    scorer : Scorer
+        What answers.
+    settings : Settings
+        TLS.
+    address : str
+        The host and port to listen on.
+    admission : AccessPolicy
+        Who is let in.
+    """
+
+    def __init__(self, scorer: Scorer, settings: Settings, address: str, admission: AccessPolicy) -> None:
+        guard = CallInterceptor(admission)
+        self._gate = guard.gate
+        self._server = make_server([guard], options=_OPTIONS)
+        handlers = MethodRegistry(self._server)
+        self._health = health.aio.HealthServicer()
+        prediction, inference = DrugPredictionServicer(scorer), InferenceServicer(scorer, self._health)
+        drug_prediction_pb2_grpc.add_DrugPredictionServicer_to_server(prediction, handlers)  # type: ignore[no-untyped-call]
+        grpc_service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, handlers)  # type: ignore[no-untyped-call]
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, handlers)
+        self._lane = CompletionQueueServer.beside(self._server, {_FAST: handlers.by_name[_FAST]}, [guard])
+        guard.lane = {_FAST} if self._lane else frozenset()
+        handlers.tell(guard.lane)
+        reflection.enable_server_reflection((*_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        certificates = credentials(settings)
+        self.port: int = (
+            self._server.add_secure_port(address, certificates)
+            if certificates
+            else self._server.add_insecure_port(address)
+        )
+
+    async def start(self) -> None:
+        """Take calls."""
+        for name in _NAMES:
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self._server.start()
+        if self._lane:
+            self._lane.start()
+
+    async def announce_end(self) -> None:
+        """Tell whoever asks for the health, or whether it is ready, that the server takes no more calls soon."""
+        await self._health.enter_graceful_shutdown()
+
+    async def stop(self, grace: float = GRACE) -> None:
+        """Take no more calls, and wait for those that were taken.
+
+        grpc cancels what arrived and no handler has begun yet. So all that arrives is begun and held back for a moment,
+        in which clients that wait for their answers send nothing new; then they are told to go elsewhere.
+        """
+        await self.announce_end()
+        self._gate.close()
+        for _ in range(_PATIENCE):
+            entered = self._gate.entered
+            await asyncio.sleep(_QUIET)
+            if entered == self._gate.entered:
+                break
+        if self._lane:
+            self._lane.stop()
+        stopping = asyncio.create_task(self._server.stop(grace))
+        await asyncio.sleep(_QUIET)
+        self._gate.open()
+        await self._gate.wait_until_empty(grace)
+        await self._server.stop(None)  # for those who watch the health
+        await stopping
+        if self._lane:
+            await asyncio.to_thread(self._lane.close)

@@ -1,0 +1,64 @@
+"""Bytes that are held at once: who needs more than are free waits, in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from drugpred.serving.access.policy import OverloadedError
+
+__all__ = ["WriteBudget"]
+
+
+class WriteBudget:
+    """Counts what is held, in one event loop.
+
+    Parameters
+    ----------
+    most : int
+    seconds : float
+        How long to wait at most.
+    """
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self._most, self._seconds = most, seconds
+        self._held = 0
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    async def take(self, amount: int) -> None:
+        """Hold so much more, once it is free.
+
+        Raises
+        ------
+        OverloadedError
+            It is not free in time; then it is not held.
+        """
+        if not self._waiting and self._held + amount <= self._most:
+            self._held += amount
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append((amount, turn))
+        try:
+            async with asyncio.timeout(self._seconds):
+                await turn
+        except (TimeoutError, asyncio.CancelledError) as error:
+            if turn.cancelled():
+                self._waiting = deque(each for each in self._waiting if each[1] is not turn)
+                self._next()
+            else:  # its turn came in the same moment
+                self.give(amount)
+            if isinstance(error, TimeoutError):
+                raise OverloadedError from None
+            raise
+
+    def give(self, amount: int) -> None:
+        """Hold so much less."""
+        self._held -= amount
+        self._next()
+
+    def _next(self) -> None:
+        while self._waiting and self._held + self._waiting[0][0] <= self._most:
+            amount, turn = self._waiting.popleft()
+            if not turn.cancelled():
+                self._held += amount
+                turn.set_result(None)

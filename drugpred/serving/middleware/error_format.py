@@ -1,0 +1,128 @@
+"""The one shape of every error: `{"error": ..., "detail": [...]}`, see `drugpred.schemas.Error`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from http import HTTPStatus
+from http.client import responses
+from typing import TYPE_CHECKING, Final
+
+from drugpred.schemas import Error, faults
+from drugpred.serving.capacity import WRITE_BACKLOG
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic import ValidationError
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["ErrorFormatMiddleware", "field_path", "validation_error_body"]
+
+logger = logging.getLogger(__name__)
+
+_MALFORMED: Final = "the request is malformed"
+
+
+class ErrorFormatMiddleware:
+    """Middleware that gives every answer of 400 and above the one shape.
+
+    BentoML and Starlette answer errors as text, as an object or as a list, depending on where they arise.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and hold back an answer's start until it is known to be no error.
+
+        What raises is answered with 500 at once. While there are clients that do not take their answers, the start of
+        another answer raises OverloadedError if it would be too much.
+        """
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        start: Message | None = None
+        body = b""
+        begun = refused = False
+        held = 0
+
+        async def shape(message: Message) -> None:
+            nonlocal start, body, begun, refused, held
+            if message["type"] == "http.response.start" and (refusal := _refusal(message)):
+                start = refusal
+            elif start is None:
+                if WRITE_BACKLOG.transports and not begun:
+                    held = _hold(message)
+                begun = True
+                await send(message)
+            else:
+                body += message.get("body", b"")
+                if not message.get("more_body"):
+                    refused = True
+                    await _send_shaped(start, body, send)
+
+        try:
+            await self.app(scope, receive, shape)
+        except Exception as error:  # noqa: BLE001 - the caller gets an answer whatever it is
+            _log(error)
+            if begun:
+                raise ConnectionAbortedError("the answer broke off") from None  # which ends the connection
+            if not refused:  # Starlette raises what it has answered
+                await _send_shaped({"type": "http.response.start", "status": 500, "headers": []}, b"", send)
+        finally:
+            WRITE_BACKLOG.give(held)
+
+
+def _refusal(start: Message) -> Message | None:
+    """Return the start of an error, None where the answer is none."""
+    if start["status"] < HTTPStatus.TEMPORARY_REDIRECT:
+        return None
+    if start["status"] == HTTPStatus.TEMPORARY_REDIRECT:
+        # To a path with a slash more or less: it would repeat the path and the host that a caller made up.
+        return {**start, "status": HTTPStatus.NOT_FOUND.value, "headers": []}
+    return start if start["status"] >= HTTPStatus.BAD_REQUEST else None
+
+
+def _log(error: Exception) -> None:
+    # Without its message and a traceback, which may hold what a person said.
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    logger.error("%s in %s, line %s", type(error).__name__, place.filename, place.lineno)
+
+
+def _hold(start: Message) -> int:
+    """Hold an answer while it is written, and return how many bytes it has."""
+    length = next((int(value) for name, value in start["headers"] if name == b"content-length"), 0)
+    WRITE_BACKLOG.take(length)
+    return length
+
+
+async def _send_shaped(start: Message, body: bytes, send: Send) -> None:
+    content = _shaped(start["status"], body).model_dump_json().encode()
+    headers = [header for header in start["headers"] if header[0] not in {b"content-length", b"content-type"}]
+    headers += [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+    await send({**start, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+
+
+def _shaped(status: int, body: bytes) -> Error:
+    unknown = Error(error=responses.get(status, "error"), detail=[])
+    try:
+        content = json.loads(body)
+        if isinstance(content, list):
+            content = content[0]
+        return Error.model_validate(unknown.model_dump() | content)
+    except (ValueError, TypeError, IndexError):
+        return unknown
+
+
+def field_path(loc: Sequence[str | int]) -> str:
+    """Return where a field is, as `profiles[3].age`; an empty step is left out."""
+    steps = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc if step != ""]
+    return "".join(steps).removeprefix(".")
+
+
+def validation_error_body(error: ValidationError) -> bytes:
+    """Return what a malformed request is answered with."""
+    return Error(error=_MALFORMED, detail=faults(error)).model_dump_json().encode()

@@ -1,0 +1,427 @@
+"""A lane beside a grpc.aio server's event loop, for unary methods that take microseconds.
+
+grpc.aio brings each call to its handler by a poller thread, a socket, the event loop and three tasks, which costs
+several predictions. A lane is a thread that takes the calls of some methods from a completion queue of its own of the
+same server, and drives the same handlers through the same interceptors. What suspends goes on in the event loop, so a
+handler that is about to wait or to take long says `await asyncio.sleep(0)`.
+
+It also refuses the calls of methods that there are not: grpc.aio would decode their names, and where one is not UTF-8
+its server ends for good.
+
+It stands on what grpc's own synchronous server stands on (`grpc._cython.cygrpc`), which is no public interface: where
+a release of grpcio has it no more, there is no lane, and grpc.aio answers all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import threading
+import time
+from functools import partial
+from math import inf
+from types import coroutine
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+
+import grpc
+from grpc import StatusCode
+from grpc._cython import cygrpc
+
+from drugpred.serving.access.policy import OverloadedError
+from drugpred.serving.grpc import call_metrics
+from drugpred.serving.grpc.timeouts import MAX_ARRIVING, TimeoutExceededError
+from drugpred.serving.patches.uvicorn_limits import REQUEST_TIMEOUT, WRITE_TIMEOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Coroutine, Generator, Mapping, Sequence
+
+
+__all__ = ["CompletionQueueServer", "MethodRegistry", "make_server"]
+
+logger = logging.getLogger(__name__)
+
+_NO_FLAGS: Final = 0
+
+_NEVER: Final = 2.0**62
+"""Deadlines after it are none, in seconds."""
+
+MAX_LEAVING: Final = 1000
+"""Calls whose answer, of 5 kB at most, is being taken."""
+
+_LOOK_SECONDS: Final = 1.0
+
+_MESSAGE: Final = object()
+"""What a handler waits for that waits for its message."""
+
+_PARTS: Final = (
+    *("AioServer", "CompletionQueue", "CompletionType", "Server", "ReceiveCloseOnServerOperation"),
+    *("ReceiveMessageOperation", "SendInitialMetadataOperation", "SendMessageOperation"),
+    "SendStatusFromServerOperation",
+)
+"""Of `cygrpc`."""
+
+_Metadata = tuple[tuple[str, str | bytes], ...]
+
+
+class MethodRegistry:
+    """What generated code takes for a server to add handlers to.
+
+    The server must not hear of a lane's methods by name: it would share their calls with the lane.
+    """
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self._server = server
+        self.by_name: dict[str, grpc.RpcMethodHandler] = {}
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        """Add services."""
+        self._server.add_generic_rpc_handlers(handlers)
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, grpc.RpcMethodHandler]) -> None:
+        """Note the methods of a service."""
+        self.by_name |= {f"/{service}/{name}": handler for name, handler in handlers.items()}
+
+    def tell(self, lane: Collection[str]) -> None:
+        """Tell the server of all methods but a lane's: those that it is not told of by name are unknown to it."""
+        for method in self.by_name.keys() - set(lane):
+            _, service, name = method.split("/")
+            self._server.add_registered_method_handlers(service, {name: self.by_name[method]})
+
+
+class _Leaving:
+    """What a server stands on; where there is a lane, it leaves the calls of unknown methods to it."""
+
+    has_lane = False
+
+    def _make_request_call_future(self, method: bytes | None) -> asyncio.Future[Any]:
+        if method is None and self.has_lane:
+            return asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Any] = super()._make_request_call_future(method)  # type: ignore[misc]
+        return future
+
+
+def _missing() -> list[str]:
+    """Return what a lane stands on and this release of grpcio does not have."""
+    return [name for name in _PARTS if not hasattr(cygrpc, name)]
+
+
+def make_server(interceptors: Sequence[grpc.aio.ServerInterceptor], **options: Any) -> grpc.aio.Server:  # noqa: ANN401
+    """Return `grpc.aio.server` of these interceptors and options, beside which a lane may be."""
+    if _missing():
+        return grpc.aio.server(interceptors=interceptors, **options)
+    stock = cygrpc.AioServer
+    cygrpc.AioServer = type("AioServer", (_Leaving, stock), {})
+    try:
+        return grpc.aio.server(interceptors=interceptors, **options)
+    finally:
+        cygrpc.AioServer = stock
+
+
+class CompletionQueueServer:
+    """Answers some methods of a server in a thread of its own.
+
+    Their handlers are those of streams of bytes, as `CallInterceptor` makes them; each reads one message and writes one
+    answer.
+
+    Parameters
+    ----------
+    core : cygrpc.Server
+        What the server stands on, not yet started.
+    handlers : dict of str to grpc.RpcMethodHandler
+        By method. The server must not know them by name, see `MethodRegistry`.
+    interceptors : sequence of grpc.aio.ServerInterceptor
+        Those of the server.
+    """
+
+    def __init__(
+        self,
+        core: cygrpc.Server,
+        handlers: Mapping[str, grpc.RpcMethodHandler],
+        interceptors: Sequence[grpc.aio.ServerInterceptor],
+    ) -> None:
+        self._core = core
+        self._handlers = handlers
+        self._interceptors = interceptors
+        self._queue = cygrpc.CompletionQueue()
+        self._core.register_completion_queue(self._queue)
+        for method in handlers:
+            self._core.register_method(method)
+        self._thread = threading.Thread(target=self._run, name="grpc lane", daemon=True)
+        self._lock = threading.Lock()
+        self._asking = True
+        self._closed = False
+        # Since when, the oldest first.
+        self._arriving: dict[_Context, float] = {}
+        self._leaving: dict[_Context, float] = {}
+
+    @classmethod
+    def beside(
+        cls,
+        server: grpc.aio.Server,
+        handlers: Mapping[str, grpc.RpcMethodHandler],
+        interceptors: Sequence[grpc.aio.ServerInterceptor],
+    ) -> Self | None:
+        """Return a lane of a server that is not yet started, None where grpcio has none to offer."""
+        server_core = getattr(server, "_server", None)
+        stock = getattr(cygrpc, "Server", ())
+        core = next((found for found in gc.get_referents(server_core) if stock and isinstance(found, stock)), None)
+        if core is None or _missing():
+            logger.warning("gRPC Predict is slower than it could be: grpcio has no %s", ", ".join(_missing()) or "core")
+            return None
+        if isinstance(server_core, _Leaving):
+            server_core.has_lane = True
+        return cls(core, handlers, interceptors)
+
+    def start(self) -> None:
+        """Take calls, from an event loop and after the server has started."""
+        self._loop = asyncio.get_running_loop()
+        for method in self._handlers:
+            self._ask(method)
+        self._ask_unknown()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take no more calls, right before the server stops: one that has stopped must not be asked for any."""
+        with self._lock:
+            self._asking = False
+
+    def close(self) -> None:
+        """End the thread, after the server has stopped."""
+        with self._lock:
+            self._closed = True
+            self._queue.shutdown()
+        self._thread.join()
+
+    def _run(self) -> None:
+        look_at = time.time() + _LOOK_SECONDS
+        while True:
+            event = self._queue.poll(look_at)
+            if event.tag is not None:
+                event.tag(event)
+            elif event.completion_type == cygrpc.CompletionType.queue_shutdown:
+                return
+            del event  # what it holds is not to wait for the next call
+            if (now := time.time()) >= look_at:
+                look_at = now + _LOOK_SECONDS
+                self._look(time.monotonic())
+
+    def _look(self, now: float) -> None:
+        """End what is too slow."""
+        while context := self._oldest(self._arriving, now - REQUEST_TIMEOUT):
+            self._go_on(context, TimeoutExceededError(REQUEST_TIMEOUT))
+        while context := self._oldest(self._leaving, now - WRITE_TIMEOUT):
+            context.call.cancel()
+
+    def _oldest(self, since: dict[_Context, float], before: float) -> _Context | None:
+        """Take out the call that has waited longest, if it has since before a time."""
+        with self._lock:
+            context = next(iter(since), None)
+            if context is None or since[context] > before:
+                return None
+            del since[context]
+            return context
+
+    def _ask(self, method: str) -> None:
+        """Ask for one more call of a method."""
+        with self._lock:
+            if self._asking:
+                self._core.request_registered_call(self._queue, self._queue, method, partial(self._accept, method))
+
+    def _ask_unknown(self) -> None:
+        """Ask for one more call of a method that there is not."""
+        with self._lock:
+            if self._asking:
+                self._core.request_call(self._queue, self._queue, self._refuse)
+
+    def _refuse(self, asked: cygrpc.RequestCallEvent) -> None:
+        if not asked.success:  # the server stops
+            return
+        self._ask_unknown()
+        call_metrics.observe("unknown", StatusCode.UNIMPLEMENTED.name, 0)
+        context = _Context(asked, self._receive)
+        context.fail(StatusCode.UNIMPLEMENTED)
+        self._finish(context, (cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),))
+
+    def _batch(
+        self, call: cygrpc.Call, operations: tuple[cygrpc.Operation, ...], then: Callable[[Any], object]
+    ) -> None:
+        with self._lock:
+            if not self._closed:
+                call.start_server_batch(operations, then)
+
+    def _accept(self, method: str, asked: cygrpc.RequestCallEvent) -> None:
+        if not asked.success:  # the server stops
+            return
+        self._ask(method)
+        context = _Context(asked, self._receive)
+        context.answering = self._handle(method, context)
+        self._go_on(context, None)
+
+    def _go_on(self, context: _Context, sent: bytes | Exception | None) -> None:
+        """Let the handler of a call go on with what it waits for."""
+        if context.received:
+            context.received.get_loop().call_soon_threadsafe(_settle, context.received, sent)
+            return
+        answering = context.answering
+        try:
+            waits_for = answering.throw(sent) if isinstance(sent, Exception) else answering.send(sent)
+        except StopIteration:
+            self._finish(context, (cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),))
+            return
+        if waits_for is _MESSAGE:
+            self._receive(context)
+            return
+        context.loop = self._loop
+        going_on = asyncio.run_coroutine_threadsafe(answering, self._loop)
+        going_on.add_done_callback(lambda _: self._finish(context))
+        close = (cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),)
+        self._batch(context.call, close, lambda _: going_on.cancel())  # for one that ended it changes nothing
+
+    def _receive(self, context: _Context) -> None:
+        """Let a call's message come, in place of that of the call that has waited longest where too many do."""
+        if len(self._arriving) >= MAX_ARRIVING and (oldest := self._oldest(self._arriving, inf)):
+            self._go_on(oldest, OverloadedError())
+        with self._lock:
+            self._arriving[context] = time.monotonic()
+        self._batch(context.call, (cygrpc.ReceiveMessageOperation(_NO_FLAGS),), partial(self._received, context))
+
+    def _received(self, context: _Context, received: cygrpc.BatchOperationEvent) -> None:
+        with self._lock:
+            waits = self._arriving.pop(context, None) is not None
+        if waits:  # else it has ended
+            message = received.batch_operations[0].message()
+            self._go_on(context, grpc.aio.EOF if message is None else message)
+
+    async def _handle(self, method: str, context: _Context) -> None:
+        """Answer a call as its handler does; the context then knows how."""
+        try:
+            handler = await self._find(0, _Details(method, context.invocation_metadata()))
+            await handler.stream_stream(None, context)
+        except (grpc.aio.AbortError, asyncio.CancelledError):
+            context.fail(StatusCode.CANCELLED)
+        except Exception as error:  # noqa: BLE001 - as grpc.aio does
+            logger.error("%s in %s", type(error).__name__, method)  # noqa: TRY400 - without its message
+            context.fail(StatusCode.UNKNOWN)
+
+    async def _find(self, place: int, details: _Details) -> Any:  # noqa: ANN401
+        """Return the handler of a method as the interceptors from a place on give it."""
+        if place == len(self._interceptors):
+            return self._handlers[details.method]
+        return await self._interceptors[place].intercept_service(partial(self._find, place + 1), details)
+
+    def _finish(self, context: _Context, close: tuple[cygrpc.Operation, ...] = ()) -> None:
+        """Send the answer, or what the call ends with; of the answers that nobody takes the oldest makes room."""
+        if len(self._leaving) >= MAX_LEAVING and (oldest := self._oldest(self._leaving, inf)):
+            oldest.call.cancel()
+        with self._lock:
+            self._leaving[context] = time.monotonic()
+        operations = (
+            cygrpc.SendInitialMetadataOperation((), _NO_FLAGS),
+            *((cygrpc.SendMessageOperation(context.answer, _NO_FLAGS),) if context.code() is None else ()),
+            cygrpc.SendStatusFromServerOperation(*context.status(), _NO_FLAGS),
+            *close,
+        )
+        self._batch(context.call, operations, partial(self._left, context))
+
+    def _left(self, context: _Context, _: cygrpc.BatchOperationEvent) -> None:
+        with self._lock:
+            self._leaving.pop(context, None)
+        context.end()
+
+
+class _Details(NamedTuple):
+    """A call, as interceptors are told of it."""
+
+    method: str
+    invocation_metadata: _Metadata
+
+
+class _Context:
+    """What a unary handler may ask and tell of its call: that part of `grpc.aio.ServicerContext`."""
+
+    answering: Coroutine[Any, Any, None]
+    """The handler."""
+    loop: asyncio.AbstractEventLoop | None = None
+    """Where it goes on, once it has left the lane."""
+    received: asyncio.Future[bytes] | None = None
+    """The message that it waits for there."""
+    answer = b""
+
+    def __init__(self, asked: cygrpc.RequestCallEvent, receive: Callable[[_Context], None]) -> None:
+        self.call = asked.call
+        self._asked = asked
+        self._receive = receive
+        self._code: StatusCode | None = None
+        self._details = ""
+        self._trailing_metadata: _Metadata = ()
+        self._callbacks: list[Callable[[_Context], None]] = []
+
+    def invocation_metadata(self) -> _Metadata:
+        metadata: _Metadata = self._asked.invocation_metadata
+        return metadata
+
+    def peer(self) -> str:
+        peer: str = self.call.peer().decode()
+        return peer
+
+    def time_remaining(self) -> float | None:
+        deadline: float = self._asked.call_details.deadline
+        return None if deadline > _NEVER else max(deadline - time.time(), 0)
+
+    def code(self) -> StatusCode | None:
+        return self._code
+
+    def set_trailing_metadata(self, trailing_metadata: _Metadata) -> None:
+        self._trailing_metadata = trailing_metadata
+
+    async def abort(self, code: StatusCode, details: str = "", trailing_metadata: _Metadata = ()) -> None:
+        self._code, self._details = code, details
+        self._trailing_metadata = trailing_metadata or self._trailing_metadata
+        raise grpc.aio.AbortError
+
+    async def abort_with_status(self, status: grpc.Status) -> None:
+        await self.abort(status.code, status.details, status.trailing_metadata)
+
+    def add_done_callback(self, callback: Callable[[_Context], None]) -> None:
+        self._callbacks.append(callback)
+
+    async def read(self) -> bytes:
+        """Return the next message, `grpc.aio.EOF` where there is none."""
+        if self.loop is None:
+            return await _message()
+        self.received = self.loop.create_future()
+        self._receive(self)
+        return await self.received
+
+    async def write(self, message: bytes) -> None:
+        """Answer with a message, once the handler has ended."""
+        self.answer = message
+
+    def end(self) -> None:
+        """Tell who wants to hear it that the answer is sent."""
+        for callback in self._callbacks:
+            callback(self)
+
+    def fail(self, code: StatusCode) -> None:
+        """End with an error, if no other one is known."""
+        self._code = self._code or code
+
+    def status(self) -> tuple[_Metadata, int, bytes]:
+        """Return how the call ends: trailing metadata, code and details."""
+        code: int = (self._code or StatusCode.OK).value[0]
+        return self._trailing_metadata, code, self._details.encode()
+
+
+@coroutine
+def _message() -> Generator[object, bytes, bytes]:
+    return (yield _MESSAGE)
+
+
+def _settle(received: asyncio.Future[Any], result: bytes | Exception | None) -> None:
+    if received.done():  # the call was cancelled
+        return
+    if isinstance(result, Exception):
+        received.set_exception(result)
+    else:
+        received.set_result(result)

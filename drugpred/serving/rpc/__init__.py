@@ -1,1 +1,0 @@
-"""gRPC: a thin translation between messages and the objects that HTTP answers from."""

@@ -1,0 +1,1 @@
+"""The Open Inference Protocol (V2): one data plane, over REST and gRPC."""

@@ -1,0 +1,216 @@
+"""The Open Inference Protocol (V2) without its transports: named tensors to probabilities.
+
+Each of the twelve inputs is a tensor of n people, and so is each drug of the answer. REST and gRPC are adapters that
+translate their messages into `Tensor` and back.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeVar, cast
+
+import numpy as np
+from pydantic import Field, Strict, TypeAdapter, ValidationError
+
+from drugpred import __version__
+from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, WINDOWS, Drug
+from drugpred.schemas import ErrorDetail, faults
+from drugpred.serving.middleware.error_format import field_path
+from drugpred.serving.scheduling import SLICE_ROWS, yield_slice
+from drugpred.serving.v2.types import ModelMetadata, ServerMetadata, TensorMetadata
+from drugpred.tabular import MAX_ROWS, ColumnError, category_codes, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from drugpred.scoring import Scorer
+    from drugpred.serving.v2.types import Parameters
+
+__all__ = ["DataPlane", "InvalidTensorError", "Tensor", "UnknownModelError"]
+
+_LABELS: Final = TypeAdapter(list[Annotated[str, Strict()]])
+_NUMBERS: Final = TypeAdapter(list[Annotated[float, Strict()]])
+_WHOLE: Final = TypeAdapter(list[Annotated[int, Strict(), Field(ge=-(2**63), lt=2**63)]])
+_CATEGORIES: Final = {category.name: category for category in CATEGORIES}
+_PLACES: Final[dict[str, int]] = {drug: place for place, drug in enumerate(DRUGS)}
+_DATATYPES: Final = {name: ("BYTES",) if name in _CATEGORIES else ("FP64", "FP32", "INT64") for name in INPUTS}
+_DTYPES: Final[dict[str, np.dtype[Any]]] = {"FP64": np.dtype("<f8"), "FP32": np.dtype("<f4"), "INT64": np.dtype("<i8")}
+
+_Element = TypeVar("_Element", str, float, int)
+
+
+class InvalidTensorError(ValueError):
+    """A request is malformed; tells where and what was expected, never what was sent.
+
+    Parameters
+    ----------
+    details : sequence of ErrorDetail
+        At least one; the message is that of the first.
+    """
+
+    def __init__(self, details: Sequence[ErrorDetail]) -> None:
+        self.details = list(details)
+        self.violations = {field_path(detail.loc) or "request": detail.msg for detail in details}
+        """What was expected by place, written as `inputs.age.data[3]`."""
+        super().__init__(": ".join(next(iter(self.violations.items()))))
+
+    @classmethod
+    def at(cls, *loc: str | int, expected: str) -> InvalidTensorError:
+        """Return the error of one place."""
+        return cls([ErrorDetail(loc=list(loc), msg=f"expected {expected}", type="unexpected")])
+
+    @classmethod
+    def of(cls, error: ValidationError, *within: str | int) -> InvalidTensorError:
+        """Return the error of a message that pydantic refused, all of it at a place within the request."""
+        return cls([fault.model_copy(update={"loc": [*within, *fault.loc]}) for fault in faults(error)])
+
+
+class UnknownModelError(LookupError):
+    """Another model or version than the one served was asked for."""
+
+
+class Tensor(NamedTuple):
+    """A tensor of a request."""
+
+    name: str
+    datatype: str
+    shape: Sequence[int]
+    data: bytes | Sequence[object]
+    """In the protocol's raw form, or its elements: str or bytes, or numbers."""
+
+
+class DataPlane:
+    """What every transport of the protocol calls, on one stored model."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+        model = scorer.model
+        self.name, _, self.version = model.tag.partition(":")
+        self.data_source = model.card.data.source
+        self.server = ServerMetadata(name="drugpred", version=__version__, extensions=["binary_tensor_data"])
+        self.model = ModelMetadata(
+            name=self.name,
+            versions=[self.version],
+            platform="drugpred",
+            inputs=[TensorMetadata(name=name, datatype=_DATATYPES[name][0], shape=[-1]) for name in INPUTS],
+            outputs=[TensorMetadata(name=drug, datatype="FP64", shape=[-1]) for drug in DRUGS],
+        )
+
+    def check_model(self, name: str, version: str) -> None:
+        """Check that a model is the one served; no version stands for any.
+
+        Raises
+        ------
+        UnknownModelError
+        """
+        if name != self.name or version not in {"", self.version}:
+            raise UnknownModelError("model not found")  # what there is instead, a key protects
+
+    async def infer(
+        self, inputs: Iterable[Tensor], outputs: Iterable[str], parameters: Parameters
+    ) -> dict[str, NDArray[np.float64]]:
+        """Return the probability of use of each drug, an array of shape (n,) by its name.
+
+        Parameters
+        ----------
+        inputs : iterable of Tensor
+            One for each of `codebook.INPUTS`, in any order, of shape [n] or [n, 1].
+        outputs : iterable of str
+            Drugs, in the order of the answer; all where it is empty.
+        parameters : Parameters
+
+        Raises
+        ------
+        MalformedError
+            Anything that `drugpred.schemas.Profile` would refuse of a person, or tensors of other names or forms.
+        """
+        asked: list[Drug] = []
+        for i, name in enumerate(outputs):
+            if name not in _PLACES or name in asked:
+                raise InvalidTensorError.at(
+                    "outputs", i, "name", expected=f"one of {' | '.join(DRUGS)}, each once at most"
+                )
+            asked.append(cast("Drug", name))
+        try:
+            people = encode(_columns(inputs), parameters.scale)
+        except ColumnError as error:
+            place = () if error.row is None else (error.row,)
+            raise InvalidTensorError.at("inputs", error.field, "data", *place, expected=error.expected) from None
+        window = WINDOWS.index(parameters.window)
+        drugs: Sequence[Drug] = asked or DRUGS
+        by_drug = np.empty((len(DRUGS), len(people)))
+        for start in range(0, len(people), SLICE_ROWS):
+            if start:
+                await yield_slice()
+            part = slice(start, start + SLICE_ROWS)
+            probabilities = self._scorer.predict_proba(people[part], parameters.window, frozenset(drugs))
+            by_drug[:, part] = probabilities[:, :, window].T
+        return {drug: by_drug[_PLACES[drug]] for drug in drugs}
+
+
+def _columns(tensors: Iterable[Tensor]) -> dict[str, NDArray[np.generic]]:
+    columns: dict[str, NDArray[np.generic]] = {}
+    for i, tensor in enumerate(tensors):
+        name = tensor.name
+        if name not in INPUTS or name in columns:
+            raise InvalidTensorError.at("inputs", i, "name", expected=f"one of {' | '.join(INPUTS)}, each once")
+        if tensor.datatype not in _DATATYPES[name]:
+            raise InvalidTensorError.at("inputs", name, "datatype", expected=" or ".join(_DATATYPES[name]))
+        n, *others = tensor.shape or [0]
+        if not 1 <= n <= MAX_ROWS or others not in ([], [1]):
+            raise InvalidTensorError.at("inputs", name, "shape", expected=f"[n] or [n, 1], n from 1 to {MAX_ROWS}")
+        columns[name] = (
+            category_codes(_CATEGORIES[name], _labels(tensor, n)) if name in _CATEGORIES else _scores(tensor, n)
+        )
+    for name in INPUTS:
+        if name not in columns:
+            raise InvalidTensorError.at("inputs", name, expected="a tensor of this name")
+    return columns
+
+
+def _labels(tensor: Tensor, n: int) -> list[str]:
+    elements = _unpacked(tensor.name, tensor.data, n) if isinstance(tensor.data, bytes) else tensor.data
+    # One too many is enough to be refused, and what is not UTF-8 becomes what no label has.
+    decoded = [each.decode(errors="replace") if isinstance(each, bytes) else each for each in elements[: n + 1]]
+    return _checked(_LABELS, tensor.name, decoded, n)
+
+
+def _unpacked(name: str, data: bytes, n: int) -> list[bytes]:
+    elements = []
+    at = 0
+    try:
+        for _ in range(n):
+            start = at + 4
+            at = start + struct.unpack_from("<I", data, at)[0]
+            elements.append(data[start:at])
+    except struct.error:
+        at = -1
+    if at != len(data):
+        raise InvalidTensorError.at(
+            "inputs", name, "data", expected=f"{n} strings, each behind its length in 4 bytes, little-endian"
+        )
+    return elements
+
+
+def _scores(tensor: Tensor, n: int) -> NDArray[np.number]:
+    dtype = _DTYPES[tensor.datatype]
+    if isinstance(tensor.data, bytes):
+        if len(tensor.data) != n * dtype.itemsize:
+            raise InvalidTensorError.at("inputs", tensor.name, "data", expected=f"{n * dtype.itemsize} bytes")
+        return np.frombuffer(tensor.data, dtype)
+    if tensor.datatype == "INT64":  # raw totals, as clients write a table's whole numbers
+        return np.array(_checked(_WHOLE, tensor.name, tensor.data, n), dtype)
+    numbers = np.array(_checked(_NUMBERS, tensor.name, tensor.data, n))
+    with np.errstate(over="ignore"):  # an infinity is refused as any number beyond the bounds is
+        return numbers.astype(dtype, copy=False)
+
+
+def _checked(adapter: TypeAdapter[list[_Element]], name: str, data: Sequence[object], n: int) -> list[_Element]:
+    if len(data) != n:
+        raise InvalidTensorError.at("inputs", name, "data", expected=f"{n} elements, as the shape says")
+    try:
+        return adapter.validate_python(list(data))
+    except ValidationError as error:
+        raise InvalidTensorError.of(error, "inputs", name, "data") from None

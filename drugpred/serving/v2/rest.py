@@ -1,0 +1,180 @@
+"""The Open Inference Protocol (V2) over REST: JSON, and binary tensors behind it, to and from the data plane."""
+
+from __future__ import annotations
+
+from codecs import BOM_UTF8
+from typing import TYPE_CHECKING, Final
+
+from pydantic import BaseModel, ValidationError
+from starlette.responses import Response
+from starlette.routing import Route
+
+from drugpred.monitoring.rejection_metrics import count_tensors
+from drugpred.schemas import Error
+from drugpred.serving.scheduling import exclusive
+from drugpred.serving.v2.dataplane import DataPlane, InvalidTensorError, Tensor, UnknownModelError
+from drugpred.serving.v2.types import (
+    InferenceRequest,
+    InferenceResponse,
+    Live,
+    ModelReady,
+    Ready,
+    ResponseOutput,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from starlette.requests import Request
+
+    from drugpred.scoring import Scorer
+    from drugpred.serving.middleware.shutdown import GracefulShutdown
+
+__all__ = ["ERRORS", "InferenceRoutes"]
+
+_JSON_LENGTH: Final = "inference-header-content-length"
+"""The header that says how much of a body is JSON, where binary tensors stand behind it."""
+
+
+class InferenceRoutes:
+    """The routes below /v2; `connect` tells them what is served.
+
+    Parameters
+    ----------
+    draining : GracefulShutdown
+        Of the worker, which is ready until then.
+    """
+
+    def __init__(self, draining: GracefulShutdown) -> None:
+        self._draining = draining
+        self.routes = [
+            Route("/v2", self._server),
+            Route("/v2/health/live", lambda _: _json(Live())),
+            Route("/v2/health/ready", lambda _: self._readiness(Ready())),
+        ]
+        for model in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
+            self.routes += [
+                Route(model, self._model),
+                Route(f"{model}/ready", self._ready),
+                Route(f"{model}/infer", self._infer, methods=["POST"]),
+            ]
+
+    def connect(self, scorer: Scorer) -> None:
+        """Answer from now on by this scorer."""
+        self._plane = DataPlane(scorer)
+
+    async def _server(self, _: Request) -> Response:
+        return _json(self._plane.server)
+
+    async def _model(self, request: Request) -> Response:
+        self._check_model(request)
+        return _json(self._plane.model)
+
+    async def _ready(self, request: Request) -> Response:
+        self._check_model(request)
+        return self._readiness(ModelReady(name=self._plane.name))
+
+    def _readiness(self, ready: Ready) -> Response:
+        if self._draining.begun:
+            return _json(Error(error="the server is ending", detail=[]), 503)
+        return _json(ready)
+
+    async def _infer(self, request: Request) -> Response:
+        self._check_model(request)
+        body = await request.body()
+        async with exclusive(len(body)):
+            return await self._inferred(body, request.headers.get(_JSON_LENGTH))
+
+    async def _inferred(self, body: bytes, json_length: str | None) -> Response:
+        asked, inputs = _read(body, json_length)
+        self._plane.check_model(asked.model_name or self._plane.name, "")
+        parameters = asked.parameters
+        by_drug = await self._plane.infer(inputs, [output.name for output in asked.outputs], parameters)
+        answer = InferenceResponse(
+            model_name=self._plane.name,
+            model_version=self._plane.version,
+            id=asked.id,
+            parameters={"window": parameters.window, "data_source": self._plane.data_source},
+            outputs=[],
+        )
+        binary = dict.fromkeys(by_drug, parameters.binary_data_output)
+        for output in asked.outputs:
+            if output.parameters.binary_data is not None:
+                binary[output.name] = output.parameters.binary_data
+        return _written(answer, by_drug, binary)
+
+    def _check_model(self, request: Request) -> None:
+        self._plane.check_model(request.path_params["model"], request.path_params.get("version", ""))
+
+
+def _read(body: bytes, json_length: str | None) -> tuple[InferenceRequest, list[Tensor]]:
+    try:
+        at = len(body) if json_length is None else int(json_length)
+    except ValueError:
+        at = -1
+    if not 0 <= at <= len(body):
+        raise InvalidTensorError.at(_JSON_LENGTH, expected="the length of the JSON in bytes")
+    try:
+        request = InferenceRequest.model_validate_json(body[:at].removeprefix(BOM_UTF8))
+    except ValidationError as error:
+        raise InvalidTensorError.of(error) from None
+    tensors = []
+    for i, tensor in enumerate(request.inputs):
+        size = tensor.parameters.binary_data_size
+        if (size is None) == (tensor.data is None):
+            raise InvalidTensorError.at("inputs", i, expected="either data or the parameter binary_data_size")
+        data: bytes | Sequence[object]
+        if size is None:
+            data = _flat(tensor.data or [], len(tensor.shape))
+        else:
+            data = body[at : at + size]
+            at += size
+        tensors.append(Tensor(tensor.name, tensor.datatype, tensor.shape, data))
+    if at != len(body):
+        raise InvalidTensorError.at("inputs", expected="binary data of the sizes that the parameters say")
+    return request, tensors
+
+
+def _flat(data: list[object], dimensions: int) -> list[object]:
+    """Return the elements of a tensor that may be written as rows of one each, too."""
+    if dimensions != 2:
+        return data
+    return [each[0] if isinstance(each, list) and len(each) == 1 else each for each in data]
+
+
+def _written(answer: InferenceResponse, by_drug: dict[str, NDArray[np.float64]], binary: dict[str, bool]) -> Response:
+    raw = []
+    for drug, column in by_drug.items():
+        # Built from checked parts: to check every number again would cost more than the prediction.
+        output = ResponseOutput.model_construct(name=drug, datatype="FP64", shape=[len(column)])
+        if binary[drug]:
+            output.parameters = {"binary_data_size": column.nbytes}
+            raw.append(column.tobytes())
+        else:
+            output.data = column.tolist()
+        answer.outputs.append(output)
+    if not raw:
+        return _json(answer)
+    content = answer.model_dump_json(exclude_none=True).encode()
+    headers = {_JSON_LENGTH: str(len(content))}
+    return Response(b"".join([content, *raw]), headers=headers, media_type="application/octet-stream")
+
+
+def _json(message: BaseModel, status: int = 200) -> Response:
+    return Response(message.model_dump_json(exclude_none=True), status, media_type="application/json")
+
+
+def _malformed(_: Request, error: Exception) -> Response:
+    details = error.details if isinstance(error, InvalidTensorError) else []
+    count_tensors(details)
+    return _json(Error(error=str(error), detail=details), 400)
+
+
+def _unknown_model(_: Request, error: Exception) -> Response:
+    return _json(Error(error=str(error), detail=[]), 404)
+
+
+ERRORS: Final = {InvalidTensorError: _malformed, UnknownModelError: _unknown_model}
+"""How Starlette answers what the routes raise."""

@@ -1,0 +1,156 @@
+"""GET /app: the page for people, the files that it loads, the rules of its form, and the report of the model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from base64 import b64encode
+from functools import partial
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import AliasChoices
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from drugpred import codebook
+from drugpred.schemas import EXAMPLE, MAX_PROFILES, Profile
+from drugpred.serving.middleware.security_headers import BASE_POLICY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from importlib.resources.abc import Traversable
+
+    from starlette.requests import Request
+
+    from drugpred.model_store import StoredModel
+
+__all__ = ["WebApp", "rules"]
+
+_TYPES: Final = {
+    ".css": "text/css",
+    ".csv": "text/csv",
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+}
+
+_POLICY: Final = f"{BASE_POLICY}; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'"
+# Selection for again each time, and answered with 304: a page of two versions would be worse than a round trip.
+_HEADERS: Final = {"Cache-Control": "no-cache"}
+
+_PLACE: Final = b'<script type="application/json" id="rules"></script>'
+"""Where the page wants the rules of its form."""
+
+
+class WebApp:
+    """The routes of the page; `connect` tells of which model the report is."""
+
+    def __init__(self) -> None:
+        assets = dict(_read(files("drugpred") / "web"))
+        # Within the page, so that its first question need not wait for another answer; "<" could end the element.
+        form = json.dumps(rules(), separators=(",", ":")).replace("<", "\\u003c")
+        page = assets.pop("index.html").replace(_PLACE, _PLACE.replace(b"><", f">{form}<".encode()))
+        self.routes = [
+            Route("/app", _Asset("index.html", page).answer),
+            *(Route(f"/app/{name}", _Asset(name, content).answer) for name, content in assets.items()),
+            Route("/app/report", lambda _: RedirectResponse("report/", 308)),
+            Route("/app/report/", partial(self._report, name="index.html")),
+            Route("/app/report/{name}", self._report_file),
+        ]
+
+    def connect(self, model: StoredModel) -> None:
+        """Show from now on the report of this model."""
+        # They were checked with the model; a third of a megabyte that few ask for stays on the disk.
+        folder = model.path / "report"
+        self._files = {path.name: path for path in folder.iterdir()} if folder.is_dir() else {}
+        styles = (
+            re.findall(rb"<style>(.*?)</style>", self._files["index.html"].read_bytes(), re.S) if self._files else []
+        )
+        hashes = " ".join(f"'sha256-{b64encode(hashlib.sha256(style).digest()).decode()}'" for style in styles)
+        # Its plots place hundreds of marks by a style attribute each: too many to name, and they can load nothing.
+        self._report_policy = f"{BASE_POLICY}; style-src-elem {hashes}; style-src-attr 'unsafe-inline'"
+
+    async def _report_file(self, request: Request) -> Response:
+        return await self._report(request, request.path_params["name"])
+
+    async def _report(self, _: Request, name: str) -> Response:
+        path = self._files.get(name)
+        if path is None or not path.is_file():  # the model may have left the store meanwhile
+            raise HTTPException(404)
+        headers = {**_HEADERS, "Content-Security-Policy": self._report_policy}
+        return FileResponse(path, headers=headers, media_type=_TYPES.get(path.suffix, "application/octet-stream"))
+
+
+class _Asset:
+    """A file in memory, with its tag."""
+
+    def __init__(self, name: str, content: bytes) -> None:
+        self._content = content
+        self._tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+        self._headers = {**_HEADERS, "Content-Security-Policy": _POLICY, "ETag": self._tag}
+        self._type = _TYPES[name[name.rindex(".") :]]
+
+    async def answer(self, request: Request) -> Response:
+        known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+        if self._tag in known:
+            return Response(status_code=304, headers=self._headers)
+        return Response(self._content, headers=self._headers, media_type=self._type)
+
+
+def _read(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+    for file in folder.iterdir():
+        if file.is_dir():
+            yield from _read(file, f"{prefix}{file.name}/")
+        elif file.name[file.name.rfind(".") :] in _TYPES:
+            yield prefix + file.name, file.read_bytes()
+
+
+def rules() -> dict[str, Any]:
+    """Return what the page has to know of a profile: the inputs with their bounds and names, the drugs, the windows.
+
+    Bounds and names are those of `Profile` itself, distributions those of the survey that standardized the scores.
+    """
+    properties = Profile.model_json_schema()["properties"]
+    years = properties["age"]["oneOf"][0]
+    low, high = codebook.NEO_TOTALS
+    return {
+        "categories": {
+            category.name: {"labels": category.labels, "counts": category.counts} for category in codebook.CATEGORIES
+        },
+        "age": [years["minimum"], years["maximum"]],
+        "scores": {
+            score.name: {
+                "lowest": score.lowest,
+                "highest": score.highest,
+                "values": score.values,
+                "counts": score.counts,
+                # By raw total, from the lowest.
+                **(
+                    {"totals": [round(score.by_total[total], 6) for total in range(low, high + 1)]}
+                    if score.is_neo
+                    else {}
+                ),
+            }
+            for score in codebook.SCORES
+        },
+        "lowest_total": low,
+        "drugs": codebook.DRUGS,
+        "windows": codebook.WINDOWS,
+        "example": EXAMPLE,
+        "most_profiles": MAX_PROFILES,
+        # Headings of a CSV file, in lower case.
+        "headings": {
+            column.name: sorted(_names(column.name, column.column))
+            for column in (*codebook.CATEGORIES, *codebook.SCORES)
+        },
+        "passed_over": [heading.casefold() for heading in (*codebook.DRUG_COLUMNS.values(), codebook.SEMERON)],
+    }
+
+
+def _names(field: str, column: str) -> set[str]:
+    alias: Any = Profile.model_fields[field].validation_alias
+    return {field, column.casefold(), *(alias.choices if isinstance(alias, AliasChoices) else ())}

@@ -1,0 +1,193 @@
+"""From columns of many people to rows, checked as `drugpred.schemas.Profile` checks one person.
+
+For transports that take people as columns. Both steps raise `ColumnError`, which tells the column, the row and what was
+expected there::
+
+    rows(
+        {
+            "age": np.fromiter(request.age, np.int64) - 1,  # integer codes: the fast path, compared all at once
+            "gender": codes(codebook.GENDER, ["F", "male"]),  # labels, spelled as in a profile
+            ...,
+            "sensation_seeking": np.array(request.sensation_seeking),  # floats
+        },
+        scale="raw",
+    )
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+import numpy as np
+
+from drugpred import codebook
+from drugpred.codebook import INPUTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from drugpred.codebook import Category, Score
+
+__all__ = ["MAX_ROWS", "Checked", "ColumnError", "category_codes", "encode", "validate"]
+
+MAX_ROWS: Final = 10_000
+"""The most people of one call."""
+
+Scale = Literal["standardized", "raw"]
+
+
+class _Rule(NamedTuple):
+    lowest: float
+    highest: float
+    expected: str
+
+
+def _rule(column: Category | Score, scale: Scale) -> _Rule:
+    if isinstance(column, codebook.Category):
+        return _Rule(0, len(column.labels) - 1, f"one of {column.expected}")
+    if scale == "raw" and column.is_neo:
+        return _Rule(*codebook.NEO_TOTALS, "a whole number from {} to {}".format(*codebook.NEO_TOTALS))
+    return _Rule(column.lowest, column.highest, column.expected)
+
+
+_RULES: Final[dict[Scale, list[_Rule]]] = {
+    "standardized": [_rule(column, "standardized") for column in (*codebook.CATEGORIES, *codebook.SCORES)],
+    "raw": [_rule(column, "raw") for column in (*codebook.CATEGORIES, *codebook.SCORES)],
+}
+_N_CATEGORIES: Final = len(codebook.CATEGORIES)
+_BOUNDS: Final = {scale: np.array([rule[:2] for rule in rules]) for scale, rules in _RULES.items()}
+_TOLERANCE: Final = np.array([[0.0]] * _N_CATEGORIES + [[codebook.SINGLE]] * len(codebook.SCORES))
+_BY_TOTAL: Final = {
+    INPUTS.index(score.name): np.array(list(score.by_total.values())) for score in codebook.SCORES if score.is_neo
+}
+
+
+class ColumnError(ValueError):
+    """A column is malformed; the message holds no value of it.
+
+    Parameters
+    ----------
+    field : str
+        The column.
+    expected : str
+        What should have stood there.
+    row : int, optional
+        The first malformed row, counted from 0; None where it is the whole column.
+    """
+
+    def __init__(self, field: str, expected: str, row: int | None = None) -> None:
+        where = field if row is None else f"{field}, row {row}"
+        super().__init__(f"{where}: expected {expected}")
+        self.field = field
+        self.expected = expected
+        self.row = row
+
+
+def category_codes(category: Category, labels: Sequence[str]) -> NDArray[np.int64]:
+    """Return the codes of labels, whatever their case and spacing.
+
+    Parameters
+    ----------
+    category : Category
+    labels : sequence of str, of length n
+
+    Returns
+    -------
+    ndarray of shape (n,)
+
+    Raises
+    ------
+    ColumnError
+        A label is unknown.
+
+    Examples
+    --------
+    >>> codes(codebook.GENDER, ["F", "male"])
+    array([0, 1])
+    """
+    known = dict(category.codes)
+    for row, label in enumerate(labels):
+        if label not in known:  # seldom: few spellings make up a column
+            try:
+                known[label] = category.code(label)
+            except ValueError:
+                raise ColumnError(category.name, f"one of {category.expected}", row) from None
+    return np.fromiter(map(known.__getitem__, labels), np.int64, len(labels))
+
+
+class Checked(NamedTuple):
+    """People's values, and which of them are possible."""
+
+    values: NDArray[np.float64]
+    """Of shape (12, n), in the order of `codebook.INPUTS`; whatever is not possible is replaced by what is."""
+    possible: NDArray[np.bool_]
+    """Of the same shape."""
+
+
+def validate(columns: Mapping[str, NDArray[Any]], scale: Scale = "standardized") -> Checked:
+    """Return people's values, and tell the possible ones from the others; of any number of people.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray of shape (n,)
+        All of `codebook.INPUTS`: categories as integer codes, scores as float64 or float32. A score may lie beyond a
+        bound by what single precision rounds, and is then taken as the bound.
+    scale : str
+        Of the five NEO scores: standardized, or raw totals.
+
+    Raises
+    ------
+    ColumnError
+        Columns differ in length.
+    """
+    n = len(columns[INPUTS[0]])
+    values = np.empty((len(INPUTS), n))
+    bounds = _BOUNDS[scale]
+    for name, into in zip(INPUTS, values, strict=True):
+        if len(columns[name]) != n:
+            raise ColumnError(name, f"{n} values, as many as of {INPUTS[0]}")
+        into[:] = columns[name]
+    possible = (values >= bounds[:, :1] - _TOLERANCE) & (values <= bounds[:, 1:] + _TOLERANCE)
+    if scale == "raw":
+        for i in _BY_TOTAL:
+            possible[i] &= np.rint(values[i]) == values[i]
+    if not possible.all():
+        np.copyto(values, bounds[:, :1], where=~possible)
+    scores = values[_N_CATEGORIES:]
+    scores.clip(bounds[_N_CATEGORIES:, :1], bounds[_N_CATEGORIES:, 1:], out=scores)
+    if scale == "raw":
+        for i, by_total in _BY_TOTAL.items():
+            values[i] = by_total[values[i].astype(np.intp) - codebook.NEO_TOTALS[0]]
+    return Checked(values, possible)
+
+
+def encode(columns: Mapping[str, NDArray[Any]], scale: Scale = "standardized") -> NDArray[np.float64]:
+    """Return people's rows, as `drugpred.codebook` describes them.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray of shape (n,)
+        As `validate` takes them.
+    scale : str
+        Of the five NEO scores: standardized, or raw totals.
+
+    Returns
+    -------
+    ndarray of shape (n, 12)
+
+    Raises
+    ------
+    ColumnError
+        Columns differ in length, there are none or more than 10,000 people, or a value is not possible. It tells the
+        first such column in the order of `codebook.INPUTS`, and there the first row.
+    """
+    n = len(columns[INPUTS[0]])
+    if not 1 <= n <= MAX_ROWS:
+        raise ColumnError(INPUTS[0], f"1 to {MAX_ROWS} values")
+    values, possible = validate(columns, scale)
+    if not possible.all():
+        i, row = divmod(int(possible.argmin()), n)
+        raise ColumnError(INPUTS[i], _RULES[scale][i].expected, row)
+    return np.ascontiguousarray(values.T)

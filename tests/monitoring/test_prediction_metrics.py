@@ -1,0 +1,306 @@
+"""What was answered is counted, all of it and nothing twice."""
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from prometheus_client import REGISTRY
+
+from drugpred.codebook import DRUGS, WINDOWS
+from drugpred.monitoring import prediction_metrics as module
+from drugpred.monitoring.prediction_metrics import PredictionCounter
+from drugpred.schemas import EXAMPLE, Profile
+
+ALL = frozenset(DRUGS)
+COUNTERS = ("profiles", "input", "score", "predictions", "probability")
+
+
+def counts():
+    return {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for metric in REGISTRY.collect()
+        if metric.name in {f"drugpred_{name}" for name in COUNTERS}
+        for sample in metric.samples
+        if sample.name.endswith("_total")
+    }
+
+
+class Difference(dict):
+    """What was counted since it was made."""
+
+    def __init__(self):
+        self._before = counts()
+
+    def read(self):
+        found = {of: value - self._before.get(of, 0.0) for of, value in counts().items()}
+        return {of: value for of, value in found.items() if abs(value) > 1e-6}
+
+    def total(self, name, **labels):
+        return sum(
+            value
+            for (found, *of), value in self.read().items()
+            if found == f"drugpred_{name}_total" and labels.items() <= dict(of).items()
+        )
+
+
+@pytest.fixture
+def telemetry(stored_model):
+    return PredictionCounter(stored_model.card)
+
+
+@pytest.fixture
+def people(stored_model, real):
+    """Rows and probabilities of all respondents."""
+    return real.X, stored_model.predictor.predict_proba(real.X)
+
+
+def wait_until(holds):
+    until = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def expected(card, people, window, drugs):
+    """Return the counts of profiles one by one."""
+    found = {}
+
+    def count(name, by=1.0, **labels):
+        key = (f"drugpred_{name}_total", *sorted(labels.items()))
+        found[key] = found.get(key, 0.0) + by
+
+    def label(bins, value):
+        return bins.labels[int(np.searchsorted(bins.edges, value)) if bins.edges else int(value)]
+
+    for row, probabilities in zip(*people, strict=True):
+        count("profiles")
+        for (name, bins), value in zip(card.input_bins.items(), row, strict=True):
+            count("input", feature=name, bin=label(bins, value))
+        for (drug, bins), by_window in zip(card.probability_bins.items(), probabilities, strict=True):
+            count("score", drug=drug, bin=label(bins, by_window[1]))
+            if drug in drugs:
+                p = by_window[WINDOWS.index(window)]
+                labels = {"drug": drug, "window": window}
+                labels["label"] = "High Risk" if p >= card.drugs[drug][window].threshold else "Low Risk"
+                count("predictions", **labels)
+                count("probability", p, **labels)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("window", "drugs"), [("decade", ALL), ("day", ALL), ("month", {"lsd"}), ("ever", {"heroin", "alcohol"})]
+)
+def test_counts_are_those_of_profiles_one_by_one(stored_model, telemetry, people, window, drugs):
+    rows, probabilities = (each[:200] for each in people)
+    found = Difference()
+    telemetry.add(rows, probabilities, window, frozenset(drugs))
+    assert found.read() == {}
+    telemetry.flush()
+    assert found.read() == pytest.approx(expected(stored_model.card, (rows, probabilities), window, drugs))
+
+
+def test_what_is_noted_apart_is_counted_together(stored_model, telemetry, people):
+    rows, probabilities = people
+    found, same = Difference(), {}
+    for i, (size, window, drugs) in enumerate(
+        [(1, "decade", ALL), (1, "year", {"lsd"}), (30, "year", ALL), (1, "decade", {"crack"}), (2, "decade", ALL)]
+    ):
+        part = rows[40 * i : 40 * i + size], probabilities[40 * i : 40 * i + size]
+        telemetry.add(*part, window, frozenset(drugs))
+        for of, value in expected(stored_model.card, part, window, drugs).items():
+            same[of] = same.get(of, 0.0) + value
+    telemetry.flush()
+    telemetry.flush()
+    assert found.read() == pytest.approx(same)
+
+
+@pytest.mark.parametrize(
+    "asked", [[("day", "lsd")], [("day", "lsd")] * 3 + [("day", "crack"), ("year", "crack"), ("day", "lsd")]]
+)
+def test_profiles_of_a_batch_may_ask_for_different_things(stored_model, telemetry, asked):
+    profiles = [Profile.model_validate(EXAMPLE | {"window": window, "drugs": [drug]}) for window, drug in asked]
+    rows = np.array([profile.row() for profile in profiles])
+    probabilities = stored_model.predictor.predict_proba(rows)
+    found, same = Difference(), {}
+    telemetry.add_profiles(profiles, rows, probabilities)
+    telemetry.flush()
+    for i, (window, drug) in enumerate(asked):
+        for of, value in expected(
+            stored_model.card, (rows[i : i + 1], probabilities[i : i + 1]), window, {drug}
+        ).items():
+            same[of] = same.get(of, 0.0) + value
+    assert found.read() == pytest.approx(same)
+
+
+def test_series_begin_at_zero(stored_model, telemetry):
+    found = counts()
+    assert {("drugpred_predictions_total", ("drug", drug), ("label", label), ("window", window))
+            for drug in DRUGS for window in WINDOWS for label in ("High Risk", "Low Risk")} <= set(found)  # fmt: skip
+    bins = sum(len(bins.labels) for bins in stored_model.card.input_bins.values())
+    assert sum(name == "drugpred_input_total" for name, *_ in found) == bins
+
+
+def test_threads_lose_nothing(telemetry, people):
+    rows, probabilities = people
+    found = Difference()
+    telemetry.start()
+
+    def note():
+        for i in range(1500):
+            telemetry.add(rows[i : i + 1], probabilities[i : i + 1], "decade", ALL)
+            if i % 100 == 0:
+                telemetry.flush()
+
+    threads = [threading.Thread(target=note) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    telemetry.stop()
+    assert found.total("profiles") == 6000
+    assert found.total("input", feature="age") == 6000
+    assert found.total("score", drug="lsd") == 6000
+    assert found.total("predictions", drug="lsd", window="decade") == 6000
+    assert found.total("probability", drug="lsd") == pytest.approx(
+        4 * probabilities[:1500, DRUGS.index("lsd"), 1].sum()
+    )
+
+
+def test_it_counts_without_being_asked(telemetry, people):
+    found = Difference()
+    telemetry.start()
+    telemetry.add(people[0][:1], people[1][:1], "decade", ALL)
+    wait_until(lambda: found.total("profiles") == 1)
+    telemetry.stop()
+
+
+def test_many_are_counted_early(telemetry, people, monkeypatch):
+    monkeypatch.setattr(module, "_SECONDS", 3600.0)
+    found = Difference()
+    telemetry.start()
+    for _ in range(-(-module._EARLY // len(people[0]))):
+        telemetry.add(*people, "decade", ALL)
+    wait_until(lambda: found.total("profiles") >= module._EARLY)
+    telemetry.stop()
+
+
+def test_what_nobody_counts_is_counted_by_who_notes_it(telemetry, people):
+    found = Difference()
+    while found.total("profiles") == 0:
+        telemetry.add(*people, "decade", ALL)
+        assert len(telemetry._noted) * len(people[0]) <= module._MAX
+    assert found.total("profiles") >= module._MAX
+    assert telemetry._noted == []
+
+
+def test_what_cannot_be_counted_costs_no_answer(telemetry, people, monkeypatch, caplog):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "_MAX", 1)
+    monkeypatch.setattr(module, "_EARLY", 1)
+    monkeypatch.setattr(telemetry, "_count", full)
+    for _ in range(3):
+        telemetry.add(people[0][:1], people[1][:1], "decade", ALL)
+    telemetry.stop()
+    assert [record.getMessage() for record in caplog.records] == ["profiles were not counted"]
+
+
+def test_it_starts_again(telemetry, people):
+    found = Difference()
+    for n in (1, 2):
+        telemetry.start()
+        telemetry.add(people[0][:1], people[1][:1], "decade", ALL)
+        telemetry.stop()
+        assert found.total("profiles") == n
+    telemetry.stop()
+
+
+def test_a_failure_is_told_once_and_counting_goes_on(telemetry, people, monkeypatch, caplog):
+    found = Difference()
+    monkeypatch.setattr(module, "_SECONDS", 0.01)
+    telemetry.start()
+    telemetry.add(people[0][:1], np.zeros((1, 3)), "decade", ALL)
+    wait_until(lambda: caplog.records)
+    telemetry.add(people[0][1:2], people[1][1:2], "decade", ALL)
+    wait_until(lambda: found.total("predictions", drug="lsd") == 1)
+    telemetry.stop()
+    assert [record.getMessage() for record in caplog.records] == ["profiles were not counted"]
+
+
+def test_nothing_keeps_it(stored_model):
+    made = PredictionCounter(stored_model.card)
+    assert made in module._telemetries
+    n = len(module._telemetries)
+    del made
+    gc.collect()
+    assert len(module._telemetries) < n
+
+
+@pytest.mark.parametrize("child", [False, True])
+def test_a_parent_keeps_what_it_noted_and_a_child_begins_with_nothing(telemetry, people, child):
+    found = Difference()
+    telemetry.add(people[0][:1], people[1][:1], "decade", ALL)
+    module._before_fork()
+    module._after_fork(child=child)
+    telemetry.start()
+    telemetry.stop()
+    assert found.total("profiles") == (0 if child else 1)
+
+
+def test_a_child_goes_on_counting(telemetry, people):
+    found = Difference()
+    telemetry.start()
+    parents = telemetry._thread
+    module._before_fork()
+    module._after_fork(child=True)
+    assert telemetry._thread is not parents
+    telemetry.add(people[0][:1], people[1][:1], "decade", ALL)
+    telemetry.stop()
+    parents.join(timeout=30)  # here it is there, as in no child, and ends as it was told
+    assert found.total("profiles") == 1
+
+
+FORK = """
+import os, sys, time
+import numpy as np
+from bentoml._internal.models import ModelStore
+from drugpred import model_store
+from drugpred.codebook import DRUGS
+from drugpred.monitoring.prediction_metrics import PredictionCounter
+
+stored_model = model_store.read(ModelStore(sys.argv[1] + "/models").get(model_store.NAME))
+telemetry = PredictionCounter(stored_model.card)
+rows = np.zeros((1, 12))
+probabilities = stored_model.predictor.predict_proba(rows)
+
+def note(n):
+    for _ in range(n):
+        telemetry.add(rows, probabilities, "decade", frozenset(DRUGS))
+
+if sys.argv[2] == "started":
+    telemetry.start()
+note(5)
+child = os.fork()
+if child == 0:
+    note(3)
+    telemetry.stop()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+telemetry.stop()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", ["started", "new"])
+def test_a_fork_counts_nothing_twice(store, tmp_path, state):
+    environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", FORK, store, state], env=environment, check=True, timeout=60)
+    read = "from drugpred.monitoring.merged import _totals; print(_totals({'drugpred_profiles': ()})[0][()])"
+    done = subprocess.run([sys.executable, "-c", read], env=environment, check=True, capture_output=True, text=True)
+    assert float(done.stdout) == 8

@@ -1,0 +1,77 @@
+"""How a worker ends, in part: the end-to-end tests end real ones."""
+
+import asyncio
+import os
+import signal
+
+import httpx
+import pytest
+import uvicorn
+from bentoml._internal.context import server_context
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from drugpred.serving.middleware import shutdown as draining_module
+from drugpred.serving.middleware.shutdown import ConnectionCloseMiddleware, GracefulShutdown
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_answers_end_their_connections_while_the_worker_drains(begun):
+    draining = GracefulShutdown()
+    draining.begun = begun
+    app = ConnectionCloseMiddleware(Starlette(routes=[Route("/", lambda _: PlainTextResponse("hello"))]), draining)
+
+    async def ask():
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            return await client.get("/")
+
+    answer = asyncio.run(ask())
+    assert (answer.status_code, answer.text) == (200, "hello")
+    assert answer.headers.get("connection") == ("close" if begun else None)
+
+
+def test_sigterm_is_announced_before_it_brings_the_end(monkeypatch):
+    monkeypatch.setattr(draining_module, "_NOTICE", 0.1)
+    happened = []
+
+    class Recording(uvicorn.Server):
+        def handle_exit(self, number, frame):
+            happened.append("end")
+
+    class Listener:
+        def close(self):
+            happened.append("take no more")
+
+    async def announce():
+        happened.append("announce")
+
+    async def ask():
+        draining = GracefulShutdown()
+        draining.listen(announce)
+        assert not draining.begun
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+        async with asyncio.timeout(30):
+            while "end" not in happened:
+                assert draining.begun
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)
+
+    server = Recording(uvicorn.Config(None))
+    server.servers = [Listener()]
+    before = signal.signal(signal.SIGTERM, server.handle_exit)
+    try:
+        asyncio.run(ask())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert happened == ["announce", "take no more", "end"]
+
+
+@pytest.mark.parametrize("worker", [None, 1])
+def test_where_uvicorn_is_not_found_signals_stay_as_they_are_and_a_worker_says_so(monkeypatch, caplog, worker):
+    monkeypatch.setattr(server_context, "worker_index", worker)
+    before = signal.getsignal(signal.SIGTERM)
+    GracefulShutdown().listen(lambda: None)
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert len(caplog.records) == (0 if worker is None else 1)

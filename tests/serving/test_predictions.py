@@ -1,0 +1,166 @@
+"""Answers without holding up the event loop."""
+
+import asyncio
+import threading
+
+import pytest
+from starlette.requests import ClientDisconnect
+
+from drugpred.schemas import EXAMPLE, Profile
+from drugpred.scoring import Scorer
+from drugpred.serving.access.api_keys import Key
+from drugpred.serving.access.policy import CALLER, OverloadedError
+from drugpred.serving.capacity import MAX_SLOW, MAX_SLOW_EACH
+from drugpred.serving.predictions import score, unless_left
+
+PLAIN, EXPLAINED = (Profile.model_validate(EXAMPLE | {"include": include}) for include in ([], ["explanation"]))
+
+
+class Recording:
+    """Answers how many profiles it was given, and in which thread."""
+
+    def __init__(self):
+        self.threads = []
+
+    def predict(self, profiles):
+        self.threads.append(threading.current_thread())
+        return [len(profiles)] * len(profiles)
+
+
+@pytest.mark.parametrize(
+    ("profiles", "answers", "threads"),
+    [([], [], 1), ([PLAIN] * 3, [3, 3, 3], 1), ([PLAIN, EXPLAINED, PLAIN], [1, 1, 1], 3)],
+)
+def test_slow_answers_are_made_one_by_one(profiles, answers, threads):
+    recording = Recording()
+    assert asyncio.run(score(recording, profiles)) == answers
+    assert len(recording.threads) == threads
+    assert (threading.main_thread() in recording.threads) == (threads == 1)
+
+
+def test_the_event_loop_goes_on_during_a_slow_answer():
+    going = threading.Event()
+
+    class Waiting:
+        def predict(self, profiles):
+            assert going.wait(30)
+            return profiles
+
+    async def ask():
+        asking = asyncio.create_task(score(Waiting(), [EXPLAINED]))
+        await asyncio.sleep(0.05)
+        going.set()
+        return await asking
+
+    assert asyncio.run(ask()) == [EXPLAINED]
+
+
+def test_the_end_of_the_request_ends_the_work():
+    begun, going = threading.Event(), threading.Event()
+    calls = []
+
+    class Waiting:
+        def predict(self, profiles):
+            calls.append(profiles)
+            begun.set()
+            assert going.wait(30)
+            return profiles
+
+    async def ask():
+        asking = asyncio.create_task(score(Waiting(), [EXPLAINED] * 5))
+        while not begun.is_set():
+            await asyncio.sleep(0.01)
+        asking.cancel()
+        going.set()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+    asyncio.run(ask())
+    assert len(calls) == 1
+
+
+def test_they_are_the_scorers(stored_model):
+    (answer,) = asyncio.run(score(Scorer(stored_model), [EXPLAINED]))
+    assert answer.risks == Scorer(stored_model).predict([EXPLAINED])[0].risks
+
+
+class Held:
+    """Answers when it is let go."""
+
+    def __init__(self):
+        self.going = threading.Event()
+
+    def predict(self, profiles):
+        assert self.going.wait(30)
+        return profiles
+
+
+def asked(callers):
+    """Return how many of the requests with an explanation that come at once are refused, by who asks."""
+    held = Held()
+
+    async def one(caller, key):
+        CALLER.set(key)
+        return await score(held, [EXPLAINED], caller)
+
+    async def all_of_them():
+        tasks = [asyncio.create_task(one(*caller)) for caller in callers]
+        await asyncio.sleep(0)
+        held.going.set()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    found = asyncio.run(all_of_them())
+    return [isinstance(each, OverloadedError) for each in found]
+
+
+@pytest.mark.parametrize("key", [None, Key("alice", frozenset())])
+def test_one_caller_has_a_quarter_of_the_slow_work(key):
+    other = ("192.0.2.2", None)
+    refused = asked([("192.0.2.1", key)] * MAX_SLOW + [other] * 3)
+    assert refused == [False] * MAX_SLOW_EACH + [True] * (MAX_SLOW - MAX_SLOW_EACH) + [False] * 3
+
+
+def test_all_callers_together_have_all_of_it():
+    refused = asked([(f"192.0.2.{i}", None) for i in range(MAX_SLOW + 2)])
+    assert refused == [False] * MAX_SLOW + [True] * 2
+    assert asked([(None, None)] * (MAX_SLOW + 1)) == [False] * MAX_SLOW + [True]
+
+
+def test_work_ends_where_its_client_leaves():
+    begun, ended = asyncio.Event(), []
+
+    async def work():
+        begun.set()
+        try:
+            await asyncio.sleep(30)
+        finally:
+            ended.append(True)
+
+    async def leaving():
+        await begun.wait()
+        return {"type": "http.disconnect"}
+
+    async def ask():
+        with pytest.raises(ClientDisconnect):
+            await unless_left(work(), leaving)
+        await asyncio.sleep(0)
+
+    asyncio.run(ask())
+    assert ended == [True]
+
+
+def test_work_is_answered_where_its_client_stays():
+    async def work():
+        await asyncio.sleep(0.01)
+        return 7
+
+    async def staying():
+        await asyncio.sleep(30)
+
+    assert asyncio.run(unless_left(work(), staying)) == 7
+
+    async def failing():
+        raise ArithmeticError
+
+    with pytest.raises(ArithmeticError):
+        asyncio.run(unless_left(failing(), staying))

@@ -1,0 +1,68 @@
+"""Templates say what the schemas would."""
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from drugpred.codebook import DRUGS, SCORES, WINDOWS
+from drugpred.schemas import EXAMPLE, Prediction, Profile
+from drugpred.scoring import Scorer
+from drugpred.serving.rendering import JSONRenderer
+
+
+@pytest.fixture(scope="module")
+def scorer(stored_model):
+    return Scorer(stored_model)
+
+
+@pytest.fixture(scope="module")
+def answers(scorer):
+    return JSONRenderer(scorer)
+
+
+def told(text):
+    return {key: value for key, value in json.loads(text).items() if key != "prediction_id"}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    scores=st.fixed_dictionaries({score.name: st.floats(score.lowest, score.highest) for score in SCORES}),
+    drugs=st.frozensets(st.sampled_from(DRUGS), min_size=1),
+    window=st.sampled_from(WINDOWS),
+    include=st.sampled_from([[], ["windows"]]),
+)
+def test_the_text_says_what_the_scorer_does(scorer, answers, scores, drugs, window, include):
+    profile = Profile.model_validate(
+        {**EXAMPLE, **scores, "drugs": sorted(drugs), "window": window, "include": include}
+    )
+    (text,) = answers.texts([profile])
+    (expected,) = scorer.predict([profile])
+    assert list(told(text).items()) == list(told(expected.model_dump_json()).items())
+    Prediction.model_validate_json(text)
+
+
+def test_answers_are_in_the_order_of_the_profiles(scorer, answers):
+    profiles = [
+        Profile.model_validate(EXAMPLE | {"openness": openness, "window": window, "include": include})
+        for openness in (-1.0, 0.0, 1.0)
+        for window in ("year", "day")
+        for include in ([], ["windows"])
+    ]
+    assert [told(text) for text in answers.texts(profiles)] == [
+        told(expected.model_dump_json()) for expected in scorer.predict(profiles)
+    ]
+
+
+def test_every_answer_has_an_id_of_its_own(answers):
+    profile = Profile.model_validate(EXAMPLE)
+    ids = {json.loads(text)["prediction_id"] for text in answers.texts([profile] * 100)}
+    assert len(ids) == 100
+
+
+def test_a_percent_sign_in_a_tag_stays_one(stored_model):
+    from dataclasses import replace
+
+    answers = JSONRenderer(Scorer(replace(stored_model, tag="drugs:50%s")))
+    assert json.loads(answers.texts([Profile.model_validate(EXAMPLE)])[0])["model"] == "drugs:50%s"

@@ -1,0 +1,140 @@
+"""What is checked and settled before workers start, without one."""
+
+import dataclasses
+import logging
+import os
+import socket
+
+import pytest
+from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.models import ModelStore
+
+from drugpred.errors import ConfigurationError
+from drugpred.serving import startup as module
+from drugpred.serving.patches import prometheus_files
+from drugpred.serving.patches.circus_arbiter import ServingAddress
+from drugpred.serving.startup import Startup
+
+
+@pytest.fixture
+def environ(monkeypatch, store, tmp_path):
+    """The environment of an operator who has set nothing and is in an empty folder."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DRUGPRED_")}
+    monkeypatch.setattr(os, "environ", kept)
+    monkeypatch.setattr(module.model_store, "resolve", lambda _: ModelStore(store / "models").get("drug_consumption"))
+    monkeypatch.chdir(tmp_path)
+    BentoMLContainer.bentoml_home.set("home")
+    yield kept
+    BentoMLContainer.bentoml_home.reset()
+
+
+@pytest.fixture
+def place(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    return ServingAddress("127.0.0.1", port, 2, tmp_path / "metrics", {})
+
+
+def launched(place):
+    launch = Startup()
+    launch.check()
+    try:
+        return launch.listen(place)
+    finally:
+        if kept := getattr(launch, "_grpc", None):
+            kept.close()
+
+
+def test_workers_get_what_they_share(environ, place, tmp_path):
+    environ |= {"DRUGPRED_GRPC_PORT": "0", "DRUGPRED_FEEDBACK_FOLDER": "used", "BENTOML_CONFIG": "config.yaml"}
+    given = launched(place)
+    assert given["BENTOML_HOST"] == "127.0.0.1"
+    assert 0 < int(given["DRUGPRED_GRPC_PORT"]) < 65536
+    assert environ["BENTOML_HOME"] == str(tmp_path / "home")
+    assert environ["BENTOML_CONFIG"] == str(tmp_path / "config.yaml")
+    assert environ["DRUGPRED_FEEDBACK_FOLDER"] == str(tmp_path / "used")
+    assert len(environ["DRUGPRED_FEEDBACK_KEY"]) >= 32
+    assert len(list(place.metrics.iterdir())) == 10
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"DRUGPRED_FEEDBACK_FOLDER": "file"}, "^DRUGPRED_FEEDBACK_FOLDER: expected to be able to write .*/file/feed"),
+        ({"DRUGPRED_API_KEYS_FILE": "nowhere"}, "^DRUGPRED_API_KEYS_FILE: expected a file that can be read"),
+        ({"DRUGPRED_GRPC_KEY": "key.pem"}, "DRUGPRED_GRPC_CERTIFICATE and DRUGPRED_GRPC_KEY, both"),
+        ({"DRUGPRED_GRPC_PORT": "70000"}, "^DRUGPRED_GRPC_PORT: expected a port"),
+        (
+            {"DRUGPRED_CORS_ORIGIN": "https://one.example"},
+            "^DRUGPRED_CORS_ORIGIN: expected the name of a setting, like DRUGPRED_CORS_ORIGINS",
+        ),
+        ({"DRUGPRED_RATE_LIMIT": "often"}, "^DRUGPRED_RATE_LIMIT: expected one limit"),
+        ({"DRUGPRED_FEEDBACK_KEY": "short"}, "^DRUGPRED_FEEDBACK_KEY: expected keys"),
+    ],
+)
+def test_a_setting_with_which_no_worker_could_start_is_named(environ, tmp_path, setting, message):
+    (tmp_path / "file").touch()
+    environ |= setting
+    with pytest.raises(ConfigurationError, match=message):
+        Startup().check()
+
+
+def test_a_home_that_cannot_be_written_only_takes_no_feedback(environ, tmp_path, caplog):
+    (tmp_path / "home").touch()
+    Startup().check()
+    assert "feedback is not taken: expected to be able to write" in caplog.text
+
+
+def test_a_port_of_http_that_is_taken_is_said(environ, place):
+    environ["DRUGPRED_GRPC_PORT"] = "0"
+    with (
+        socket.create_server(("127.0.0.1", place.port)),
+        pytest.raises(ConfigurationError, match=rf"^port {place.port} is in use.*; choose another one with --port$"),
+    ):
+        launched(place)
+
+
+def test_certificates_of_http_are_checked(environ, place, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match="for HTTP"):
+        launched(place._replace(tls={"certificate": tmp_path / "file"}))
+
+
+def test_room_for_metrics_is_taken(environ, place, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    environ["DRUGPRED_GRPC_PORT"] = "0"
+    monkeypatch.setattr(prometheus_files, "_allocate", full)
+    with pytest.raises(ConfigurationError, match="expected 10 MB and 10 files of room"):
+        launched(place)
+
+
+LINE = "caller predict 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+
+@pytest.mark.parametrize("source", ["uci", "simulated"])
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({}, "everybody who reaches this server is let in; rate limit: none"),
+        ({"DRUGPRED_RATE_LIMIT": "1/hour"}, "everybody who reaches this server is let in; rate limit: 1/hour"),
+        ({"DRUGPRED_API_KEYS": LINE, "DRUGPRED_RATE_LIMIT": "5/hour"}, "API keys: 1; rate limit: 5/hour"),
+    ],
+)
+def test_a_few_lines_say_what_runs(environ, place, monkeypatch, caplog, stored_model, source, setting, said):
+    card = stored_model.card.model_copy(update={"data": stored_model.card.data.model_copy(update={"source": source})})
+    monkeypatch.setattr(module.model_store, "read", lambda _: dataclasses.replace(stored_model, card=card))
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(logging.getLogger("bentoml"), "propagate", True)
+    environ |= setting | {"DRUGPRED_GRPC_PORT": "0"}
+    port = launched(place)["DRUGPRED_GRPC_PORT"]
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) <= 5
+    assert (
+        f"{stored_model.tag}, trained on {'SIMULATED' if source == 'simulated' else 'the real'} respondents" in lines[0]
+    )
+    assert f"HTTP on 127.0.0.1:{place.port}, gRPC on 127.0.0.1:{port}; workers: 2" in lines[1]
+    assert f"http://127.0.0.1:{place.port}/app" in lines[2]
+    assert said in lines[3]
+    assert ("everybody" in caplog.text) == ("DRUGPRED_API_KEYS" not in setting)
