@@ -1,25 +1,45 @@
-"""What can go wrong, as one small tree.
+"""All errors that the project raises on purpose, as one tree.
 
 ::
 
     DrugpredError
-    ├── DataError         a file of respondents is malformed: line, column and what was expected
-    ├── DownloadError     the data could not be fetched, or what came was something else
-    ├── ConfigurationError  a setting or a configuration file is malformed
+    ├── DataError              a file of respondents is malformed: line, column and what was expected
+    ├── DownloadError          the data could not be fetched, or what came was something else
+    ├── ConfigurationError     a setting or a configuration file is malformed
     │   └── MissingPackageError  a package that belongs to an extra of this one is not installed
     ├── StoredModelError       a stored model is missing, incomplete or altered
-    └── ServiceError      the service did not give the client an answer
-        ├── InvalidRequestError      the request is malformed: where, and what was expected
-        ├── PermissionDeniedError       the service wants an API key, or one with another scope
-        ├── DeadlineExceededError     no answer came in time
-        └── UnavailableError  nothing answers there, or it is overloaded: try again later
-            └── RateLimitedError  the caller asks too often
+    ├── RequestError           the service does not answer a request      HTTP  gRPC
+    │   ├── InvalidArgumentError      it is malformed                     400   INVALID_ARGUMENT
+    │   ├── InvalidHeadersError       its headers contradict themselves   400   INVALID_ARGUMENT
+    │   ├── InvalidEncodingError      its body is not what its encoding says  400  INVALID_ARGUMENT
+    │   ├── FeedbackError             its feedback is not taken           400   INVALID_ARGUMENT
+    │   │   ├── InvalidFeedbackError    malformed, or about a drug that was not asked for
+    │   │   ├── InvalidSignatureError   no server with the key made the prediction_id
+    │   │   ├── WrongModelError         the prediction_id was issued by another model
+    │   │   ├── ExpiredPredictionError  it is too old                     410   FAILED_PRECONDITION
+    │   │   ├── DuplicateFeedbackError  its outcomes were counted before  409   ALREADY_EXISTS
+    │   │   └── StoreUnavailableError   that cannot be known now          503   UNAVAILABLE
+    │   ├── UnauthenticatedError      no key, or an unknown one           401   UNAUTHENTICATED
+    │   ├── ForbiddenError            the key lacks a scope               403   PERMISSION_DENIED
+    │   ├── UnknownModelError         another model than the one served   404   NOT_FOUND
+    │   ├── RequestTimeoutError       it does not arrive in time          408   DEADLINE_EXCEEDED
+    │   ├── PayloadTooLargeError      it is too long                      413   RESOURCE_EXHAUSTED
+    │   ├── UnsupportedEncodingError  another encoding of the body        415   INVALID_ARGUMENT
+    │   ├── TooManyRequestsError      the caller exceeds its rate         429   RESOURCE_EXHAUSTED
+    │   └── OverloadedError           too much is held at once            503   UNAVAILABLE
+    └── ServiceError           the client got no answer
+        ├── InvalidRequestError    the request is malformed: where, and what was expected
+        ├── PermissionDeniedError  the service wants an API key, or one with another scope
+        ├── DeadlineExceededError  no answer came in time
+        └── UnavailableError       nothing answers there, or it is overloaded: try again later
+            └── RateLimitedError   the caller exceeds its rate
 
 No message ever contains a value of a person's record.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from contextlib import contextmanager
@@ -35,15 +55,36 @@ __all__ = [
     "Detail",
     "DownloadError",
     "DrugpredError",
+    "DuplicateFeedbackError",
     "Ending",
+    "ExpiredPredictionError",
+    "FeedbackError",
+    "ForbiddenError",
+    "InvalidArgumentError",
+    "InvalidEncodingError",
+    "InvalidFeedbackError",
+    "InvalidHeadersError",
     "InvalidRequestError",
+    "InvalidSignatureError",
     "MissingPackageError",
+    "OverloadedError",
+    "PayloadTooLargeError",
     "PermissionDeniedError",
     "RateLimitedError",
+    "RequestError",
+    "RequestTimeoutError",
     "ServiceError",
+    "StoreUnavailableError",
     "StoredModelError",
+    "TooManyRequestsError",
+    "UnauthenticatedError",
     "UnavailableError",
+    "UnknownModelError",
+    "UnsupportedEncodingError",
+    "WrongModelError",
     "ending",
+    "error_body",
+    "field_path",
     "interrupted_later",
     "needs",
     "reason",
@@ -94,17 +135,243 @@ class StoredModelError(DrugpredError):
     """A stored model is missing, incomplete or altered."""
 
 
-class ServiceError(DrugpredError):
-    """The service did not give the client an answer."""
-
-
 class Detail(NamedTuple):
     """One thing wrong with a request."""
 
     loc: tuple[str | int, ...]
-    """Where: the names and places from the request down."""
+    """Where: the names and indices from the request down."""
     msg: str
     """What was expected."""
+    type: str = ""
+    """Of the error, as pydantic calls it."""
+
+
+def field_path(loc: Sequence[str | int]) -> str:
+    """Return where a field is, as `profiles[3].age`; an empty step is left out."""
+    steps = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc if step != ""]
+    return "".join(steps).removeprefix(".")
+
+
+def error_body(message: str, details: Sequence[Detail] = ()) -> bytes:
+    """Return the body of an HTTP error, as `drugpred.schemas.Error` describes it."""
+    content = {"error": message, "detail": [detail._asdict() for detail in details]}
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+class RequestError(DrugpredError):
+    """The service does not answer a request.
+
+    Parameters
+    ----------
+    message : str
+        What was expected.
+    details : sequence of Detail, optional
+    """
+
+    status: ClassVar = 400
+    """Of HTTP."""
+    code: ClassVar = "INVALID_ARGUMENT"
+    """Of gRPC."""
+    limit: ClassVar[str | None] = None
+    """The limit that the request exceeds, as it is counted."""
+    retry_after: float | None = None
+    """In seconds."""
+
+    def __init__(self, message: str, details: Sequence[Detail] = ()) -> None:
+        super().__init__(message)
+        self.details = details
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Those of the answer."""
+        return {} if self.retry_after is None else {"retry-after": str(int(self.retry_after))}
+
+
+class InvalidArgumentError(RequestError):
+    """A request is malformed.
+
+    Parameters
+    ----------
+    details : sequence of Detail
+    where : str, optional
+        The part of a stream that it is about.
+    """
+
+    def __init__(self, details: Sequence[Detail], where: str = "") -> None:
+        super().__init__("the request is malformed", details)
+        self.where = where
+
+
+class InvalidHeadersError(RequestError):
+    """The headers contradict themselves: a proxy may have read them otherwise."""
+
+
+class InvalidEncodingError(RequestError):
+    """The body is not what its encoding says."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(f"expected one whole {encoding} stream")
+
+
+class UnauthenticatedError(RequestError):
+    """No key, or none that is known."""
+
+    status = 401
+    code = "UNAUTHENTICATED"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Those of the answer."""
+        return {"www-authenticate": "Bearer"}
+
+
+class ForbiddenError(RequestError):
+    """The key's scopes do not include what the request needs."""
+
+    status = 403
+    code = "PERMISSION_DENIED"
+
+
+class UnknownModelError(RequestError):
+    """Another model or version than the one served was asked for."""
+
+    status = 404
+    code = "NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("model not found")  # what there is instead, a key protects
+
+
+class RequestTimeoutError(RequestError):
+    """A request does not arrive in time."""
+
+    status = 408
+    code = "DEADLINE_EXCEEDED"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"expected a request within {seconds:.0f} seconds")
+
+
+class PayloadTooLargeError(RequestError):
+    """A request is too long."""
+
+    status = 413
+    code = "RESOURCE_EXHAUSTED"
+    limit = "size"
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"expected {max_bytes} bytes or fewer")
+
+
+class UnsupportedEncodingError(RequestError):
+    """The body comes in an encoding that is not taken."""
+
+    status = 415
+
+    def __init__(self, *supported: str) -> None:
+        super().__init__(f"expected the content-encoding {', '.join(supported)} or identity")
+        self._supported = supported
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Those of the answer."""
+        return {"accept-encoding": ", ".join(self._supported)}
+
+
+class TooManyRequestsError(RequestError):
+    """The caller exceeds its rate."""
+
+    status = 429
+    code = "RESOURCE_EXHAUSTED"
+    limit = "rate"
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("too many requests; try again later")
+        self.retry_after = retry_after
+
+
+class OverloadedError(RequestError):
+    """More is asked at once than can be held."""
+
+    status = 503
+    code = "UNAVAILABLE"
+    limit = "load"
+    retry_after = 1.0
+
+    def __init__(self) -> None:
+        super().__init__("overloaded; try again later")
+
+
+class FeedbackError(RequestError):
+    """Feedback is not taken.
+
+    Parameters
+    ----------
+    expected : str
+        Never what was sent.
+    loc : str
+        Where in the request.
+    """
+
+    result: ClassVar[str]
+    """What it is counted as."""
+
+    def __init__(self, expected: str, *loc: str) -> None:
+        super().__init__(expected, [Detail(loc, expected, self.result)])
+
+
+class InvalidFeedbackError(FeedbackError):
+    """The request is malformed, or names a drug that was not asked for."""
+
+    result = "malformed"
+
+    @classmethod
+    def of(cls, details: Sequence[Detail]) -> InvalidFeedbackError:
+        """Return the error of several places."""
+        error = cls("the request is malformed")
+        error.details = details
+        return error
+
+
+class InvalidSignatureError(FeedbackError):
+    """No server that has the key made the prediction_id."""
+
+    result = "forged"
+
+
+class WrongModelError(FeedbackError):
+    """The prediction_id was issued by another model."""
+
+    result = "foreign"
+
+
+class ExpiredPredictionError(FeedbackError):
+    """The prediction_id is too old."""
+
+    status = 410
+    code = "FAILED_PRECONDITION"
+    result = "expired"
+
+
+class DuplicateFeedbackError(FeedbackError):
+    """The outcomes of the prediction_id were counted before."""
+
+    status = 409
+    code = "ALREADY_EXISTS"
+    result = "repeated"
+
+
+class StoreUnavailableError(FeedbackError):
+    """Whether feedback was counted before cannot be known now: try again later."""
+
+    status = 503
+    code = "UNAVAILABLE"
+    result = "failed"
+    retry_after = 30.0
+
+
+class ServiceError(DrugpredError):
+    """The service did not give the client an answer."""
 
 
 class InvalidRequestError(ServiceError):
@@ -123,7 +390,9 @@ class InvalidRequestError(ServiceError):
         self.detail = tuple(detail)
 
     def __str__(self) -> str:
-        wrong = [": ".join([".".join(map(str, loc)), msg] if loc else [msg]) for loc, msg in self.detail[: self._MAX]]
+        wrong = [
+            ": ".join([".".join(map(str, loc)), msg] if loc else [msg]) for loc, msg, _ in self.detail[: self._MAX]
+        ]
         wrong += [f"and {len(self.detail) - self._MAX} more"] * (len(self.detail) > self._MAX)
         return f"the request is malformed: {'; '.join(wrong)}"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal, NoReturn
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     BaseModel,
     ConfigDict,
@@ -23,6 +24,7 @@ from typing_extensions import NotRequired, TypedDict  # noqa: UP035 - pydantic w
 
 from drugpred import codebook
 from drugpred.codebook import Category, DataSource, Drug, Score, Window
+from drugpred.errors import Detail
 
 __all__ = [
     "EXAMPLE",
@@ -35,6 +37,7 @@ __all__ = [
     "Prediction",
     "Predictions",
     "Profile",
+    "Profiles",
     "Risk",
     "faults",
 ]
@@ -190,17 +193,20 @@ class Profile(_Request):
         ]
 
 
+def _limit_explanations(profiles: list[Profile]) -> list[Profile]:
+    if sum("explanation" in profile.include for profile in profiles) > MAX_EXPLANATIONS:
+        _refuse(f"at most {MAX_EXPLANATIONS} profiles that include an explanation")
+    return profiles
+
+
+Profiles = Annotated[list[Profile], Field(min_length=1, max_length=MAX_PROFILES), AfterValidator(_limit_explanations)]
+"""Up to 1000 people."""
+
+
 class Batch(_Request):
     """Up to 1000 people."""
 
-    profiles: list[Profile] = Field(min_length=1, max_length=MAX_PROFILES)
-
-    @field_validator("profiles")
-    @classmethod
-    def _soon_explained(cls, profiles: list[Profile]) -> list[Profile]:
-        if sum("explanation" in profile.include for profile in profiles) > MAX_EXPLANATIONS:
-            _refuse(f"at most {MAX_EXPLANATIONS} profiles that include an explanation")
-        return profiles
+    profiles: Profiles
 
 
 class Explanation(TypedDict):
@@ -275,20 +281,20 @@ class Error(BaseModel):
     detail: list[ErrorDetail]
 
 
-def faults(error: ValidationError) -> list[ErrorDetail]:
+def faults(error: ValidationError) -> list[Detail]:
     """Return what is wrong with a request.
 
     A name that is not ours may be a value: of an unknown field is told where it is, not how it is called. Where
     thousands of things are wrong, that alone is told: the list would be longer than any request.
     """
     if error.error_count() > _MAX_FAULTS:
-        return [ErrorDetail(loc=[], msg=f"expected a request with fewer than {_MAX_FAULTS} mistakes", type="too_many")]
+        return [Detail((), f"expected a request with fewer than {_MAX_FAULTS} mistakes", "too_many")]
     if _is_no_utf8(error):
-        return [ErrorDetail(loc=[], msg="expected JSON in UTF-8", type="json_invalid")]
+        return [Detail((), "expected JSON in UTF-8", "json_invalid")]
     return [
-        ErrorDetail(loc=list(each["loc"][:-1]), msg="expected no unknown field", type=_UNKNOWN)
+        Detail(each["loc"][:-1], "expected no unknown field", _UNKNOWN)
         if each["type"] == _UNKNOWN
-        else ErrorDetail(loc=list(each["loc"]), msg=each["msg"], type=each["type"])
+        else Detail(each["loc"], each["msg"], each["type"])
         for each in error.errors(include_url=False, include_context=False, include_input=False)
     ]
 

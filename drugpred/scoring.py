@@ -5,15 +5,15 @@ Whatever is answered goes through a `Scorer`, so all of it is counted.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
-from drugpred import codebook
-from drugpred.monitoring.feedback.prediction_id import PredictionIdSigner, asked, new_key
+from drugpred import codebook, model_store
+from drugpred.monitoring.feedback.prediction_id import PredictionIdSigner, new_key
 from drugpred.monitoring.prediction_metrics import PredictionCounter
 from drugpred.schemas import Explanation, Prediction, Profile, Risk
+from drugpred.selection import select
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,27 +21,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from drugpred.codebook import Drug, Window
-    from drugpred.model_store import StoredModel, WindowCard
+    from drugpred.model_store import StoredModel
+    from drugpred.settings import Settings
 
-__all__ = ["Predicted", "Scorer"]
-
-_PLACES: Final = {window: i for i, window in enumerate(codebook.WINDOWS)}
-
-_CHOICES: Final = 256
-"""How many are kept of what may be asked for: 6 windows and any choice of drugs."""
+__all__ = ["PredictedArrays", "Scorer"]
 
 
-class Predicted(NamedTuple):
-    """What is predicted of some profiles, in their order."""
+class PredictedArrays(NamedTuple):
+    """What is predicted for a profile."""
 
-    rows: NDArray[np.float64]
-    """Of shape (n, 12)."""
+    row: NDArray[np.float64]
+    """Of shape (12,)."""
     probabilities: NDArray[np.float64]
-    """Of shape (n, 18, 6)."""
-    asked: list[list[float]]
-    """Those of each drug, within the window that the profile asks for."""
-    tokens: list[str]
-    """The `prediction_id` of each answer."""
+    """Of shape (18, 6)."""
+    selected: list[float]
+    """Those of each drug, within the window that the profile selects."""
+    prediction_id: str
 
 
 class Scorer:
@@ -63,12 +58,21 @@ class Scorer:
         self.model = model
         self.tokens = PredictionIdSigner.of(keys or new_key(), model)
         self.telemetry = PredictionCounter(model.card)
-        self._choice = lru_cache(_CHOICES)(self._choose)
 
-    def _choose(self, window: Window, drugs: frozenset[Drug]) -> list[tuple[int, Drug, WindowCard]]:
-        """Return the drugs that an answer tells of, each with its place in the codebook."""
-        cards = self.model.card.drugs
-        return [(place, drug, cards[drug][window]) for place, drug in enumerate(codebook.DRUGS) if drug in drugs]
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Return what answers as an operator set it.
+
+        Raises
+        ------
+        StoredModelError
+            The model is missing, incomplete or altered.
+        ConfigurationError
+            A key is too short.
+        """
+        key = settings.feedback_key
+        model = model_store.read(model_store.resolve(settings.model))
+        return cls(model, key.get_secret_value() if key else None)
 
     def predict_proba(self, rows: NDArray[np.float64], window: Window, drugs: frozenset[Drug]) -> NDArray[np.float64]:
         """Return the probability of use of every drug in every window, as `Predictor` does, and count the answers.
@@ -89,44 +93,47 @@ class Scorer:
         self.telemetry.add(rows, probabilities, window, drugs)
         return probabilities
 
-    def predict_arrays(self, profiles: Sequence[Profile]) -> Predicted:
-        """Return what answers are made of, and count them."""
+    def predict_arrays(self, profiles: Sequence[Profile]) -> list[PredictedArrays]:
+        """Return what answers for profiles are made of, in their order, and count them."""
         rows = np.array([profile.row() for profile in profiles], np.float64)
         probabilities = self.model.predictor.predict_proba(rows)
         self.telemetry.add_profiles(profiles, rows, probabilities)
-        tokens = self.tokens.sign(probabilities, [asked(profile.window, profile.drugs) for profile in profiles])
+        selections = [select(profile.window, profile.drugs) for profile in profiles]
         # Of the other windows it would take longer to make Python's numbers than to compute them.
         within = {
-            window: probabilities[:, :, _PLACES[window]].tolist() for window in {each.window for each in profiles}
+            window: probabilities[:, :, window].tolist()
+            for window in {selection.window_index for selection in selections}
         }
-        by_drug = [within[profile.window][i] for i, profile in enumerate(profiles)]
-        return Predicted(rows, probabilities, by_drug, tokens)
+        selected = [within[selection.window_index][i] for i, selection in enumerate(selections)]
+        prediction_ids = self.tokens.sign(probabilities, selections)
+        return list(map(PredictedArrays, rows, probabilities, selected, prediction_ids))
 
     def predict(self, profiles: Sequence[Profile]) -> list[Prediction]:
-        """Return an answer for each profile, in their order.
+        """Return the prediction for each profile, in their order.
 
         It takes microseconds a profile, and 10 milliseconds where an explanation is asked for.
         """
-        predicted = self.predict_arrays(profiles)
         return [
             # Built from checked parts: to check them again would cost more than the prediction.
             Prediction.model_construct(
-                prediction_id=token,
+                prediction_id=arrays.prediction_id,
                 model=self.model.tag,
                 window=profile.window,
                 data_source=self.model.card.data.source,
-                risks=self._risks(profile, by_drug, row, probabilities),
+                risks=self._risks(profile, arrays),
             )
-            for profile, row, probabilities, by_drug, token in zip(profiles, *predicted, strict=True)
+            for profile, arrays in zip(profiles, self.predict_arrays(profiles), strict=True)
         ]
 
-    def _risks(
-        self, profile: Profile, asked: list[float], row: NDArray[np.float64], probabilities: NDArray[np.float64]
-    ) -> list[Risk]:
-        explanations = self._explanations(row, profile.window) if "explanation" in profile.include else {}
+    def _risks(self, profile: Profile, arrays: PredictedArrays) -> list[Risk]:
+        selection, cards = select(profile.window, profile.drugs), self.model.card.drugs
+        explanations = (
+            self._explanations(arrays.row, selection.window_index) if "explanation" in profile.include else {}
+        )
         risks = []
-        for place, drug, card in self._choice(profile.window, profile.drugs):
-            probability = asked[place]
+        for index, drug in zip(selection.drug_indices, selection.drugs, strict=True):
+            card = cards[drug][selection.window]
+            probability = arrays.selected[index]
             high = probability >= card.threshold
             risk: Risk = {
                 "drug": drug,
@@ -139,14 +146,14 @@ class Scorer:
                 "reliable": card.reliable,
             }
             if "windows" in profile.include:
-                risk["windows"] = dict(zip(codebook.WINDOWS, probabilities[place].tolist(), strict=True))
+                risk["windows"] = dict(zip(codebook.WINDOWS, arrays.probabilities[index].tolist(), strict=True))
             if drug in explanations:
                 risk["explanation"] = explanations[drug]
             risks.append(risk)
         return risks
 
-    def _explanations(self, row: NDArray[np.float64], window: Window) -> dict[Drug, Explanation]:
-        bases, contributions = (array[:, _PLACES[window]].tolist() for array in self.model.explainer.explain(row))
+    def _explanations(self, row: NDArray[np.float64], window: int) -> dict[Drug, Explanation]:
+        bases, contributions = (array[:, window].tolist() for array in self.model.explainer.explain(row))
         return {
             drug: {"base": base, "contributions": dict(zip(codebook.INPUTS, by_input, strict=True))}
             for drug, base, by_input in zip(codebook.DRUGS, bases, contributions, strict=True)

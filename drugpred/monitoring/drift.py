@@ -13,7 +13,9 @@ instead of one.
 from __future__ import annotations
 
 import math
+import os
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -22,9 +24,10 @@ from pydantic import BaseModel
 from drugpred.codebook import DRUGS, INPUTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import ArrayLike
+    from prometheus_client import Metric
 
     from drugpred.model_store import Bins, Card
 
@@ -34,6 +37,7 @@ __all__ = [
     "Drift",
     "Shift",
     "is_new",
+    "live_drift",
     "measure",
     "population_stability_index",
     "quantile",
@@ -172,3 +176,42 @@ def _shift(counts: Sequence[float], bins: Bins, respondents: int, least: float) 
     psi = population_stability_index(counts, respondents * np.array(bins.shares))
     threshold = max(least, (1 / n + 1 / respondents) * quantile(len(bins.labels)))
     return Shift(n=n, psi=psi, threshold=threshold, drifted=psi > threshold if n >= MIN_PROFILES else None)
+
+
+def live_drift(card: Card) -> Drift:
+    """Return the drift of all profiles answered, perhaps but for those of the last second.
+
+    It takes some milliseconds: call it in a thread.
+    """
+    inputs, scores = _totals({"drugpred_input": ("feature", "bin"), "drugpred_score": ("drug", "bin")})
+    return measure(card, _by_bin(inputs, card.input_bins), _by_bin(scores, card.probability_bins))
+
+
+def _by_bin(totals: Mapping[tuple[str, ...], float], bins: Mapping[str, Bins]) -> dict[str, list[float]]:
+    return {name: [totals.get((name, label), 0.0) for label in each.labels] for name, each in bins.items()}
+
+
+def _totals(labels: Mapping[str, tuple[str, ...]]) -> list[dict[tuple[str, ...], float]]:
+    """Return the values of counters, given with the names of their labels, by the labels."""
+    samples = {metric.name: metric.samples for metric in _collected()}
+    return [
+        {
+            tuple(sample.labels[of] for of in names): sample.value
+            for sample in samples.get(counter, ())
+            if sample.name == f"{counter}_total"
+        }
+        for counter, names in labels.items()
+    ]
+
+
+def _collected() -> Iterable[Metric]:
+    from prometheus_client import REGISTRY  # a command that measures files needs neither
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if not folder:  # there is but this process
+        return REGISTRY.collect()
+    merged: Iterable[Metric] = MultiProcessCollector.merge(  # type: ignore[no-untyped-call]
+        [str(path) for path in Path(folder).glob("counter_*.db")]
+    )
+    return merged

@@ -6,10 +6,11 @@ Workers and replicas add up: all counts are counters. Labels come from the codeb
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
 from drugpred import __version__
 from drugpred.monitoring.drift import quantile
@@ -19,15 +20,25 @@ if TYPE_CHECKING:
     from drugpred.model_store import StoredModel
 
 __all__ = [
+    "BATCH_PROFILES",
+    "BRIER",
+    "CALIBRATION_OUTCOMES",
+    "CALIBRATION_PROBABILITY",
     "DENIED",
+    "FEEDBACK",
+    "GRPC_DURATION",
+    "GRPC_REQUESTS",
     "INPUTS",
     "LABELS",
     "LIMITED",
+    "LOG_LOSS",
+    "OUTCOMES",
     "PREDICTIONS",
     "PROBABILITY",
     "PROFILES",
     "REFUSED",
     "SCORES",
+    "observe_call",
     "publish",
 ]
 
@@ -48,6 +59,33 @@ PROBABILITY: Final = Counter("drugpred_probability", "Sum of their probabilities
 REFUSED: Final = Counter("drugpred_refused", "Malformed requests, by what is wrong with them.", ["field", "reason"])
 DENIED: Final = Counter("drugpred_denied", "Calls whose API key does not let them in.", ["reason"])
 LIMITED: Final = Counter("drugpred_limited", "Calls that a limit ended: rate, size, time or load.", ["limit"])
+
+BATCH_PROFILES: Final = Histogram(
+    "drugpred_batch_profiles",
+    "Profiles of requests that were answered together.",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
+)
+_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+GRPC_REQUESTS: Final = Counter("drugpred_grpc_requests", "gRPC calls that ended.", ["method", "code"])
+GRPC_DURATION: Final = Histogram(
+    "drugpred_grpc_request_duration_seconds", "How long gRPC calls took.", ["method"], buckets=_SECONDS
+)
+
+FEEDBACK: Final = Counter("drugpred_feedback", "Feedback by what became of it.", ["result"])
+OUTCOMES: Final = Counter("drugpred_outcomes", "Outcomes, by what was said.", ["drug", "window", "label", "outcome"])
+BRIER: Final = Counter(
+    "drugpred_brier", "Sum over outcomes of the squared error of the probability.", ["drug", "window"]
+)
+LOG_LOSS: Final = Counter(
+    "drugpred_log_loss", "Sum over outcomes of minus the logarithm of the probability given to it.", ["drug", "window"]
+)
+CALIBRATION_OUTCOMES: Final = Counter(
+    "drugpred_calibration_outcomes", "Outcomes by bin of probability.", ["drug", "bin", "outcome"]
+)
+CALIBRATION_PROBABILITY: Final = Counter(
+    "drugpred_calibration_probability", "Sum over outcomes of the probability, by its bin.", ["drug", "bin"]
+)
 
 
 def _gauge(name: str, documentation: str, labels: tuple[str, ...] = ()) -> Gauge:
@@ -94,3 +132,16 @@ def publish(model: StoredModel) -> None:
             ):
                 if value is not None:
                     gauge.labels(drug, window).set(value)
+
+
+def observe_call(method: str, code: str, seconds: float) -> None:
+    """Count a gRPC call that ended."""
+    requests, duration = _call_series(method, code)
+    requests.inc()
+    duration.observe(seconds)
+
+
+@cache
+def _call_series(method: str, code: str) -> tuple[Counter, Histogram]:
+    """Return the series of a method, looked up once."""
+    return GRPC_REQUESTS.labels(method, code), GRPC_DURATION.labels(method)

@@ -10,9 +10,8 @@ import math
 from itertools import product
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import Counter
-
 from drugpred.codebook import DRUGS, WINDOWS
+from drugpred.monitoring import metrics
 from drugpred.monitoring.metrics import LABELS
 
 if TYPE_CHECKING:
@@ -28,38 +27,23 @@ BINS: Final = tuple(f"{i / 10:.1f}-{(i + 1) / 10:.1f}" for i in range(10))
 
 _KINDS: Final = ("not used", "used")
 
-_FEEDBACK: Final = Counter("drugpred_feedback", "Feedback by what became of it.", ["result"])
-_OUTCOMES: Final = Counter("drugpred_outcomes", "Outcomes, by what was said.", ["drug", "window", "label", "outcome"])
-_BRIER: Final = Counter(
-    "drugpred_brier", "Sum over outcomes of the squared error of the probability.", ["drug", "window"]
-)
-_LOG_LOSS: Final = Counter(
-    "drugpred_log_loss", "Sum over outcomes of minus the logarithm of the probability given to it.", ["drug", "window"]
-)
-_BIN_OUTCOMES: Final = Counter(
-    "drugpred_calibration_outcomes", "Outcomes by bin of probability.", ["drug", "bin", "outcome"]
-)
-_BIN_PROBABILITY: Final = Counter(
-    "drugpred_calibration_probability", "Sum over outcomes of the probability, by its bin.", ["drug", "bin"]
-)
-
 
 def prepare() -> None:
     """Begin all series at 0, so that Prometheus sees the first outcome of each as an increase."""
     for drug, window in product(DRUGS, WINDOWS):
-        _BRIER.labels(drug, window)
-        _LOG_LOSS.labels(drug, window)
+        metrics.BRIER.labels(drug, window)
+        metrics.LOG_LOSS.labels(drug, window)
         for label, outcome in product(LABELS, _KINDS):
-            _OUTCOMES.labels(drug, window, label, outcome)
+            metrics.OUTCOMES.labels(drug, window, label, outcome)
     for drug, at in product(DRUGS, BINS):
-        _BIN_PROBABILITY.labels(drug, at)
+        metrics.CALIBRATION_PROBABILITY.labels(drug, at)
         for outcome in _KINDS:
-            _BIN_OUTCOMES.labels(drug, at, outcome)
+            metrics.CALIBRATION_OUTCOMES.labels(drug, at, outcome)
 
 
 def count(result: str) -> None:
     """Count feedback by what became of it."""
-    _FEEDBACK.labels(result).inc()
+    metrics.FEEDBACK.labels(result).inc()
 
 
 def record(claim: PredictionClaim, outcomes: Mapping[Drug, bool], thresholds: Mapping[Drug, float]) -> None:
@@ -80,8 +64,8 @@ def record(claim: PredictionClaim, outcomes: Mapping[Drug, bool], thresholds: Ma
         outcome = _KINDS[used]
         label = LABELS[probability >= thresholds[drug]]
         at = BINS[int(probability * len(BINS))]
-        _OUTCOMES.labels(drug, window, label, outcome).inc()
-        _BRIER.labels(drug, window).inc((probability - used) ** 2)
-        _LOG_LOSS.labels(drug, window).inc(-math.log(probability if used else 1 - probability))
-        _BIN_OUTCOMES.labels(drug, at, outcome).inc()
-        _BIN_PROBABILITY.labels(drug, at).inc(probability)
+        metrics.OUTCOMES.labels(drug, window, label, outcome).inc()
+        metrics.BRIER.labels(drug, window).inc((probability - used) ** 2)
+        metrics.LOG_LOSS.labels(drug, window).inc(-math.log(probability if used else 1 - probability))
+        metrics.CALIBRATION_OUTCOMES.labels(drug, at, outcome).inc()
+        metrics.CALIBRATION_PROBABILITY.labels(drug, at).inc(probability)

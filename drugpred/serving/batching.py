@@ -1,4 +1,4 @@
-"""Adaptive batching that merges what waits and never waits for what is not there.
+"""Adaptive batching that merges the requests that wait and never waits for more.
 
 BentoML's own dispatcher learns from a burst how long to wait for more, goes on waiting after it, and cancels with 503
 what waits longer than a limit. This one calls as soon as it can: what arrives meanwhile is the next call. So a batch is
@@ -9,30 +9,34 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from prometheus_client import Histogram
-
+from drugpred.monitoring.metrics import BATCH_PROFILES
 from drugpred.serving.capacity import CapacityLimiter
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
-__all__ = ["SIZES", "AdaptiveBatcher"]
-
-SIZES: Final = Histogram(
-    "drugpred_batch_profiles",
-    "Profiles of requests that were answered together.",
-    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
-)
+__all__ = ["AdaptiveBatcher", "Job"]
 
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
 
 
-class _Job(NamedTuple, Generic[_Item, _Answer]):
-    items: Sequence[_Item]
-    answers: asyncio.Future[Sequence[_Answer]]
+class Job(Generic[_Item, _Answer]):
+    """The items of one request.
+
+    Outside of an event loop, to await it yields it, and whoever drives the coroutine sends the answers.
+    """
+
+    __slots__ = ("answers", "items")
+
+    def __init__(self, items: Sequence[_Item], answers: asyncio.Future[Sequence[_Answer]] | None = None) -> None:
+        self.items = items
+        self.answers = answers
+
+    def __await__(self) -> Generator[object, Sequence[_Answer], Sequence[_Answer]]:
+        return (yield self)
 
 
 class AdaptiveBatcher(Generic[_Item, _Answer]):
@@ -42,73 +46,83 @@ class AdaptiveBatcher(Generic[_Item, _Answer]):
     ----------
     call : callable
         Takes items and returns an answer for each, in their order.
-    most : int
+    max_batch_size : int
         The most items of a call; only a request that alone has more exceeds it.
-    most_waiting : int
-        The most items that are held, those of the call included.
+    max_waiting : int
+        The most items that wait or are answered.
     """
 
     def __init__(
-        self, call: Callable[[Sequence[_Item]], Awaitable[Sequence[_Answer]]], most: int, most_waiting: int
+        self, call: Callable[[Sequence[_Item]], Sequence[_Answer]], max_batch_size: int, max_waiting: int
     ) -> None:
+        self.max_batch_size = max_batch_size
         self._call = call
-        self._most = most
-        self._held = CapacityLimiter(most_waiting)
-        self._waiting: deque[_Job[_Item, _Answer]] = deque()
-        self._running: asyncio.Task[None] | None = None
+        self._limiter = CapacityLimiter(max_waiting)
+        self._waiting: deque[Job[_Item, _Answer]] = deque()
+        self._scheduled = False
 
     async def submit(self, items: Sequence[_Item]) -> Sequence[_Answer]:
-        """Return the answers to one request's items; raises what the call does, and OverloadedError."""
-        self._held.take(len(items))
-        loop = asyncio.get_running_loop()
-        job: _Job[_Item, _Answer] = _Job(items, loop.create_future())
-        self._waiting.append(job)
-        if self._running is None:
-            # A task starts after what is ready now has run, so requests that came together are one batch.
-            self._running = loop.create_task(self._run())
-        try:
-            return await job.answers
-        finally:
-            self._held.give(len(items))
+        """Return the answers to one request's items.
 
-    async def _run(self) -> None:
+        Raises
+        ------
+        OverloadedError
+            Too many wait.
+        Exception
+            Whatever the call raises for these items.
+        """
         try:
-            while jobs := self._take():
-                await self._answer(jobs)
-                await asyncio.sleep(0)  # a call may never have let anything else run
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return await Job[_Item, _Answer](items)
+        self._limiter.acquire(len(items))
+        answers: asyncio.Future[Sequence[_Answer]] = loop.create_future()
+        self._waiting.append(Job(items, answers))
+        if not self._scheduled:
+            # It runs after what is ready now, so requests that came together are one batch.
+            self._scheduled = True
+            loop.call_soon(self._flush, loop)
+        try:
+            return await answers
         finally:
-            self._running = None
+            self._limiter.release(len(items))
 
-    def _take(self) -> list[_Job[_Item, _Answer]]:
+    def answer(self, jobs: Sequence[Job[_Item, _Answer]]) -> list[Sequence[_Answer] | Exception]:
+        """Return the answers to the items of each job, or what the call raises for them alone."""
+        items = jobs[0].items if len(jobs) == 1 else [item for job in jobs for item in job.items]
+        try:
+            BATCH_PROFILES.observe(len(items))
+            answers = self._call(items)
+            if len(answers) != len(items):
+                raise ValueError(f"expected {len(items)} answers of the call")  # noqa: TRY301 - as any other fault
+        except Exception as error:  # noqa: BLE001 - whatever it is, it may be the fault of one request alone
+            return [error] if len(jobs) == 1 else [self.answer([job])[0] for job in jobs]
+        parts: list[Sequence[_Answer] | Exception] = []
+        start = 0
+        for job in jobs:
+            stop = start + len(job.items)
+            parts.append(answers[start:stop])
+            start = stop
+        return parts
+
+    def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
+        if jobs := self._take():
+            for job, answers in zip(jobs, self.answer(jobs), strict=True):
+                if isinstance(answers, Exception):
+                    job.answers.set_exception(answers)  # type: ignore[union-attr]  # all that wait here have one
+                else:
+                    job.answers.set_result(answers)  # type: ignore[union-attr]
+        self._scheduled = bool(self._waiting)
+        if self._scheduled:
+            loop.call_soon(self._flush, loop)
+
+    def _take(self) -> list[Job[_Item, _Answer]]:
         """Return the requests of the next call; those of clients that are gone are left out."""
-        jobs: list[_Job[_Item, _Answer]] = []
+        jobs: list[Job[_Item, _Answer]] = []
         size = 0
-        while self._waiting and (not jobs or size + len(self._waiting[0].items) <= self._most):
+        while self._waiting and (not jobs or size + len(self._waiting[0].items) <= self.max_batch_size):
             job = self._waiting.popleft()
-            if not job.answers.done():
+            if not job.answers.done():  # type: ignore[union-attr]
                 jobs.append(job)
                 size += len(job.items)
         return jobs
-
-    async def _answer(self, jobs: list[_Job[_Item, _Answer]]) -> None:
-        try:
-            items = jobs[0].items if len(jobs) == 1 else [item for job in jobs for item in job.items]
-            SIZES.observe(len(items))
-            answers = await self._call(items)
-            if len(answers) != len(items):
-                raise ValueError(f"expected {len(items)} answers of the call")  # noqa: TRY301 - as any other fault
-            start = 0
-            for job in jobs:
-                stop = start + len(job.items)
-                if not job.answers.done():  # its client may have gone meanwhile
-                    job.answers.set_result(answers[start:stop])
-                start = stop
-        except Exception as error:  # noqa: BLE001 - whatever it is, it may be the fault of one request alone
-            if len(jobs) > 1:
-                for job in jobs:
-                    await self._answer([job])
-            elif not jobs[0].answers.done():
-                jobs[0].answers.set_exception(error)
-        finally:
-            for job in jobs:
-                job.answers.cancel()  # does nothing but where the call itself was cancelled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from drugpred.serving.access.policy import OverloadedError
+from drugpred.errors import OverloadedError
 
 if TYPE_CHECKING:
     import asyncio
@@ -56,7 +56,7 @@ class CapacityLimiter:
         self._most = most
         self.held = 0
 
-    def take(self, amount: int) -> None:
+    def acquire(self, amount: int) -> None:
         """Hold so much more.
 
         Raises
@@ -68,7 +68,7 @@ class CapacityLimiter:
             raise OverloadedError
         self.held += amount
 
-    def give(self, amount: int) -> None:
+    def release(self, amount: int) -> None:
         """Hold so much less."""
         self.held -= amount
 
@@ -105,7 +105,7 @@ class SharedCapacityLimiter:
         """Return whether all that there is is held."""
         return self._all.is_full()
 
-    def take(self, amount: int, caller: str | None) -> None:
+    def acquire(self, amount: int, caller: str | None) -> None:
         """Hold so much more, for a caller if one is known.
 
         Raises
@@ -114,17 +114,17 @@ class SharedCapacityLimiter:
             It would be too much; then it is not held.
         """
         if caller is None:
-            self._all.take(amount)
+            self._all.acquire(amount)
             return
         held = self._by_caller.get(caller, 0) + amount
         if held > self._most_each:
             raise OverloadedError
-        self._all.take(amount)
+        self._all.acquire(amount)
         self._by_caller[caller] = held
 
-    def give(self, amount: int, caller: str | None) -> None:
+    def release(self, amount: int, caller: str | None) -> None:
         """Hold so much less."""
-        self._all.give(amount)
+        self._all.release(amount)
         if caller is None:
             return
         held = self._by_caller.get(caller, 0) - amount
@@ -152,7 +152,7 @@ class WriteBacklog:
         self._waiting = 0
         self.transports: set[asyncio.Transport] = set()
 
-    def take(self, amount: int) -> None:
+    def acquire(self, amount: int) -> None:
         """Hold an answer of so many bytes that is about to be written.
 
         Raises
@@ -165,7 +165,7 @@ class WriteBacklog:
             raise OverloadedError
         self._waiting += amount
 
-    def give(self, amount: int) -> None:
+    def release(self, amount: int) -> None:
         """Hold an answer no more: it is written, and its transport counts it."""
         self._waiting -= amount
 

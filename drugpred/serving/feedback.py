@@ -1,64 +1,33 @@
-"""POST /feedback: what turned out of an answer."""
+"""POST /feedback: the outcomes of a prediction."""
 
 from __future__ import annotations
 
 import asyncio
 from codecs import BOM_UTF8
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
-from starlette.routing import Route
-
-from drugpred.monitoring.feedback.errors import (
-    DuplicateFeedbackError,
-    ExpiredPredictionError,
-    FeedbackError,
-    StoreUnavailableError,
-)
-from drugpred.schemas import Error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
 
-    from drugpred.monitoring.feedback.service import FeedbackService
-
-__all__ = ["ERRORS", "FeedbackRoutes"]
-
-_STATUSES: Final[dict[type[FeedbackError], int]] = {
-    DuplicateFeedbackError: 409,
-    ExpiredPredictionError: 410,
-    StoreUnavailableError: 503,
-}
-"""Of what is no mere mistake in the request, which is 400."""
-
-_RETRY_SECONDS: Final = 30
+__all__ = ["FeedbackEndpoint"]
 
 
-class FeedbackRoutes:
-    """The route of feedback; `connect` tells it who takes it."""
+class FeedbackEndpoint:
+    """Gives feedback to the `feedback` of the service."""
 
-    def __init__(self) -> None:
-        self.routes = [Route("/feedback", self._feedback, methods=["POST"])]
-        # One thread of its own: a disk that hangs must not take those in which slow answers are made.
+    def __init__(self, service: Callable[[], Any]) -> None:
+        self._service = service
+        # A thread of its own: a disk that hangs must not take those in which explanations are made.
         self._thread = ThreadPoolExecutor(1, "feedback")
 
-    def connect(self, collector: FeedbackService) -> None:
-        """Give feedback to this collector from now on."""
-        self._collector = collector
-
-    async def _feedback(self, request: Request) -> Response:
+    async def post(self, request: Request) -> Response:
+        """Count the feedback in a request."""
         body = (await request.body()).removeprefix(BOM_UTF8)
-        accepted = await asyncio.get_running_loop().run_in_executor(self._thread, self._collector.take, body)
+        loop = asyncio.get_running_loop()
+        accepted = await loop.run_in_executor(self._thread, self._service().feedback.take, body)
         return Response(accepted.model_dump_json(), media_type="application/json")
-
-
-def _refused(_: Request, error: Exception) -> Response:
-    details = error.details if isinstance(error, FeedbackError) else []
-    status = _STATUSES.get(type(error), 400)  # type: ignore[arg-type]  # Starlette's type of handlers is wider
-    headers = {"retry-after": str(_RETRY_SECONDS)} if status == 503 else None
-    return Response(Error(error=str(error), detail=details).model_dump_json(), status, headers, "application/json")
-
-
-ERRORS: Final = {FeedbackError: _refused}
-"""How Starlette answers what the route raises."""

@@ -6,63 +6,55 @@ BentoML's own leaves out the GET routes and examples, and describes errors in an
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import AliasChoices
 from pydantic.json_schema import models_json_schema
 
 from drugpred import __version__
-from drugpred.codebook import CATEGORIES
-from drugpred.model_store import NAME, TaggedCard
-from drugpred.monitoring.drift import Drift
+from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, NEO_TOTALS, SCORES
+from drugpred.model_store import NAME
 from drugpred.monitoring.feedback.prediction_id import TOKEN_LENGTH
-from drugpred.monitoring.feedback.service import Accepted, Feedback
-from drugpred.schemas import EXAMPLE, Batch, Error, Health, Prediction, Predictions, Profile
-from drugpred.serving.documented_requests import add_request_constraints
-from drugpred.serving.v2.types import (
-    InferenceRequest,
-    InferenceResponse,
-    Live,
-    ModelMetadata,
-    ModelReady,
-    Ready,
-    ServerMetadata,
-)
+from drugpred.monitoring.feedback.service import Feedback
+from drugpred.schemas import EXAMPLE, Batch, Error, Profile
+from drugpred.serving.endpoints import ENDPOINTS
+from drugpred.serving.v2.types import InferenceRequest
+from drugpred.tabular import MAX_ROWS
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from drugpred.serving.access.api_keys import Scope
+    from drugpred.serving.endpoints import Endpoint
+
 __all__ = ["build"]
 
-Scope = Literal["predict", "feedback", "read", "metrics"]
-
-_REQUESTS: Final = (Profile, Batch, Feedback, InferenceRequest)
-_ANSWERS: Final = (
-    Prediction,
-    Predictions,
-    Accepted,
-    Drift,
-    Health,
-    TaggedCard,
-    InferenceResponse,
-    ServerMetadata,
-    ModelMetadata,
-    Live,
-    Ready,
-    ModelReady,
-    Error,
-)
+_LABELS: Final = {category.name for category in CATEGORIES}
+_EXAMPLES: Final[dict[type[BaseModel], dict[str, Any]]] = {
+    Profile: EXAMPLE,
+    Batch: {"profiles": [EXAMPLE]},
+    Feedback: {"prediction_id": "A" * TOKEN_LENGTH, "outcomes": {"cannabis": True, "lsd": False}},
+    InferenceRequest: {
+        "inputs": [
+            {"name": name, "datatype": "BYTES" if name in _LABELS else "FP64", "shape": [1], "data": [value]}
+            for name, value in (EXAMPLE | {"age": "25-34"}).items()
+        ],
+        "outputs": [{"name": "cannabis"}],
+        "parameters": {"window": "year"},
+    },
+}
 
 _DESCRIPTION: Final = """\
 Calibrated probabilities of drug use from personality scores and demographics. They are conditional on the sample of \
 one survey; not for diagnosis, employment, insurance, schooling or policing.
 
-Where the operator has set API keys, a request needs one with the scope that its operation names; elsewhere 401 and \
-403 do not occur, and 429 only where a rate limit is set. HEAD is answered wherever GET is.
+If the operator has configured API keys, a request needs one with the scope that its operation names; otherwise 401 \
+and 403 do not occur, and 429 occurs only if a rate limit is set. HEAD is answered wherever GET is.
 
-Every error has the shape of Error. Not of one operation alone are 404 for an unknown path and 405 for another method, \
-and what is answered before a request is read: 400 where it is no HTTP/1.1, 408 where it does not arrive within ten \
-seconds, 413 and 431 where it or its headers are too long for any operation, 503 where too many are connected. A body \
-is JSON in UTF-8 whatever its content type, and may come with the content-encoding gzip or deflate.\
+Every error has the shape of Error. Any request may also get 404 (unknown path), 405 (another method), 400 (not \
+HTTP/1.1), 408 (not received within ten seconds), 413 or 431 (body or headers too long for any operation) or 503 (too \
+many connections). A body is JSON in UTF-8 whatever its content type, and may come with the content-encoding gzip or \
+deflate.\
 """
 
 _JSON_LENGTH: Final = "Inference-Header-Content-Length"
@@ -90,48 +82,17 @@ _ERRORS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 
 
 def build() -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of the service."""
-    models: list[tuple[type[BaseModel], Any]] = [(model, "validation") for model in _REQUESTS]
-    models += [(model, "serialization") for model in _ANSWERS]
-    _, schemas = models_json_schema(models, ref_template="#/components/schemas/{model}")
+    """Return the OpenAPI 3.1 document of the service, made of `ENDPOINTS`."""
+    documented = [endpoint for endpoint in ENDPOINTS if endpoint.summary]
+    models: list[tuple[type[BaseModel], Any]] = [(model, "validation") for model in _EXAMPLES]
+    models += [(model, "serialization") for model in dict.fromkeys(each.answer for each in documented) if model]
+    _, schemas = models_json_schema([*models, (Error, "serialization")], ref_template="#/components/schemas/{model}")
     return {
         "openapi": "3.1.0",
         "info": {"title": "drugpred", "version": __version__, "description": _DESCRIPTION},
-        "paths": {
-            "/predict": _post(
-                "Tell of one person how likely the use of each drug is.", "predict", Profile, EXAMPLE, Prediction
-            ),
-            "/predict_batch": _post(
-                "Tell of up to 1000 people how likely the use of each drug is; at most 100 with explanations.",
-                "predict",
-                Batch,
-                {"profiles": [EXAMPLE]},
-                Predictions,
-            ),
-            "/feedback": _post(
-                "Tell what turned out of an answer.",
-                "feedback",
-                Feedback,
-                {"prediction_id": "A" * TOKEN_LENGTH, "outcomes": {"cannabis": True, "lsd": False}},
-                Accepted,
-                "409",
-                "410",
-            ),
-            "/drift": _get(
-                "How far the profiles have moved from those trained on, since the server started.", Drift, "read"
-            ),
-            "/health": _get(
-                "Whether it is served and, where no keys are set or to a key with the scope read, what.", Health
-            ),
-            "/model": _get("The card of the model that is served.", TaggedCard, "read"),
-            "/livez": _get("For probes: the process is alive."),
-            "/healthz": _get("As /livez."),
-            "/readyz": _ready("For probes: it answers predictions."),
-            **_inference(),
-            "/metrics": _get("For Prometheus, in its text format.", scope="metrics", limited=False),
-        },
+        "paths": {endpoint.path: _path(endpoint) for endpoint in documented},
         "components": {
-            "schemas": add_request_constraints(schemas["$defs"]),
+            "schemas": _add_request_constraints(schemas["$defs"]),
             "responses": {status: _error(*error) for status, error in _ERRORS.items()},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
@@ -141,88 +102,48 @@ def build() -> dict[str, Any]:
     }
 
 
-def _inference() -> dict[str, Any]:
-    paths: dict[str, Any] = {
-        "/v2": _get("Open Inference Protocol: the server.", ServerMetadata, "read"),
-        "/v2/health/live": _get("Open Inference Protocol: the process is alive.", Live),
-        "/v2/health/ready": _ready("Open Inference Protocol: it answers predictions.", Ready),
-    }
-    version = {"name": "version", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-    for model, errors in ((f"/v2/models/{NAME}", ()), (f"/v2/models/{NAME}/versions/{{version}}", ("404",))):
-        parameters = {"parameters": [version]} if errors else {}
-        told = _get("Open Inference Protocol: the model's tensors.", ModelMetadata, "read", *errors)
-        ready = _ready("Open Inference Protocol: the model answers.", ModelReady, *errors)
-        paths |= {
-            model: told | parameters,
-            f"{model}/ready": ready | parameters,
-            f"{model}/infer": _infer() | parameters,
+def _path(endpoint: Endpoint) -> dict[str, Any]:
+    operation = _post(endpoint, endpoint.request) if endpoint.request else _get(endpoint)
+    item: dict[str, Any] = {"post" if endpoint.request else "get": operation}
+    if "{version}" in endpoint.path:
+        version = {"name": "version", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        item["parameters"] = [version]
+    return item
+
+
+def _post(endpoint: Endpoint, request: type[BaseModel]) -> dict[str, Any]:
+    content: dict[str, Any] = {"application/json": {"schema": _reference(request), "example": _EXAMPLES[request]}}
+    operation = _operation(endpoint, "400", "413", "415", "429", "503")
+    operation["requestBody"] = {"required": True, "content": content}
+    if request is InferenceRequest:  # in JSON, or in binary behind it
+        length: dict[str, Any] = {
+            "description": "Bytes of JSON before the binary tensors.",
+            "schema": {"type": "integer", "minimum": 0},
         }
-    return paths
+        content["application/octet-stream"] = {}
+        answer = operation["responses"]["200"]
+        answer["content"]["application/octet-stream"] = {}
+        answer["headers"] = {_JSON_LENGTH: length}
+        operation["parameters"] = [{"name": _JSON_LENGTH, "in": "header", **length}]
+    return operation
 
 
-def _infer() -> dict[str, Any]:
-    """Return the operation that takes and gives tensors, in JSON or in binary behind it."""
-    labels = {category.name for category in CATEGORIES}
-    inputs = [
-        {"name": name, "datatype": "BYTES" if name in labels else "FP64", "shape": [1], "data": [value]}
-        for name, value in (EXAMPLE | {"age": "25-34"}).items()
-    ]
-    item = _post(
-        "Open Inference Protocol: tell of up to 10,000 people, a tensor of one length for each input.",
-        "predict",
-        InferenceRequest,
-        {"inputs": inputs, "outputs": [{"name": "cannabis"}], "parameters": {"window": "year"}},
-        InferenceResponse,
-        "404",
-    )
-    length = {"description": "Bytes of JSON before the binary tensors.", "schema": {"type": "integer", "minimum": 0}}
-    binary: dict[str, Any] = {"application/octet-stream": {}}
-    operation = item["post"]
-    operation["parameters"] = [{"name": _JSON_LENGTH, "in": "header", **length}]
-    operation["requestBody"]["content"] |= binary
-    operation["responses"]["200"]["content"] |= binary
-    operation["responses"]["200"]["headers"] = {_JSON_LENGTH: length}
-    return item
+def _get(endpoint: Endpoint) -> dict[str, Any]:
+    operation = _operation(endpoint, *(["429"] if endpoint.rule.scope and endpoint.rule.counted else []))
+    if "503" in endpoint.errors:
+        operation["responses"]["503"] = _error("The server ends, or has not begun.", {})
+    return operation
 
 
-def _post(
-    summary: str,
-    scope: Scope,
-    request: type[BaseModel],
-    example: dict[str, Any],
-    answer: type[BaseModel],
-    *errors: str,
-) -> dict[str, Any]:
-    body = {"application/json": {"schema": _reference(request), "example": example}}
-    operation = _operation(summary, answer, scope, "400", "413", "415", "429", "503", *errors)
-    return {"post": operation | {"requestBody": {"required": True, "content": body}}}
-
-
-def _get(
-    summary: str,
-    answer: type[BaseModel] | None = None,
-    scope: Scope | None = None,
-    *errors: str,
-    limited: bool = True,
-) -> dict[str, Any]:
-    return {"get": _operation(summary, answer, scope, *errors, *(["429"] if scope and limited else []))}
-
-
-def _ready(summary: str, answer: type[BaseModel] | None = None, *errors: str) -> dict[str, Any]:
-    item = _get(summary, answer, None, *errors)
-    item["get"]["responses"]["503"] = _error("The server ends, or has not begun.", {})
-    return item
-
-
-def _operation(summary: str, answer: type[BaseModel] | None, scope: Scope | None, *errors: str) -> dict[str, Any]:
-    """Return an operation that needs a scope where keys are set, or None, and what it answers."""
-    content = {"application/json": {"schema": _reference(answer)}} if answer else {"text/plain": {}}
-    codes = sorted({*errors, *(["401", "403"] if scope else [])})
+def _operation(endpoint: Endpoint, *errors: str) -> dict[str, Any]:
+    scope: Scope | None = endpoint.rule.scope
+    content = {"application/json": {"schema": _reference(endpoint.answer)}} if endpoint.answer else {"text/plain": {}}
+    codes = sorted({*errors, *endpoint.errors, *(["401", "403"] if scope else [])})
     return {
-        "summary": summary,
+        "summary": endpoint.summary,
         "security": [{}, {"bearer": [scope]}, {"key": [scope]}] if scope else [],
         "responses": {
-            "200": {"description": "What was asked for.", "content": content},
+            "200": {"description": "The answer.", "content": content},
             **{code: {"$ref": f"#/components/responses/{code}"} for code in codes},
         },
     }
@@ -235,3 +156,43 @@ def _error(description: str, headers: dict[str, Any]) -> dict[str, Any]:
 
 def _reference(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def _add_request_constraints(schemas: dict[str, Any]) -> dict[str, Any]:
+    """Return the schemas by name, those of requests with the rules that pydantic checks in code.
+
+    A schema gives the spelling to use, and a description the others that are accepted.
+    """
+    _constrain_profile(schemas["Profile"])
+    tensor, request = schemas["RequestInput"]["properties"], schemas["InferenceRequest"]["properties"]
+    tensor["name"]["enum"] = list(INPUTS)
+    tensor["datatype"]["enum"] = ["BYTES", "FP64", "FP32", "INT64"]
+    tensor["shape"] |= {
+        "description": "[n] or [n, 1], with one n for all inputs.",
+        "prefixItems": [{"type": "integer", "minimum": 1, "maximum": MAX_ROWS}, {"type": "integer", "const": 1}],
+        "minItems": 1,
+        "maxItems": 2,
+    }
+    tensor["shape"].pop("items")
+    tensor["data"]["description"] += " With binary_data_size there are none here, without it n."
+    schemas["RequestOutput"]["properties"]["name"]["enum"] = list(DRUGS)
+    request["model_name"]["enum"] = ["", NAME]
+    request["inputs"] |= {"minItems": len(INPUTS), "description": "Each input once, in any order."}
+    request["outputs"]["description"] = "Which drugs, each once at most, in this order; all by default."
+    return schemas
+
+
+def _constrain_profile(schema: dict[str, Any]) -> None:
+    properties = schema["properties"]
+    for name in ("drugs", "include"):
+        del properties[name]["uniqueItems"]  # what is named twice counts once
+    for name in INPUTS:
+        alias = Profile.model_fields[name].validation_alias
+        if isinstance(alias, AliasChoices):
+            others = ", ".join(str(choice) for choice in alias.choices if choice != name)
+            properties[name]["description"] += f" Also accepted as {others}."
+    lowest, highest = NEO_TOTALS
+    total = {"type": "integer", "minimum": lowest, "maximum": highest}
+    schema["if"] = {"properties": {"scale": {"const": "raw"}}, "required": ["scale"]}
+    schema["then"] = {"properties": {score.name: total for score in SCORES if score.is_neo}}
+    schema["else"] = {"properties": {score.name: {"maximum": score.highest} for score in SCORES if score.is_neo}}

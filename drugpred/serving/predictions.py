@@ -1,63 +1,107 @@
-"""Answers without holding up the event loop, in which all requests of a worker are answered."""
+"""Predictions for requests of every transport: batched, in slices, and without holding up the event loop."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 
+from drugpred.errors import RequestError
 from drugpred.serving.access.policy import caller_name
-from drugpred.serving.capacity import MAX_SLOW, MAX_SLOW_EACH, SharedCapacityLimiter
+from drugpred.serving.batching import AdaptiveBatcher
+from drugpred.serving.capacity import MAX_SLOW, MAX_SLOW_EACH, MAX_WAITING, SharedCapacityLimiter
+from drugpred.serving.rendering import JSONRenderer
+from drugpred.serving.responses import error_response
+from drugpred.serving.scheduling import SLICE_PROFILES, yield_slice
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
 
     from starlette.types import Receive
 
     from drugpred.schemas import Prediction, Profile
-    from drugpred.scoring import Scorer
+    from drugpred.scoring import PredictedArrays, Scorer
 
-__all__ = ["is_slow", "score", "unless_left"]
-
-_SLOW: Final = SharedCapacityLimiter(MAX_SLOW, MAX_SLOW_EACH)
+__all__ = ["PredictionService", "is_slow", "json_response", "unless_disconnected"]
 
 _Result = TypeVar("_Result")
 
 
 def is_slow(profile: Profile) -> bool:
-    """Tell whether an answer takes milliseconds."""
+    """Return whether a prediction takes milliseconds."""
     return "explanation" in profile.include
 
 
-async def score(scorer: Scorer, profiles: Sequence[Profile], caller: str | None = None) -> list[Prediction]:
-    """Return an answer for each profile, in their order.
-
-    Slow ones are made in a thread, one after the other, so that the end of the request ends the work.
+class PredictionService:
+    """Answers requests by one scorer.
 
     Parameters
     ----------
     scorer : Scorer
-    profiles : sequence of Profile
-    caller : str, optional
-        Who asks, if admission does not say it.
-
-    Raises
-    ------
-    OverloadedError
-        Too many requests with slow ones wait already, in all or of this caller.
     """
-    if not any(map(is_slow, profiles)):
-        return scorer.predict(profiles)
-    caller = caller_name() or caller
-    _SLOW.take(1, caller)
-    try:
-        return [(await asyncio.to_thread(scorer.predict, [profile]))[0] for profile in profiles]
-    finally:
-        _SLOW.give(1, caller)
+
+    def __init__(self, scorer: Scorer) -> None:
+        self.batcher: AdaptiveBatcher[Profile, PredictedArrays] = AdaptiveBatcher(
+            scorer.predict_arrays, SLICE_PROFILES, MAX_WAITING
+        )
+        self._scorer = scorer
+        self._renderer = JSONRenderer(scorer.model)
+        self._slow = SharedCapacityLimiter(MAX_SLOW, MAX_SLOW_EACH)
+
+    async def predict(self, profile: Profile, client: str | None = None) -> str:
+        """Return the prediction for a profile as JSON.
+
+        Parameters
+        ----------
+        profile : Profile
+        client : str, optional
+            Who asks, if no API key says it.
+
+        Raises
+        ------
+        OverloadedError
+            Too many wait already, of all callers or of this one.
+        """
+        if is_slow(profile):
+            return (await self.explain([profile], client))[0].model_dump_json()
+        (arrays,) = await self.batcher.submit([profile])
+        return self._renderer.render(profile, arrays)
+
+    async def predict_batch(self, profiles: Sequence[Profile], client: str | None = None) -> str:
+        """Return the predictions for profiles as a JSON array, in their order; otherwise as `predict`."""
+        if any(map(is_slow, profiles)):
+            texts = [prediction.model_dump_json() for prediction in await self.explain(profiles, client)]
+        else:
+            texts = [
+                self._renderer.render(profile, arrays)
+                async for part in self.slices(profiles)
+                for profile, arrays in part
+            ]
+        return f"[{','.join(texts)}]"
+
+    async def slices(self, profiles: Sequence[Profile]) -> AsyncIterator[zip[tuple[Profile, PredictedArrays]]]:
+        """Yield profiles with what is predicted for them, slice by slice; others are answered in between."""
+        for start in range(0, len(profiles), SLICE_PROFILES):
+            await yield_slice()
+            part = profiles[start : start + SLICE_PROFILES]
+            yield zip(part, await self.batcher.submit(part), strict=True)
+
+    async def explain(self, profiles: Sequence[Profile], client: str | None = None) -> list[Prediction]:
+        """Return the predictions for profiles of which some are slow, in their order; otherwise as `predict`.
+
+        They are made in a thread, one after the other, so that to cancel this ends the work.
+        """
+        caller = caller_name() or client
+        self._slow.acquire(1, caller)
+        try:
+            return [(await asyncio.to_thread(self._scorer.predict, [profile]))[0] for profile in profiles]
+        finally:
+            self._slow.release(1, caller)
 
 
-async def unless_left(work: Coroutine[Any, Any, _Result], receive: Receive) -> _Result:
+async def unless_disconnected(work: Coroutine[Any, Any, _Result], receive: Receive) -> _Result:
     """Return what work returns.
 
     Raises
@@ -66,7 +110,7 @@ async def unless_left(work: Coroutine[Any, Any, _Result], receive: Receive) -> _
         The client left before that; then the work is cancelled.
     """
     working = asyncio.create_task(work)
-    leaving = asyncio.create_task(_left(receive))
+    leaving = asyncio.create_task(_disconnected(receive))
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
@@ -77,6 +121,14 @@ async def unless_left(work: Coroutine[Any, Any, _Result], receive: Receive) -> _
         leaving.cancel()
 
 
-async def _left(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def json_response(content: Awaitable[str]) -> Any:  # noqa: ANN401 - BentoML lets a response through as it is
+    """Return the answer with some JSON, or with the error that it ends with."""
+    try:
+        return Response(await content, media_type="application/json")
+    except RequestError as error:
+        return error_response(error)

@@ -1,6 +1,6 @@
-"""Answers as JSON, made of templates: to build each from its parts and to write them costs twice as much.
+"""Predictions as JSON, made of templates: to build each from its parts and to write them costs twice as much.
 
-The text says what `drugpred.schemas.Prediction` would.
+The text is what `drugpred.schemas.Prediction` would write.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from drugpred import codebook
+from drugpred.codebook import WINDOWS
+from drugpred.selection import select
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from drugpred.codebook import Drug, Window
+    from drugpred.model_store import StoredModel
     from drugpred.schemas import Profile
-    from drugpred.scoring import Scorer
+    from drugpred.scoring import PredictedArrays
+    from drugpred.selection import Selection
 
 __all__ = ["JSONRenderer"]
 
@@ -28,56 +28,48 @@ _LOW: Final = '0,"label":"Low Risk"'
 
 
 class _Template(NamedTuple):
-    """All that answers about some drugs within a window have in common."""
+    """All that predictions for one selection have in common."""
 
     text: str
     """With a place for each number that depends on the person."""
     drugs: list[tuple[int, float]]
-    """The place of each in the codebook, and its threshold."""
+    """The index of each in the codebook, and its threshold."""
 
 
 class JSONRenderer:
-    """The answers of a scorer, but for explanations."""
+    """Writes predictions of a model as JSON, without explanations."""
 
-    def __init__(self, scorer: Scorer) -> None:
-        self._scorer = scorer
+    def __init__(self, model: StoredModel) -> None:
+        self._model = model
         self._template = lru_cache(_TEMPLATES)(self._make)
 
-    def texts(self, profiles: Sequence[Profile]) -> list[str]:
-        """Return the answer about each profile, in their order."""
-        predicted = self._scorer.predict_arrays(profiles)
-        texts = []
-        for profile, _, probabilities, asked, token in zip(profiles, *predicted, strict=True):
-            windows = "windows" in profile.include
-            template = self._template(profile.window, profile.drugs, windows)
-            numbers: list[object] = [token]
-            for drug, threshold in template.drugs:
-                probability = asked[drug]
-                numbers += (probability, _HIGH if probability >= threshold else _LOW)
-                if windows:
-                    numbers += probabilities[drug].tolist()
-            texts.append(template.text % tuple(numbers))
-        return texts
+    def render(self, profile: Profile, arrays: PredictedArrays) -> str:
+        """Return the prediction for a profile."""
+        windows = "windows" in profile.include
+        template = self._template(select(profile.window, profile.drugs), windows)
+        selected, probabilities = arrays.selected, arrays.probabilities
+        numbers: list[object] = [arrays.prediction_id]
+        for index, threshold in template.drugs:
+            probability = selected[index]
+            numbers += (probability, _HIGH if probability >= threshold else _LOW)
+            if windows:
+                numbers += probabilities[index].tolist()
+        return template.text % tuple(numbers)
 
-    def _make(self, window: Window, drugs: frozenset[Drug], windows: bool) -> _Template:
-        model = self._scorer.model
-        drawn = ",".join(f'"{name}":%r' for name in codebook.WINDOWS)
+    def _make(self, selection: Selection, windows: bool) -> _Template:
+        card = self._model.card
+        drawn = ",".join(f'"{name}":%r' for name in WINDOWS)
         end = f',"windows":{{{drawn}}}}}' if windows else "}"
-        risks, asked = [], []
-        for place, drug in enumerate(codebook.DRUGS):
-            if drug not in drugs:
-                continue
-            card = model.card.drugs[drug][window]
-            known = _json(
-                {"threshold": card.threshold, "base_rate": card.base_rate, "auc": card.auc, "reliable": card.reliable}
-            )
+        risks, drugs = [], []
+        for index, drug in zip(selection.drug_indices, selection.drugs, strict=True):
+            figures = card.drugs[drug][selection.window]
+            known = _members({name: getattr(figures, name) for name in ("threshold", "base_rate", "auc", "reliable")})
             risks.append(f'{{"drug":"{drug}","probability":%r,"prediction":%s,{known}{end}')
-            asked.append((place, card.threshold))
-        head = _json({"model": model.tag, "window": window, "data_source": model.card.data.source})
-        text = f'{{"prediction_id":"%s",{head},"risks":[{",".join(risks)}]}}'
-        return _Template(text, asked)
+            drugs.append((index, figures.threshold))
+        head = _members({"model": self._model.tag, "window": selection.window, "data_source": card.data.source})
+        return _Template(f'{{"prediction_id":"%s",{head},"risks":[{",".join(risks)}]}}', drugs)
 
 
-def _json(members: dict[str, object]) -> str:
+def _members(members: dict[str, object]) -> str:
     """Return the members of an object, ready for a template."""
     return json.dumps(members, separators=(",", ":"))[1:-1].replace("%", "%%")

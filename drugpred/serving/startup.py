@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from drugpred import __version__, model_store
-from drugpred.errors import ConfigurationError
+from drugpred.errors import ConfigurationError, DrugpredError
 from drugpred.monitoring.feedback.dedup import SqliteTokenStore, token_store
 from drugpred.monitoring.feedback.prediction_id import PredictionIdSigner, new_key
 from drugpred.serving import handles, ports
@@ -38,9 +38,15 @@ class Startup:
 
         Raises
         ------
-        DrugpredError
+        SystemExit
             A worker could not start.
         """
+        try:
+            self._check()
+        except DrugpredError as error:
+            raise SystemExit(f"error: {error}") from None
+
+    def _check(self) -> None:
         make_paths_absolute(Settings())
         home = model_store.home().absolute()
         os.environ["BENTOML_HOME"] = str(home)
@@ -49,7 +55,7 @@ class Startup:
         self._settings = settings = Settings()
         self._bundle = model_store.read(model_store.resolve(settings.model))
         binding.check(settings)
-        self._admission = AccessPolicy.of(settings)
+        self._admission = AccessPolicy.from_settings(settings)
         _check_store(settings, home)
         if settings.feedback_key is not None:
             PredictionIdSigner.of(settings.feedback_key.get_secret_value(), self._bundle)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from base64 import b64encode
-from functools import partial
+from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,14 +20,13 @@ from drugpred.schemas import EXAMPLE, MAX_PROFILES, Profile
 from drugpred.serving.middleware.security_headers import BASE_POLICY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from importlib.resources.abc import Traversable
+    from pathlib import Path
 
     from starlette.requests import Request
 
-    from drugpred.model_store import StoredModel
-
-__all__ = ["WebApp", "rules"]
+__all__ = ["routes", "rules"]
 
 _TYPES: Final = {
     ".css": "text/css",
@@ -39,50 +38,62 @@ _TYPES: Final = {
 }
 
 _POLICY: Final = f"{BASE_POLICY}; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'"
-# Selection for again each time, and answered with 304: a page of two versions would be worse than a round trip.
+# Asked for again each time, and answered with 304: a page of two versions would be worse than a round trip.
 _HEADERS: Final = {"Cache-Control": "no-cache"}
 
 _PLACE: Final = b'<script type="application/json" id="rules"></script>'
 """Where the page wants the rules of its form."""
 
 
-class WebApp:
-    """The routes of the page; `connect` tells of which model the report is."""
+class _Report:
+    """The report of a model.
 
-    def __init__(self) -> None:
-        assets = dict(_read(files("drugpred") / "web"))
-        # Within the page, so that its first question need not wait for another answer; "<" could end the element.
-        form = json.dumps(rules(), separators=(",", ":")).replace("<", "\\u003c")
-        page = assets.pop("index.html").replace(_PLACE, _PLACE.replace(b"><", f">{form}<".encode()))
-        self.routes = [
-            Route("/app", _Asset("index.html", page).answer),
-            *(Route(f"/app/{name}", _Asset(name, content).answer) for name, content in assets.items()),
-            Route("/app/report", lambda _: RedirectResponse("report/", 308)),
-            Route("/app/report/", partial(self._report, name="index.html")),
-            Route("/app/report/{name}", self._report_file),
-        ]
+    Parameters
+    ----------
+    folder : Path
+        That of its files, if it has any.
+    """
 
-    def connect(self, model: StoredModel) -> None:
-        """Show from now on the report of this model."""
+    def __init__(self, folder: Path) -> None:
         # They were checked with the model; a third of a megabyte that few ask for stays on the disk.
-        folder = model.path / "report"
         self._files = {path.name: path for path in folder.iterdir()} if folder.is_dir() else {}
-        styles = (
-            re.findall(rb"<style>(.*?)</style>", self._files["index.html"].read_bytes(), re.S) if self._files else []
-        )
+        page = self._files["index.html"].read_bytes() if self._files else b""
+        styles = re.findall(rb"<style>(.*?)</style>", page, re.DOTALL)
         hashes = " ".join(f"'sha256-{b64encode(hashlib.sha256(style).digest()).decode()}'" for style in styles)
         # Its plots place hundreds of marks by a style attribute each: too many to name, and they can load nothing.
-        self._report_policy = f"{BASE_POLICY}; style-src-elem {hashes}; style-src-attr 'unsafe-inline'"
+        policy = f"{BASE_POLICY}; style-src-elem {hashes}; style-src-attr 'unsafe-inline'"
+        self._headers = {**_HEADERS, "Content-Security-Policy": policy}
 
-    async def _report_file(self, request: Request) -> Response:
-        return await self._report(request, request.path_params["name"])
-
-    async def _report(self, _: Request, name: str) -> Response:
+    def file(self, name: str) -> Response:
+        """Return one of its files."""
         path = self._files.get(name)
         if path is None or not path.is_file():  # the model may have left the store meanwhile
             raise HTTPException(404)
-        headers = {**_HEADERS, "Content-Security-Policy": self._report_policy}
-        return FileResponse(path, headers=headers, media_type=_TYPES.get(path.suffix, "application/octet-stream"))
+        return FileResponse(path, headers=self._headers, media_type=_TYPES.get(path.suffix, "application/octet-stream"))
+
+
+@lru_cache(1)
+def _report(folder: Path) -> _Report:
+    return _Report(folder)
+
+
+def routes(service: Callable[[], Any]) -> list[Route]:
+    """Return the routes of the page, the files that it loads, and the report of the model."""
+    assets = dict(_read(files("drugpred") / "web"))
+    # Within the page, so that its first question need not wait for another answer; "<" could end the element.
+    form = json.dumps(rules(), separators=(",", ":")).replace("<", "\\u003c")
+    page = assets.pop("index.html").replace(_PLACE, _PLACE.replace(b"><", f">{form}<".encode()))
+
+    async def report(request: Request) -> Response:
+        return _report(service().scorer.model.path / "report").file(request.path_params.get("name", "index.html"))
+
+    return [
+        Route("/app", _Asset("index.html", page).answer),
+        *(Route(f"/app/{name}", _Asset(name, content).answer) for name, content in assets.items()),
+        Route("/app/report", lambda _: RedirectResponse("report/", 308)),
+        Route("/app/report/", report),
+        Route("/app/report/{name}", report),
+    ]
 
 
 class _Asset:

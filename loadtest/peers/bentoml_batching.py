@@ -1,70 +1,65 @@
 """POST /fast and /slow: our POST /predict_batch, and the same of a slow model, batched as the environment says.
 
-none and drugpred are our own way to the endpoint, without and with its dispatcher. stock is BentoML's way and its own.
+none and drugpred are our own way to the endpoint, without and with its batcher. stock is BentoML's way and its own.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Final
 
 import bentoml
 from typing_extensions import override
 
-from drugpred import model_store
 from drugpred.schemas import Prediction, Profile
-from drugpred.scoring import Scorer
+from drugpred.scoring import PredictedArrays, Scorer
 from drugpred.serving.batching import AdaptiveBatcher
 from drugpred.serving.capacity import MAX_WAITING
-from drugpred.serving.middleware.fast_path import FastPathMiddleware, PredictionService
+from drugpred.serving.middleware.fast_path import FastPathMiddleware
 from drugpred.serving.patches import apply
+from drugpred.serving.predictions import PredictionService
 from drugpred.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from starlette.types import ASGIApp
+
 SLOW: Final = 0.005
 """Seconds of a call of a slow model, however many profiles it is of."""
 
-MOST: Final = 1000
+MAX_BATCH_SIZE: Final = 1000
 
 dispatcher = os.environ["DISPATCHER"]
 apply.install()
 
 
-class _Direct(AdaptiveBatcher[Profile, str]):
+class _Unbatched(AdaptiveBatcher[Profile, PredictedArrays]):
     """Calls for each request at once."""
 
     @override
-    async def submit(self, items: Sequence[Profile]) -> Sequence[str]:
-        return await self._call(items)
+    async def submit(self, items: Sequence[Profile]) -> Sequence[PredictedArrays]:
+        return self._call(items)
 
 
-class _Line(PredictionService):
-    def __init__(self, path: str, seconds: float) -> None:
-        super().__init__()
-        self.endpoints = {path: self.predict_batch}
-        self._seconds = seconds
-        self._one_call = asyncio.Lock()  # as of a model in one thread
-
+class _Slow(Scorer):
     @override
-    def connect(self, scorer: Scorer) -> None:
-        super().connect(scorer)
-        if dispatcher == "none":
-            self.batcher = _Direct(self.tell, MOST, MAX_WAITING)
-
-    @override
-    async def tell(self, profiles: Sequence[Profile]) -> list[str]:
-        if self._seconds:
-            async with self._one_call:
-                await asyncio.sleep(self._seconds)
-        return await super().tell(profiles)
+    def predict_arrays(self, profiles: Sequence[Profile]) -> list[PredictedArrays]:
+        time.sleep(SLOW)
+        return super().predict_arrays(profiles)
 
 
-lines = [_Line("/fast", 0), _Line("/slow", SLOW)]
-batched = bentoml.api(batchable=True, max_batch_size=MOST, max_latency_ms=10_000)
+class _Endpoint(FastPathMiddleware):
+    """Answers one path by the predictions of the same name."""
+
+    def __init__(self, app: ASGIApp, name: str) -> None:
+        super().__init__(app, lambda: SimpleNamespace(predictions=bentoml.get_current_service().predictions[name]))
+        self._endpoints = {f"/{name}": self._predict_batch}
+
+
+batched = bentoml.api(batchable=True, max_batch_size=MAX_BATCH_SIZE, max_latency_ms=10_000)
 
 
 @bentoml.service(logging={"access": {"enabled": False}}, tracing={"excluded_urls": ".*"})
@@ -72,9 +67,11 @@ class Service:
     """The two endpoints."""
 
     def __init__(self) -> None:
-        self.scorer = Scorer(model_store.read(model_store.resolve(Settings().model)))
-        for line in lines:
-            line.connect(self.scorer)
+        self.scorer, slow = (kind.from_settings(Settings()) for kind in (Scorer, _Slow))
+        self.predictions = {"fast": PredictionService(self.scorer), "slow": PredictionService(slow)}
+        if dispatcher == "none":
+            for each in self.predictions.values():
+                each.batcher = _Unbatched(each.batcher._call, MAX_BATCH_SIZE, MAX_WAITING)
 
     @batched  # type: ignore[untyped-decorator]
     async def fast(self, profiles: list[Profile]) -> list[Prediction]:
@@ -89,5 +86,5 @@ class Service:
 
 
 if dispatcher != "stock":
-    for each in lines:
-        Service.add_asgi_middleware(FastPathMiddleware, line=each)  # type: ignore[attr-defined]
+    for path in ("fast", "slow"):
+        Service.add_asgi_middleware(_Endpoint, name=path)  # type: ignore[attr-defined]

@@ -17,7 +17,8 @@ from jsonschema import Draft202012Validator
 from drugpred.codebook import DRUGS
 from drugpred.model_store import NAME
 from drugpred.monitoring.feedback import prediction_id
-from drugpred.monitoring.feedback.prediction_id import PredictionIdSigner, asked
+from drugpred.monitoring.feedback.prediction_id import PredictionIdSigner
+from drugpred.selection import select
 from tests.end_to_end.marked import inference
 
 pytestmark = pytest.mark.slow
@@ -148,7 +149,7 @@ def expired(stored_model, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(prediction_id.time, "time", lambda: issued)
         made = PredictionIdSigner.of(FEEDBACK_KEY, stored_model).sign(
-            np.full((1, 18, 6), 0.5), [asked("decade", frozenset(DRUGS))]
+            np.full((1, 18, 6), 0.5), [select("decade", frozenset(DRUGS))]
         )
     return made[0]
 

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from drugpred.codebook import DRUGS, INPUTS, WINDOWS
-from drugpred.monitoring import merged
+from drugpred.monitoring import drift as live
 from drugpred.monitoring.prediction_metrics import PredictionCounter
 
 WORKER = """
@@ -112,6 +112,9 @@ def test_there_is_one_series_of_each(samples):
 def test_names_are_those_that_rules_read(samples):
     assert {sample.name for sample in samples} == {
         "drugpred_base_rate",
+        "drugpred_batch_profiles_bucket",
+        "drugpred_batch_profiles_count",
+        "drugpred_batch_profiles_sum",
         "drugpred_build_info",
         "drugpred_drift_quantile",
         "drugpred_input_total",
@@ -131,7 +134,7 @@ def test_names_are_those_that_rules_read(samples):
 
 def test_drift_of_one_server_is_that_of_all_its_workers(folder, value, stored_model, monkeypatch):
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder / "metrics"))
-    drift = json.loads(merged.live_drift(stored_model.card).model_dump_json())
+    drift = json.loads(live.live_drift(stored_model.card).model_dump_json())
     assert list(drift["inputs"]) == list(INPUTS)
     assert list(drift["scores"]) == list(DRUGS)
     for shift in drift["inputs"].values():
@@ -156,8 +159,8 @@ def test_nothing_tells_of_a_person(store, tmp_path):
 
 
 def test_one_process_alone_is_read_as_well(stored_model, real):
-    before = merged.live_drift(stored_model.card).inputs["age"].n
+    before = live.live_drift(stored_model.card).inputs["age"].n
     telemetry = PredictionCounter(stored_model.card)
     telemetry.add(real.X, stored_model.predictor.predict_proba(real.X), "week", frozenset({"lsd"}))
     telemetry.stop()
-    assert merged.live_drift(stored_model.card).inputs["age"].n == before + 1885
+    assert live.live_drift(stored_model.card).inputs["age"].n == before + 1885

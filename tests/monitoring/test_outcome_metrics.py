@@ -7,9 +7,10 @@ import pytest
 from prometheus_client import REGISTRY
 
 from drugpred.codebook import DRUGS
-from drugpred.monitoring import outcome_metrics
-from drugpred.monitoring.feedback.prediction_id import PredictionClaim, PredictionIdSigner, asked, new_key
+from drugpred.monitoring import metrics, outcome_metrics
+from drugpred.monitoring.feedback.prediction_id import PredictionClaim, PredictionIdSigner, new_key
 from drugpred.monitoring.outcome_metrics import record
+from drugpred.selection import select
 
 SERIES = ("outcomes", "brier", "log_loss", "calibration_outcomes", "calibration_probability")
 
@@ -17,9 +18,8 @@ SERIES = ("outcomes", "brier", "log_loss", "calibration_outcomes", "calibration_
 @pytest.fixture(autouse=True)
 def anew():
     """Counts from zero; others in this process may have counted."""
-    for counter in vars(outcome_metrics).values():
-        if isinstance(counter, outcome_metrics.Counter):
-            counter.clear()
+    for name in (*SERIES, "feedback"):
+        getattr(metrics, name.upper()).clear()
 
 
 def counted():
@@ -45,7 +45,7 @@ def test_one_outcome_is_counted_where_it_belongs():
 @pytest.mark.parametrize(("probability", "used"), [(0.0, True), (1.0, False), (0.0, False), (1.0, True)])
 def test_answers_that_were_certain_have_finite_scores(probability, used):
     tokens = PredictionIdSigner(new_key(), "drug_consumption:one", np.full((18, 6), 0.5))
-    (token,) = tokens.sign(np.full((1, 18, 6), probability), [asked("day", frozenset(["crack"]))])
+    (token,) = tokens.sign(np.full((1, 18, 6), probability), [select("day", frozenset(["crack"]))])
     record(tokens.verify(token), {"crack": used}, {"crack": 0.5})
     of = counted()
     wrong = used != bool(probability)

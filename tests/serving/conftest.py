@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import grpc
 import pytest
@@ -14,23 +15,38 @@ from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from drugpred.scoring import Scorer
 from drugpred.serving.access.policy import AccessPolicy
-from drugpred.serving.app import App
+from drugpred.serving.app import create_app
 from drugpred.serving.grpc.server import Server
 from drugpred.serving.middleware.shutdown import GracefulShutdown
+from drugpred.serving.predictions import PredictionService
+from drugpred.serving.v2.dataplane import DataPlane
 from drugpred.settings import Settings
 from tests.certificates import make_certificates
 
 
-@pytest.fixture(scope="session")
-def routes_of(tmp_path_factory):
-    """Return what makes the routes of a stored_model."""
+def service_of(scorer, settings=None):
+    """Return what the parts of a worker know of the service."""
+    return SimpleNamespace(
+        scorer=scorer,
+        predictions=PredictionService(scorer),
+        inference=DataPlane(scorer),
+        feedback=None,
+        access=AccessPolicy.from_settings(settings or Settings()),
+        worker=SimpleNamespace(shutdown=GracefulShutdown()),
+    )
 
-    def make(stored_model, draining=None):
-        scorer = Scorer(stored_model)
-        routes = App(draining or GracefulShutdown())
+
+@pytest.fixture(scope="session")
+def app_of(tmp_path_factory):
+    """Return what makes the application of a stored model."""
+
+    def make(stored_model):
+        service = service_of(Scorer(stored_model))
         seen = SqliteTokenStore(tmp_path_factory.mktemp("feedback"))
-        routes.connect(scorer, FeedbackService(scorer.tokens, seen, stored_model.card))
-        return routes
+        service.feedback = FeedbackService(service.scorer.tokens, seen, stored_model.card)
+        app = create_app(lambda: service)
+        app.state.service = service
+        return app
 
     return make
 
@@ -61,7 +77,7 @@ def serving(run):
     def serving(scorer, **settings):
         async def start():
             given = Settings(**settings)
-            server = Server(scorer, given, "127.0.0.1:0", AccessPolicy.of(given))
+            server = Server(service_of(scorer, given), given, "127.0.0.1:0")
             await server.start()
             return server
 

@@ -15,9 +15,9 @@ from drugpred.serving.openapi import build
 
 
 @pytest.fixture(scope="module")
-def request_(stored_model, routes_of):
+def request_(stored_model, app_of):
     """Return what a client of the routes gets."""
-    routes = routes_of(stored_model)
+    routes = app_of(stored_model)
 
     async def send(method, path):
         async with httpx.AsyncClient(transport=httpx.ASGITransport(routes), base_url="http://test") as client:

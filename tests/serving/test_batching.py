@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from drugpred.serving.batching import AdaptiveBatcher
+from drugpred.errors import OverloadedError
+from drugpred.serving.batching import AdaptiveBatcher, Job
 
 
 def gather(requests, call, most=1000, ticks=0):
@@ -26,14 +27,11 @@ def gather(requests, call, most=1000, ticks=0):
 class Recording:
     """Doubles items, and notes those of each call."""
 
-    def __init__(self, suspend=False):
+    def __init__(self):
         self.calls = []
-        self.suspend = suspend
 
-    async def __call__(self, items):
+    def __call__(self, items):
         self.calls.append(list(items))
-        if self.suspend:
-            await asyncio.sleep(0.01)
         return [2 * item for item in items]
 
 
@@ -43,10 +41,10 @@ def test_what_comes_together_is_one_call():
     assert call.calls == [[1, 2, 3, 4]]
 
 
-def test_what_comes_during_a_call_is_the_next_one():
-    call = Recording(suspend=True)
-    assert gather([[i] for i in range(9)], call, ticks=1) == [[2 * i] for i in range(9)]
-    assert call.calls == [[0], list(range(1, 9))]
+def test_what_comes_later_is_the_next_call():
+    call = Recording()
+    assert gather([[1], [2]], call, ticks=3) == [[2], [4]]
+    assert call.calls == [[1], [2]]
 
 
 def test_a_lone_request_does_not_wait():
@@ -76,7 +74,7 @@ def test_a_request_that_alone_has_more_is_called_alone():
 
 
 def test_an_error_is_of_the_request_that_caused_it():
-    async def call(batch):
+    def call(batch):
         if 13 in batch:
             raise ArithmeticError
         return batch
@@ -88,14 +86,14 @@ def test_an_error_is_of_the_request_that_caused_it():
 
 
 def test_too_few_answers_are_an_error_of_each():
-    async def call(batch):
+    def call(batch):
         return batch[1:]
 
     assert all(isinstance(answer, ValueError) for answer in gather([[1], [2]], call))
 
 
 def test_after_an_error_the_next_request_is_answered():
-    async def call(batch):
+    def call(batch):
         if 13 in batch:
             raise ArithmeticError
         return batch
@@ -110,26 +108,24 @@ def test_after_an_error_the_next_request_is_answered():
 
 
 def test_a_client_that_is_gone_is_not_called_for():
-    call = Recording(suspend=True)
+    call = Recording()
 
     async def leave():
-        batcher = AdaptiveBatcher(call, 1000, 20_000)
+        batcher = AdaptiveBatcher(call, 1, 20_000)
         first, gone, last = (asyncio.create_task(batcher.submit([i])) for i in range(3))
-        await asyncio.sleep(0.005)
-        more, left = (asyncio.create_task(batcher.submit([i])) for i in (3, 4))
-        await asyncio.sleep(0)
-        gone.cancel()  # while its call runs
-        left.cancel()  # before
-        return await asyncio.gather(first, last, more)
+        while not call.calls:
+            await asyncio.sleep(0)
+        gone.cancel()  # while it waits for its call
+        return await asyncio.gather(first, last)
 
-    assert asyncio.run(leave()) == [[0], [4], [6]]
-    assert call.calls == [[0, 1, 2], [3]]
+    assert asyncio.run(leave()) == [[0], [4]]
+    assert call.calls == [[0], [2]]
 
 
 def test_between_two_calls_others_have_their_turn():
     turns = []
 
-    async def call(batch):
+    def call(batch):
         turns.append("call")
         return batch
 
@@ -147,9 +143,24 @@ def test_between_two_calls_others_have_their_turn():
     assert "other" in turns[turns.index("call") : turns.index("call") + 3]
 
 
-def test_a_call_that_is_cancelled_leaves_nobody_waiting():
-    async def call(_):
-        raise asyncio.CancelledError
+def test_more_than_may_wait_is_refused():
+    async def overload():
+        batcher = AdaptiveBatcher(Recording(), 10, 3)
+        waiting = [asyncio.create_task(batcher.submit([i])) for i in range(3)]
+        await asyncio.sleep(0)
+        with pytest.raises(OverloadedError):
+            await batcher.submit([3])
+        await asyncio.gather(*waiting)
+        return await batcher.submit([1, 2, 3])
 
-    answers = gather([[1], [2]], call)
-    assert all(isinstance(answer, asyncio.CancelledError) for answer in answers)
+    assert asyncio.run(overload()) == [2, 4, 6]
+
+
+def test_outside_of_an_event_loop_whoever_drives_it_answers():
+    batcher = AdaptiveBatcher(Recording(), 10, 20)
+    submitted = batcher.submit([1, 2])
+    job = submitted.send(None)
+    assert batcher.answer([job, Job([3])]) == [[2, 4], [6]]
+    with pytest.raises(StopIteration) as ended:
+        submitted.send([2, 4])
+    assert ended.value.value == [2, 4]

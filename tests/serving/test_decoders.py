@@ -14,18 +14,17 @@ from prometheus_client import REGISTRY
 from pydantic import ValidationError
 
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES
+from drugpred.errors import FeedbackError, InvalidArgumentError, error_body
 from drugpred.model_store import NAME
 from drugpred.monitoring import rejection_metrics
-from drugpred.monitoring.feedback.errors import FeedbackError
 from drugpred.monitoring.feedback.prediction_id import TOKEN_LENGTH
 from drugpred.monitoring.feedback.service import Feedback
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.proto.inference import grpc_service_pb2 as v2
-from drugpred.schemas import EXAMPLE, Batch, Profile
+from drugpred.schemas import EXAMPLE, Batch, Profile, faults
 from drugpred.scoring import Scorer
 from drugpred.serving.grpc import converters
-from drugpred.serving.grpc.errors import Malformed
-from drugpred.serving.middleware.error_format import validation_error_body
+from drugpred.serving.grpc.errors import status_of
 from drugpred.serving.v2 import grpc, rest
 from drugpred.serving.v2.dataplane import DataPlane, InvalidTensorError, Tensor
 from drugpred.serving.v2.types import InferenceRequest, Parameters
@@ -126,7 +125,7 @@ def test_json(data):
         model.model_validate_json(body)
     except ValidationError as error:
         rejection_metrics.count_validation(error)
-        answer = validation_error_body(error)
+        answer = error_body("", faults(error))
     else:
         return
     assert set(json.loads(answer)) == {"error", "detail"}
@@ -154,7 +153,7 @@ def test_large_and_deep_json_is_refused_in_few_words(model, body):
     with pytest.raises(ValidationError) as raised:
         model.model_validate_json(body)
     rejection_metrics.count_validation(raised.value)
-    assert len(validation_error_body(raised.value)) < 100_000
+    assert len(error_body("", faults(raised.value))) < 100_000
 
 
 @given(st.data())
@@ -251,7 +250,7 @@ def test_messages_of_profiles(message):
         return
     except ValidationError as error:
         rejection_metrics.count_validation(error)
-        told = Malformed.of(error, "profile").status().details
+        told = status_of(InvalidArgumentError(faults(error))).details
     else:
         told = ""
     assert len(told) < 3000
@@ -295,13 +294,13 @@ def in_raw_form():
 @given(st.sampled_from([asked(), in_raw_form()]).flatmap(lambda one: altered(one.SerializeToString())) | st.binary())
 def test_messages_of_tensors(scorer, message):
     try:
-        servicer = grpc.InferenceServicer(scorer, health.HealthServicer())
+        servicer = grpc.InferenceServicer(DataPlane(scorer), health.HealthServicer())
         response = asyncio.run(servicer._inferred(v2.ModelInferRequest.FromString(message)))
     except DecodeError:
         return
     except InvalidTensorError as error:
         rejection_metrics.count_tensors(error.details)
-        told = Malformed(error.violations).status().details
+        told = status_of(error).details
     else:
         told = ""
         assert {output.name for output in response.outputs} <= set(DRUGS)

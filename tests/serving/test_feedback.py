@@ -5,20 +5,24 @@ import json
 import logging
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
 import pytest
 from starlette.applications import Starlette
+from starlette.routing import Route
 
 from drugpred.codebook import DRUGS
 from drugpred.monitoring.feedback import prediction_id as module
 from drugpred.monitoring.feedback.dedup import SqliteTokenStore
-from drugpred.monitoring.feedback.prediction_id import MAX_AGE, PredictionIdSigner, asked, new_key
+from drugpred.monitoring.feedback.prediction_id import MAX_AGE, PredictionIdSigner, new_key
 from drugpred.monitoring.feedback.service import FeedbackService
 from drugpred.schemas import Error
-from drugpred.serving.feedback import ERRORS, FeedbackRoutes
+from drugpred.selection import select
+from drugpred.serving.feedback import FeedbackEndpoint
 from drugpred.serving.middleware.error_format import ErrorFormatMiddleware
+from drugpred.serving.responses import ERROR_HANDLERS
 
 KEY = new_key()
 
@@ -30,7 +34,7 @@ def tokens(stored_model):
 
 @pytest.fixture
 def token(tokens):
-    return tokens.sign(np.full((1, 18, 6), 0.3), [asked("month", frozenset(DRUGS))])[0]
+    return tokens.sign(np.full((1, 18, 6), 0.3), [select("month", frozenset(DRUGS))])[0]
 
 
 @pytest.fixture
@@ -41,10 +45,10 @@ def folder(tmp_path):
 @pytest.fixture
 def send(stored_model, tokens, folder):
     """Return what a client gets of requests that are sent at the same time."""
-    routes = FeedbackRoutes()
     seen = SqliteTokenStore(folder)
-    routes.connect(FeedbackService(tokens, seen, stored_model.card))
-    app = ErrorFormatMiddleware(Starlette(routes=routes.routes, exception_handlers=ERRORS))
+    service = SimpleNamespace(feedback=FeedbackService(tokens, seen, stored_model.card))
+    route = Route("/feedback", FeedbackEndpoint(lambda: service).post, methods=["POST"])
+    app = ErrorFormatMiddleware(Starlette(routes=[route], exception_handlers=ERROR_HANDLERS))
 
     async def together(method, contents):
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -82,7 +86,7 @@ def test_of_many_at_once_one_is_taken(send, token):
 
 
 def test_each_mistake_has_its_status(send, token, stored_model, tokens, monkeypatch):
-    question = [asked("day", frozenset(["lsd"]))]
+    question = [select("day", frozenset(["lsd"]))]
     probabilities = np.full((1, 18, 6), 0.3)
     (foreign,) = PredictionIdSigner.of(KEY, replace(stored_model, tag="drug_consumption:other")).sign(
         probabilities, question

@@ -113,7 +113,7 @@ def test_schemas_say_what_is_accepted():
         assert set(category.labels) <= set(json.dumps(properties[category.name]).split('"'))
     for score in SCORES:
         assert properties[score.name]["minimum"] == score.lowest
-    assert "Also taken as nscore." in properties["neuroticism"]["description"]
+    assert "Also accepted as nscore." in properties["neuroticism"]["description"]
 
 
 @pytest.mark.parametrize(
@@ -179,8 +179,8 @@ def test_answers_are_as_described(stored_model):
     )
 
 
-def test_answers_of_the_inference_protocol_are_as_described(stored_model, routes_of):
-    routes = routes_of(stored_model)
+def test_answers_of_the_inference_protocol_are_as_described(stored_model, app_of):
+    routes = app_of(stored_model)
 
     async def send(method, path, content):
         async with httpx.AsyncClient(transport=httpx.ASGITransport(routes), base_url="http://test") as client:

@@ -6,17 +6,29 @@ import threading
 import pytest
 from starlette.requests import ClientDisconnect
 
+from drugpred.errors import OverloadedError
 from drugpred.schemas import EXAMPLE, Profile
 from drugpred.scoring import Scorer
 from drugpred.serving.access.api_keys import Key
-from drugpred.serving.access.policy import CALLER, OverloadedError
+from drugpred.serving.access.policy import CALLER
 from drugpred.serving.capacity import MAX_SLOW, MAX_SLOW_EACH
-from drugpred.serving.predictions import score, unless_left
+from drugpred.serving.predictions import PredictionService, unless_disconnected
 
 PLAIN, EXPLAINED = (Profile.model_validate(EXAMPLE | {"include": include}) for include in ([], ["explanation"]))
 
 
-class Recording:
+class Fake:
+    """A scorer of no model."""
+
+    model = None
+    predict_arrays = None
+
+
+def explain(scorer, profiles, client=None):
+    return PredictionService(scorer).explain(profiles, client)
+
+
+class Recording(Fake):
     """Answers how many profiles it was given, and in which thread."""
 
     def __init__(self):
@@ -29,25 +41,25 @@ class Recording:
 
 @pytest.mark.parametrize(
     ("profiles", "answers", "threads"),
-    [([], [], 1), ([PLAIN] * 3, [3, 3, 3], 1), ([PLAIN, EXPLAINED, PLAIN], [1, 1, 1], 3)],
+    [([EXPLAINED], [1], 1), ([PLAIN, EXPLAINED, PLAIN], [1, 1, 1], 3)],
 )
 def test_slow_answers_are_made_one_by_one(profiles, answers, threads):
     recording = Recording()
-    assert asyncio.run(score(recording, profiles)) == answers
+    assert asyncio.run(explain(recording, profiles)) == answers
     assert len(recording.threads) == threads
-    assert (threading.main_thread() in recording.threads) == (threads == 1)
+    assert threading.main_thread() not in recording.threads
 
 
 def test_the_event_loop_goes_on_during_a_slow_answer():
     going = threading.Event()
 
-    class Waiting:
+    class Waiting(Fake):
         def predict(self, profiles):
             assert going.wait(30)
             return profiles
 
     async def ask():
-        asking = asyncio.create_task(score(Waiting(), [EXPLAINED]))
+        asking = asyncio.create_task(explain(Waiting(), [EXPLAINED]))
         await asyncio.sleep(0.05)
         going.set()
         return await asking
@@ -59,7 +71,7 @@ def test_the_end_of_the_request_ends_the_work():
     begun, going = threading.Event(), threading.Event()
     calls = []
 
-    class Waiting:
+    class Waiting(Fake):
         def predict(self, profiles):
             calls.append(profiles)
             begun.set()
@@ -67,7 +79,7 @@ def test_the_end_of_the_request_ends_the_work():
             return profiles
 
     async def ask():
-        asking = asyncio.create_task(score(Waiting(), [EXPLAINED] * 5))
+        asking = asyncio.create_task(explain(Waiting(), [EXPLAINED] * 5))
         while not begun.is_set():
             await asyncio.sleep(0.01)
         asking.cancel()
@@ -80,11 +92,11 @@ def test_the_end_of_the_request_ends_the_work():
 
 
 def test_they_are_the_scorers(stored_model):
-    (answer,) = asyncio.run(score(Scorer(stored_model), [EXPLAINED]))
+    (answer,) = asyncio.run(explain(Scorer(stored_model), [EXPLAINED]))
     assert answer.risks == Scorer(stored_model).predict([EXPLAINED])[0].risks
 
 
-class Held:
+class Held(Fake):
     """Answers when it is let go."""
 
     def __init__(self):
@@ -98,10 +110,11 @@ class Held:
 def asked(callers):
     """Return how many of the requests with an explanation that come at once are refused, by who asks."""
     held = Held()
+    predictions = PredictionService(held)
 
     async def one(caller, key):
         CALLER.set(key)
-        return await score(held, [EXPLAINED], caller)
+        return await predictions.explain([EXPLAINED], caller)
 
     async def all_of_them():
         tasks = [asyncio.create_task(one(*caller)) for caller in callers]
@@ -142,7 +155,7 @@ def test_work_ends_where_its_client_leaves():
 
     async def ask():
         with pytest.raises(ClientDisconnect):
-            await unless_left(work(), leaving)
+            await unless_disconnected(work(), leaving)
         await asyncio.sleep(0)
 
     asyncio.run(ask())
@@ -157,10 +170,10 @@ def test_work_is_answered_where_its_client_stays():
     async def staying():
         await asyncio.sleep(30)
 
-    assert asyncio.run(unless_left(work(), staying)) == 7
+    assert asyncio.run(unless_disconnected(work(), staying)) == 7
 
     async def failing():
         raise ArithmeticError
 
     with pytest.raises(ArithmeticError):
-        asyncio.run(unless_left(failing(), staying))
+        asyncio.run(unless_disconnected(failing(), staying))

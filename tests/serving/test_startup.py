@@ -60,22 +60,25 @@ def test_workers_get_what_they_share(environ, place, tmp_path):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"DRUGPRED_FEEDBACK_FOLDER": "file"}, "^DRUGPRED_FEEDBACK_FOLDER: expected to be able to write .*/file/feed"),
-        ({"DRUGPRED_API_KEYS_FILE": "nowhere"}, "^DRUGPRED_API_KEYS_FILE: expected a file that can be read"),
+        (
+            {"DRUGPRED_FEEDBACK_FOLDER": "file"},
+            "^error: DRUGPRED_FEEDBACK_FOLDER: expected .*/file/feed",
+        ),
+        ({"DRUGPRED_API_KEYS_FILE": "nowhere"}, "^error: DRUGPRED_API_KEYS_FILE: expected a file that can be read"),
         ({"DRUGPRED_GRPC_KEY": "key.pem"}, "DRUGPRED_GRPC_CERTIFICATE and DRUGPRED_GRPC_KEY, both"),
-        ({"DRUGPRED_GRPC_PORT": "70000"}, "^DRUGPRED_GRPC_PORT: expected a port"),
+        ({"DRUGPRED_GRPC_PORT": "70000"}, "^error: DRUGPRED_GRPC_PORT: expected a port"),
         (
             {"DRUGPRED_CORS_ORIGIN": "https://one.example"},
-            "^DRUGPRED_CORS_ORIGIN: expected the name of a setting, like DRUGPRED_CORS_ORIGINS",
+            "^error: DRUGPRED_CORS_ORIGIN: expected the name of a setting, like DRUGPRED_CORS_ORIGINS",
         ),
-        ({"DRUGPRED_RATE_LIMIT": "often"}, "^DRUGPRED_RATE_LIMIT: expected one limit"),
-        ({"DRUGPRED_FEEDBACK_KEY": "short"}, "^DRUGPRED_FEEDBACK_KEY: expected keys"),
+        ({"DRUGPRED_RATE_LIMIT": "often"}, "^error: DRUGPRED_RATE_LIMIT: expected one limit"),
+        ({"DRUGPRED_FEEDBACK_KEY": "short"}, "^error: DRUGPRED_FEEDBACK_KEY: expected keys"),
     ],
 )
 def test_a_setting_with_which_no_worker_could_start_is_named(environ, tmp_path, setting, message):
     (tmp_path / "file").touch()
     environ |= setting
-    with pytest.raises(ConfigurationError, match=message):
+    with pytest.raises(SystemExit, match=message):
         Startup().check()
 
 

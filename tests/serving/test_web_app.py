@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -17,17 +18,20 @@ from drugpred.data.forms import HEADINGS
 from drugpred.errors import DataError
 from drugpred.schemas import EXAMPLE, Profile
 from drugpred.serving.middleware.security_headers import SecurityHeadersMiddleware
-from drugpred.serving.web_app import WebApp, rules
+from drugpred.serving.web_app import routes, rules
 
 MAX_BYTES = 150_000
 SELF = {"'self'", "'none'", "data:"}
 
 
+def app_with(model):
+    service = SimpleNamespace(scorer=SimpleNamespace(model=model))
+    return SecurityHeadersMiddleware(Starlette(routes=routes(lambda: service)))
+
+
 @pytest.fixture(scope="module")
 def get(stored_model):
-    page = WebApp()
-    page.connect(stored_model)
-    app = SecurityHeadersMiddleware(Starlette(routes=page.routes))
+    app = app_with(stored_model)
 
     async def send(path, headers):
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
@@ -140,9 +144,7 @@ def test_the_report_is_sent_with_a_policy_of_its_own(get, stored_model):
 def test_a_report_that_left_the_store_is_not_found(stored_model, tmp_path):
     report = tmp_path / "report"
     shutil.copytree(stored_model.path / "report", report)
-    page = WebApp()
-    page.connect(replace(stored_model, path=tmp_path))
-    app = Starlette(routes=page.routes)
+    app = app_with(replace(stored_model, path=tmp_path))
     shutil.rmtree(report)
 
     async def send(path):

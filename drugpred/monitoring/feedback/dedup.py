@@ -11,9 +11,8 @@ import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from drugpred.errors import ConfigurationError
+from drugpred.errors import ConfigurationError, StoreUnavailableError
 from drugpred.monitoring.failure_log import FailureLog
-from drugpred.monitoring.feedback.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -35,8 +35,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 import numpy as np
 
 from drugpred import codebook
-from drugpred.errors import ConfigurationError
-from drugpred.monitoring.feedback.errors import (
+from drugpred.errors import (
+    ConfigurationError,
     ExpiredPredictionError,
     InvalidSignatureError,
     StoreUnavailableError,
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from drugpred.codebook import Drug, Window
     from drugpred.model_store import StoredModel
+    from drugpred.selection import Selection
 
 __all__ = [
     "CLOCK_SKEW",
@@ -58,8 +59,6 @@ __all__ = [
     "TOKEN_PATTERN",
     "PredictionClaim",
     "PredictionIdSigner",
-    "Selection",
-    "asked",
     "new_key",
 ]
 
@@ -91,8 +90,8 @@ _STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _TOKEN: Final = re.compile(TOKEN_PATTERN.replace("$", r"\Z"))
 
 
-class Selection(NamedTuple):
-    """What an answer tells, as tokens hold it; made by `asked`."""
+class _Packed(NamedTuple):
+    """A selection as tokens hold it."""
 
     window: int
     code: bytes
@@ -117,12 +116,11 @@ class PredictionClaim(NamedTuple):
 
 
 @lru_cache(256)
-def asked(window: Window, drugs: frozenset[Drug]) -> Selection:
-    """Return what an answer about drugs within a window tells."""
-    place = codebook.WINDOWS.index(window)
-    bits = sum(1 << i for i, drug in enumerate(codebook.DRUGS) if drug in drugs)
-    mask = sum(0xFFFF << 16 * i for i in range(_N_DRUGS) if bits >> i & 1)
-    return Selection(place, (bits << 3 | place).to_bytes(3, "big"), None if bits == _ALL else mask)
+def _pack(selection: Selection) -> _Packed:
+    window, drugs = selection.window_index, selection.drug_indices
+    bits = sum(1 << i for i in drugs)
+    mask = sum(0xFFFF << 16 * i for i in drugs)
+    return _Packed(window, (bits << 3 | window).to_bytes(3, "big"), None if bits == _ALL else mask)
 
 
 def new_key() -> str:
@@ -175,25 +173,26 @@ class PredictionIdSigner:
         thresholds = [[drugs[drug][window].threshold for window in codebook.WINDOWS] for drug in codebook.DRUGS]
         return cls(keys, model.tag, np.array(thresholds))
 
-    def sign(self, probabilities: NDArray[np.float64], asked: Sequence[Selection]) -> list[str]:
+    def sign(self, probabilities: NDArray[np.float64], selections: Sequence[Selection]) -> list[str]:
         """Return the token of each of n answers.
 
         Parameters
         ----------
         probabilities : ndarray of shape (n, 18, 6)
-            From 0 to 1, as `Predictor.probabilities` returns them.
-        asked : sequence of Selection
-            n of them.
+            From 0 to 1, as `Predictor.predict_proba` returns them.
+        selections : sequence of Selection
+            What each of the n answers is about.
         """
         # All at once, whatever was asked for: to pick first would cost more than to round.
         cells = probabilities * _CELLS
         cells += self._shifts
         rows = cells.astype(_UINT16).transpose(0, 2, 1).tobytes()
         head = self._head + min(int(time.time()), 2**32 - 1).to_bytes(4, "big")
-        nonces = os.urandom(_NONCE_BYTES * len(asked))
+        nonces = os.urandom(_NONCE_BYTES * len(selections))
         keyed = self._keyed[0]
         signed: list[bytes] = []
-        for i, (window, code, mask) in enumerate(asked):
+        for i, selection in enumerate(selections):
+            window, code, mask = _pack(selection)
             at = (i * len(codebook.WINDOWS) + window) * _ROW_BYTES
             row = rows[at : at + _ROW_BYTES]
             if mask is not None:

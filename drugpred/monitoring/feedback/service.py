@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from drugpred import codebook
+from drugpred import codebook, model_store
 from drugpred.codebook import Drug
-from drugpred.monitoring import outcome_metrics
-from drugpred.monitoring.feedback.errors import (
+from drugpred.errors import (
     DuplicateFeedbackError,
     FeedbackError,
     InvalidFeedbackError,
     StoreUnavailableError,
 )
+from drugpred.monitoring import outcome_metrics
+from drugpred.monitoring.feedback.dedup import token_store
 from drugpred.monitoring.feedback.prediction_id import TOKEN_PATTERN
 from drugpred.schemas import faults
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from drugpred.model_store import Card
     from drugpred.monitoring.feedback.dedup import TokenStore
     from drugpred.monitoring.feedback.prediction_id import PredictionIdSigner
+    from drugpred.settings import Settings
 
 __all__ = ["Accepted", "Feedback", "FeedbackService"]
 
@@ -49,12 +51,12 @@ class Accepted(BaseModel):
 
 
 class FeedbackService:
-    """Takes feedback about the answers of one model.
+    """Counts feedback on the predictions of one model.
 
     Parameters
     ----------
     tokens : PredictionIdSigner
-    seen : Seen
+    seen : TokenStore
     card : Card
         The model's.
     """
@@ -66,6 +68,17 @@ class FeedbackService:
         self._thresholds = {
             window: {drug: card.drugs[drug][window].threshold for drug in codebook.DRUGS} for window in codebook.WINDOWS
         }
+
+    @classmethod
+    def from_settings(cls, settings: Settings, tokens: PredictionIdSigner, card: Card) -> Self:
+        """Return what takes feedback on the predictions of a model, as an operator set it.
+
+        Raises
+        ------
+        ConfigurationError
+            The Redis server's URL is not as expected.
+        """
+        return cls(tokens, token_store(settings, model_store.home()), card)
 
     def take(self, body: bytes) -> Accepted:
         """Check and count feedback; it may wait for a disk.
@@ -111,8 +124,5 @@ def _read(body: bytes) -> Feedback:
         found = faults(error)
     # The name of a drug that is none may be a value, too.
     raise InvalidFeedbackError.of(
-        [
-            fault.model_copy(update={"loc": [step for step in fault.loc if step in _NAMES]})
-            for fault in found[: len(_NAMES)]
-        ]
+        [fault._replace(loc=tuple(step for step in fault.loc if step in _NAMES)) for fault in found[: len(_NAMES)]]
     )

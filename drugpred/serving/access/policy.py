@@ -1,25 +1,13 @@
-"""Who may call what, and how often: one decision for HTTP and gRPC.
-
-::
-
-    AccessError
-    ├── InvalidHeadersError          the headers contradict themselves
-    ├── UnauthenticatedError  no key, or none that is known
-    ├── ForbiddenError        the key's scopes do not include this
-    ├── RateLimitedError      the caller asks too often
-    ├── PayloadTooLargeError          the request is longer than is taken
-    ├── UnsupportedEncodingError           the body comes in a coding that is not taken
-    ├── InvalidEncodingError          the body is not what its coding says
-    └── OverloadedError       more is asked at once than can be held
-"""
+"""Who may call what, and how often: one decision for HTTP and gRPC."""
 
 from __future__ import annotations
 
 import asyncio
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, AnyStr, ClassVar, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, AnyStr, Final, NamedTuple, Self
 
-from drugpred.monitoring.metrics import DENIED, LIMITED
+from drugpred.errors import ForbiddenError, TooManyRequestsError, UnauthenticatedError
+from drugpred.monitoring.metrics import DENIED
 from drugpred.serving.access.api_keys import Key, ReloadingApiKeys, Scope
 from drugpred.serving.access.rate_limit import RateLimiter, client_id
 
@@ -31,17 +19,8 @@ __all__ = [
     "CALLER",
     "HEALTH",
     "STATIC",
-    "AccessError",
     "AccessPolicy",
     "AccessRule",
-    "ForbiddenError",
-    "InvalidEncodingError",
-    "InvalidHeadersError",
-    "OverloadedError",
-    "PayloadTooLargeError",
-    "RateLimitedError",
-    "UnauthenticatedError",
-    "UnsupportedEncodingError",
     "caller_name",
     "extract_key",
 ]
@@ -58,102 +37,25 @@ def caller_name() -> str | None:
     return None if caller is None else caller.name
 
 
-class AccessError(Exception):
-    """A call is not answered, for a reason that its caller is told."""
-
-    status: ClassVar[int]
-    """Of HTTP."""
-    retry_after: float | None = None
-    """In seconds."""
-
-
-class InvalidHeadersError(AccessError):
-    """The headers contradict themselves: a proxy may have read them otherwise."""
-
-    status = 400
-
-
-class UnauthenticatedError(AccessError):
-    """No key, or none that is known."""
-
-    status = 401
-
-
-class ForbiddenError(AccessError):
-    """The key's scopes do not include this."""
-
-    status = 403
-
-
-class RateLimitedError(AccessError):
-    """The caller asks too often."""
-
-    status = 429
-
-    def __init__(self, retry_after: float) -> None:
-        super().__init__("too many requests; try again later")
-        self.retry_after = retry_after
-        LIMITED.labels("rate").inc()
-
-
-class PayloadTooLargeError(AccessError):
-    """The request is longer than is taken."""
-
-    status = 413
-
-    def __init__(self, most: int) -> None:
-        super().__init__(f"expected {most} bytes or fewer")
-        LIMITED.labels("size").inc()
-
-
-class UnsupportedEncodingError(AccessError):
-    """The body comes in a coding that is not taken."""
-
-    status = 415
-
-    def __init__(self, *taken: str) -> None:
-        super().__init__(f"expected the content-encoding {', '.join(taken)} or identity")
-
-
-class InvalidEncodingError(AccessError):
-    """The body is not what its coding says."""
-
-    status = 400
-
-    def __init__(self, coding: str) -> None:
-        super().__init__(f"expected one whole {coding} stream")
-
-
-class OverloadedError(AccessError):
-    """More is asked at once than can be held."""
-
-    status = 503
-    retry_after = 1.0
-
-    def __init__(self) -> None:
-        super().__init__("overloaded; try again later")
-        LIMITED.labels("load").inc()
-
-
 class AccessRule(NamedTuple):
     """What a call needs."""
 
     key: bool = True
-    """Whether a key, where there are any."""
+    """Whether it needs an API key, if any are configured."""
     scope: Scope | None = None
-    """Which scope of it, None for whichever."""
+    """The scope that the key must have; None for any key."""
     counted: bool = True
     """Whether it counts towards the caller's rate."""
 
 
 HEALTH: Final = AccessRule(key=False, counted=False)
+STATIC: Final = AccessRule(key=False)
+"""Says nothing about a person or a model."""
+ANY_KEY: Final = AccessRule()
+"""Unknown paths: without a key nobody finds out what there is."""
+
 _SCHEME: Final = len("bearer ")
 _BASIC: Final = len("basic ")
-
-STATIC: Final = AccessRule(key=False)
-"""Tells of nobody, and of no model."""
-ANY_KEY: Final = AccessRule()
-"""What is unknown: without a key nobody finds out what there is."""
 
 
 def extract_key(authorization: AnyStr | None, key: AnyStr | None) -> AnyStr | None:
@@ -188,7 +90,7 @@ class AccessPolicy:
         """Whether every call is let in."""
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def from_settings(cls, settings: Settings) -> Self:
         """Return what decides as an operator set it.
 
         Raises
@@ -204,12 +106,12 @@ class AccessPolicy:
         """Let go of Redis."""
         await self._rates.close()
 
-    async def check(self, need: AccessRule, extract_key: str | bytes | None, address: str) -> None:
+    async def authorize(self, rule: AccessRule, presented: str | bytes | None, address: str) -> None:
         """Let a call in, and set `CALLER`.
 
         Parameters
         ----------
-        need : Need
+        rule : Need
         presented : str or bytes, optional
             The key that came with it.
         address : str
@@ -217,23 +119,22 @@ class AccessPolicy:
 
         Raises
         ------
-        AccessError
-            It is not let in.
+        UnauthenticatedError, ForbiddenError, TooManyRequestsError
         """
-        key = None if extract_key is None else self.keys.find(extract_key)
+        key = None if presented is None else self.keys.find(presented)
         caller = key or Key(client_id(address), self._without_key)
         CALLER.set(caller)
-        if need.counted and self._rates.enabled:
+        if rule.counted and self._rates.enabled:
             if self._rates.shared:
                 await asyncio.sleep(0)  # a lane of gRPC goes on in the event loop
             wait = await self._rates.hit(caller.name)
             if wait is not None:
-                raise RateLimitedError(wait)
-        if not need.key or not self.keys.enabled:
+                raise TooManyRequestsError(wait)
+        if not rule.key or not self.keys.enabled:
             return
         if key is None:
-            DENIED.labels("missing" if extract_key is None else "unknown").inc()
+            DENIED.labels("missing" if presented is None else "unknown").inc()
             raise UnauthenticatedError("expected an API key, as Authorization: Bearer or X-API-Key")
-        if need.scope is not None and need.scope not in key.scopes:
+        if rule.scope is not None and rule.scope not in key.scopes:
             DENIED.labels("scope").inc()
-            raise ForbiddenError(f"expected an API key with the scope {need.scope}")
+            raise ForbiddenError(f"expected an API key with the scope {rule.scope}")

@@ -1,13 +1,15 @@
-"""Between protobuf messages and `drugpred.schemas`: translation alone, the checks are of the types there."""
+"""Between protobuf messages and `drugpred.schemas`: conversion alone, which checks nothing."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from drugpred import codebook
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.selection import select
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,9 +17,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from drugpred.model_store import StoredModel
-    from drugpred.schemas import Prediction, Risk
+    from drugpred.schemas import Prediction, Profile, Risk
+    from drugpred.scoring import PredictedArrays
+    from drugpred.selection import Selection
 
-__all__ = ["DATA_SOURCES", "DRUGS", "WINDOWS", "columns", "model", "options", "prediction", "profile"]
+__all__ = [
+    "DATA_SOURCES",
+    "DRUGS",
+    "WINDOWS",
+    "MessageRenderer",
+    "columns",
+    "model",
+    "options",
+    "prediction",
+    "profile",
+]
+
+_TEMPLATES: Final = 256
+"""How many are kept, of 6 windows and any choice of drugs."""
 
 DRUGS: Final = {drug: pb.Drug.Value(f"DRUG_{drug.upper()}") for drug in codebook.DRUGS}
 """Numbers of drugs."""
@@ -123,3 +140,57 @@ def model(model: StoredModel) -> pb.GetModelResponse:
         ],
         card=model.card_json,
     )
+
+
+class _Template(NamedTuple):
+    """All that predictions for one selection have in common."""
+
+    message: pb.Prediction
+    thresholds: list[float]
+
+
+class MessageRenderer:
+    """Writes predictions of a model as messages, without explanations.
+
+    They are made of templates: to build each from its parts would cost more than the prediction.
+    """
+
+    def __init__(self, model: StoredModel) -> None:
+        self._model = model
+        self._template = lru_cache(_TEMPLATES)(self._make)
+
+    def render(self, message: pb.Prediction, profile: Profile, arrays: PredictedArrays) -> None:
+        """Write the prediction for a profile into an empty message."""
+        selection = select(profile.window, profile.drugs)
+        template = self._template(selection)
+        message.CopyFrom(template.message)
+        message.prediction_id = arrays.prediction_id
+        windows = "windows" in profile.include
+        for risk, drug, threshold in zip(message.risks, selection.drug_indices, template.thresholds, strict=True):
+            probability = arrays.selected[drug]
+            risk.probability = probability
+            if probability >= threshold:
+                risk.prediction = True
+            if windows:
+                into = risk.windows
+                into.ever, into.decade, into.year, into.month, into.week, into.day = arrays.probabilities[drug].tolist()
+
+    def _make(self, selection: Selection) -> _Template:
+        card = self._model.card
+        figures = [(drug, card.drugs[drug][selection.window]) for drug in selection.drugs]
+        message = pb.Prediction(
+            model=self._model.tag,
+            window=WINDOWS[selection.window],
+            data_source=DATA_SOURCES[card.data.source],
+            risks=[
+                pb.Risk(
+                    drug=DRUGS[drug],
+                    threshold=each.threshold,
+                    base_rate=each.base_rate,
+                    auc=each.auc,
+                    reliable=each.reliable,
+                )
+                for drug, each in figures
+            ],
+        )
+        return _Template(message, [each.threshold for _, each in figures])

@@ -1,8 +1,8 @@
-"""What a malformed request is answered with: INVALID_ARGUMENT, naming each field and what was expected there."""
+"""The gRPC status of errors; a malformed request names each field and what was expected there."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.error_details_pb2 import BadRequest
@@ -10,62 +10,58 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 from grpc_status import rpc_status
 
-from drugpred.schemas import faults
-from drugpred.serving.middleware.error_format import field_path
+from drugpred.errors import InvalidArgumentError, field_path
+from drugpred.monitoring.metrics import LIMITED
 
 if TYPE_CHECKING:
     import grpc
-    from pydantic import ValidationError
 
-__all__ = ["Malformed"]
+    from drugpred.errors import RequestError
 
-_LONGEST: Final = 1000
+__all__ = ["CallStatus", "status_of"]
+
+_MAX_LENGTH: Final = 1000
 """Characters that fit into headers, where they stand three times: clients take 8192 bytes of headers by default."""
 
 
-class Malformed(Exception):  # noqa: N818 - it tells of the request
-    """A request is malformed.
+class CallStatus(NamedTuple):
+    """What a call ends with."""
 
-    Parameters
-    ----------
-    violations : dict of str to str
-        What was expected, by field; never what was given.
-    where : str
-        What the fields are of, if not of the request itself.
-    """
+    code: StatusCode
+    details: str
+    trailing_metadata: tuple[tuple[str, str | bytes], ...] = ()
 
-    def __init__(self, violations: dict[str, str], where: str = "") -> None:
-        super().__init__(f"{len(violations)} violations")
-        self.violations = violations
-        self.where = where
 
-    @classmethod
-    def of(cls, error: ValidationError, within: str = "", where: str = "") -> Malformed:
-        """Return pydantic's error in terms of the message's fields, of which `within` holds what was checked."""
-        return cls({field_path([within, *fault.loc]): fault.msg for fault in faults(error)}, where)
+def status_of(error: RequestError) -> grpc.Status:
+    """Return the status to end a call with, and count the call if it exceeds a limit."""
+    if error.limit:
+        LIMITED.labels(error.limit).inc()
+    if isinstance(error, InvalidArgumentError):
+        return _bad_request(error)
+    return CallStatus(StatusCode[error.code], str(error), tuple(error.headers.items()))
 
-    def status(self) -> grpc.Status:
-        """Return the status to end a call with: as text, and as google.rpc.BadRequest."""
-        shown: dict[str, str] = {}
-        length = 0
-        for field, expected in self.violations.items():
-            length += len(field) + len(expected)
-            if shown and length > _LONGEST:
-                break
-            shown[field] = expected
-        message = "; ".join(f"{field}: {expected}" for field, expected in shown.items())
-        if self.where:
-            message = f"{self.where}: {message}"
-        if more := len(self.violations) - len(shown):
-            message += f"; and {more} more"
-        details = AnyMessage()
-        details.Pack(
-            BadRequest(
-                field_violations=[
-                    BadRequest.FieldViolation(field=field, description=expected) for field, expected in shown.items()
-                ]
-            )
+
+def _bad_request(error: InvalidArgumentError) -> grpc.Status:
+    """Return the status as text, and as google.rpc.BadRequest."""
+    violations = {field_path(detail.loc) or "request": detail.msg for detail in error.details}
+    shown: dict[str, str] = {}
+    length = 0
+    for field, expected in violations.items():
+        length += len(field) + len(expected)
+        if shown and length > _MAX_LENGTH:
+            break
+        shown[field] = expected
+    message = "; ".join(f"{field}: {expected}" for field, expected in shown.items())
+    if error.where:
+        message = f"{error.where}: {message}"
+    if more := len(violations) - len(shown):
+        message += f"; and {more} more"
+    details = AnyMessage()
+    details.Pack(
+        BadRequest(
+            field_violations=[
+                BadRequest.FieldViolation(field=field, description=expected) for field, expected in shown.items()
+            ]
         )
-        return rpc_status.to_status(
-            Status(code=StatusCode.INVALID_ARGUMENT.value[0], message=message, details=[details])
-        )
+    )
+    return rpc_status.to_status(Status(code=StatusCode.INVALID_ARGUMENT.value[0], message=message, details=[details]))

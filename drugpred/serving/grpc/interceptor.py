@@ -1,4 +1,4 @@
-"""What happens around every call: admission, the arrival of its message, limits, refusals, faults, counts."""
+"""What happens around every call: authorization, the receipt of its message, limits, errors, counts."""
 
 from __future__ import annotations
 
@@ -9,28 +9,22 @@ import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import unquote
 
 import grpc
 from google.protobuf.message import DecodeError
 from grpc import StatusCode
 
+from drugpred.errors import PayloadTooLargeError, RequestError, RequestTimeoutError
+from drugpred.monitoring.metrics import observe_call
 from drugpred.serving.access.api_keys import Scope
-from drugpred.serving.access.policy import (
-    ANY_KEY,
-    HEALTH,
-    AccessError,
-    AccessRule,
-    PayloadTooLargeError,
-    caller_name,
-    extract_key,
-)
+from drugpred.serving.access.policy import ANY_KEY, HEALTH, AccessRule, caller_name, extract_key
 from drugpred.serving.capacity import CapacityLimiter
-from drugpred.serving.grpc import call_metrics, message_limits
-from drugpred.serving.grpc.errors import Malformed
+from drugpred.serving.grpc import message_limits
+from drugpred.serving.grpc.errors import CallStatus, status_of
 from drugpred.serving.grpc.in_flight import InFlightCalls
-from drugpred.serving.grpc.timeouts import MAX_ARRIVING, CallSlots, TimeoutExceededError
+from drugpred.serving.grpc.timeouts import MAX_ARRIVING, CallSlots
 from drugpred.serving.grpc.write_budget import WriteBudget
 from drugpred.serving.patches.uvicorn_limits import WRITE_TIMEOUT
 
@@ -45,20 +39,11 @@ logger = logging.getLogger(__name__)
 
 _HEALTH_SERVICE: Final = "/grpc.health."
 _REFLECTION_SERVICE: Final = "/grpc.reflection."
-_NEEDS: Final = {
+_RULES: Final = {
     **dict.fromkeys(("ServerLive", "ServerReady", "ModelReady"), HEALTH),
     **dict.fromkeys(("Predict", "PredictBatch", "PredictStream", "ModelInfer"), AccessRule(scope=Scope.PREDICT)),
     **dict.fromkeys(("GetModel", "ServerMetadata", "ModelMetadata"), AccessRule(scope=Scope.READ)),
 }
-
-_CODES: Final = {
-    401: StatusCode.UNAUTHENTICATED,
-    403: StatusCode.PERMISSION_DENIED,
-    413: StatusCode.RESOURCE_EXHAUSTED,
-    429: StatusCode.RESOURCE_EXHAUSTED,
-    503: StatusCode.UNAVAILABLE,
-}
-"""By HTTP's status."""
 
 MAX_CALLS: Final = 64
 """That need a key, each of which may hold the longest message or answer."""
@@ -119,13 +104,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if guarded is None:
             handler = await continuation(handler_call_details)
             if handler is None:  # by any name: names that callers make up are no labels of metrics
-                call_metrics.observe("unknown", StatusCode.UNIMPLEMENTED.name, 0)
+                observe_call("unknown", StatusCode.UNIMPLEMENTED.name, 0)
                 return None
             guarded = self._guarded[method] = self._guard(method, handler)
         return guarded
 
     def _guard(self, method: str, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
-        need, short = _need_of(method), method.startswith("/grpc.")
+        need, short = _rule_for(method), method.startswith("/grpc.")
         # Who watches the health does so for ever, and is not waited for.
         call = _Method(method, handler, self, InFlightCalls() if short else self.gate, need)
         if method not in self.lane:
@@ -135,20 +120,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return grpc.stream_stream_rpc_method_handler(call.answer, None, call.serialize)
 
 
-def _need_of(method: str) -> AccessRule:
+def _rule_for(method: str) -> AccessRule:
     if method.startswith(_HEALTH_SERVICE):
         return HEALTH
     if method.startswith(_REFLECTION_SERVICE):
         return AccessRule(scope=Scope.READ)
-    return _NEEDS.get(method.rpartition("/")[2], ANY_KEY)
-
-
-class _Status(NamedTuple):
-    """What a call ends with."""
-
-    code: StatusCode
-    details: str
-    trailing_metadata: tuple[tuple[str, str | bytes], ...] = ()
+    return _RULES.get(method.rpartition("/")[2], ANY_KEY)
 
 
 class _NoMessageError(Exception):
@@ -199,7 +176,7 @@ class _Method:
             error.__context__ = None
             raise error.with_traceback(None) from None
         finally:
-            call_metrics.observe(self._name, code.name, perf_counter() - started)
+            observe_call(self._name, code.name, perf_counter() - started)
 
     async def _error_of(self, context: grpc.aio.ServicerContext) -> grpc.Status | None:
         """Answer a call; return what it ends with instead, if anything."""
@@ -208,26 +185,21 @@ class _Method:
             await self._run(context)
         except grpc.aio.BaseError:
             raise
-        except Malformed as error:
-            return error.status()
-        except AccessError as error:
-            metadata = () if error.retry_after is None else (("retry-after", str(int(error.retry_after))),)
-            return _Status(_CODES[error.status], str(error), metadata)
-        except TimeoutExceededError as error:
-            return _Status(StatusCode.DEADLINE_EXCEEDED, str(error))
+        except RequestError as error:
+            return status_of(error)
         except _NoMessageError:
-            return _Status(StatusCode.UNIMPLEMENTED, "expected one message")
+            return CallStatus(StatusCode.UNIMPLEMENTED, "expected one message")
         except DecodeError:
-            return _Status(StatusCode.INVALID_ARGUMENT, "expected a message as the .proto file describes it")
+            return CallStatus(StatusCode.INVALID_ARGUMENT, "expected a message as the .proto file describes it")
         except Exception as error:  # noqa: BLE001 - the caller gets an answer whatever happens
             frames = "".join(traceback.format_tb(error.__traceback__))
             logger.error("%s in %s:\n%s", type(error).__name__, self._name, frames)  # noqa: TRY400 - without its message
-            return _Status(StatusCode.INTERNAL, "an unexpected error; the server's log tells where")
+            return CallStatus(StatusCode.INTERNAL, "an unexpected error; the server's log tells where")
         return None
 
     async def _run(self, context: grpc.aio.ServicerContext) -> None:
         if self._admission:
-            await self._admission.check(self._need, _key(context), _address(context.peer()))
+            await self._admission.authorize(self._need, _key(context), _address(context.peer()))
         message = await (self._taken(self.places, context) if self.places else context.read())
         if self._streams:
             answering = self._behaviour(_Requests(self, context, message), context)
@@ -251,14 +223,14 @@ class _Method:
     async def _taken(self, places: CallSlots, context: grpc.aio.ServicerContext) -> bytes:
         """Return the first message of a call, which has a place until its answer is taken."""
         caller = caller_name()
-        message = await places.take(context)
+        message = await places.acquire(context)
         if self.bound is None:
-            context.add_done_callback(lambda _: places.give(caller))
+            context.add_done_callback(lambda _: places.release(caller))
             return message
         bound = self.bound
-        places.give(caller)
-        bound.take(1)
-        context.add_done_callback(lambda _: bound.give(1))
+        places.release(caller)
+        bound.acquire(1)
+        context.add_done_callback(lambda _: bound.release(1))
         return message
 
     def _serialized(self, answer: Any) -> Any:  # noqa: ANN401
@@ -268,12 +240,12 @@ class _Method:
         """Send an answer; a long one once enough of the others are taken."""
         counted = len(serialized) if len(serialized) > _SHORT else 0
         if counted:
-            await self._answers.take(counted)
+            await self._answers.acquire(counted)
         try:
             await context.write(serialized)
         finally:
             if counted:
-                self._answers.give(counted)
+                self._answers.release(counted)
 
     def parsed(self, message: bytes) -> Any:  # noqa: ANN401
         """Return what a message says, if it does not hold too much."""
@@ -289,9 +261,9 @@ class _Method:
             async with asyncio.timeout(STREAM_IDLE_TIMEOUT):
                 message: bytes = await context.read()
         except TimeoutError:
-            raise TimeoutExceededError(STREAM_IDLE_TIMEOUT) from None
+            raise RequestTimeoutError(STREAM_IDLE_TIMEOUT) from None
         if self._admission and message is not grpc.aio.EOF:
-            await self._admission.check(self._need, _key(context), _address(context.peer()))
+            await self._admission.authorize(self._need, _key(context), _address(context.peer()))
         return message
 
 

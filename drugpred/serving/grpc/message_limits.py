@@ -6,10 +6,9 @@ from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES
+from drugpred.errors import Detail, InvalidArgumentError
 from drugpred.monitoring.rejection_metrics import count_tensors
-from drugpred.schemas import MAX_PROFILES, ErrorDetail
-from drugpred.serving.grpc.errors import Malformed
-from drugpred.serving.middleware.error_format import field_path
+from drugpred.schemas import MAX_PROFILES
 from drugpred.tabular import MAX_ROWS
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def check(message: bytes, fields: Mapping[int, Field]) -> None:
 
     Raises
     ------
-    Malformed
+    InvalidArgumentError
         A field holds more than it may.
     """
     try:
@@ -133,10 +132,11 @@ def _size(data: bytes, at: int, kind: int) -> tuple[int, int]:
     return _FIXED.get(kind, 0), at
 
 
-def _refusal(place: list[str | int], most: str) -> Malformed:
+def _refusal(place: list[str | int], most: str) -> InvalidArgumentError:
     expected = f"expected at most {most}"
-    count_tensors([ErrorDetail(loc=place, msg=expected, type="too_long")])
-    return Malformed({field_path(place): expected})
+    details = [Detail(tuple(place), expected, "too_long")]
+    count_tensors(details)
+    return InvalidArgumentError(details)
 
 
 def _number(data: bytes, at: int) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -18,8 +18,6 @@ from drugpred.serving.patches.grpc_unary import CompletionQueueServer, MethodReg
 from drugpred.serving.v2.grpc import InferenceServicer
 
 if TYPE_CHECKING:
-    from drugpred.scoring import Scorer
-    from drugpred.serving.access.policy import AccessPolicy
     from drugpred.settings import Settings
 
 __all__ = ["Server"]
@@ -77,27 +75,28 @@ class Server:
 
     Parameters
     ----------
-    scorer : Scorer
-        What answers.
+    service : object
+        It has `scorer`, `predictions`, `inference` and `access`, see service.py.
     settings : Settings
         TLS.
     address : str
         The host and port to listen on.
-    admission : AccessPolicy
-        Who is let in.
     """
 
-    def __init__(self, scorer: Scorer, settings: Settings, address: str, admission: AccessPolicy) -> None:
-        guard = CallInterceptor(admission)
+    def __init__(self, service: Any, settings: Settings, address: str) -> None:  # noqa: ANN401 - see service.py
+        guard = CallInterceptor(service.access)
         self._gate = guard.gate
         self._server = make_server([guard], options=_OPTIONS)
         handlers = MethodRegistry(self._server)
         self._health = health.aio.HealthServicer()
-        prediction, inference = DrugPredictionServicer(scorer), InferenceServicer(scorer, self._health)
+        prediction = DrugPredictionServicer(service.scorer, service.predictions)
+        inference = InferenceServicer(service.inference, self._health)
         drug_prediction_pb2_grpc.add_DrugPredictionServicer_to_server(prediction, handlers)  # type: ignore[no-untyped-call]
         grpc_service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, handlers)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, handlers)
-        self._lane = CompletionQueueServer.beside(self._server, {_FAST: handlers.by_name[_FAST]}, [guard])
+        self._lane = CompletionQueueServer.beside(
+            self._server, {_FAST: handlers.by_name[_FAST]}, [guard], service.predictions.batcher
+        )
         guard.lane = {_FAST} if self._lane else frozenset()
         handlers.tell(guard.lane)
         reflection.enable_server_reflection((*_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)

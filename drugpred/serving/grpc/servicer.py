@@ -10,15 +10,14 @@ from typing_extensions import override
 
 from drugpred import codebook
 from drugpred.codebook import Drug, Window
+from drugpred.errors import Detail, InvalidArgumentError
 from drugpred.monitoring.rejection_metrics import count_column, count_validation
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
-from drugpred.schemas import MAX_PROFILES, Batch, Profile
+from drugpred.schemas import MAX_PROFILES, Batch, Profile, faults
+from drugpred.selection import select
 from drugpred.serving.grpc import converters
-from drugpred.serving.grpc.errors import Malformed
-from drugpred.serving.grpc.rendering import MessageRenderer
-from drugpred.serving.middleware.error_format import field_path
-from drugpred.serving.predictions import is_slow, score
+from drugpred.serving.predictions import is_slow
 from drugpred.serving.scheduling import SLICE_PROFILES, SLICE_ROWS, exclusive, yield_slice
 from drugpred.tabular import ColumnError, Scale, encode
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from grpc.aio import ServicerContext
 
     from drugpred.scoring import Scorer
+    from drugpred.serving.predictions import PredictionService
 
 __all__ = ["DrugPredictionServicer"]
 
@@ -43,68 +43,75 @@ class _Options(BaseModel):
 
 
 class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
-    """Answers of one scorer, the one that HTTP answers from too."""
+    """Predicts by the service that answers HTTP too.
 
-    def __init__(self, scorer: Scorer) -> None:
+    Parameters
+    ----------
+    scorer : Scorer
+    predictions : PredictionService
+        Of the same scorer.
+    """
+
+    def __init__(self, scorer: Scorer, predictions: PredictionService) -> None:
         self._scorer = scorer
-        self._answers = MessageRenderer(scorer)
+        self._predictions = predictions
+        self._renderer = converters.MessageRenderer(scorer.model)
         self._model = converters.model(scorer.model)
 
     @override
     async def Predict(self, request: pb.PredictRequest, context: ServicerContext) -> pb.PredictResponse:
-        """Tell of one person."""
+        """Predict for one person."""
         try:
             profile = Profile.model_validate(converters.profile(request.profile))
         except ValidationError as error:
             count_validation(error)
-            raise Malformed.of(error, "profile") from None
+            details = [fault._replace(loc=("profile", *fault.loc)) for fault in faults(error)]
+            raise InvalidArgumentError(details) from None
         response = pb.PredictResponse()
         if is_slow(profile):
             await self._explain([response.prediction], [profile])
         else:
-            self._answers.fill([response.prediction], [profile])
+            (arrays,) = await self._predictions.batcher.submit([profile])
+            self._renderer.render(response.prediction, profile, arrays)
         return response
 
     @override
     async def PredictBatch(self, request: pb.PredictBatchRequest, context: ServicerContext) -> pb.PredictBatchResponse:
-        """Tell of up to 1000 people."""
+        """Predict for up to 1000 people."""
         response = pb.PredictBatchResponse()
         async with exclusive(request.ByteSize()):
             profiles = await self._batch(request)
-            answers = [response.predictions.add() for _ in profiles]
-            slow = any(map(is_slow, profiles))
-            for start in range(0, 0 if slow else len(profiles), SLICE_PROFILES):
-                if start:
-                    await yield_slice()
-                part = slice(start, start + SLICE_PROFILES)
-                self._answers.fill(answers[part], profiles[part])
-        if slow:
-            await self._explain(answers, profiles)
+            if not any(map(is_slow, profiles)):
+                async for part in self._predictions.slices(profiles):
+                    for profile, arrays in part:
+                        self._renderer.render(response.predictions.add(), profile, arrays)
+                return response
+        await self._explain([response.predictions.add() for _ in profiles], profiles)
         return response
 
     async def _batch(self, request: pb.PredictBatchRequest) -> list[Profile]:
-        asked = request.profiles[: MAX_PROFILES + 1]  # one too many is enough to be refused
+        messages = request.profiles[: MAX_PROFILES + 1]  # one too many is enough to be refused
         contents = []
-        for i, profile in enumerate(asked):
+        for i, message in enumerate(messages):
             if i and i % SLICE_PROFILES == 0:
                 await yield_slice()
-            contents.append(converters.profile(profile))
+            contents.append(converters.profile(message))
         try:
             return Batch.model_validate({"profiles": contents}).profiles
         except ValidationError as error:
             count_validation(error)
-            raise Malformed.of(error) from None
+            raise InvalidArgumentError(faults(error)) from None
 
-    async def _explain(self, answers: Sequence[pb.Prediction], profiles: Sequence[Profile]) -> None:
+    async def _explain(self, messages: Sequence[pb.Prediction], profiles: Sequence[Profile]) -> None:
         await asyncio.sleep(0)  # a lane goes on in the event loop
-        for answer, said in zip(answers, await score(self._scorer, profiles), strict=True):
-            answer.CopyFrom(converters.prediction(said))
+        for message, prediction in zip(messages, await self._predictions.explain(profiles), strict=True):
+            message.CopyFrom(converters.prediction(prediction))
 
     @override
     async def PredictStream(
         self, request_iterator: AsyncIterator[pb.PredictStreamRequest], context: ServicerContext
     ) -> AsyncIterator[pb.PredictStreamResponse]:
-        """Tell of chunks of people, each before the next one is read."""
+        """Predict for chunks of people, each before the next one is read."""
         async for request in request_iterator:
             async with exclusive(request.ByteSize()):
                 answers = [await self._chunk(request)]
@@ -118,30 +125,31 @@ class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
             people = encode(converters.columns(request), options.scale)
         except ValidationError as error:
             count_validation(error)
-            raise Malformed.of(error, where=where) from None
+            raise InvalidArgumentError(faults(error), where) from None
         except ColumnError as error:
             count_column(error.field, error.row)
             row = () if error.row is None else (error.row,)
-            raise Malformed({field_path([error.field, *row]): f"expected {error.expected}"}, where) from None
-        places = [place for place, drug in enumerate(codebook.DRUGS) if drug in options.drugs]
-        asked: list[float] = []
+            detail = Detail((error.field, *row), f"expected {error.expected}")
+            raise InvalidArgumentError([detail], where) from None
+        selection = select(options.window, options.drugs)
+        selected: list[float] = []
         for start in range(0, len(people), SLICE_ROWS):
             if start:
                 await yield_slice()
             probabilities = self._scorer.predict_proba(
                 people[start : start + SLICE_ROWS], options.window, options.drugs
             )
-            asked += probabilities[:, :, codebook.WINDOWS.index(options.window)][:, places].ravel().tolist()
+            selected += probabilities[:, selection.drug_indices, selection.window_index].ravel().tolist()
         return pb.PredictStreamResponse(
             chunk=request.chunk,
             model=self._model.model,
-            window=converters.WINDOWS[options.window],
+            window=converters.WINDOWS[selection.window],
             data_source=self._model.data_source,
-            drugs=[converters.DRUGS[codebook.DRUGS[place]] for place in places],
-            probabilities=asked,
+            drugs=[converters.DRUGS[drug] for drug in selection.drugs],
+            probabilities=selected,
         )
 
     @override
     async def GetModel(self, request: pb.GetModelRequest, context: ServicerContext) -> pb.GetModelResponse:
-        """Tell what is known of the model."""
+        """Return what is known of the model."""
         return self._model

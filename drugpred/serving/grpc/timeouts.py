@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from drugpred.serving.access.policy import OverloadedError, caller_name
+from drugpred.errors import OverloadedError, RequestTimeoutError
+from drugpred.serving.access.policy import caller_name
 from drugpred.serving.capacity import SharedCapacityLimiter
 from drugpred.serving.patches.uvicorn_limits import REQUEST_TIMEOUT
 
@@ -14,17 +15,10 @@ if TYPE_CHECKING:
 
     import grpc
 
-__all__ = ["MAX_ARRIVING", "CallSlots", "TimeoutExceededError"]
+__all__ = ["MAX_ARRIVING", "CallSlots"]
 
 MAX_ARRIVING: Final = 16
 """Calls that wait for their message and may each hold the longest one: those that need no key, and those of a lane."""
-
-
-class TimeoutExceededError(Exception):
-    """A message does not come in time."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"expected a request within {seconds:.0f} seconds")
 
 
 class CallSlots:
@@ -46,12 +40,12 @@ class CallSlots:
         self._places = SharedCapacityLimiter(most, most_each)
         self._waiting: dict[asyncio.Timeout, str | None] = {}
 
-    async def take(self, context: grpc.aio.ServicerContext) -> bytes:
+    async def acquire(self, context: grpc.aio.ServicerContext) -> bytes:
         """Return the first message of a call, which then has a place; `grpc.aio.EOF` where it has none.
 
         Raises
         ------
-        TimeoutExceededError
+        RequestTimeoutError
         OverloadedError
             There is no place for it, or a newer call needs it.
         """
@@ -60,7 +54,7 @@ class CallSlots:
             self._make_room([waits for waits, by in self._waiting.items() if by == caller])
         elif self._places.is_full():
             self._make_room(self._waiting)
-        self._places.take(1, caller)
+        self._places.acquire(1, caller)
         arrived = False
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT) as patience:
@@ -68,23 +62,23 @@ class CallSlots:
                 message: bytes = await context.read()
             arrived = True
         except TimeoutError:
-            raise (TimeoutExceededError(REQUEST_TIMEOUT) if patience in self._waiting else OverloadedError()) from None
+            raise (RequestTimeoutError(REQUEST_TIMEOUT) if patience in self._waiting else OverloadedError()) from None
         finally:
             has_place = patience in self._waiting
             self._waiting.pop(patience, None)
             if has_place and not arrived:
-                self.give(caller)
+                self.release(caller)
         if not has_place:  # a newer call got it just as the message came
-            self._places.take(1, caller)
+            self._places.acquire(1, caller)
         return message
 
-    def give(self, caller: str | None) -> None:
+    def release(self, caller: str | None) -> None:
         """Give a caller's place back."""
-        self._places.give(1, caller)
+        self._places.release(1, caller)
 
     def _make_room(self, waiting: Iterable[asyncio.Timeout]) -> None:
         """End the call that has waited longest."""
         oldest = next(iter(waiting), None)
         if oldest is not None:
-            self._places.give(1, self._waiting.pop(oldest))
+            self._places.release(1, self._waiting.pop(oldest))
             oldest.reschedule(0)

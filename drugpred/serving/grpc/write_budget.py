@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from drugpred.serving.access.policy import OverloadedError
+from drugpred.errors import OverloadedError
 
 __all__ = ["WriteBudget"]
 
@@ -25,7 +25,7 @@ class WriteBudget:
         self._held = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
-    async def take(self, amount: int) -> None:
+    async def acquire(self, amount: int) -> None:
         """Hold so much more, once it is free.
 
         Raises
@@ -46,12 +46,12 @@ class WriteBudget:
                 self._waiting = deque(each for each in self._waiting if each[1] is not turn)
                 self._next()
             else:  # its turn came in the same moment
-                self.give(amount)
+                self.release(amount)
             if isinstance(error, TimeoutError):
                 raise OverloadedError from None
             raise
 
-    def give(self, amount: int) -> None:
+    def release(self, amount: int) -> None:
         """Hold so much less."""
         self._held -= amount
         self._next()

@@ -1,4 +1,4 @@
-"""The one shape of every error: `{"error": ..., "detail": [...]}`, see `drugpred.schemas.Error`."""
+"""Gives every error one format: `{"error": ..., "detail": [...]}`, see `drugpred.schemas.Error`."""
 
 from __future__ import annotations
 
@@ -7,26 +7,22 @@ import logging
 import traceback
 from http import HTTPStatus
 from http.client import responses
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from drugpred.schemas import Error, faults
+from drugpred.errors import error_body
+from drugpred.schemas import Error
 from drugpred.serving.capacity import WRITE_BACKLOG
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pydantic import ValidationError
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["ErrorFormatMiddleware", "field_path", "validation_error_body"]
+__all__ = ["ErrorFormatMiddleware"]
 
 logger = logging.getLogger(__name__)
 
-_MALFORMED: Final = "the request is malformed"
-
 
 class ErrorFormatMiddleware:
-    """Middleware that gives every answer of 400 and above the one shape.
+    """Middleware that gives every answer of 400 and above the one format.
 
     BentoML and Starlette answer errors as text, as an object or as a list, depending on where they arise.
     """
@@ -72,7 +68,7 @@ class ErrorFormatMiddleware:
             if not refused:  # Starlette raises what it has answered
                 await _send_shaped({"type": "http.response.start", "status": 500, "headers": []}, b"", send)
         finally:
-            WRITE_BACKLOG.give(held)
+            WRITE_BACKLOG.release(held)
 
 
 def _refusal(start: Message) -> Message | None:
@@ -94,35 +90,24 @@ def _log(error: Exception) -> None:
 def _hold(start: Message) -> int:
     """Hold an answer while it is written, and return how many bytes it has."""
     length = next((int(value) for name, value in start["headers"] if name == b"content-length"), 0)
-    WRITE_BACKLOG.take(length)
+    WRITE_BACKLOG.acquire(length)
     return length
 
 
 async def _send_shaped(start: Message, body: bytes, send: Send) -> None:
-    content = _shaped(start["status"], body).model_dump_json().encode()
+    content = _shaped(start["status"], body)
     headers = [header for header in start["headers"] if header[0] not in {b"content-length", b"content-type"}]
     headers += [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
     await send({**start, "headers": headers})
     await send({"type": "http.response.body", "body": content})
 
 
-def _shaped(status: int, body: bytes) -> Error:
-    unknown = Error(error=responses.get(status, "error"), detail=[])
+def _shaped(status: int, body: bytes) -> bytes:
+    unknown = {"error": responses.get(status, "error"), "detail": []}
     try:
         content = json.loads(body)
         if isinstance(content, list):
             content = content[0]
-        return Error.model_validate(unknown.model_dump() | content)
+        return Error.model_validate(unknown | content).model_dump_json().encode()
     except (ValueError, TypeError, IndexError):
-        return unknown
-
-
-def field_path(loc: Sequence[str | int]) -> str:
-    """Return where a field is, as `profiles[3].age`; an empty step is left out."""
-    steps = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc if step != ""]
-    return "".join(steps).removeprefix(".")
-
-
-def validation_error_body(error: ValidationError) -> bytes:
-    """Return what a malformed request is answered with."""
-    return Error(error=_MALFORMED, detail=faults(error)).model_dump_json().encode()
+        return error_body(str(unknown["error"]))

@@ -3,98 +3,111 @@
 from __future__ import annotations
 
 from codecs import BOM_UTF8
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import bentoml
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
+from drugpred.errors import InvalidArgumentError
 from drugpred.monitoring.rejection_metrics import count_validation
-from drugpred.schemas import Batch, Profile
+from drugpred.schemas import Batch, Profile, faults
 from drugpred.serving.access.rate_limit import client_id
-from drugpred.serving.batching import AdaptiveBatcher
-from drugpred.serving.capacity import MAX_WAITING
-from drugpred.serving.middleware.error_format import validation_error_body
-from drugpred.serving.predictions import is_slow, score, unless_left
-from drugpred.serving.rendering import JSONRenderer
-from drugpred.serving.scheduling import SLICE_PROFILES, exclusive, yield_slice
+from drugpred.serving.middleware.access import replay
+from drugpred.serving.predictions import is_slow, unless_disconnected
+from drugpred.serving.scheduling import exclusive
+from drugpred.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from drugpred.scoring import Scorer
+    from drugpred.serving.predictions import PredictionService
 
-__all__ = ["FastPathMiddleware", "PredictionService"]
+__all__ = ["FastPathMiddleware", "ValidationMiddleware", "fast_path"]
 
 _JSON: Final = (b"content-type", b"application/json")
 
 
-class PredictionService:
-    """What answers; `connect` tells it by which scorer."""
+class ValidationMiddleware:
+    """Middleware that passes on predictions' requests that are valid; of others BentoML would log the content.
 
-    def __init__(self) -> None:
-        self.endpoints = {"/predict": self.predict, "/predict_batch": self.predict_batch}
+    Parameters
+    ----------
+    app : ASGI application
+    service : callable, optional
+        Returns the service, whose `predictions` answer.
+    """
 
-    def connect(self, scorer: Scorer) -> None:
-        """Answer from now on by this scorer."""
-        self._scorer = scorer
-        self._answers = JSONRenderer(scorer)
-        self.batcher = AdaptiveBatcher(self.tell, SLICE_PROFILES, MAX_WAITING)
-
-    async def predict(self, body: bytes, scope: Scope, receive: Receive) -> str:
-        """Return the answer about the profile in a request's body; raises pydantic's ValidationError."""
-        profile = Profile.model_validate_json(body)
-        if is_slow(profile):
-            return (await self._slowly([profile], scope, receive))[0]
-        return (await self.batcher.submit([profile]))[0]
-
-    async def predict_batch(self, body: bytes, scope: Scope, receive: Receive) -> str:
-        """Return the answers about the batch in a request's body; raises pydantic's ValidationError."""
-        async with exclusive(len(body)):
-            profiles = Batch.model_validate_json(body).profiles
-            slow = any(map(is_slow, profiles))
-            texts: list[str] = []
-            for start in range(0, 0 if slow else len(profiles), SLICE_PROFILES):
-                await yield_slice()
-                texts += await self.batcher.submit(profiles[start : start + SLICE_PROFILES])
-        if slow:
-            texts = await self._slowly(profiles, scope, receive)
-        return f"[{','.join(texts)}]"
-
-    async def _slowly(self, profiles: Sequence[Profile], scope: Scope, receive: Receive) -> list[str]:
-        """Return the answers about profiles of which some are slow, as long as the client waits for them."""
-        client = scope["client"]
-        caller = client_id(client[0]) if client else None
-        answers = await unless_left(score(self._scorer, profiles, caller), receive)
-        return [answer.model_dump_json() for answer in answers]
-
-    async def tell(self, profiles: Sequence[Profile]) -> list[str]:
-        """Return the answers about several requests' profiles, none of them slow."""
-        return self._answers.texts(profiles)
-
-
-class FastPathMiddleware:
-    """Middleware that answers by itself, as the service's endpoints of the same names would."""
-
-    def __init__(self, app: ASGIApp, line: PredictionService) -> None:
+    def __init__(self, app: ASGIApp, service: Callable[[], Any] = bentoml.get_current_service) -> None:
         self.app = app
-        self.line = line
+        self._service = service
+        self._endpoints = {"/predict": self._predict, "/predict_batch": self._predict_batch}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or pass a request on."""
-        endpoint = self.line.endpoints.get(scope["path"]) if scope["type"] == "http" else None
+        """Pass a request on, or raise InvalidArgumentError."""
+        endpoint = self._endpoints.get(scope["path"]) if scope["type"] == "http" else None
         if endpoint is None or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
         body = (await receive())["body"].removeprefix(BOM_UTF8)  # all of it, see AccessMiddleware
         try:
-            status, content = 200, (await endpoint(body, scope, receive)).encode()
+            content = await endpoint(body, scope, receive)
         except ClientDisconnect:
             return
         except ValidationError as error:
             count_validation(error)
-            status, content = 400, validation_error_body(error)
-        headers = [_JSON, (b"content-length", str(len(content)).encode())]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": content})
+            raise InvalidArgumentError(faults(error)) from None
+        await self._answer(content, body, scope, receive, send)
+
+    async def _predict(self, body: bytes, scope: Scope, receive: Receive) -> str:  # noqa: ARG002
+        Profile.model_validate_json(body)
+        return ""
+
+    async def _predict_batch(self, body: bytes, scope: Scope, receive: Receive) -> str:  # noqa: ARG002
+        async with exclusive(len(body)):
+            Batch.model_validate_json(body)
+        return ""
+
+    async def _answer(self, _: str, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [header for header in scope["headers"] if header[0] != _JSON[0]]
+        # It is JSON, whatever its content type.
+        await self.app({**scope, "headers": [*headers, _JSON]}, replay(body, receive), send)
+
+
+class FastPathMiddleware(ValidationMiddleware):
+    """Middleware that answers as the endpoints of the same names do, by the same `PredictionService`."""
+
+    @property
+    def _predictions(self) -> PredictionService:
+        predictions: PredictionService = self._service().predictions
+        return predictions
+
+    async def _predict(self, body: bytes, scope: Scope, receive: Receive) -> str:
+        profile = Profile.model_validate_json(body)
+        if is_slow(profile):
+            return await unless_disconnected(self._predictions.predict(profile, _client(scope)), receive)
+        return await self._predictions.predict(profile)
+
+    async def _predict_batch(self, body: bytes, scope: Scope, receive: Receive) -> str:
+        async with exclusive(len(body)):
+            profiles = Batch.model_validate_json(body).profiles
+            if not any(map(is_slow, profiles)):
+                return await self._predictions.predict_batch(profiles)
+        return await unless_disconnected(self._predictions.predict_batch(profiles, _client(scope)), receive)
+
+    async def _answer(self, content: str, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        answer = content.encode()
+        headers = [_JSON, (b"content-length", str(len(answer)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+
+
+def fast_path(app: ASGIApp) -> ASGIApp:
+    """Return the fast path, or what only validates if DRUGPRED_FAST_PATH is 0."""
+    return FastPathMiddleware(app) if Settings().fast_path else ValidationMiddleware(app)
+
+
+def _client(scope: Scope) -> str | None:
+    return client_id(scope["client"][0]) if scope["client"] else None

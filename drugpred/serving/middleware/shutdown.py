@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import bentoml
 import uvicorn
 from bentoml._internal.context import server_context
 
@@ -70,13 +71,13 @@ class GracefulShutdown:
 class ConnectionCloseMiddleware:
     """Middleware that ends each connection with its answer while the worker drains."""
 
-    def __init__(self, app: ASGIApp, draining: GracefulShutdown) -> None:
+    def __init__(self, app: ASGIApp, service: Callable[[], Any] = bentoml.get_current_service) -> None:
         self.app = app
-        self.draining = draining
+        self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
-        if scope["type"] != "http" or not self.draining.begun:
+        if scope["type"] != "http" or not self._service().worker.shutdown.begun:
             await self.app(scope, receive, send)
             return
 

@@ -28,13 +28,16 @@ import grpc
 from grpc import StatusCode
 from grpc._cython import cygrpc
 
-from drugpred.serving.access.policy import OverloadedError
-from drugpred.serving.grpc import call_metrics
-from drugpred.serving.grpc.timeouts import MAX_ARRIVING, TimeoutExceededError
+from drugpred.errors import OverloadedError, RequestTimeoutError
+from drugpred.monitoring.metrics import observe_call
+from drugpred.serving.batching import Job
+from drugpred.serving.grpc.timeouts import MAX_ARRIVING
 from drugpred.serving.patches.uvicorn_limits import REQUEST_TIMEOUT, WRITE_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Generator, Mapping, Sequence
+
+    from drugpred.serving.batching import AdaptiveBatcher
 
 
 __all__ = ["CompletionQueueServer", "MethodRegistry", "make_server"]
@@ -50,6 +53,9 @@ MAX_LEAVING: Final = 1000
 """Calls whose answer, of 5 kB at most, is being taken."""
 
 _LOOK_SECONDS: Final = 1.0
+
+_NOW: Final = 0.0
+"""A deadline that has passed: the queue gives what it has."""
 
 _MESSAGE: Final = object()
 """What a handler waits for that waits for its message."""
@@ -132,6 +138,8 @@ class CompletionQueueServer:
         By method. The server must not know them by name, see `MethodRegistry`.
     interceptors : sequence of grpc.aio.ServerInterceptor
         Those of the server.
+    batcher : AdaptiveBatcher
+        What handlers submit to; what they have submitted when no call is at hand is one batch.
     """
 
     def __init__(
@@ -139,8 +147,11 @@ class CompletionQueueServer:
         core: cygrpc.Server,
         handlers: Mapping[str, grpc.RpcMethodHandler],
         interceptors: Sequence[grpc.aio.ServerInterceptor],
+        batcher: AdaptiveBatcher[Any, Any],
     ) -> None:
         self._core = core
+        self._batcher = batcher
+        self._jobs: list[tuple[_Context, Job[Any, Any]]] = []
         self._handlers = handlers
         self._interceptors = interceptors
         self._queue = cygrpc.CompletionQueue()
@@ -161,6 +172,7 @@ class CompletionQueueServer:
         server: grpc.aio.Server,
         handlers: Mapping[str, grpc.RpcMethodHandler],
         interceptors: Sequence[grpc.aio.ServerInterceptor],
+        batcher: AdaptiveBatcher[Any, Any],
     ) -> Self | None:
         """Return a lane of a server that is not yet started, None where grpcio has none to offer."""
         server_core = getattr(server, "_server", None)
@@ -171,7 +183,7 @@ class CompletionQueueServer:
             return None
         if isinstance(server_core, _Leaving):
             server_core.has_lane = True
-        return cls(core, handlers, interceptors)
+        return cls(core, handlers, interceptors, batcher)
 
     def start(self) -> None:
         """Take calls, from an event loop and after the server has started."""
@@ -196,9 +208,13 @@ class CompletionQueueServer:
     def _run(self) -> None:
         look_at = time.time() + _LOOK_SECONDS
         while True:
-            event = self._queue.poll(look_at)
+            event = self._queue.poll(_NOW if self._jobs else look_at)
             if event.tag is not None:
                 event.tag(event)
+                if len(self._jobs) >= self._batcher.max_batch_size:
+                    self._answer()
+            elif self._jobs:
+                self._answer()
             elif event.completion_type == cygrpc.CompletionType.queue_shutdown:
                 return
             del event  # what it holds is not to wait for the next call
@@ -206,10 +222,17 @@ class CompletionQueueServer:
                 look_at = now + _LOOK_SECONDS
                 self._look(time.monotonic())
 
+    def _answer(self) -> None:
+        """Let the handlers that submitted something go on with their answers."""
+        submitted, self._jobs = self._jobs, []
+        answers = self._batcher.answer([job for _, job in submitted])
+        for (context, _), each in zip(submitted, answers, strict=True):
+            self._go_on(context, each)
+
     def _look(self, now: float) -> None:
         """End what is too slow."""
         while context := self._oldest(self._arriving, now - REQUEST_TIMEOUT):
-            self._go_on(context, TimeoutExceededError(REQUEST_TIMEOUT))
+            self._go_on(context, RequestTimeoutError(REQUEST_TIMEOUT))
         while context := self._oldest(self._leaving, now - WRITE_TIMEOUT):
             context.call.cancel()
 
@@ -238,7 +261,7 @@ class CompletionQueueServer:
         if not asked.success:  # the server stops
             return
         self._ask_unknown()
-        call_metrics.observe("unknown", StatusCode.UNIMPLEMENTED.name, 0)
+        observe_call("unknown", StatusCode.UNIMPLEMENTED.name, 0)
         context = _Context(asked, self._receive)
         context.fail(StatusCode.UNIMPLEMENTED)
         self._finish(context, (cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),))
@@ -258,7 +281,7 @@ class CompletionQueueServer:
         context.answering = self._handle(method, context)
         self._go_on(context, None)
 
-    def _go_on(self, context: _Context, sent: bytes | Exception | None) -> None:
+    def _go_on(self, context: _Context, sent: Any) -> None:  # noqa: ANN401 - whatever it waits for, or an Exception
         """Let the handler of a call go on with what it waits for."""
         if context.received:
             context.received.get_loop().call_soon_threadsafe(_settle, context.received, sent)
@@ -271,6 +294,9 @@ class CompletionQueueServer:
             return
         if waits_for is _MESSAGE:
             self._receive(context)
+            return
+        if isinstance(waits_for, Job):
+            self._jobs.append((context, waits_for))
             return
         context.loop = self._loop
         going_on = asyncio.run_coroutine_threadsafe(answering, self._loop)

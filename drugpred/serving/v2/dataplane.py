@@ -14,8 +14,8 @@ from pydantic import Field, Strict, TypeAdapter, ValidationError
 
 from drugpred import __version__
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, WINDOWS, Drug
-from drugpred.schemas import ErrorDetail, faults
-from drugpred.serving.middleware.error_format import field_path
+from drugpred.errors import Detail, InvalidArgumentError, UnknownModelError, field_path
+from drugpred.schemas import faults
 from drugpred.serving.scheduling import SLICE_ROWS, yield_slice
 from drugpred.serving.v2.types import ModelMetadata, ServerMetadata, TensorMetadata
 from drugpred.tabular import MAX_ROWS, ColumnError, category_codes, encode
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from drugpred.scoring import Scorer
     from drugpred.serving.v2.types import Parameters
 
-__all__ = ["DataPlane", "InvalidTensorError", "Tensor", "UnknownModelError"]
+__all__ = ["DataPlane", "InvalidTensorError", "Tensor"]
 
 _LABELS: Final = TypeAdapter(list[Annotated[str, Strict()]])
 _NUMBERS: Final = TypeAdapter(list[Annotated[float, Strict()]])
@@ -41,34 +41,28 @@ _DTYPES: Final[dict[str, np.dtype[Any]]] = {"FP64": np.dtype("<f8"), "FP32": np.
 _Element = TypeVar("_Element", str, float, int)
 
 
-class InvalidTensorError(ValueError):
-    """A request is malformed; tells where and what was expected, never what was sent.
+class InvalidTensorError(InvalidArgumentError):
+    """A request is malformed; the message is that of its first detail.
 
     Parameters
     ----------
-    details : sequence of ErrorDetail
-        At least one; the message is that of the first.
+    details : sequence of Detail
+        At least one; places are written as `inputs.age.data[3]`.
     """
 
-    def __init__(self, details: Sequence[ErrorDetail]) -> None:
-        self.details = list(details)
-        self.violations = {field_path(detail.loc) or "request": detail.msg for detail in details}
-        """What was expected by place, written as `inputs.age.data[3]`."""
-        super().__init__(": ".join(next(iter(self.violations.items()))))
+    def __init__(self, details: Sequence[Detail]) -> None:
+        super().__init__(details)
+        self.args = (f"{field_path(details[0].loc) or 'request'}: {details[0].msg}",)
 
     @classmethod
     def at(cls, *loc: str | int, expected: str) -> InvalidTensorError:
         """Return the error of one place."""
-        return cls([ErrorDetail(loc=list(loc), msg=f"expected {expected}", type="unexpected")])
+        return cls([Detail(loc, f"expected {expected}", "unexpected")])
 
     @classmethod
     def of(cls, error: ValidationError, *within: str | int) -> InvalidTensorError:
         """Return the error of a message that pydantic refused, all of it at a place within the request."""
-        return cls([fault.model_copy(update={"loc": [*within, *fault.loc]}) for fault in faults(error)])
-
-
-class UnknownModelError(LookupError):
-    """Another model or version than the one served was asked for."""
+        return cls([fault._replace(loc=(*within, *fault.loc)) for fault in faults(error)])
 
 
 class Tensor(NamedTuple):
@@ -106,7 +100,7 @@ class DataPlane:
         UnknownModelError
         """
         if name != self.name or version not in {"", self.version}:
-            raise UnknownModelError("model not found")  # what there is instead, a key protects
+            raise UnknownModelError
 
     async def infer(
         self, inputs: Iterable[Tensor], outputs: Iterable[str], parameters: Parameters
@@ -123,7 +117,7 @@ class DataPlane:
 
         Raises
         ------
-        MalformedError
+        InvalidTensorError
             Anything that `drugpred.schemas.Profile` would refuse of a person, or tensors of other names or forms.
         """
         asked: list[Drug] = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from grpc import StatusCode
 from grpc_health.v1 import health_pb2
 from pydantic import ValidationError
 from typing_extensions import override
@@ -13,9 +12,8 @@ from typing_extensions import override
 from drugpred.monitoring.rejection_metrics import count_tensors
 from drugpred.proto.inference import grpc_service_pb2 as pb
 from drugpred.proto.inference import grpc_service_pb2_grpc as pb_grpc
-from drugpred.serving.grpc.errors import Malformed
 from drugpred.serving.scheduling import exclusive
-from drugpred.serving.v2.dataplane import DataPlane, InvalidTensorError, Tensor, UnknownModelError
+from drugpred.serving.v2.dataplane import InvalidTensorError, Tensor
 from drugpred.serving.v2.types import InputParameters, OutputParameters, Parameters
 
 if TYPE_CHECKING:
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from grpc.aio import ServicerContext
     from grpc_health.v1.health import aio as health
 
-    from drugpred.scoring import Scorer
+    from drugpred.serving.v2.dataplane import DataPlane
 
 __all__ = ["InferenceServicer"]
 
@@ -32,56 +30,56 @@ _Checked = TypeVar("_Checked", Parameters, InputParameters, OutputParameters)
 
 
 class InferenceServicer(pb_grpc.GRPCInferenceServiceServicer):
-    """The service inference.GRPCInferenceService: answers of one scorer, the one that HTTP answers from too.
+    """The service inference.GRPCInferenceService, over the data plane that REST uses too.
 
     It is as ready as the health of the server says.
     """
 
-    def __init__(self, scorer: Scorer, health: health.HealthServicer) -> None:
-        self._plane = DataPlane(scorer)
+    def __init__(self, plane: DataPlane, health: health.HealthServicer) -> None:
+        self._plane = plane
         self._health = health
 
     @override
     async def ServerLive(self, request: pb.ServerLiveRequest, context: ServicerContext) -> pb.ServerLiveResponse:
-        """Tell that the process is alive."""
+        """Return that the process is alive."""
         return pb.ServerLiveResponse(live=True)
 
     @override
     async def ServerReady(self, request: pb.ServerReadyRequest, context: ServicerContext) -> pb.ServerReadyResponse:
-        """Tell that it answers predictions."""
+        """Return whether it answers predictions."""
         return pb.ServerReadyResponse(ready=await self._is_ready(context))
 
     @override
     async def ModelReady(self, request: pb.ModelReadyRequest, context: ServicerContext) -> pb.ModelReadyResponse:
-        """Tell that the model answers predictions."""
-        await self._check_model(request.name, request.version, context)
+        """Return whether the model answers predictions."""
+        self._plane.check_model(request.name, request.version)
         return pb.ModelReadyResponse(ready=await self._is_ready(context))
 
     @override
     async def ServerMetadata(
         self, request: pb.ServerMetadataRequest, context: ServicerContext
     ) -> pb.ServerMetadataResponse:
-        """Tell of the server."""
+        """Describe the server."""
         return pb.ServerMetadataResponse(**self._plane.server.model_dump())
 
     @override
     async def ModelMetadata(
         self, request: pb.ModelMetadataRequest, context: ServicerContext
     ) -> pb.ModelMetadataResponse:
-        """Tell of the model's tensors."""
-        await self._check_model(request.name, request.version, context)
+        """Describe the model's tensors."""
+        self._plane.check_model(request.name, request.version)
         return pb.ModelMetadataResponse(**self._plane.model.model_dump())
 
     @override
     async def ModelInfer(self, request: pb.ModelInferRequest, context: ServicerContext) -> pb.ModelInferResponse:
-        """Tell of up to 10,000 people; in raw contents where the request has them."""
-        await self._check_model(request.model_name, request.model_version, context)
+        """Predict for up to 10,000 people; in raw contents if the request has them."""
+        self._plane.check_model(request.model_name, request.model_version)
         try:
             async with exclusive(request.ByteSize()):
                 return await self._inferred(request)
         except InvalidTensorError as error:
             count_tensors(error.details)
-            raise Malformed(error.violations) from None
+            raise
 
     async def _inferred(self, request: pb.ModelInferRequest) -> pb.ModelInferResponse:
         parameters = _checked(Parameters, request.parameters, "parameters")
@@ -100,12 +98,6 @@ class InferenceServicer(pb_grpc.GRPCInferenceServiceServicer):
     async def _is_ready(self, context: ServicerContext) -> bool:
         answer = await self._health.Check(health_pb2.HealthCheckRequest(), context)
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
-
-    async def _check_model(self, name: str, version: str, context: ServicerContext) -> None:
-        try:
-            self._plane.check_model(name, version)
-        except UnknownModelError as error:
-            await context.abort(StatusCode.NOT_FOUND, str(error))
 
 
 def _drugs(request: pb.ModelInferRequest) -> Iterator[str]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from codecs import BOM_UTF8
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
+from drugpred.errors import error_body
 from drugpred.monitoring.rejection_metrics import count_tensors
-from drugpred.schemas import Error
 from drugpred.serving.scheduling import exclusive
-from drugpred.serving.v2.dataplane import DataPlane, InvalidTensorError, Tensor, UnknownModelError
+from drugpred.serving.v2.dataplane import InvalidTensorError, Tensor
 from drugpred.serving.v2.types import (
     InferenceRequest,
     InferenceResponse,
@@ -23,32 +23,25 @@ from drugpred.serving.v2.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
     from starlette.requests import Request
 
-    from drugpred.scoring import Scorer
-    from drugpred.serving.middleware.shutdown import GracefulShutdown
+    from drugpred.serving.v2.dataplane import DataPlane
 
-__all__ = ["ERRORS", "InferenceRoutes"]
+__all__ = ["InferenceEndpoints"]
 
 _JSON_LENGTH: Final = "inference-header-content-length"
 """The header that says how much of a body is JSON, where binary tensors stand behind it."""
 
 
-class InferenceRoutes:
-    """The routes below /v2; `connect` tells them what is served.
+class InferenceEndpoints:
+    """The routes below /v2, over the `inference` plane of the service."""
 
-    Parameters
-    ----------
-    draining : GracefulShutdown
-        Of the worker, which is ready until then.
-    """
-
-    def __init__(self, draining: GracefulShutdown) -> None:
-        self._draining = draining
+    def __init__(self, service: Callable[[], Any]) -> None:
+        self._service = service
         self.routes = [
             Route("/v2", self._server),
             Route("/v2/health/live", lambda _: _json(Live())),
@@ -61,9 +54,10 @@ class InferenceRoutes:
                 Route(f"{model}/infer", self._infer, methods=["POST"]),
             ]
 
-    def connect(self, scorer: Scorer) -> None:
-        """Answer from now on by this scorer."""
-        self._plane = DataPlane(scorer)
+    @property
+    def _plane(self) -> DataPlane:
+        plane: DataPlane = self._service().inference
+        return plane
 
     async def _server(self, _: Request) -> Response:
         return _json(self._plane.server)
@@ -77,15 +71,19 @@ class InferenceRoutes:
         return self._readiness(ModelReady(name=self._plane.name))
 
     def _readiness(self, ready: Ready) -> Response:
-        if self._draining.begun:
-            return _json(Error(error="the server is ending", detail=[]), 503)
+        if self._service().worker.shutdown.begun:
+            return Response(error_body("the server is ending"), 503, media_type="application/json")
         return _json(ready)
 
     async def _infer(self, request: Request) -> Response:
         self._check_model(request)
         body = await request.body()
-        async with exclusive(len(body)):
-            return await self._inferred(body, request.headers.get(_JSON_LENGTH))
+        try:
+            async with exclusive(len(body)):
+                return await self._inferred(body, request.headers.get(_JSON_LENGTH))
+        except InvalidTensorError as error:
+            count_tensors(error.details)
+            raise
 
     async def _inferred(self, body: bytes, json_length: str | None) -> Response:
         asked, inputs = _read(body, json_length)
@@ -162,19 +160,5 @@ def _written(answer: InferenceResponse, by_drug: dict[str, NDArray[np.float64]],
     return Response(b"".join([content, *raw]), headers=headers, media_type="application/octet-stream")
 
 
-def _json(message: BaseModel, status: int = 200) -> Response:
-    return Response(message.model_dump_json(exclude_none=True), status, media_type="application/json")
-
-
-def _malformed(_: Request, error: Exception) -> Response:
-    details = error.details if isinstance(error, InvalidTensorError) else []
-    count_tensors(details)
-    return _json(Error(error=str(error), detail=details), 400)
-
-
-def _unknown_model(_: Request, error: Exception) -> Response:
-    return _json(Error(error=str(error), detail=[]), 404)
-
-
-ERRORS: Final = {InvalidTensorError: _malformed, UnknownModelError: _unknown_model}
-"""How Starlette answers what the routes raise."""
+def _json(message: BaseModel) -> Response:
+    return Response(message.model_dump_json(exclude_none=True), media_type="application/json")

@@ -12,8 +12,9 @@ from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, precisio
 
 from drugpred.codebook import DRUGS, WINDOWS
 from drugpred.monitoring import outcome_metrics
-from drugpred.monitoring.feedback.prediction_id import PredictionIdSigner, asked, new_key
+from drugpred.monitoring.feedback.prediction_id import PredictionIdSigner, new_key
 from drugpred.monitoring.prediction_metrics import PredictionCounter
+from drugpred.selection import select
 from tests.prometheus import MONITORING, program
 
 ASKED = ("decade", "year")
@@ -75,7 +76,7 @@ def survey(stored_model, real):
             chosen = np.full(len(said), fill_value=True)
         said, users = said[chosen], users[chosen]
         telemetry.add(real.X[chosen], probabilities[chosen], window, EVERYBODY)
-        signed = tokens.sign(probabilities[chosen], [asked(window, EVERYBODY)] * len(said))
+        signed = tokens.sign(probabilities[chosen], [select(window, EVERYBODY)] * len(said))
         claims = [tokens.verify(token) for token in signed]
         for claim, used in zip(claims, users.tolist(), strict=True):
             outcome_metrics.record(claim, dict(zip(DRUGS, used, strict=True)), thresholds)

@@ -10,10 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from drugpred.errors import ConfigurationError
+from drugpred.errors import ConfigurationError, StoreUnavailableError
 from drugpred.monitoring.feedback import dedup as module
 from drugpred.monitoring.feedback.dedup import RedisTokenStore, SqliteTokenStore
-from drugpred.monitoring.feedback.errors import StoreUnavailableError
 from tests import redis as redis_server
 
 LATER = int(time.time()) + 1000

@@ -9,27 +9,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drugpred.codebook import DRUGS, WINDOWS
-from drugpred.errors import ConfigurationError
-from drugpred.monitoring.feedback import prediction_id
-from drugpred.monitoring.feedback.errors import (
+from drugpred.errors import (
+    ConfigurationError,
     ExpiredPredictionError,
     InvalidSignatureError,
     StoreUnavailableError,
     WrongModelError,
 )
+from drugpred.monitoring.feedback import prediction_id
 from drugpred.monitoring.feedback.prediction_id import (
     CLOCK_SKEW,
     MAX_AGE,
     TOKEN_LENGTH,
     PredictionIdSigner,
-    asked,
     new_key,
 )
+from drugpred.selection import select
 
 TAG = "drug_consumption:one"
 KEY = new_key()
 THRESHOLDS = np.random.default_rng(7).uniform(0.001, 0.999, (18, 6))
-EVERYTHING = asked("decade", frozenset(DRUGS))
+EVERYTHING = select("decade", frozenset(DRUGS))
 HALF_A_CELL = 0.5 / 65534 + 1e-15
 
 
@@ -59,7 +59,7 @@ QUESTIONS = st.tuples(st.sampled_from(WINDOWS), st.frozensets(st.sampled_from(DR
 def test_a_token_says_what_the_answer_did_and_nothing_else(answers):
     probabilities = np.array([values for values, _ in answers]).reshape(-1, 18, 6)
     before = int(time.time())
-    made = MINE.sign(probabilities, [asked(*question) for _, question in answers])
+    made = MINE.sign(probabilities, [select(*question) for _, question in answers])
     assert len(made) == len(answers)
     for token, values, (_, (window, drugs)) in zip(made, probabilities, answers, strict=True):
         claim = MINE.verify(token)
@@ -73,7 +73,7 @@ def test_a_token_says_what_the_answer_did_and_nothing_else(answers):
 
 
 def test_probabilities_that_were_not_asked_for_leave_no_trace():
-    content = base64.urlsafe_b64decode(signed(what=asked("week", frozenset(["lsd"]))))
+    content = base64.urlsafe_b64decode(signed(what=select("week", frozenset(["lsd"]))))
     cells = np.frombuffer(content[20:56], "<u2")
     assert np.flatnonzero(cells).tolist() == [DRUGS.index("lsd")]
 
@@ -93,7 +93,7 @@ def test_no_answer_changes_sides_of_its_threshold():
     steps = np.concatenate([[0], np.geomspace(1e-10, 1e-4, 25)])
     for step in (*steps, *-steps[1:]):
         for place, window in enumerate(WINDOWS):
-            (token,) = mine.sign((thresholds + step)[None], [asked(window, frozenset(DRUGS))])
+            (token,) = mine.sign((thresholds + step)[None], [select(window, frozenset(DRUGS))])
             read = np.array(list(mine.verify(token).probabilities.values()))
             assert ((read >= thresholds[:, place]) == (step >= 0)).all()
 
@@ -114,7 +114,7 @@ def test_a_models_thresholds_are_those_of_its_card(stored_model):
         thresholds = np.array([stored_model.card.drugs[drug][window].threshold for drug in DRUGS])
         for step in (-1e-9, 0, 1e-9):
             values = np.broadcast_to((thresholds + step)[:, None], (1, 18, 6)).clip(0, 1)
-            (token,) = mine.sign(values, [asked(window, frozenset(DRUGS))])
+            (token,) = mine.sign(values, [select(window, frozenset(DRUGS))])
             read = np.array(list(mine.verify(token).probabilities.values()))
             inner = (thresholds > 1e-4) & (thresholds < 1 - 1e-4)
             assert ((read >= thresholds) == (step >= 0))[inner].all()

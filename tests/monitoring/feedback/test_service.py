@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from drugpred.codebook import DRUGS
-from drugpred.monitoring.feedback import prediction_id as module
-from drugpred.monitoring.feedback.dedup import SqliteTokenStore
-from drugpred.monitoring.feedback.errors import (
+from drugpred.errors import (
     DuplicateFeedbackError,
     ExpiredPredictionError,
     FeedbackError,
@@ -22,9 +20,12 @@ from drugpred.monitoring.feedback.errors import (
     StoreUnavailableError,
     WrongModelError,
 )
-from drugpred.monitoring.feedback.prediction_id import MAX_AGE, TOKEN_LENGTH, PredictionIdSigner, asked, new_key
+from drugpred.monitoring.feedback import prediction_id as module
+from drugpred.monitoring.feedback.dedup import SqliteTokenStore
+from drugpred.monitoring.feedback.prediction_id import MAX_AGE, TOKEN_LENGTH, PredictionIdSigner, new_key
 from drugpred.monitoring.feedback.service import Accepted, FeedbackService
-from drugpred.serving.middleware.access import MAX_BODY_BYTES
+from drugpred.selection import select
+from drugpred.serving import endpoints
 
 KEY = new_key()
 LATER = time.time() + MAX_AGE + 1000
@@ -50,7 +51,7 @@ def collector(stored_model, seen, tokens):
 @pytest.fixture
 def sign(tokens):
     def of(*drugs, by=tokens):
-        return by.sign(np.full((1, 18, 6), 0.3), [asked("month", frozenset(drugs or DRUGS))])[0]
+        return by.sign(np.full((1, 18, 6), 0.3), [select("month", frozenset(drugs or DRUGS))])[0]
 
     return of
 
@@ -94,7 +95,7 @@ def test_labels_are_told_at_the_cards_threshold_of_the_window(collector, stored_
     threshold = stored_model.card.drugs["cannabis"]["month"].threshold
     before = counted()
     for probability in (threshold - 0.001, threshold + 0.001):
-        (token,) = tokens.sign(np.full((1, 18, 6), probability), [asked("month", frozenset(["cannabis"]))])
+        (token,) = tokens.sign(np.full((1, 18, 6), probability), [select("month", frozenset(["cannabis"]))])
         collector.take(body(token, cannabis=True))
     for label in ("High Risk", "Low Risk"):
         key = ("drugpred_outcomes_total", "cannabis", "month", label, "used")
@@ -133,8 +134,8 @@ def test_malformed_feedback_is_refused_where_it_is_and_can_be_sent_again(collect
     error, added = refused(collector, content.replace(b"TOKEN", token.encode()))
     assert isinstance(error, InvalidFeedbackError)
     assert added == {("drugpred_feedback_total", "malformed"): 1}
-    assert error.details[0].loc == loc
-    shown = str(error) + "".join(detail.model_dump_json() for detail in error.details)
+    assert list(error.details[0].loc) == loc
+    shown = str(error) + str(error.details)
     assert "marked" not in shown
     assert token not in shown
     assert collector.take(body(token)).accepted == 1
@@ -144,13 +145,16 @@ def test_drugs_that_were_not_asked_for_are_refused(collector, sign):
     token = sign("lsd", "crack")
     error, added = refused(collector, body(token, lsd=True, cannabis=True))
     assert isinstance(error, InvalidFeedbackError)
-    assert (error.details[0].loc, added) == (["outcomes", "cannabis"], {("drugpred_feedback_total", "malformed"): 1})
+    assert (list(error.details[0].loc), added) == (
+        ["outcomes", "cannabis"],
+        {("drugpred_feedback_total", "malformed"): 1},
+    )
     assert collector.take(body(token, lsd=True, crack=True)).accepted == 2
 
 
 def test_the_longest_feedback_is_well_within_the_bound(collector, sign):
     content = json.dumps(json.loads(body(sign(), **dict.fromkeys(DRUGS, False))), indent=8).encode()
-    assert 2 * len(content) < MAX_BODY_BYTES["/feedback"]
+    assert 2 * len(content) < endpoints.find("/feedback").max_body_bytes
     assert collector.take(content).accepted == 18
 
 
@@ -170,7 +174,7 @@ def test_tokens_that_are_not_true_are_refused(collector, sign, stored_model, mon
             monkeypatch.setattr(module.time, "time", lambda: LATER)
         error, added = refused(collector, body(token))
         assert type(error) is kind
-        assert (error.details[0].loc, error.details[0].type) == (["prediction_id"], result)
+        assert (list(error.details[0].loc), error.details[0].type) == (["prediction_id"], result)
         assert added == {("drugpred_feedback_total", result): 1}
         assert token not in error.details[0].msg
 

@@ -6,7 +6,7 @@ from hashlib import sha256
 import pytest
 from prometheus_client import REGISTRY
 
-from drugpred.errors import ConfigurationError
+from drugpred.errors import ConfigurationError, ForbiddenError, TooManyRequestsError, UnauthenticatedError
 from drugpred.serving.access.api_keys import Scope
 from drugpred.serving.access.policy import (
     ANY_KEY,
@@ -15,9 +15,6 @@ from drugpred.serving.access.policy import (
     STATIC,
     AccessPolicy,
     AccessRule,
-    ForbiddenError,
-    RateLimitedError,
-    UnauthenticatedError,
     extract_key,
 )
 from drugpred.settings import Settings
@@ -30,11 +27,11 @@ KEYS = ";".join(
 
 
 def admission(**settings):
-    return AccessPolicy.of(Settings(**settings))
+    return AccessPolicy.from_settings(Settings(**settings))
 
 
 def check(admission, need, key=None, address="192.0.2.1"):
-    asyncio.run(admission.check(need, key, address))
+    asyncio.run(admission.authorize(need, key, address))
 
 
 def denied(reason):
@@ -93,18 +90,18 @@ def test_a_key_is_limited_wherever_it_comes_from_and_an_address_by_itself():
 
     async def go():
         for i in range(3):
-            await limited.check(PREDICT, "alice", f"192.0.2.{i}")
-        with pytest.raises(RateLimitedError) as caught:
-            await limited.check(PREDICT, "alice", "192.0.2.9")
-        await limited.check(PREDICT, "bob", "192.0.2.9")
+            await limited.authorize(PREDICT, "alice", f"192.0.2.{i}")
+        with pytest.raises(TooManyRequestsError) as caught:
+            await limited.authorize(PREDICT, "alice", "192.0.2.9")
+        await limited.authorize(PREDICT, "bob", "192.0.2.9")
         assert 1 <= caught.value.retry_after <= 7200
         # Who tries keys is limited by address, right ones or not.
         for _ in range(3):
             with pytest.raises(UnauthenticatedError):
-                await limited.check(PREDICT, "guess", "192.0.2.7")
-        with pytest.raises(RateLimitedError):
-            await limited.check(PREDICT, "guess", "192.0.2.7")
-        await limited.check(HEALTH, None, "192.0.2.7")
+                await limited.authorize(PREDICT, "guess", "192.0.2.7")
+        with pytest.raises(TooManyRequestsError):
+            await limited.authorize(PREDICT, "guess", "192.0.2.7")
+        await limited.authorize(HEALTH, None, "192.0.2.7")
 
     asyncio.run(go())
 
@@ -113,10 +110,10 @@ def test_without_keys_addresses_are_limited():
     limited = admission(rate_limit="1/hour")
 
     async def go():
-        await limited.check(PREDICT, "any", "192.0.2.1")
-        await limited.check(PREDICT, "any", "192.0.2.2")
-        with pytest.raises(RateLimitedError):
-            await limited.check(PREDICT, "another", "192.0.2.1")
+        await limited.authorize(PREDICT, "any", "192.0.2.1")
+        await limited.authorize(PREDICT, "any", "192.0.2.2")
+        with pytest.raises(TooManyRequestsError):
+            await limited.authorize(PREDICT, "another", "192.0.2.1")
 
     asyncio.run(go())
 
@@ -153,9 +150,9 @@ def test_who_calls_is_known_from_then_on():
         keyed = admission(api_keys=KEYS, rate_limit="9/hour")
         found = []
         for key in ("alice", None, "wrong"):
-            await keyed.check(HEALTH, key, "2001:db8::1")
+            await keyed.authorize(HEALTH, key, "2001:db8::1")
             found.append((CALLER.get().name, sorted(CALLER.get().scopes)))
-        await admission(rate_limit="9/hour").check(PREDICT, None, "192.0.2.1")
+        await admission(rate_limit="9/hour").authorize(PREDICT, None, "192.0.2.1")
         return found, CALLER.get()
 
     found, last = asyncio.run(callers())

@@ -6,8 +6,9 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 from pydantic import ValidationError
 
-from drugpred.schemas import EXAMPLE, Batch, Profile
-from drugpred.serving.grpc.errors import Malformed
+from drugpred.errors import Detail, InvalidArgumentError, OverloadedError, TooManyRequestsError, UnauthenticatedError
+from drugpred.schemas import EXAMPLE, Batch, faults
+from drugpred.serving.grpc.errors import status_of
 
 
 def refused(model, content):
@@ -24,36 +25,46 @@ def violations(status):
     return {violation.field: violation.description for violation in bad.field_violations}
 
 
+def status(violations, where=""):
+    details = [Detail(tuple(field.split(".")), expected) for field, expected in violations.items()]
+    return status_of(InvalidArgumentError(details, where))
+
+
 def test_each_field_is_named_as_in_the_message():
     profile = {**EXAMPLE, "age": 17, "drugs": ["alcohol", None]}
-    assert list(Malformed.of(refused(Profile, profile)).violations) == ["age", "drugs[1]"]
-    assert list(Malformed.of(refused(Profile, profile), "profile").violations) == ["profile.age", "profile.drugs[1]"]
-    error = Malformed.of(refused(Batch, {"profiles": [EXAMPLE, profile]}))
-    assert list(error.violations) == ["profiles[1].age", "profiles[1].drugs[1]"]
+    error = InvalidArgumentError(faults(refused(Batch, {"profiles": [EXAMPLE, profile]})))
+    assert list(violations(status_of(error))) == ["profiles[1].age", "profiles[1].drugs[1]"]
 
 
 def test_the_status_tells_all_as_text_and_as_details():
     expected = {"profile.age": "Field required", "profile.gender": "expected one of Female | Male"}
-    status = Malformed(expected).status()
-    assert status.code is StatusCode.INVALID_ARGUMENT
-    assert status.details == "profile.age: Field required; profile.gender: expected one of Female | Male"
-    assert violations(status) == expected
+    told = status(expected)
+    assert told.code is StatusCode.INVALID_ARGUMENT
+    assert told.details == "profile.age: Field required; profile.gender: expected one of Female | Male"
+    assert violations(told) == expected
 
 
 def test_the_status_tells_where():
-    assert Malformed({"age[3]": "expected a band"}, "chunk 7").status().details == "chunk 7: age[3]: expected a band"
+    detail = Detail(("age", 3), "expected a band")
+    assert status_of(InvalidArgumentError([detail], "chunk 7")).details == "chunk 7: age[3]: expected a band"
 
 
 def test_no_status_is_longer_than_headers_may_be():
-    status = Malformed.of(refused(Batch, {"profiles": [{}] * 160})).status()
-    shown = violations(status)
+    told = status_of(InvalidArgumentError(faults(refused(Batch, {"profiles": [{}] * 160}))))
+    shown = violations(told)
     assert 10 < len(shown) < 100
-    assert status.details.endswith(f"; and {160 * 12 - len(shown)} more")
-    ((_, packed),) = status.trailing_metadata
-    assert len(status.details) + len(packed) * 4 / 3 < 5000
+    assert told.details.endswith(f"; and {160 * 12 - len(shown)} more")
+    ((_, packed),) = told.trailing_metadata
+    assert len(told.details) + len(packed) * 4 / 3 < 5000
 
 
 def test_one_violation_is_told_however_long():
-    status = Malformed({"age": "x" * 3000, "gender": "y"}).status()
-    assert list(violations(status)) == ["age"]
-    assert status.details.endswith("; and 1 more")
+    told = status({"age": "x" * 3000, "gender": "y"})
+    assert list(violations(told)) == ["age"]
+    assert told.details.endswith("; and 1 more")
+
+
+def test_other_errors_have_their_code_and_when_to_try_again():
+    assert status_of(OverloadedError()) == (StatusCode.UNAVAILABLE, str(OverloadedError()), (("retry-after", "1"),))
+    assert status_of(TooManyRequestsError(7.0)).trailing_metadata == (("retry-after", "7"),)
+    assert status_of(UnauthenticatedError("no key")).code is StatusCode.UNAUTHENTICATED

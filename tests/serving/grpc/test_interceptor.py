@@ -11,9 +11,9 @@ import pytest
 from grpc import StatusCode
 from prometheus_client import REGISTRY
 
+from drugpred.errors import Detail, InvalidArgumentError
 from drugpred.serving.access.policy import AccessPolicy
 from drugpred.serving.grpc import interceptor
-from drugpred.serving.grpc.errors import Malformed
 from drugpred.serving.grpc.interceptor import CallInterceptor
 from drugpred.settings import Settings
 
@@ -34,7 +34,7 @@ class MethodRegistry:
         raise ValueError(f"no {request} here")
 
     async def refuse(self, request, context):
-        raise Malformed({"age": "expected a number"})
+        raise InvalidArgumentError([Detail(("age",), "expected a number")])
 
     async def end(self, request, context):
         await context.abort(StatusCode.NOT_FOUND, "not this one")
@@ -81,7 +81,7 @@ def channel(run, handlers):
     methods["join"] = grpc.stream_unary_rpc_method_handler(handlers.join, *text)
 
     async def start():
-        server = grpc.aio.server(interceptors=[CallInterceptor(AccessPolicy.of(Settings()))])
+        server = grpc.aio.server(interceptors=[CallInterceptor(AccessPolicy.from_settings(Settings()))])
         server.add_registered_method_handlers("test.Service", methods)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()

@@ -5,9 +5,9 @@ from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drugpred.errors import InvalidArgumentError, field_path
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.proto.inference import grpc_service_pb2 as inference
-from drugpred.serving.grpc.errors import Malformed
 from drugpred.serving.grpc.message_limits import LIMITS, Field, check
 
 INFER = LIMITS["ModelInfer"]
@@ -16,8 +16,8 @@ INFER = LIMITS["ModelInfer"]
 def refusal(message, fields):
     try:
         check(message, fields)
-    except Malformed as error:
-        return error.violations
+    except InvalidArgumentError as error:
+        return {field_path(detail.loc): detail.msg for detail in error.details}
     return {}
 
 

@@ -5,8 +5,9 @@ import asyncio
 import grpc
 import pytest
 
+from drugpred.errors import OverloadedError
 from drugpred.serving.access.api_keys import Key
-from drugpred.serving.access.policy import CALLER, AccessPolicy, OverloadedError
+from drugpred.serving.access.policy import CALLER, AccessPolicy
 from drugpred.serving.grpc import interceptor, timeouts
 from drugpred.serving.grpc.interceptor import CallInterceptor
 from drugpred.serving.grpc.timeouts import CallSlots
@@ -38,7 +39,7 @@ def served(call):
     """Return what `call` does with a channel to a server of these methods."""
 
     async def run():
-        server = grpc.aio.server(interceptors=[CallInterceptor(AccessPolicy.of(Settings()))])
+        server = grpc.aio.server(interceptors=[CallInterceptor(AccessPolicy.from_settings(Settings()))])
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test", HANDLERS),))
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
@@ -138,7 +139,7 @@ def test_a_caller_makes_room_among_its_own_calls():
         async def call(caller, number):
             CALLER.set(Key(caller, frozenset()))
             try:
-                await places.take(Silent())
+                await places.acquire(Silent())
             except OverloadedError:
                 ended.append((caller, number))
 

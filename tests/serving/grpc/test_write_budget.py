@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from drugpred.serving.access.policy import OverloadedError
+from drugpred.errors import OverloadedError
 from drugpred.serving.grpc.write_budget import WriteBudget
 
 
@@ -17,18 +17,18 @@ def test_who_finds_none_free_waits_in_order():
     async def run():
         budget, order = WriteBudget(10, 60), []
 
-        async def take(name, amount):
-            await budget.take(amount)
+        async def acquire(name, amount):
+            await budget.acquire(amount)
             order.append(name)
 
-        await budget.take(8)
-        waiting = [asyncio.create_task(take(name, amount)) for name, amount in (("a", 5), ("b", 2), ("c", 5))]
+        await budget.acquire(8)
+        waiting = [asyncio.create_task(acquire(name, amount)) for name, amount in (("a", 5), ("b", 2), ("c", 5))]
         await settled()
         assert order == []  # b would fit, but came after a
-        budget.give(8)
+        budget.release(8)
         await settled()
         assert order == ["a", "b"]
-        budget.give(5)
+        budget.release(5)
         await asyncio.gather(*waiting)
         return order
 
@@ -38,12 +38,12 @@ def test_who_finds_none_free_waits_in_order():
 def test_who_waits_too_long_is_refused_and_holds_nothing():
     async def run():
         budget = WriteBudget(10, 0.05)
-        await budget.take(8)
+        await budget.acquire(8)
         with pytest.raises(OverloadedError):
-            await budget.take(5)
-        await budget.take(2)
-        budget.give(10)
-        await budget.take(10)
+            await budget.acquire(5)
+        await budget.acquire(2)
+        budget.release(10)
+        await budget.acquire(10)
 
     asyncio.run(run())
 
@@ -51,20 +51,20 @@ def test_who_waits_too_long_is_refused_and_holds_nothing():
 def test_who_leaves_lets_the_next_one_in():
     async def run():
         budget = WriteBudget(10, 60)
-        await budget.take(8)
-        first, second = (asyncio.create_task(budget.take(amount)) for amount in (5, 2))
+        await budget.acquire(8)
+        first, second = (asyncio.create_task(budget.acquire(amount)) for amount in (5, 2))
         await settled()
         first.cancel()
         await asyncio.wait_for(second, 10)
-        budget.give(10)
-        granted = asyncio.create_task(budget.take(10))
+        budget.release(10)
+        granted = asyncio.create_task(budget.acquire(10))
         await settled()
-        blocked = asyncio.create_task(budget.take(10))
+        blocked = asyncio.create_task(budget.acquire(10))
         await settled()
-        budget.give(10)
+        budget.release(10)
         blocked.cancel()  # in the moment in which its turn comes
         await settled()
         assert granted.done()
-        await asyncio.wait_for(budget.take(10), 10)
+        await asyncio.wait_for(budget.acquire(10), 10)
 
     asyncio.run(run())

@@ -5,45 +5,53 @@ import gzip
 import json
 import zlib
 from hashlib import sha256
+from types import SimpleNamespace
 
 import httpx
 import pytest
 from prometheus_client import REGISTRY
 
 from drugpred.schemas import Error
+from drugpred.serving import endpoints
 from drugpred.serving.access.policy import AccessPolicy
 from drugpred.serving.capacity import MAX_BYTES
-from drugpred.serving.middleware.access import MAX_BODY_BYTES, AccessMiddleware, Door
+from drugpred.serving.middleware.access import AccessMiddleware
 from drugpred.serving.openapi import build
 from drugpred.settings import Settings
 
 KEYS = ";".join(f"{scope} {scope} {sha256(scope.encode()).hexdigest()}" for scope in ("predict", "read", "metrics"))
 HOST = (b"host", b"test")
+LONGEST = {path: endpoints.find(path).max_body_bytes for path in ("/predict", "/predict_batch", "/feedback")}
 
 
 async def echo(scope, receive, send):
     """Answer what was read, which is one message, where the path takes a body."""
-    takes = scope["method"] == "POST" and (scope["path"] in MAX_BODY_BYTES or scope["path"].endswith("/infer"))
+    takes = scope["method"] == "POST" and endpoints.find(scope["path"]).max_body_bytes
     message = await receive() if takes else {}
     assert not message.get("more_body")
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": message.get("body", b"")})
 
 
+def service(**settings):
+    """What returns a service with the policy of some settings."""
+    policy = AccessPolicy.from_settings(Settings(**settings))
+    return lambda: SimpleNamespace(access=policy)
+
+
 def asking(app=echo, **settings):
     """Return what sends requests to an application behind the entrance."""
-    door = Door()
-    door.connect(AccessPolicy.of(Settings(**settings)))
+    access = AccessMiddleware(app, service(**settings))
 
     def ask(method="POST", path="/predict", **content):
         async def one():
-            transport = httpx.ASGITransport(AccessMiddleware(app, door))
+            transport = httpx.ASGITransport(access)
             async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
                 return await client.request(method, path, **content)
 
         return asyncio.run(one())
 
-    ask.door = door
+    ask.bodies = access.bodies
     return ask
 
 
@@ -63,7 +71,7 @@ def test_a_body_in_parts_is_one_message():
     assert (answer.status_code, len(answer.content)) == (200, 4998)
 
 
-@pytest.mark.parametrize(("path", "most"), [*MAX_BODY_BYTES.items(), ("/v2/models/any/infer", 4 << 20)])
+@pytest.mark.parametrize(("path", "most"), [*LONGEST.items(), ("/v2/models/any/infer", 4 << 20)])
 def test_a_body_that_is_too_long_is_refused(path, most):
     ask = asking()
     assert ask(path=path, content=b" " * most).status_code == 200
@@ -86,7 +94,7 @@ def test_a_body_without_an_end_is_not_read_to_it():
 
 def test_more_bodies_than_can_be_held_are_refused_and_given_back():
     ask = asking()
-    ask.door.bodies.take(MAX_BYTES - 10, None)
+    ask.bodies.acquire(MAX_BYTES - 10, None)
     answer = ask(content=b" " * 11)
     assert refused(answer) == (503, "overloaded; try again later")
     assert answer.headers["retry-after"] == "1"
@@ -99,7 +107,7 @@ def test_what_raises_gives_back_what_it_held():
         raise RuntimeError("a fault")
 
     ask = asking(fails)
-    ask.door.bodies.take(MAX_BYTES - 10, None)
+    ask.bodies.acquire(MAX_BYTES - 10, None)
     for _ in range(3):
         with pytest.raises(RuntimeError):
             ask(content=b" " * 10)
@@ -107,11 +115,10 @@ def test_what_raises_gives_back_what_it_held():
 
 def passed(path="/predict", method="POST", headers=(), receive=None, **settings):
     """Send one request without a client in between; return its status, and what of bodies is held meanwhile."""
-    door, seen = Door(), []
-    door.connect(AccessPolicy.of(Settings(**settings)))
+    seen = []
 
     async def answer(scope, receive, send):
-        seen.append(door.bodies.held)
+        seen.append(access.bodies.held)
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
     async def send(message):
@@ -119,7 +126,8 @@ def passed(path="/predict", method="POST", headers=(), receive=None, **settings)
             seen.insert(0, message["status"])
 
     scope = {"type": "http", "path": path, "method": method, "headers": [*headers], "client": ("192.0.2.1", 1)}
-    asyncio.run(AccessMiddleware(answer, door)(scope | {"http_version": "1.1"}, receive or unread, send))
+    access = AccessMiddleware(answer, service(**settings))
+    asyncio.run(access(scope | {"http_version": "1.1"}, receive or unread, send))
     return seen
 
 
@@ -177,12 +185,12 @@ def test_a_body_may_be_compressed(coding, size):
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 @pytest.mark.parametrize("path", ["/predict", "/feedback", "/v2/models/a/infer"])
 def test_a_body_that_inflates_beyond_the_bound_is_refused(path, coding):
-    most = MAX_BODY_BYTES.get(path, 4 << 20)
+    most = LONGEST.get(path, 4 << 20)
     ask = asking()
     for size, status in ((most, 200), (most + 1, 413), (20 * most, 413)):
         packed = CODINGS[coding](bytes(size))
         assert ask(path=path, content=packed, headers={"content-encoding": coding}).status_code == status
-    assert ask.door.bodies.held == 0
+    assert ask.bodies.held == 0
 
 
 def test_what_inflates_counts_in_the_bound_of_all():
@@ -191,14 +199,14 @@ def test_what_inflates_counts_in_the_bound_of_all():
     async def held(scope, receive, send):
         message = await receive()
         assert len(message["body"]) == 60_000
-        assert ask.door.bodies.held == 60_000 + len(packed)
+        assert ask.bodies.held == 60_000 + len(packed)
         await echo(scope, nothing, send)
 
     ask = asking(held)
     assert ask(content=packed, headers={"content-encoding": "gzip"}).status_code == 200
-    ask.door.bodies.take(MAX_BYTES - 10_000, None)
+    ask.bodies.acquire(MAX_BYTES - 10_000, None)
     assert ask(content=packed, headers={"content-encoding": "gzip"}).status_code == 503
-    assert ask.door.bodies.held == MAX_BYTES - 10_000
+    assert ask.bodies.held == MAX_BYTES - 10_000
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", gzip.compress(b"{}")[:-1], gzip.compress(b"{}") + b"x", b"\x1f\x8b"])
@@ -221,11 +229,9 @@ def test_a_client_that_leaves_is_not_answered():
     async def never(*_):
         raise AssertionError
 
-    door = Door()
-    door.connect(AccessPolicy.of(Settings()))
     scope = {"type": "http", "http_version": "1.1", "path": "/predict", "method": "POST", "client": None}
     scope["headers"] = [HOST]
-    asyncio.run(AccessMiddleware(never, door)(scope, leaving, never))
+    asyncio.run(AccessMiddleware(never, service())(scope, leaving, never))
 
 
 @pytest.mark.parametrize(
@@ -333,7 +339,7 @@ def test_what_is_no_request_is_passed_on():
     async def application(scope, receive, send):
         seen.append(scope["type"])
 
-    asyncio.run(AccessMiddleware(application, Door())({"type": "lifespan"}, None, None))
+    asyncio.run(AccessMiddleware(application, service())({"type": "lifespan"}, None, None))
     assert seen == ["lifespan"]
 
 

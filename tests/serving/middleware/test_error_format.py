@@ -12,8 +12,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from drugpred import codebook
-from drugpred.schemas import Error, Profile
-from drugpred.serving.middleware.error_format import ErrorFormatMiddleware, validation_error_body
+from drugpred.errors import InvalidArgumentError
+from drugpred.schemas import Error, Profile, faults
+from drugpred.serving.middleware.error_format import ErrorFormatMiddleware
+from drugpred.serving.responses import error_response
 
 PLACE = {"loc": ["profiles", 3, "age"], "msg": "expected 18 or more", "type": "unexpected"}
 
@@ -111,7 +113,7 @@ def test_an_error_that_says_what_was_expected_keeps_its_words():
 def test_what_is_malformed_is_told_by_place_and_nothing_else():
     with pytest.raises(ValidationError) as caught:
         Profile.model_validate({"age": 7654321})
-    told = json.loads(validation_error_body(caught.value))
+    told = json.loads(error_response(InvalidArgumentError(faults(caught.value))).body)
     Error.model_validate(told)
     assert told["error"] == "the request is malformed"
     assert told["detail"][0] == {

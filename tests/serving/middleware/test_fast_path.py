@@ -3,14 +3,19 @@
 import asyncio
 import codecs
 import json
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
 from drugpred.schemas import EXAMPLE, MAX_PROFILES, Prediction, Predictions
 from drugpred.scoring import Scorer
-from drugpred.serving.middleware.fast_path import FastPathMiddleware, PredictionService
+from drugpred.serving.access.policy import AccessPolicy
+from drugpred.serving.middleware.access import AccessMiddleware
+from drugpred.serving.middleware.fast_path import FastPathMiddleware
+from drugpred.serving.predictions import PredictionService
 from drugpred.serving.scheduling import SLICE_PROFILES
+from drugpred.settings import Settings
 
 
 async def behind(scope, receive, send):
@@ -18,11 +23,15 @@ async def behind(scope, receive, send):
     await send({"type": "http.response.body", "body": b"passed on"})
 
 
+def middleware_of(predictions):
+    """The middlewares as they answer errors."""
+    service = SimpleNamespace(predictions=predictions, access=AccessPolicy.from_settings(Settings()))
+    return AccessMiddleware(FastPathMiddleware(behind, lambda: service), lambda: service)
+
+
 @pytest.fixture(scope="module")
 def ask(stored_model):
-    line = PredictionService()
-    line.connect(Scorer(stored_model))
-    application = FastPathMiddleware(behind, line)
+    application = middleware_of(PredictionService(Scorer(stored_model)))
 
     def send(method="POST", path="/predict", **content):
         async def one():
@@ -108,7 +117,8 @@ def asgi(path, body, leaves=False):
             await asyncio.Event().wait()
         return {"type": "http.disconnect"}
 
-    scope = {"type": "http", "method": "POST", "path": path, "client": ("192.0.2.1", 1), "headers": []}
+    scope = {"type": "http", "method": "POST", "path": path, "client": ("192.0.2.1", 1), "http_version": "1.1"}
+    scope["headers"] = [(b"host", b"test")]
     return scope, receive
 
 
@@ -123,12 +133,11 @@ def test_the_end_of_a_client_ends_the_explanations_that_it_asked_for(stored_mode
     async def send(message):
         sent.append(message)
 
-    line = PredictionService()
-    line.connect(Counting(stored_model))
+    predictions = PredictionService(Counting(stored_model))
     body = {"profiles": [EXAMPLE | {"include": ["explanation"]}] * 100}
 
     async def ask():
-        await asyncio.wait_for(FastPathMiddleware(behind, line)(*asgi("/predict_batch", body, leaves=True), send), 10)
+        await asyncio.wait_for(middleware_of(predictions)(*asgi("/predict_batch", body, leaves=True), send), 10)
         await asyncio.sleep(0.1)
 
     asyncio.run(ask())
@@ -137,16 +146,15 @@ def test_the_end_of_a_client_ends_the_explanations_that_it_asked_for(stored_mode
 
 
 def test_large_batches_take_turns_and_others_get_theirs_in_between(stored_model):
-    line, calls = PredictionService(), []
-    line.connect(Scorer(stored_model))
-    dispatched = line.tell
+    predictions, calls = PredictionService(Scorer(stored_model)), []
+    predict = predictions.batcher._call
 
-    async def recorded(profiles):
+    def recorded(profiles):
         calls.append(len(profiles))
-        return await dispatched(profiles)
+        return predict(profiles)
 
-    line.batcher._call = recorded
-    express = FastPathMiddleware(behind, line)
+    predictions.batcher._call = recorded
+    express = middleware_of(predictions)
     body = {"profiles": [EXAMPLE | {"drugs": ["lsd"]}] * MAX_PROFILES}
     answers = {}
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -20,7 +21,9 @@ from drugpred.serving.middleware.shutdown import ConnectionCloseMiddleware, Grac
 def test_answers_end_their_connections_while_the_worker_drains(begun):
     draining = GracefulShutdown()
     draining.begun = begun
-    app = ConnectionCloseMiddleware(Starlette(routes=[Route("/", lambda _: PlainTextResponse("hello"))]), draining)
+    service = SimpleNamespace(worker=SimpleNamespace(shutdown=draining))
+    hello = Starlette(routes=[Route("/", lambda _: PlainTextResponse("hello"))])
+    app = ConnectionCloseMiddleware(hello, lambda: service)
 
     async def ask():
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:

@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 import grpc
 import pytest
 
-from drugpred.serving.access.policy import OverloadedError
-from drugpred.serving.grpc.timeouts import TimeoutExceededError
+from drugpred.errors import OverloadedError, RequestTimeoutError
+from drugpred.serving.batching import AdaptiveBatcher
 from drugpred.serving.patches import grpc_unary as lanes
 from drugpred.serving.patches.grpc_unary import CompletionQueueServer, MethodRegistry
 
@@ -25,7 +25,7 @@ def served(behaviour):
     async def answer(_, context):
         try:
             message = await context.read()
-        except (TimeoutExceededError, OverloadedError) as error:
+        except (RequestTimeoutError, OverloadedError) as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, type(error).__name__)
         if message is grpc.aio.EOF:
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, "no message")
@@ -35,10 +35,11 @@ def served(behaviour):
 
 
 class Methods:
-    """MethodRegistry of bytes, and what they saw."""
+    """Handlers of bytes, and what they saw."""
 
     def __init__(self):
         self.threads = []
+        self.batcher = AdaptiveBatcher(lambda items: [item.upper() for item in items], 10, 100)
         self.held = asyncio.Event()
         self.ended = threading.Event()
         self.done = 0
@@ -74,6 +75,10 @@ class Methods:
     async def RefuseLater(self, request, context):
         await asyncio.sleep(0)
         await context.abort(grpc.StatusCode.NOT_FOUND, "later")
+
+    async def Batched(self, request, context):
+        (answer,) = await self.batcher.submit([request])
+        return answer
 
     async def Fail(self, request, context):
         raise ValueError(request.decode())
@@ -119,7 +124,11 @@ def serve(run, methods):
             made = {name: served(getattr(methods, name)) for name in names}
             handlers.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, made)])
             handlers.add_registered_method_handlers(SERVICE, made)
-            lane = CompletionQueueServer.beside(server, handlers.by_name, interceptors) if beside else None
+            lane = (
+                CompletionQueueServer.beside(server, handlers.by_name, interceptors, methods.batcher)
+                if beside
+                else None
+            )
             port = server.add_insecure_port("127.0.0.1:0")
             await server.start()
             if lane:
@@ -238,7 +247,7 @@ def test_a_call_without_a_message_ends(serve, monkeypatch, name):
     monkeypatch.setattr(lanes, "REQUEST_TIMEOUT", 0.2)
     with serve() as call:
         silent = call.channel.stream_stream(f"/{SERVICE}/{name}")(silence(), timeout=20)
-        assert (silent.code(), silent.details()) == (grpc.StatusCode.UNAVAILABLE, "TimeoutExceededError")
+        assert (silent.code(), silent.details()) == (grpc.StatusCode.UNAVAILABLE, "RequestTimeoutError")
         assert call("Echo", b"still there")[0] == b"still there"
 
 
@@ -312,7 +321,7 @@ def test_without_a_lane_the_server_answers(serve, methods):
 
 
 def test_there_is_no_lane_where_grpcio_hides_its_server_elsewhere():
-    assert CompletionQueueServer.beside(object(), {}, []) is None
+    assert CompletionQueueServer.beside(object(), {}, [], None) is None
 
 
 def test_a_call_that_outlasts_the_server_is_ended(serve, methods):
@@ -323,3 +332,30 @@ def test_a_call_that_outlasts_the_server_is_ended(serve, methods):
         with pytest.raises(grpc.RpcError):
             slow.result()
     assert methods.ended.wait(10)
+
+
+def test_calls_that_are_at_hand_are_one_batch(serve, methods):
+    sizes = []
+
+    def answer(items):
+        sizes.append(len(items))
+        time.sleep(0.05)  # meanwhile others come
+        return [item.upper() for item in items]
+
+    methods.batcher._call = answer
+    with serve() as call, ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda text: call("Batched", text)[0], [b"a", b"b", b"c", b"d"] * 8)) == [
+            *(b"A", b"B", b"C", b"D") * 8
+        ]
+    assert sum(sizes) == 32
+    assert max(sizes) > 1
+
+
+def test_an_error_of_a_batch_is_of_the_call_that_caused_it(serve, methods):
+    methods.batcher._call = lambda items: [bytes([item[0]]) for item in items]
+    with serve() as call:
+        assert call("Batched", b"a")[0] == b"a"
+        with pytest.raises(grpc.RpcError) as refused:
+            call("Batched", b"")
+        assert refused.value.code() is grpc.StatusCode.UNKNOWN
+        assert call("Batched", b"a")[0] == b"a"

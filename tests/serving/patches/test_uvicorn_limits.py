@@ -7,6 +7,7 @@ import struct
 import threading
 import time
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 import uvicorn
@@ -15,7 +16,7 @@ from prometheus_client import REGISTRY
 from drugpred.schemas import Error
 from drugpred.serving.access.policy import AccessPolicy
 from drugpred.serving.capacity import WRITE_BACKLOG
-from drugpred.serving.middleware.access import AccessMiddleware, Door
+from drugpred.serving.middleware.access import AccessMiddleware
 from drugpred.serving.middleware.error_format import ErrorFormatMiddleware
 from drugpred.serving.patches import uvicorn_limits as module
 from drugpred.serving.patches.uvicorn_limits import MAX_HEAD_BYTES, Protocol
@@ -52,9 +53,8 @@ async def application(scope, receive, send):
 
 @pytest.fixture(scope="module")
 def port():
-    door = Door()
-    door.connect(AccessPolicy.of(Settings()))
-    entrance = AccessMiddleware(application, door)
+    service = SimpleNamespace(access=AccessPolicy.from_settings(Settings()))
+    entrance = AccessMiddleware(application, lambda: service)
 
     async def entering(scope, receive, send):  # as the service does, where a test is about it
         await (entrance if scope["path"] == "/large" else application)(scope, receive, send)

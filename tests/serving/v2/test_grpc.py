@@ -20,6 +20,7 @@ from drugpred.schemas import EXAMPLE
 from drugpred.scoring import Scorer
 from drugpred.serving.access.policy import AccessPolicy
 from drugpred.serving.grpc.interceptor import CallInterceptor
+from drugpred.serving.v2.dataplane import DataPlane
 from drugpred.serving.v2.grpc import InferenceServicer
 from drugpred.settings import Settings
 
@@ -115,8 +116,8 @@ def call(stored_model):
     with asyncio.Runner() as runner:
 
         async def start():
-            server = grpc.aio.server(interceptors=[CallInterceptor(AccessPolicy.of(Settings()))])
-            servicer = InferenceServicer(Scorer(stored_model), health.HealthServicer())
+            server = grpc.aio.server(interceptors=[CallInterceptor(AccessPolicy.from_settings(Settings()))])
+            servicer = InferenceServicer(DataPlane(Scorer(stored_model)), health.HealthServicer())
             pb_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
             port = server.add_insecure_port("127.0.0.1:0")
             await server.start()

@@ -16,7 +16,7 @@ from drugpred import __version__
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, WINDOWS, describe
 from drugpred.schemas import EXAMPLE, Error
 from drugpred.serving.middleware.error_format import ErrorFormatMiddleware
-from drugpred.serving.middleware.shutdown import ConnectionCloseMiddleware, GracefulShutdown
+from drugpred.serving.middleware.shutdown import ConnectionCloseMiddleware
 from drugpred.serving.v2.types import InferenceResponse, ModelMetadata, ServerMetadata
 
 MODEL = "/v2/models/drug_consumption"
@@ -37,8 +37,8 @@ def request_to(routes):
 
 
 @pytest.fixture(scope="module")
-def request_(stored_model, routes_of):
-    return request_to(routes_of(stored_model))
+def request_(stored_model, app_of):
+    return request_to(app_of(stored_model))
 
 
 @pytest.fixture(scope="module")
@@ -194,12 +194,12 @@ def test_other_models_are_not_found(request_, infer, model):
 
 
 @pytest.mark.parametrize("place", ["/v2/health", MODEL, f"{MODEL}/versions/{{version}}"])
-def test_while_the_worker_drains_it_is_alive_and_not_ready(stored_model, routes_of, place):
-    draining = GracefulShutdown()
-    request_ = request_to(ConnectionCloseMiddleware(routes_of(stored_model, draining), draining))
+def test_while_the_worker_drains_it_is_alive_and_not_ready(stored_model, app_of, place):
+    app = app_of(stored_model)
+    request_ = request_to(ConnectionCloseMiddleware(app, lambda: app.state.service))
     ready = f"{place}/ready".format(version=stored_model.tag.partition(":")[2])
     assert request_("GET", ready).json()["ready"] is True
-    draining.begun = True
+    app.state.service.worker.shutdown.begun = True
     answer = request_("GET", ready)
     assert (answer.status_code, answer.headers["content-type"]) == (503, "application/json")
     assert Error.model_validate_json(answer.content, strict=True) == Error(error="the server is ending", detail=[])
@@ -434,10 +434,10 @@ def test_no_refusal_of_broken_json_repeats_a_part_of_it(infer, end, junk):
     assert "7531904286" not in answer.text
 
 
-def test_a_fault_is_answered_in_the_same_shape(stored_model, routes_of):
+def test_a_fault_is_answered_in_the_same_shape(stored_model, app_of):
     class Broken:
         def predict_proba(self, rows):
             raise RuntimeError("secret")
 
-    answer = request_to(routes_of(replace(stored_model, predictor=Broken())))("POST", f"{MODEL}/infer", json=content())
+    answer = request_to(app_of(replace(stored_model, predictor=Broken())))("POST", f"{MODEL}/infer", json=content())
     assert (answer.status_code, answer.json()) == (500, {"error": "Internal Server Error", "detail": []})

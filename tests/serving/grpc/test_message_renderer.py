@@ -13,17 +13,19 @@ from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.schemas import EXAMPLE, Profile
 from drugpred.scoring import Scorer
 from drugpred.serving.grpc import converters
-from drugpred.serving.grpc.rendering import MessageRenderer
+from drugpred.serving.grpc.converters import MessageRenderer
 
 
 @pytest.fixture(scope="module")
 def answers(stored_model):
-    return MessageRenderer(Scorer(stored_model))
+    return Scorer(stored_model)
 
 
-def filled(answers, profiles):
+def filled(scorer, profiles):
     made = [pb.Prediction() for _ in profiles]
-    answers.fill(made, profiles)
+    renderer = MessageRenderer(scorer.model)
+    for message, profile, arrays in zip(made, profiles, scorer.predict_arrays(profiles), strict=True):
+        renderer.render(message, profile, arrays)
     return made
 
 
@@ -53,7 +55,7 @@ def test_they_are_the_scorers(answers, stored_model, real, asked):
 
 def test_risk_is_high_from_the_threshold_on(stored_model):
     profile = Profile.model_validate(EXAMPLE | {"drugs": ["lsd"]})
-    (answer,) = filled(MessageRenderer(Scorer(stored_model)), [profile])
+    (answer,) = filled(Scorer(stored_model), [profile])
     probability = answer.risks[0].probability
     for threshold, high in (
         (np.nextafter(probability, 0).item(), True),
@@ -63,7 +65,7 @@ def test_risk_is_high_from_the_threshold_on(stored_model):
         drugs = {name: dict(windows) for name, windows in stored_model.card.drugs.items()}
         drugs["lsd"]["decade"] = drugs["lsd"]["decade"].model_copy(update={"threshold": threshold})
         changed = replace(stored_model, card=stored_model.card.model_copy(update={"drugs": drugs}))
-        (answer,) = filled(MessageRenderer(Scorer(changed)), [profile])
+        (answer,) = filled(Scorer(changed), [profile])
         assert (answer.risks[0].prediction, answer.risks[0].threshold) == (high, threshold)
 
 

@@ -7,12 +7,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from drugpred.serving.grpc import call_metrics
+from drugpred.monitoring import metrics
 
 OBSERVE = """
-from drugpred.serving.grpc.call_metrics import observe
+from drugpred.monitoring.metrics import observe_call
 for code in ("OK", "OK", "INTERNAL"):
-    observe("drugpred.v1.DrugPrediction/Predict", code, 0.002)
+    observe_call("drugpred.v1.DrugPrediction/Predict", code, 0.002)
 """
 
 
@@ -34,4 +34,4 @@ def test_processes_add_up(tmp_path):
 
 
 def test_series_are_looked_up_once():
-    assert call_metrics._children("a", "OK") is call_metrics._children("a", "OK")
+    assert metrics._call_series("a", "OK") is metrics._call_series("a", "OK")

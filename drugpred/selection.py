@@ -1,0 +1,56 @@
+"""What a prediction is about: one window of time and any of the drugs."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from drugpred.codebook import DRUGS, WINDOWS
+
+if TYPE_CHECKING:
+    from drugpred.codebook import Drug, Window
+
+__all__ = ["Selection", "select"]
+
+_KEPT: Final = 256
+"""Selections that are made once: 6 windows and the usual choices of drugs."""
+
+_WINDOW_INDEX: Final = {window: index for index, window in enumerate(WINDOWS)}
+
+
+class Selection:
+    """A window and drugs; made by `select`, equal only to itself.
+
+    Parameters
+    ----------
+    window : str
+    drugs : frozenset of str
+
+    Attributes
+    ----------
+    window_index : int
+        Its index in `codebook.WINDOWS`.
+    drugs : tuple of str
+        In the order of the codebook.
+    drug_indices : list of int
+        Their indices in `codebook.DRUGS`.
+    mask : ndarray of shape (18,)
+        Whether each drug of the codebook is among them.
+    """
+
+    __slots__ = ("drug_indices", "drugs", "mask", "window", "window_index")
+
+    def __init__(self, window: Window, drugs: frozenset[Drug]) -> None:
+        self.window = window
+        self.window_index = _WINDOW_INDEX[window]
+        self.drugs = tuple(drug for drug in DRUGS if drug in drugs)
+        self.drug_indices = [index for index, drug in enumerate(DRUGS) if drug in drugs]
+        self.mask = np.array([drug in drugs for drug in DRUGS])
+
+
+@lru_cache(_KEPT)
+def select(window: Window, drugs: frozenset[Drug]) -> Selection:
+    """Return the selection of a window and drugs, the same object each time for those that are used often."""
+    return Selection(window, drugs)
