@@ -58,6 +58,7 @@ __all__ = [
     "DuplicateFeedbackError",
     "Ending",
     "ExpiredPredictionError",
+    "Fault",
     "FeedbackError",
     "ForbiddenError",
     "InvalidArgumentError",
@@ -135,15 +136,15 @@ class StoredModelError(DrugpredError):
     """A stored model is missing, incomplete or altered."""
 
 
-class Detail(NamedTuple):
+class Fault(NamedTuple):
     """One thing wrong with a request."""
 
     loc: tuple[str | int, ...]
     """Where: the names and indices from the request down."""
     msg: str
     """What was expected."""
-    type: str = ""
-    """Of the error, as pydantic calls it."""
+    type: str = "unexpected"
+    """What is wrong, in pydantic's words."""
 
 
 def field_path(loc: Sequence[str | int]) -> str:
@@ -152,7 +153,7 @@ def field_path(loc: Sequence[str | int]) -> str:
     return "".join(steps).removeprefix(".")
 
 
-def error_body(message: str, details: Sequence[Detail] = ()) -> bytes:
+def error_body(message: str, details: Sequence[Fault] = ()) -> bytes:
     """Return the body of an HTTP error, as `drugpred.schemas.Error` describes it."""
     content = {"error": message, "detail": [detail._asdict() for detail in details]}
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
@@ -165,7 +166,7 @@ class RequestError(DrugpredError):
     ----------
     message : str
         What was expected.
-    details : sequence of Detail, optional
+    details : sequence of Fault, optional
     """
 
     status: ClassVar = 400
@@ -177,7 +178,7 @@ class RequestError(DrugpredError):
     retry_after: float | None = None
     """In seconds."""
 
-    def __init__(self, message: str, details: Sequence[Detail] = ()) -> None:
+    def __init__(self, message: str, details: Sequence[Fault] = ()) -> None:
         super().__init__(message)
         self.details = details
 
@@ -192,12 +193,12 @@ class InvalidArgumentError(RequestError):
 
     Parameters
     ----------
-    details : sequence of Detail
+    details : sequence of Fault
     where : str, optional
         The part of a stream that it is about.
     """
 
-    def __init__(self, details: Sequence[Detail], where: str = "") -> None:
+    def __init__(self, details: Sequence[Fault], where: str = "") -> None:
         super().__init__("the request is malformed", details)
         self.where = where
 
@@ -317,7 +318,7 @@ class FeedbackError(RequestError):
     """What it is counted as."""
 
     def __init__(self, expected: str, *loc: str) -> None:
-        super().__init__(expected, [Detail(loc, expected, self.result)])
+        super().__init__(expected, [Fault(loc, expected, self.result)])
 
 
 class InvalidFeedbackError(FeedbackError):
@@ -326,7 +327,7 @@ class InvalidFeedbackError(FeedbackError):
     result = "malformed"
 
     @classmethod
-    def of(cls, details: Sequence[Detail]) -> InvalidFeedbackError:
+    def of(cls, details: Sequence[Fault]) -> InvalidFeedbackError:
         """Return the error of several places."""
         error = cls("the request is malformed")
         error.details = details
@@ -374,6 +375,15 @@ class ServiceError(DrugpredError):
     """The service did not give the client an answer."""
 
 
+class Detail(NamedTuple):
+    """One thing wrong with a request."""
+
+    loc: tuple[str | int, ...]
+    """Where: the names and places from the request down."""
+    msg: str
+    """What was expected."""
+
+
 class InvalidRequestError(ServiceError):
     """The request is malformed.
 
@@ -390,9 +400,7 @@ class InvalidRequestError(ServiceError):
         self.detail = tuple(detail)
 
     def __str__(self) -> str:
-        wrong = [
-            ": ".join([".".join(map(str, loc)), msg] if loc else [msg]) for loc, msg, _ in self.detail[: self._MAX]
-        ]
+        wrong = [": ".join([".".join(map(str, loc)), msg] if loc else [msg]) for loc, msg in self.detail[: self._MAX]]
         wrong += [f"and {len(self.detail) - self._MAX} more"] * (len(self.detail) > self._MAX)
         return f"the request is malformed: {'; '.join(wrong)}"
 

@@ -24,7 +24,7 @@ from typing_extensions import NotRequired, TypedDict  # noqa: UP035 - pydantic w
 
 from drugpred import codebook
 from drugpred.codebook import Category, DataSource, Drug, Score, Window
-from drugpred.errors import Detail
+from drugpred.errors import Fault
 
 __all__ = [
     "EXAMPLE",
@@ -281,20 +281,20 @@ class Error(BaseModel):
     detail: list[ErrorDetail]
 
 
-def faults(error: ValidationError) -> list[Detail]:
+def faults(error: ValidationError) -> list[Fault]:
     """Return what is wrong with a request.
 
     A name that is not ours may be a value: of an unknown field is told where it is, not how it is called. Where
     thousands of things are wrong, that alone is told: the list would be longer than any request.
     """
     if error.error_count() > _MAX_FAULTS:
-        return [Detail((), f"expected a request with fewer than {_MAX_FAULTS} mistakes", "too_many")]
+        return [Fault((), f"expected a request with fewer than {_MAX_FAULTS} mistakes", "too_many")]
     if _is_no_utf8(error):
-        return [Detail((), "expected JSON in UTF-8", "json_invalid")]
+        return [Fault((), "expected JSON in UTF-8", "json_invalid")]
     return [
-        Detail(each["loc"][:-1], "expected no unknown field", _UNKNOWN)
+        Fault(each["loc"][:-1], "expected no unknown field", _UNKNOWN)
         if each["type"] == _UNKNOWN
-        else Detail(each["loc"], each["msg"], each["type"])
+        else Fault(each["loc"], each["msg"], each["type"])
         for each in error.errors(include_url=False, include_context=False, include_input=False)
     ]
 

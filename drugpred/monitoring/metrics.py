@@ -65,11 +65,11 @@ BATCH_PROFILES: Final = Histogram(
     "Profiles of requests that were answered together.",
     buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
 )
-_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_DURATION_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 GRPC_REQUESTS: Final = Counter("drugpred_grpc_requests", "gRPC calls that ended.", ["method", "code"])
 GRPC_DURATION: Final = Histogram(
-    "drugpred_grpc_request_duration_seconds", "How long gRPC calls took.", ["method"], buckets=_SECONDS
+    "drugpred_grpc_request_duration_seconds", "How long gRPC calls took.", ["method"], buckets=_DURATION_BUCKETS
 )
 
 FEEDBACK: Final = Counter("drugpred_feedback", "Feedback by what became of it.", ["result"])

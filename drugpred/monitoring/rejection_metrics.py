@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pydantic import ValidationError
 
-    from drugpred.errors import Detail
+    from drugpred.errors import Fault
 
     _Loc = Sequence[str | int]
 
@@ -63,7 +63,7 @@ def count_column(field: str, row: int | None) -> None:
     _count([(_FIELDS.get(field, _OTHER), _OTHER if row is None else _BY_FIELD.get(field, _OTHER))])
 
 
-def count_tensors(details: Iterable[Detail]) -> None:
+def count_tensors(details: Iterable[Fault]) -> None:
     """Count a request that `drugpred.serving.v2.dataplane` refused."""
     _count(_of_tensor(detail.loc, detail.type) for detail in details)
 

@@ -6,7 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES
-from drugpred.errors import Detail, InvalidArgumentError
+from drugpred.errors import Fault, InvalidArgumentError
 from drugpred.monitoring.rejection_metrics import count_tensors
 from drugpred.schemas import MAX_PROFILES
 from drugpred.tabular import MAX_ROWS
@@ -134,7 +134,7 @@ def _size(data: bytes, at: int, kind: int) -> tuple[int, int]:
 
 def _refusal(place: list[str | int], most: str) -> InvalidArgumentError:
     expected = f"expected at most {most}"
-    details = [Detail(tuple(place), expected, "too_long")]
+    details = [Fault(tuple(place), expected, "too_long")]
     count_tensors(details)
     return InvalidArgumentError(details)
 

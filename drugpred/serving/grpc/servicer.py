@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from drugpred import codebook
 from drugpred.codebook import Drug, Window
-from drugpred.errors import Detail, InvalidArgumentError
+from drugpred.errors import Fault, InvalidArgumentError
 from drugpred.monitoring.rejection_metrics import count_column, count_validation
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
@@ -129,7 +129,7 @@ class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
         except ColumnError as error:
             count_column(error.field, error.row)
             row = () if error.row is None else (error.row,)
-            detail = Detail((error.field, *row), f"expected {error.expected}")
+            detail = Fault((error.field, *row), f"expected {error.expected}")
             raise InvalidArgumentError([detail], where) from None
         selection = select(options.window, options.drugs)
         selected: list[float] = []

@@ -14,7 +14,7 @@ from pydantic import Field, Strict, TypeAdapter, ValidationError
 
 from drugpred import __version__
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, WINDOWS, Drug
-from drugpred.errors import Detail, InvalidArgumentError, UnknownModelError, field_path
+from drugpred.errors import Fault, InvalidArgumentError, UnknownModelError, field_path
 from drugpred.schemas import faults
 from drugpred.serving.scheduling import SLICE_ROWS, yield_slice
 from drugpred.serving.v2.types import ModelMetadata, ServerMetadata, TensorMetadata
@@ -46,18 +46,18 @@ class InvalidTensorError(InvalidArgumentError):
 
     Parameters
     ----------
-    details : sequence of Detail
+    details : sequence of Fault
         At least one; places are written as `inputs.age.data[3]`.
     """
 
-    def __init__(self, details: Sequence[Detail]) -> None:
+    def __init__(self, details: Sequence[Fault]) -> None:
         super().__init__(details)
         self.args = (f"{field_path(details[0].loc) or 'request'}: {details[0].msg}",)
 
     @classmethod
     def at(cls, *loc: str | int, expected: str) -> InvalidTensorError:
         """Return the error of one place."""
-        return cls([Detail(loc, f"expected {expected}", "unexpected")])
+        return cls([Fault(loc, f"expected {expected}", "unexpected")])
 
     @classmethod
     def of(cls, error: ValidationError, *within: str | int) -> InvalidTensorError:

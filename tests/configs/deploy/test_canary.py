@@ -12,9 +12,9 @@ from contextlib import contextmanager
 
 import pytest
 import yaml
-from drugpred.serving.grpc.call_metrics import _BUCKETS
 from scipy.stats import fisher_exact
 
+from drugpred.monitoring.metrics import _DURATION_BUCKETS as _BUCKETS
 from tests.conftest import ROOT
 from tests.prometheus import MONITORING, exposition, prometheus
 

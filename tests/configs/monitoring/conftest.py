@@ -10,9 +10,9 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 
 from drugpred.codebook import DRUGS, WINDOWS
 from drugpred.monitoring import metrics, outcome_metrics
+from drugpred.monitoring import metrics as rpc
 from drugpred.monitoring.prediction_metrics import PredictionCounter
 from drugpred.serving import batching
-from drugpred.serving.grpc import call_metrics as rpc
 
 SERVED = {"service_name": "drugpred", "service_version": "1", "runner_name": "drugpred"}
 
@@ -46,8 +46,8 @@ def counting(stored_model, real):
             metrics.LIMITED.labels(limit).inc()
         batching.SIZES.observe(3)
         for method in ("drugpred.v1.DrugPrediction/Predict", "drugpred.v1.DrugPrediction/PredictBatch"):
-            rpc.observe(method, "OK", 0.001)
-            rpc.observe(method, "INTERNAL", 0.03)
+            rpc.observe_call(method, "OK", 0.001)
+            rpc.observe_call(method, "INTERNAL", 0.03)
         return (generate_latest(REGISTRY) + bentoml.count()).decode()
 
     return count

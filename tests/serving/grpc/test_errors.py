@@ -6,7 +6,7 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 from pydantic import ValidationError
 
-from drugpred.errors import Detail, InvalidArgumentError, OverloadedError, TooManyRequestsError, UnauthenticatedError
+from drugpred.errors import Fault, InvalidArgumentError, OverloadedError, TooManyRequestsError, UnauthenticatedError
 from drugpred.schemas import EXAMPLE, Batch, faults
 from drugpred.serving.grpc.errors import status_of
 
@@ -26,7 +26,7 @@ def violations(status):
 
 
 def status(violations, where=""):
-    details = [Detail(tuple(field.split(".")), expected) for field, expected in violations.items()]
+    details = [Fault(tuple(field.split(".")), expected) for field, expected in violations.items()]
     return status_of(InvalidArgumentError(details, where))
 
 
@@ -45,7 +45,7 @@ def test_the_status_tells_all_as_text_and_as_details():
 
 
 def test_the_status_tells_where():
-    detail = Detail(("age", 3), "expected a band")
+    detail = Fault(("age", 3), "expected a band")
     assert status_of(InvalidArgumentError([detail], "chunk 7")).details == "chunk 7: age[3]: expected a band"
 
 

@@ -11,7 +11,7 @@ import pytest
 from grpc import StatusCode
 from prometheus_client import REGISTRY
 
-from drugpred.errors import Detail, InvalidArgumentError
+from drugpred.errors import Fault, InvalidArgumentError
 from drugpred.serving.access.policy import AccessPolicy
 from drugpred.serving.grpc import interceptor
 from drugpred.serving.grpc.interceptor import CallInterceptor
@@ -34,7 +34,7 @@ class MethodRegistry:
         raise ValueError(f"no {request} here")
 
     async def refuse(self, request, context):
-        raise InvalidArgumentError([Detail(("age",), "expected a number")])
+        raise InvalidArgumentError([Fault(("age",), "expected a number")])
 
     async def end(self, request, context):
         await context.abort(StatusCode.NOT_FOUND, "not this one")
