@@ -7,16 +7,83 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 from drugpred.errors import ending, needs
 
 
-def main() -> int:
-    """Train, evaluate, store.
+def train(data: Path | None, config_path: Path, *, track: bool, force: bool) -> None:
+    """Cross-validate the configured model, compare it with the newest one, fit it to all respondents and store it.
 
-    Return 0; 2 where the data or the configuration is malformed or the model cannot be stored; 3 where the gate refuses
-    the model; 130 where it was interrupted.
+    Parameters
+    ----------
+    data : pathlib.Path, optional
+        Respondents; by default, the first source of `drugpred.data.download.load` that is available.
+    config_path : pathlib.Path
+    track : bool
+        Whether to log the run in MLflow.
+    force : bool
+        Whether to store the model even if it is worse than the newest one.
+
+    Raises
+    ------
+    DrugpredError
+        The data or the configuration is malformed, the model cannot be stored, or it is worse than the newest one.
+    """
+    with needs("train"):  # these imports take seconds, so options are parsed first
+        import skops.io
+        from rich.console import Console
+
+        from drugpred import model_store
+        from drugpred.data.files import require_writable
+        from drugpred.predictor import Predictor, to_npz
+        from drugpred.training import configuration, experiment, promotion
+        from drugpred.training.card import build_card
+        from drugpred.training.estimators import make_pipeline
+        from drugpred.training.report import render
+        from drugpred.training.shap_background import make_background
+        from drugpred.training.tables import drug_table, headline_table
+        from drugpred.training.tracking import tracked_run
+
+    console = Console()
+    say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    config = configuration.read(config_path)
+    # Fail before minutes of work. BentoML creates a model in the folder of temporary files, and then copies it.
+    for folder in (model_store.home() / "models", Path(tempfile.gettempdir())):
+        require_writable(folder)
+
+    with tracked_run(config) if track else nullcontext() as run:
+        respondents = experiment.load_respondents(data, config, console)
+        evaluation = experiment.cross_validate_model(respondents, config)
+        card = build_card(respondents, config, evaluation, run.id if run else None)
+        for table in (drug_table(card, "decade"), drug_table(card, "year"), headline_table(card)):
+            console.print(table.rich())
+        if run:
+            run.log_evaluation(card)
+
+        with promotion.store_lock():
+            if not force:
+                evaluate = partial(experiment.cross_validate_model, respondents)
+                say(promotion.require_no_regression(card, config, evaluate))
+            pipeline = make_pipeline(config.make_estimator()).fit(respondents.X, respondents.last_use)
+            weights = pipeline[-1].arrays()
+            report = render(card, evaluation, respondents.X, pipeline.predict_proba)
+            background = make_background(Predictor(**weights))
+            tag = model_store.write(skops.io.dumps(pipeline), to_npz(weights), background, card, report)
+        say(f"stored {tag}; serve it with: bentoml serve")
+        if run:
+            run.log_model(tag, pipeline, card, report)
+            say(f"tracked as MLflow run {run.id}")
+
+
+def main() -> int:
+    """Parse the options and train.
+
+    Return 0; 2 if the data or the configuration is malformed or the model cannot be stored; 3 if the model is worse
+    than the newest one; 130 if interrupted.
     """
     parser = argparse.ArgumentParser(
         description="Train the model and put it into the BentoML model store.",
@@ -25,27 +92,24 @@ def main() -> int:
     )
     parser.add_argument(
         "--data",
-        type=existing,
+        type=existing_path,
         metavar="PATH",
         help="respondents, in the UCI form or as decoded CSV (default: DRUGPRED_DATA, else UCI's, else simulated ones)",
     )
     parser.add_argument(
         "--config",
-        type=existing,
+        type=existing_path,
         metavar="PATH",
         default=Path(__file__).parent / "configs" / "train.yaml",
         help="the model, the folds and the seed (default: configs/train.yaml)",
     )
     parser.add_argument(
-        "--track", action="store_true", help="keep the run in MLflow (mlflow.db, or MLFLOW_TRACKING_URI)"
+        "--track", action="store_true", help="log the run in MLflow (mlflow.db, or MLFLOW_TRACKING_URI)"
     )
     parser.add_argument("--force", action="store_true", help="store the model even if it is worse than the newest one")
     options = parser.parse_args()
     try:
-        with needs("train"):
-            from drugpred.training.command import run  # takes seconds, so only for options that are right
-
-        run(options.data, options.config, track=options.track, force=options.force)
+        train(options.data, options.config, track=options.track, force=options.force)
     except BaseException as error:
         ended = ending(error, "no model was stored, unless a line above says so; run it again")
         if ended is None:
@@ -55,8 +119,8 @@ def main() -> int:
     return 0
 
 
-def existing(path: str) -> Path:
-    """Return the path of an option."""
+def existing_path(path: str) -> Path:
+    """Return the path of an option that names an existing file."""
     if not Path(path).exists():
         raise argparse.ArgumentTypeError(f"expected a file, and there is none at {path}")
     return Path(path)

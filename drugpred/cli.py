@@ -8,8 +8,9 @@ import os
 import signal
 import sys
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from drugpred import __version__
 from drugpred.codebook import DRUGS, WINDOWS
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from drugpred.codebook import Drug, Window
 
 __all__ = ["main"]
-
-PEERS: Final = ("logistic", "forest", "boosting", "reference")
 
 
 class _Ended(click.ClickException):
@@ -94,7 +93,7 @@ class _Shift(click.ParamType[tuple[str, float]]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
         """Take a name, and maybe an equals sign and a strength."""
-        from drugpred.data.shifts import LABEL_NOISE, SHIFTS, STRONGEST
+        from drugpred.data.distribution_shift import LABEL_NOISE, MAX_STRENGTH, SHIFTS
 
         name, _, text = str(value).partition("=")
         if name not in SHIFTS:
@@ -103,7 +102,7 @@ class _Shift(click.ParamType[tuple[str, float]]):
             strength = float(text or 0.5)
         except ValueError:
             strength = math.nan
-        lowest, highest = (0.0, 1.0) if name == LABEL_NOISE else (-STRONGEST, STRONGEST)
+        lowest, highest = (0.0, 1.0) if name == LABEL_NOISE else (-MAX_STRENGTH, MAX_STRENGTH)
         if not lowest <= strength <= highest:
             self.fail(f"expected a number from {lowest:g} to {highest:g} after {name}=", param, ctx)
         return name, strength
@@ -155,20 +154,34 @@ def _is_stdout(path: Path) -> bool:
 )
 def simulate(rows: int, seed: int, output: Path, shifts: tuple[tuple[str, float], ...]) -> None:
     """Draw respondents from the simulated cohort and write them as a CSV that train.py takes."""
-    from drugpred.data.cohort import CHUNK
+    from drugpred.data.distribution_shift import draw
     from drugpred.data.files import written
     from drugpred.data.respondents import simulated_frame, write_csv
-    from drugpred.data.shifts import draw
+    from drugpred.data.simulator import CHUNK_ROWS
 
     to_stdout = _is_stdout(output)
     with _stdout() if to_stdout else written(output) as file:
         text = codecs.getwriter("utf-8")(file)
         chunks = draw(rows, seed, dict(shifts))
-        steps = track(chunks, "simulating", total=-(-rows // CHUNK), console=Console(stderr=True))
+        steps = track(chunks, "simulating", total=-(-rows // CHUNK_ROWS), console=Console(stderr=True))
         for i, (inputs, last_use) in enumerate(steps):
-            write_csv(simulated_frame(inputs, last_use, first=i * CHUNK + 1), text, header=i == 0)
+            write_csv(simulated_frame(inputs, last_use, first=i * CHUNK_ROWS + 1), text, header=i == 0)
     where = "the standard output" if to_stdout else click.format_filename(output)
     click.echo(f"{rows} simulated respondents in {where}", err=to_stdout)
+
+
+class _Baselines(click.ParamType[tuple[str, ...]]):
+    name = "model"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Accept the name of a baseline, or all for every one."""
+        from drugpred.training.baselines import BASELINES
+
+        if value == "all":
+            return tuple(BASELINES)
+        if value not in BASELINES:
+            self.fail(f"expected one of {', '.join(BASELINES)}, all", param, ctx)
+        return (str(value),)
 
 
 @main.command(extra="train", kept="finished folds are kept in {output}/folds, and the same command goes on from there")
@@ -193,17 +206,22 @@ def simulate(rows: int, seed: int, output: Path, shifts: tuple[tuple[str, float]
 )
 @click.option(
     "--against",
-    type=click.Choice([*PEERS, "all"]),
+    type=_Baselines(),
     multiple=True,
-    help="Compare with another model on the same folds; may be given several times.",
+    help="Compare with another model on the same folds: logistic, forest, boosting, reference or all. May be given "
+    "several times.",
 )
 @click.option("--imbalance", is_flag=True, help="Compare ways to treat the imbalance of users and non-users.")
-def evaluate(data: Path | None, config: Path, output: Path, against: tuple[str, ...], imbalance: bool) -> None:
-    """Cross-validate the configured model as train.py does, and store nothing but the figures."""
-    from drugpred.training import configuration, evidence
+def evaluate(
+    data: Path | None, config: Path, output: Path, against: tuple[tuple[str, ...], ...], imbalance: bool
+) -> None:
+    """Cross-validate the configured model as train.py does, and write its metrics without storing a model."""
+    from drugpred.training import configuration, evaluation_report
 
-    peers = PEERS if "all" in against else tuple(dict.fromkeys(against))
-    evidence.gather(data, configuration.read(config), output, peers, treatments=imbalance, console=Console())
+    baselines = tuple(dict.fromkeys(chain.from_iterable(against)))
+    evaluation_report.write(
+        data, configuration.read(config), output, baselines, treatments=imbalance, console=Console()
+    )
 
 
 class _Drugs(click.ParamType[tuple[str, ...]]):

@@ -15,7 +15,7 @@ import skops.io
 from threadpoolctl import threadpool_limits
 
 from drugpred import model_store
-from drugpred.data.cohort import Cohort
+from drugpred.data.simulator import Cohort
 from drugpred.schemas import EXAMPLE, Profile
 from drugpred.scoring import Scorer
 from drugpred.settings import Settings

@@ -19,7 +19,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from drugpred.codebook import CATEGORIES, INPUTS
-from drugpred.data.cohort import Cohort
+from drugpred.data.simulator import Cohort
 
 DRAWN = 1_000_000
 ROW_GROUP = 100_000

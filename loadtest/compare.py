@@ -29,7 +29,7 @@ from peers.registry import MEASURE, PEERS, Peer, chosen
 from servers import ServerError
 
 from drugpred import codebook, model_store
-from drugpred.data.cohort import Cohort
+from drugpred.data.simulator import Cohort
 from drugpred.errors import StoredModelError
 from drugpred.schemas import EXAMPLE
 from drugpred.settings import Settings

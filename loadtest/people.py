@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from drugpred import codebook
-from drugpred.data.cohort import Cohort
+from drugpred.data.simulator import Cohort
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 
 __all__ = ["BATCH", "BATCHES", "MESSAGES", "PROFILES"]

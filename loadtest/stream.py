@@ -15,7 +15,7 @@ import grpc
 import numpy as np
 
 from drugpred import codebook
-from drugpred.data.cohort import Cohort
+from drugpred.data.simulator import Cohort
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 
 if TYPE_CHECKING:

@@ -70,11 +70,11 @@ def data_folder() -> Path:
     folder = Path(given).parent if given else ROOT.parent / "shared" / "data"
     if given or (folder / UCI).is_file():
         return folder
-    from drugpred.data import source
+    from drugpred.data import download
     from drugpred.errors import DownloadError
 
     try:
-        return source.fetch().parent
+        return download.fetch().parent
     except DownloadError as error:
         skip(f"no {UCI} in {folder}, and {error}")
         raise

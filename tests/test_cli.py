@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from drugpred import __version__, cli
+from drugpred import __version__
 from drugpred.cli import main
 from drugpred.codebook import DRUGS
-from drugpred.data.forms import HEADINGS
+from drugpred.data.parsing import HEADINGS
 from drugpred.data.respondents import read, simulate
 from drugpred.training import configuration, imbalance
-from drugpred.training.run import carded, cross_validated
+from drugpred.training.baselines import BASELINES
+from drugpred.training.card import build_card
+from drugpred.training.experiment import cross_validate_model
 
 
 @pytest.fixture
@@ -146,7 +148,7 @@ def test_evaluation_gives_the_figures_that_training_would(evaluate, tmp_path, re
     result = evaluate()
     assert result.exit_code == 0, result.output
     config = configuration.read(tmp_path / "config.yaml")
-    check_figures(tmp_path / "evaluation", carded(real, config, cross_validated(real, config)))
+    check_figures(tmp_path / "evaluation", build_card(real, config, cross_validate_model(real, config)))
 
 
 @pytest.mark.slow
@@ -210,7 +212,7 @@ def test_all_comparisons(run, evaluate, tmp_path, monkeypatch):
     run("simulate", "--rows", 300)
     result = evaluate("--data", "simulated.csv", "--against", "all", "--imbalance", "--output", "deep/out")
     assert result.exit_code == 0, result.output
-    assert {row["model"] for row in table(tmp_path / "deep" / "out" / "comparison.csv")} == set(cli.PEERS)
+    assert {row["model"] for row in table(tmp_path / "deep" / "out" / "comparison.csv")} == set(BASELINES)
     treatments = [row["treatment"] for row in table(tmp_path / "deep" / "out" / "imbalance.csv")]
     assert len(set(treatments)) == 8
     for one, other in pairwise(["headline", "published", "against logistic", "against reference", "imbalance, decade"]):

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from drugpred.cli import main
 from drugpred.codebook import DRUGS, INPUTS
+from drugpred.data.distribution_shift import MAX_STRENGTH, draw
 from drugpred.data.respondents import read
-from drugpred.data.shifts import STRONGEST, draw
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_what_is_no_shift_is_refused(simulate, tmp_path, shift, expected):
 
 
 def test_the_strongest_shift_moves_everybody(simulate, tmp_path):
-    assert simulate("--shift", f"older={STRONGEST}").exit_code == 0
+    assert simulate("--shift", f"older={MAX_STRENGTH}").exit_code == 0
     assert set(read(tmp_path / "simulated.csv").frame["age"]) == {5}
 
 
@@ -120,7 +120,7 @@ def test_interrupted_it_leaves_what_was_there(simulate, tmp_path, monkeypatch, e
 
     if older:
         Path("simulated.csv").write_text(older, encoding="utf-8")
-    monkeypatch.setattr("drugpred.data.shifts.draw", interrupted)
+    monkeypatch.setattr("drugpred.data.distribution_shift.draw", interrupted)
     result = simulate()
     assert result.exit_code == (130 if error is KeyboardInterrupt else 2)
     assert [path.read_text(encoding="utf-8") for path in tmp_path.iterdir()] == [older] * bool(older)

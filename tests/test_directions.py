@@ -12,7 +12,7 @@ import pytest
 
 from drugpred.codebook import DRUGS, INPUTS, WINDOWS
 from drugpred.training import configuration
-from drugpred.training.run import cross_validated
+from drugpred.training.experiment import cross_validate_model
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +45,9 @@ def probabilities(real):
     """Of use within a decade by the default model, cross-validated once over."""
     config = configuration.read(Path(__file__).parents[1] / "configs" / "train.yaml")
     once = config.cross_validation.model_copy(update={"repeats": 1})
-    return cross_validated(real, config.model_copy(update={"cross_validation": once})).probabilities[0, :, :, DECADE]
+    return cross_validate_model(real, config.model_copy(update={"cross_validation": once})).probabilities[
+        0, :, :, DECADE
+    ]
 
 
 def profile(scores, weights):

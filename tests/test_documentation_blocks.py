@@ -10,7 +10,7 @@ import tomllib
 
 import pytest
 
-from drugpred.data import source
+from drugpred.data import download
 from tests.conftest import ROOT, skip
 from tests.documentation import WrongBlockError, agree, blocks_of, run
 
@@ -202,7 +202,7 @@ def test_every_block_does_what_it_says(clone, uci_path, default_store, store, tm
     scratch.mkdir()
     cache = home / ".cache" / "drugpred"
     cache.mkdir(parents=True)
-    shutil.copyfile(uci_path, cache / source.FILE)
+    shutil.copyfile(uci_path, cache / download.FILE)
     subprocess.run(["pip", "download", "-q", "-d", wheels, "hatchling>=1.27", "editables"], check=True)
     environment = {
         "HOME": str(home),

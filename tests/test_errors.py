@@ -21,7 +21,7 @@ from drugpred.errors import (
     needs,
     reason,
 )
-from drugpred.training.gate import GateError
+from drugpred.training.promotion import PromotionError
 
 
 def test_the_tree_is_as_it_is_drawn():
@@ -69,7 +69,7 @@ def test_a_reason_is_a_line_and_never_unknown(error, expected):
     ("error", "expected"),
     [
         (DataError("expected a number", line=3), ("line 3: expected a number", 2)),
-        (GateError("worse"), ("worse", 3)),
+        (PromotionError("worse"), ("worse", 3)),
         (PermissionError(errno.EACCES, "Permission denied", "a"), ("a: Permission denied", 2)),
         (KeyboardInterrupt(), ("interrupted: parts are kept", 130)),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), None),

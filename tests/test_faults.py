@@ -15,8 +15,8 @@ from drugpred.data.respondents import read
 from drugpred.errors import DataError
 from drugpred.schemas import EXAMPLE, Profile
 from drugpred.training import configuration
+from drugpred.training.classification_metrics import METRICS
 from drugpred.training.estimators import make_pipeline
-from drugpred.training.measures import FIGURES
 from drugpred.training.per_drug import PerDrug, logistic
 
 TESTS = Path(__file__).parent
@@ -32,7 +32,7 @@ def pipeline(stored_model):
 
 def test_1_fitting_leaves_the_data_as_they_were(real):
     before, X, last_use = real.frame.copy(), real.X, real.last_use
-    quick = configuration.read(TESTS / "quick.yaml").estimator.estimator(42)
+    quick = configuration.read(TESTS / "quick.yaml").make_estimator()
     make_pipeline(quick).fit(X, last_use)
     assert real.frame.equals(before)
     assert np.array_equal(X, before[list(INPUTS)])
@@ -136,9 +136,9 @@ def test_8_no_figure_comes_without_its_error(stored_model):
         assert low < value < high
         assert len(card.folds[name]) == folds.folds * folds.repeats > 1
     for windows in card.drugs.values():
-        assert set(windows["decade"].intervals) == {*FIGURES, "calibration_error"}
+        assert set(windows["decade"].intervals) == {*METRICS, "calibration_error"}
     # The score that the majority class decides is not among them.
-    assert not [name for name in (*card.overall, *FIGURES) if "f1" in name or name == "accuracy"]
+    assert not [name for name in (*card.overall, *METRICS) if "f1" in name or name == "accuracy"]
 
 
 def test_8_figures_come_of_many_folds_and_cover_both_classes(stored_model):

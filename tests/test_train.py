@@ -243,7 +243,7 @@ def train_here(monkeypatch):
 def test_a_store_without_room_is_told_before_the_work(train_here, tmp_path, monkeypatch, capsys, room, home, expected):
     (tmp_path / "file").touch()
     monkeypatch.setattr("drugpred.model_store.home", lambda: tmp_path / home)
-    monkeypatch.setattr("drugpred.training.command.load", None)  # the work
+    monkeypatch.setattr("drugpred.training.experiment.load_respondents", None)  # the work
     with room(100_000):
         assert train_here() == 2
     assert capsys.readouterr().err == f"error: cannot write {tmp_path / home / 'models'}: {expected}\n"
@@ -254,7 +254,7 @@ def test_an_interrupted_run_says_so_in_a_line(train_here, tmp_path, monkeypatch,
         raise KeyboardInterrupt
 
     monkeypatch.setattr("drugpred.model_store.home", lambda: tmp_path)
-    monkeypatch.setattr("drugpred.training.command.load", interrupt)
+    monkeypatch.setattr("drugpred.training.experiment.load_respondents", interrupt)
     assert train_here() == 130
     assert (
         capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Rows of a CSV file: one line is one record, so that a stray quote swallows nothing, as in `drugpred.data.forms`.
+"""Rows of a CSV file: one line is one record, so that a stray quote swallows nothing, as in `drugpred.data.parsing`.
 
 A record whose quoted cell holds an end of line is malformed, at its first line and at its last. The separator is a
 comma, a semicolon or a tab. A file may be in the UCI form, and compressed by gzip, which makes it one part.
@@ -21,7 +21,7 @@ from drugpred.bulk.headings import ID, Headings, find
 from drugpred.bulk.source import Chunk, Part
 from drugpred.codebook import CATEGORIES, INPUTS
 from drugpred.data.files import opened
-from drugpred.data.forms import HEADINGS, fields_of, is_uci, separator
+from drugpred.data.parsing import HEADINGS, find_delimiter, is_uci, split_fields
 from drugpred.errors import DataError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class CsvSource:
             start, line = len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0, 1
             file.seek(start)
             header = file.readline(_LONGEST_HEADER)
-            delimiter, only_named = separator(header.decode(errors="replace"))
+            delimiter, only_named = find_delimiter(header.decode(errors="replace"))
             if only_named:
                 start, line, header = start + len(header), 2, file.readline(_LONGEST_HEADER)
             try:
@@ -187,7 +187,7 @@ def _is_plain(block: bytes, delimiter: str) -> bool:
 def _fields(line: bytes, delimiter: str, width: int | None = None) -> list[str]:
     """Return a line's fields."""
     try:
-        fields = fields_of(line.decode(), delimiter)
+        fields = split_fields(line.decode(), delimiter)
     except UnicodeDecodeError:
         raise _LineError("text in UTF-8") from None
     except ValueError as error:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pydantic import AliasChoices
 
 from drugpred.codebook import INPUTS
-from drugpred.data.forms import ALIASES, HEADINGS
+from drugpred.data.parsing import ALIASES, HEADINGS
 from drugpred.errors import DataError
 from drugpred.schemas import Profile
 

@@ -8,19 +8,21 @@ import stat
 import zlib
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Final, cast
 from uuid import uuid4
 
-from drugpred.errors import DataError, reason
+from drugpred.errors import ConfigurationError, DataError, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-__all__ = ["is_same", "opened", "refuse_irregular", "shown", "whole", "written"]
+__all__ = ["is_same", "opened", "refuse_irregular", "require_writable", "shown", "whole", "written"]
 
 _BUFFER: Final = 1 << 20
 _GZIP: Final = b"\x1f\x8b"
+_PROBE_BYTES: Final = 2 << 20  # more than a model with its report
 _KINDS: Final = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
 
 
@@ -44,6 +46,18 @@ def refuse_irregular(path: Path) -> None:
         raise DataError(f"cannot read {reason(error, path)}") from error
     if kind != stat.S_IFREG:
         raise DataError(f"cannot read {shown(path)}: expected a regular file, and not a {_KINDS.get(kind, 'device')}")
+
+
+def require_writable(folder: Path) -> None:
+    """Create a folder if it does not exist, and raise `ConfigurationError` unless 2 MB can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder) as file:
+            file.write(bytes(_PROBE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())  # some file systems report only then that they are full
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {reason(error, folder)}") from error
 
 
 @contextmanager

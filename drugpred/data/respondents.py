@@ -1,4 +1,4 @@
-"""Respondents as a table, read from a file and written to one."""
+"""Respondents as a table: read, simulate and write them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, LAST_USE, SCORES, Category, DataSource
-from drugpred.data.cohort import Cohort
 from drugpred.data.files import opened
-from drugpred.data.forms import COLUMNS, HEADINGS, LAST_USES, parse
+from drugpred.data.parsing import COLUMNS, HEADINGS, LAST_USES, parse
+from drugpred.data.simulator import Cohort
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from _typeshed import SupportsWrite
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
 
 __all__ = ["Respondents", "read", "simulate", "simulated_frame", "write_csv"]
 
-_REAL: Final = {
+_REAL_DIGESTS: Final = {
     "f8319ee1cf3ee961d316d3cd7b7e2a2f98d1cd51d5bbd75527e0c227fec3a20e",  # 1885 respondents, as in the UCI form
     "94add21b2753f2dd0c1e974330a10c4e153237c39f95fde7afd21ee702572328",  # 1884: the decoded CSV lost id 1
 }
-"""Digests of the real records as parsed: form, spelling and line endings of the file do not matter."""
+"""Digests of the real records as parsed, regardless of the form, spelling and line endings of the file."""
 
 
 @dataclass(frozen=True, eq=False)
 class Respondents:
-    """Respondents of one file.
+    """The respondents of one file.
 
     Attributes
     ----------
     frame : pandas.DataFrame
-        A row for each: the twelve inputs as float64 (code of the category, standardized score), then the class of
-        last use, 0 to 6, of the eighteen drugs and of "semeron" as int8. The index, "id", is of integers, or all of
-        strings where any id is a simulated one such as ``sim-1``.
+        One row per respondent: the twelve inputs as float64 (code of the category, standardized score), then the
+        class of last use, 0 to 6, of the eighteen drugs and of "semeron" as int8. The index, "id", holds integers, or
+        strings if any id is a simulated one such as ``sim-1``.
     source : {"uci", "simulated", "file"}
-        The real data, our simulated cohort, or anything else.
+        The real data, the simulated cohort, or any other.
     sha256 : str
-        Of the file's bytes, decompressed.
+        Of the file's decompressed bytes.
     """
 
     frame: pd.DataFrame
@@ -70,13 +70,12 @@ class Respondents:
 
 
 def read(path: Path) -> Respondents:
-    """Read a file of respondents: the UCI form or the decoded CSV, told apart by its first field.
+    """Read a file of respondents in the UCI form or as decoded CSV, which its first field distinguishes.
 
     Parameters
     ----------
     path : pathlib.Path
-        The file, maybe compressed by gzip. A decoded CSV may have its columns in any order, and others besides, which
-        are ignored.
+        The file, optionally compressed by gzip. A decoded CSV may have its columns in any order; others are ignored.
 
     Raises
     ------
@@ -89,19 +88,22 @@ def read(path: Path) -> Respondents:
     simulated = any(isinstance(identifier, str) for identifier in ids)
     index = pd.Index([str(identifier) for identifier in ids] if simulated else ids, name="id")
     frame = pd.DataFrame(table, columns=list(COLUMNS), index=index).astype(dict.fromkeys(LAST_USES, np.int8))
-    source: DataSource = "simulated" if simulated else "uci" if _digest(ids, table) in _REAL else "file"
+    source: DataSource = "simulated"
+    if not simulated:
+        records = np.array(ids, dtype="<i8").tobytes() + table.astype("<f8").tobytes()
+        source = "uci" if hashlib.sha256(records).hexdigest() in _REAL_DIGESTS else "file"
     return Respondents(frame, source, hashlib.sha256(content).hexdigest())
 
 
 def simulate(n: int, seed: int) -> Respondents:
-    """Draw respondents from the simulated cohort that ships."""
+    """Draw respondents from the simulated cohort."""
     rows, last_use = (np.concatenate(chunks) for chunks in zip(*Cohort.load().draw(n, seed), strict=True))
     digest = hashlib.sha256(rows.tobytes() + last_use.tobytes()).hexdigest()
     return Respondents(simulated_frame(rows, last_use), "simulated", digest)
 
 
 def simulated_frame(rows: NDArray[np.float64], last_use: NDArray[np.integer[Any]], *, first: int = 1) -> pd.DataFrame:
-    """Return drawn respondents as in `Respondents.frame`, with ids from ``sim-<first>`` on; none claims Semeron."""
+    """Return drawn respondents as in `Respondents.frame`, with ids from ``sim-<first>``; none claims Semeron."""
     index = pd.Index([f"sim-{i}" for i in range(first, first + len(rows))], name="id")
     drugs = pd.DataFrame(last_use, columns=list(DRUGS), index=index, dtype=np.int8)
     return pd.DataFrame(rows, columns=list(INPUTS), index=index).join(drugs.assign(semeron=np.int8(0)))
@@ -113,13 +115,13 @@ def write_csv(frame: pd.DataFrame, file: SupportsWrite[str], *, header: bool) ->
     Parameters
     ----------
     frame : pandas.DataFrame
-        Rows as in `Respondents.frame`, their scores with five decimals as published.
+        As `Respondents.frame`. Scores are written with five decimals, as published.
     file : text file
-        Which keeps ends of lines as they are, and writes UTF-8.
+        In UTF-8, without translation of line ends.
     header : bool
-        Whether the headings go first, as for the first of several chunks.
+        Whether to write the headings first.
     """
-    spell: dict[str, Callable[[float], str]] = {category.name: _speller(category) for category in CATEGORIES}
+    spell: dict[str, Callable[[float], str]] = {category.name: _label_of(category) for category in CATEGORIES}
     spell |= {score.name: "{:.5f}".format for score in SCORES}
     spell |= {name: lambda value: LAST_USE[int(value)] for name in LAST_USES}
     columns = [frame.index.tolist()]
@@ -132,11 +134,7 @@ def write_csv(frame: pd.DataFrame, file: SupportsWrite[str], *, header: bool) ->
     writer.writerows(zip(*columns, strict=True))
 
 
-def _speller(category: Category) -> Callable[[float], str]:
-    """Return what spells a code as the published CSV does: the alias where there is one, such as F and M."""
+def _label_of(category: Category) -> Callable[[float], str]:
+    """Return a function from codes to the labels of the published CSV: the alias if there is one, such as F and M."""
     labels = dict(enumerate(category.labels)) | {category.codes[alias]: alias for alias in category.aliases}
     return lambda code: labels[int(code)]
-
-
-def _digest(ids: Sequence[int | str], table: NDArray[np.float64]) -> str:
-    return hashlib.sha256(np.array(ids, dtype="<i8").tobytes() + table.astype("<f8").tobytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""Assemble the card of a model from what a training run knows."""
+"""Build the card of a model from the results of a training run."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import numpy as np
 
 from drugpred import codebook
 from drugpred.model_store import Bins, Card, DataCard, WindowCard
-from drugpred.training.estimators import cumulative_targets
-from drugpred.training.measures import base_rates
+from drugpred.training.classification_metrics import base_rates
+from drugpred.training.estimators import cumulative_targets, make_pipeline
+from drugpred.training.evaluation import reference_split
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,27 +24,27 @@ if TYPE_CHECKING:
     from drugpred.training.configuration import Configuration
     from drugpred.training.evaluation import Evaluation
 
-__all__ = ["make_card"]
+__all__ = ["build_card"]
 
 _PACKAGES: Final = ("bentoml", "imbalanced-learn", "numpy", "pandas", "scikit-learn", "skops")
 
 _DIGITS: Final = 4
-"""More would be noise, in every answer."""
+"""More digits would be noise."""
 
-_FEWEST: Final = 100
-_LOWEST_AUC: Final = 0.7
-"""A drug and window is reliable with so many users and non-users, and an AUC that clinical texts call acceptable
-(D. W. Hosmer and S. Lemeshow, Applied Logistic Regression, 2nd edition, 2000, p. 162)."""
+_MIN_PER_OUTCOME: Final = 100
+_MIN_AUC: Final = 0.7
+"""A drug and window is reliable with at least this many users and non-users, and an AUC that clinical texts call
+acceptable (D. W. Hosmer and S. Lemeshow, Applied Logistic Regression, 2nd edition, 2000, p. 162)."""
 
 
-def make_card(
-    respondents: Respondents,
-    configuration: Configuration,
-    evaluation: Evaluation,
-    reference_split: dict[str, float] | None,
-    run_id: str | None = None,
+def build_card(
+    respondents: Respondents, configuration: Configuration, evaluation: Evaluation, run_id: str | None = None
 ) -> Card:
-    """Return the card of a model trained on these respondents, and of the tracked run that did it."""
+    """Return the card of the configured model, given its cross-validation; `run_id` is the experiment tracker's."""
+    reference = None
+    if respondents.source == "uci":
+        pipeline, ids = make_pipeline(configuration.make_estimator()), respondents.frame.index.to_numpy()
+        reference = reference_split(pipeline, respondents.X, respondents.last_use, ids)
     decade = codebook.WINDOWS.index("decade")
     probabilities = evaluation.probabilities.mean(axis=0)[:, :, decade]
     return Card(
@@ -60,7 +61,7 @@ def make_card(
         overall=evaluation.overall(),
         overall_intervals=evaluation.overall_intervals(),
         folds={name: tuple(values.tolist()) for name, values in evaluation.overall_folds().items()},
-        reference_split=reference_split,
+        reference_split=reference,
         input_bins=_input_bins(respondents.X),
         probability_bins={drug: _bins(probabilities[:, i]) for i, drug in enumerate(codebook.DRUGS)},
         estimator=configuration.estimator.kind,
@@ -76,11 +77,11 @@ def make_card(
 def _drugs(evaluation: Evaluation) -> dict[str, dict[str, WindowCard]]:
     shares, figures, bounds = base_rates(evaluation.last_use), evaluation.figures(), evaluation.intervals()
     users = cumulative_targets(evaluation.last_use).sum(axis=0)
-    rarer = np.minimum(users, len(evaluation.last_use) - users)
+    rarer = np.minimum(users, len(evaluation.last_use) - users)  # of users and non-users, the fewer
 
     def window(at: tuple[int, int]) -> WindowCard:
         values = {n: round(float(v[at]), _DIGITS) if np.isfinite(v[at]) else None for n, v in figures.items()}
-        reliable = rarer[at] >= _FEWEST and (values["auc"] or 0.0) >= _LOWEST_AUC
+        reliable = rarer[at] >= _MIN_PER_OUTCOME and (values["auc"] or 0.0) >= _MIN_AUC
         share = round(float(shares[at]), _DIGITS)
         known = {n: v[at] for n, v in bounds.items() if np.isfinite(v[at]).all()}
         intervals = {n: tuple(round(float(bound), _DIGITS) for bound in pair) for n, pair in known.items()}
@@ -103,7 +104,7 @@ def _input_bins(X: NDArray[np.float64]) -> dict[str, Bins]:
 
 
 def _bins(values: NDArray[np.float64]) -> Bins:
-    """Return bins that hold about a tenth of the values each; a value on an edge is of the bin below it."""
+    """Return bins of about a tenth of the values each; a value on an edge belongs to the bin below it."""
     edges = np.unique(np.quantile(values, np.linspace(0.1, 0.9, 9), method="higher"))
     shares = np.bincount(np.searchsorted(edges, values), minlength=len(edges) + 1) / len(values)
     labels = [f"<={edge:.5f}" for edge in edges] + [f">{edges[-1]:.5f}"]

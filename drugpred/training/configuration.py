@@ -1,4 +1,4 @@
-"""The training configuration: configs/train.yaml, checked."""
+"""The training configuration: configs/train.yaml, validated."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ class NetworkConfiguration(_Strict):
     leave_out: Inputs = ()
     """Inputs that the model must not use."""
 
-    def estimator(self, seed: int) -> CumulativeNetwork:
-        """Return the estimator, not yet fitted."""
+    def make_estimator(self, seed: int) -> CumulativeNetwork:
+        """Return an unfitted estimator."""
         return CumulativeNetwork(**self.model_dump(exclude={"kind"}), random_state=seed)
 
 
 class LogisticConfiguration(_Strict):
-    """Logistic regression for each drug and window, see `PerDrug`; always recalibrated where a sampler is used."""
+    """Logistic regression for each drug and window, see `PerDrug`; always recalibrated if a sampler is used."""
 
     kind: Literal["logistic"]
     penalty: Positive
@@ -65,8 +65,8 @@ class LogisticConfiguration(_Strict):
     leave_out: Inputs = ()
     """Inputs that the model must not use."""
 
-    def estimator(self, seed: int) -> PerDrug:
-        """Return the estimator, not yet fitted."""
+    def make_estimator(self, seed: int) -> PerDrug:
+        """Return an unfitted estimator."""
         resampled = self.sampler != "none"
         return PerDrug(logistic(self.penalty), self.sampler, resampled, leave_out=self.leave_out, random_state=seed)
 
@@ -79,7 +79,7 @@ class CrossValidationConfiguration(_Strict):
 
 
 class Configuration(_Strict):
-    """All that decides a training run, besides the data."""
+    """All that a training run depends on, besides the data."""
 
     seed: Annotated[int, Field(ge=0)]
     overclaimers: Literal["keep", "drop"]
@@ -87,7 +87,11 @@ class Configuration(_Strict):
     estimator: Annotated[NetworkConfiguration | LogisticConfiguration, Field(discriminator="kind")]
     cross_validation: CrossValidationConfiguration
     simulated_respondents: Annotated[int, Field(ge=1000)]
-    """How many to draw where there is no data."""
+    """How many to draw if there are no data."""
+
+    def make_estimator(self) -> CumulativeNetwork | PerDrug:
+        """Return an unfitted estimator with the seed of the run."""
+        return self.estimator.make_estimator(self.seed)
 
 
 def read(path: Path) -> Configuration:
@@ -96,7 +100,7 @@ def read(path: Path) -> Configuration:
     Raises
     ------
     ConfigurationError
-        The file is missing, is not YAML, or holds something else than `Configuration`.
+        The file is missing, is not YAML, or is not a valid `Configuration`.
     """
     try:
         return Configuration.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))

@@ -1,4 +1,4 @@
-"""The estimators: scikit-learn pipelines from respondents' rows to probabilities of use."""
+"""Estimators: scikit-learn pipelines from respondents' rows to probabilities of use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sklearn.preprocessing import OneHotEncoder
 from threadpoolctl import threadpool_limits
 
 from drugpred import codebook
-from drugpred.data.cohort import Cohort
+from drugpred.data.simulator import Cohort
 from drugpred.predictor import N_COLUMNS, QUANTIZATION_STEP, STARTS, design_matrix
 
 if TYPE_CHECKING:
@@ -27,24 +27,22 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["TRUSTED", "CumulativeNetwork", "cumulative_targets", "make_pipeline", "rounded", "used"]
-
+__all__ = ["TRUSTED", "CumulativeNetwork", "cumulative_targets", "input_mask", "make_pipeline", "quantize"]
 
 TRUSTED: Final = ["drugpred.training.estimators.CumulativeNetwork", "drugpred.training.per_drug.PerDrug"]
-"""The types besides scikit-learn's own that `skops.io.load` must be told to trust in a stored pipeline."""
-
+"""Types in a stored pipeline that `skops.io.load` must trust, besides scikit-learn's."""
 
 _ARRAYS: Final = ("inputs", "bias", "outputs", "output_bias", "direct")
 
 _SIMULATED: Final = 5000
-"""Respondents to distil the forest with; 20,000 give the same figures."""
+"""Respondents to distil the forest with; 20,000 give the same metrics."""
 
 _LEAF: Final = 5
 _FEATURES: Final = 4
-"""Of the forest; other sensible choices changed the average by less than its error."""
+"""Of the forest; other sensible choices changed the metrics by less than their error."""
 
-_SURE: Final = 2e-3
-"""A leaf of users alone says 1, and log-odds want something less."""
+_MIN_PROBABILITY: Final = 2e-3
+"""A leaf of users only predicts 1, whose log-odds are infinite."""
 
 
 def cumulative_targets(last_use: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
@@ -65,8 +63,8 @@ def cumulative_targets(last_use: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
 def _trends() -> NDArray[np.float64]:
     """Return the map from the design to the columns that the networks are fitted on, shape (38, 41).
 
-    Age and education enter by their levels and by their published value, gender by its value only: a penalty on
-    both lets neighbouring levels share what they have in common. Being linear, the map is folded into the weights.
+    Age and education enter as levels and as their published value, gender as its value only: with a penalty on both,
+    neighbouring levels share their common trend. The map is linear, so it is folded into the weights.
     """
     blocks = []
     for category in codebook.CATEGORIES:
@@ -80,19 +78,13 @@ def _trends() -> NDArray[np.float64]:
     return np.asarray(block_diag(*blocks, np.eye(len(codebook.SCORES))))
 
 
-def _values() -> NDArray[np.float64]:
-    """Return the map from the design to every input's published value, shape (38, 12)."""
-    values = [np.array([category.values]).T for category in codebook.CATEGORIES]
-    return np.asarray(block_diag(*values, np.eye(len(codebook.SCORES))))
-
-
-def used(leave_out: Collection[str]) -> NDArray[np.bool_]:
-    """Return which design columns, of 38, are of other inputs than those that are left out."""
+def input_mask(leave_out: Collection[str]) -> NDArray[np.bool_]:
+    """Return which of the 38 design columns belong to inputs that are not left out."""
     sizes = np.diff([*STARTS, N_COLUMNS])
     return np.repeat([name not in leave_out for name in codebook.INPUTS], sizes)
 
 
-def rounded(weights: NDArray[np.floating]) -> NDArray[np.float32]:
+def quantize(weights: NDArray[np.floating]) -> NDArray[np.float32]:
     """Return the nearest weights that `drugpred.predictor.to_npz` can store."""
     return np.asarray(np.rint(weights / QUANTIZATION_STEP) * QUANTIZATION_STEP, np.float32)
 
@@ -100,15 +92,15 @@ def rounded(weights: NDArray[np.floating]) -> NDArray[np.float32]:
 class CumulativeNetwork(BaseEstimator):
     """Networks of one tanh layer and a linear model, each of all 18 drugs and 6 windows, averaged in log-odds.
 
-    The linear model keeps what is plainly additive, such as the part of age and country in cannabis, from the
-    networks' penalty. Averaging log-odds makes several small networks one wider network, so what is stored and served
-    is a single one with direct connections.
+    The linear model keeps additive effects, such as those of age and country on cannabis, from the networks' penalty.
+    Averaging the log-odds of several small networks gives one wider network, so a single network with direct
+    connections is stored and served.
 
-    A random forest has a part in the average too. Trees would cost milliseconds to serve, so its log-odds for simulated
-    respondents are distilled: into the weights with which the hidden units and the inputs come closest to them.
+    A random forest is also part of the average. Evaluating trees would take milliseconds, so its log-odds for simulated
+    respondents are distilled: a ridge regression on the hidden units and the inputs approximates them.
 
     Weights are rounded to multiples of `drugpred.predictor.QUANTIZATION_STEP`, far below their sampling error, so that
-    they take little room.
+    they compress well.
 
     Parameters
     ----------
@@ -117,23 +109,23 @@ class CumulativeNetwork(BaseEstimator):
     penalty : float
         L2 penalty on the networks' weights.
     networks : int
-        Networks to average, which differ in their random start.
+        Number of networks to average, which differ in their random start.
     linear_share : float
         Share of the linear model in its average with the networks, from 0 to 1.
     linear_drugs : collection of str
-        Drugs whose share of the linear model is 1: the networks know them no better.
+        Drugs whose share of the linear model is 1, because the networks predict them no better.
     linear_penalty : float
         L2 penalty on the linear model's weights.
     iterations : int
-        Most iterations of L-BFGS. Stopping before convergence does no harm and saves time.
+        At most, of L-BFGS. Stopping before convergence saves time and does no harm.
     forest_share : float
-        Share of the forest in the average with all of these, from 0 to 1.
+        Share of the forest in its average with the others, from 0 to 1.
     trees : int
-        Trees of the forest.
+        Number of trees of the forest.
     leave_out : collection of str
-        Inputs that are not used.
+        Inputs to ignore.
     random_state : int
-        Seed of the first network; the others count on from it.
+        Seed of the first network; the others have the next ones.
 
     Attributes
     ----------
@@ -169,17 +161,17 @@ class CumulativeNetwork(BaseEstimator):
 
     def fit(self, X: NDArray[np.float64], y: NDArray[np.integer[Any]]) -> Self:
         """Fit to design columns of shape (n, 38) and classes of last use of shape (n, 18)."""
-        mask = used(self.leave_out)
+        mask = input_mask(self.leave_out)
         trends = _trends() * mask[:, np.newaxis]
         columns, targets = X @ trends, cumulative_targets(y).reshape(len(y), -1).astype(np.int8)
-        # With more threads BLAS fights over the small products: 20 s in place of 1.7 s.
+        # With more threads BLAS takes 20 s instead of 1.7 s, as the products are small.
         with threadpool_limits(1):
             layers = [
                 self._fit_one(columns, targets, (self.hidden_units,), self.penalty, self.random_state + i)
                 for i in range(self.networks)
             ]
             linear = self._fit_one(columns, targets, (), self.linear_penalty, self.random_state)
-        # One share for each output: as many as a drug has windows.
+        # One share per output: every window of a drug has the same.
         linear_share = np.repeat(
             [1.0 if drug in self.linear_drugs else self.linear_share for drug in codebook.DRUGS], len(codebook.WINDOWS)
         )
@@ -194,18 +186,19 @@ class CumulativeNetwork(BaseEstimator):
             with threadpool_limits(1):
                 self._distill(X * mask, targets, mask)
         for name in _ARRAYS:
-            setattr(self, f"{name}_", rounded(getattr(self, f"{name}_")))
+            setattr(self, f"{name}_", quantize(getattr(self, f"{name}_")))
         return self
 
     def _distill(self, X: NDArray[np.float64], targets: NDArray[np.int8], mask: NDArray[np.bool_]) -> None:
-        """Average with what the hidden units and the inputs can say of a forest fitted to the same."""
-        values = _values()
+        """Average with an approximation, by the hidden units and the inputs, of a forest fitted to the same targets."""
+        # From design columns to every input's published value, shape (38, 12).
+        values = block_diag(*(np.array([c.values]).T for c in codebook.CATEGORIES), np.eye(len(codebook.SCORES)))
         forest = RandomForestRegressor(
             self.trees, min_samples_leaf=_LEAF, max_features=_FEATURES, random_state=self.random_state
         ).fit(X @ values, targets)
         rows = Cohort.load().rows(_SIMULATED, np.random.default_rng(self.random_state))
         simulated = design_matrix(rows) * mask
-        probabilities = forest.predict(simulated @ values).clip(_SURE, 1.0 - _SURE)
+        probabilities = forest.predict(simulated @ values).clip(_MIN_PROBABILITY, 1.0 - _MIN_PROBABILITY)
         units = np.tanh(simulated @ self.inputs_ + self.bias_)
         student = Ridge().fit(np.hstack([units, simulated]), logit(probabilities))
         outputs, direct = np.split(student.coef_.T, [units.shape[1]])
@@ -216,7 +209,7 @@ class CumulativeNetwork(BaseEstimator):
     def _fit_one(
         self, X: NDArray[np.float64], targets: NDArray[np.int8], hidden: tuple[int, ...], penalty: float, seed: int
     ) -> MLPClassifier:
-        """Fit a network, or without hidden layers a linear model."""
+        """Fit a network, or a linear model if there are no hidden layers."""
         network = MLPClassifier(
             hidden, activation="tanh", solver="lbfgs", alpha=penalty, max_iter=self.iterations, random_state=seed
         )
@@ -238,9 +231,9 @@ class CumulativeNetwork(BaseEstimator):
 
 
 def make_pipeline(estimator: BaseEstimator) -> Pipeline:
-    """Return the pipeline from respondents' rows, shape (n, 12), to what the estimator predicts.
+    """Return a pipeline that encodes respondents' rows, shape (n, 12), for the estimator.
 
-    Its encoder makes the columns of `drugpred.predictor.design_matrix` and refuses codes that do not exist.
+    Its encoder returns the columns of `drugpred.predictor.design_matrix` and raises for codes that do not exist.
     """
     categories = [np.arange(len(category.labels), dtype=np.float64) for category in codebook.CATEGORIES]
     encoder = OneHotEncoder(categories=categories, sparse_output=False, handle_unknown="error")

@@ -1,4 +1,4 @@
-"""What treatments of imbalance do: imbalanced-learn's samplers and others, on the same folds, use within a decade."""
+"""Compare treatments of class imbalance on the same folds: use within a decade."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from imblearn.ensemble import BalancedRandomForestClassifier
 from sklearn.ensemble import RandomForestClassifier
 
 from drugpred import codebook
-from drugpred.training.comparison import PENALTY
-from drugpred.training.estimators import make_pipeline
-from drugpred.training.evaluation import cross_validate
-from drugpred.training.intervals import half_widths
+from drugpred.training.baselines import PENALTY
+from drugpred.training.confidence import corrected_half_widths
+from drugpred.training.experiment import cross_validate_model
 from drugpred.training.per_drug import PerDrug, logistic
-from drugpred.training.tables import Table, number
+from drugpred.training.tables import Table, format_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,14 +23,15 @@ if TYPE_CHECKING:
     from sklearn.base import ClassifierMixin
 
     from drugpred.data.respondents import Respondents
-    from drugpred.training.evaluation import Evaluation, Split
+    from drugpred.training.configuration import Configuration
+    from drugpred.training.evaluation import Evaluation
     from drugpred.training.per_drug import Sampler
 
     Floats = NDArray[np.float64]
 
-__all__ = ["FIGURES", "TREATMENTS", "Result", "Treatment", "study", "study_table"]
+__all__ = ["METRICS", "TREATMENTS", "Result", "Treatment", "compare_treatments", "treatments_table"]
 
-FIGURES: Final = ("auc", "log_loss", "calibration_error", "balanced_accuracy", "geometric_mean")
+METRICS: Final = ("auc", "log_loss", "calibration_error", "balanced_accuracy", "geometric_mean")
 
 _DECADE: Final = codebook.WINDOWS.index("decade")
 _TREES: Final = 50
@@ -46,13 +46,13 @@ WHY: Final = (
 
 
 class Treatment(NamedTuple):
-    """One way to treat imbalance."""
+    """One treatment of class imbalance."""
 
     classifier: Callable[[int], ClassifierMixin]
-    """Makes it, not yet fitted, of a seed."""
+    """Return an unfitted classifier, given a seed."""
     sampler: Sampler = "none"
     evens_out: bool = True
-    """Whether it learns as if there were as many users as non-users."""
+    """Whether it trains as if there were as many users as non-users."""
 
 
 def _forest(seed: int) -> ClassifierMixin:
@@ -71,11 +71,11 @@ TREATMENTS: Final = {
         lambda seed: BalancedRandomForestClassifier(_TREES, min_samples_leaf=_LEAF, random_state=seed)
     ),
 }
-"""By name; the others are compared with the first."""
+"""By name; all are compared with the first."""
 
 
 class Result(NamedTuple):
-    """One figure of one treatment: the mean of 18 drugs."""
+    """One metric of one treatment: the mean of 18 drugs."""
 
     treatment: str
     recalibrated: bool
@@ -86,34 +86,37 @@ class Result(NamedTuple):
     """Of the 95% interval."""
     high: float
     difference: float
-    """From plain logistic regression, with its interval."""
+    """From plain logistic regression, with its 95% interval."""
     difference_low: float
     difference_high: float
 
 
-def study(respondents: Respondents, folds: Sequence[Split], seed: int, folder: Path | None = None) -> list[Result]:
+def compare_treatments(respondents: Respondents, config: Configuration, folder: Path | None = None) -> list[Result]:
     """Cross-validate every treatment with and without recalibration.
 
     Parameters
     ----------
     respondents : Respondents
-    folds : sequence of (training rows, test rows)
-    seed : int
-        Of classifiers and samplers.
+    config : Configuration
+        Its folds and its seed.
     folder : pathlib.Path, optional
-        Where finished folds are kept, see `cross_validate`.
+        The cache of finished folds, see `cross_validate`.
     """
     results: list[Result] = []
     plain: dict[str, Floats] = {}
     for name, treatment in TREATMENTS.items():
         for recalibrate in (False, True):
             estimator = PerDrug(
-                treatment.classifier(seed), treatment.sampler, recalibrate, windows=("decade",), random_state=seed
+                treatment.classifier(config.seed),
+                treatment.sampler,
+                recalibrate,
+                windows=("decade",),
+                random_state=config.seed,
             )
             threshold = 0.5 if treatment.evens_out and not recalibrate else None
-            pipeline, label = make_pipeline(estimator), name + (", recalibrated" if recalibrate else "")
-            evaluation = cross_validate(
-                pipeline, respondents.X, respondents.last_use, folds, folder, threshold=threshold, label=label
+            label = name + (", recalibrated" if recalibrate else "")
+            evaluation = cross_validate_model(
+                respondents, config, folder, estimator=estimator, threshold=threshold, label=label
             )
             by_fold = _by_fold(evaluation)
             plain = plain or by_fold
@@ -125,37 +128,29 @@ def study(respondents: Respondents, folds: Sequence[Split], seed: int, folder: P
 
 
 def _interval(values: Floats, test_to_train: float) -> tuple[float, float, float]:
-    mean, half = float(values.mean()), float(half_widths(values, test_to_train))
+    mean, half = float(values.mean()), float(corrected_half_widths(values, test_to_train))
     return mean, mean - half, mean + half
 
 
 def _by_fold(evaluation: Evaluation) -> dict[str, Floats]:
-    """Return the mean over drugs of `FIGURES` by fold."""
+    """Return the mean over drugs of `METRICS` by fold."""
     figures = evaluation.by_fold
-    # imbalanced-learn's geometric_mean_score, from what it is the geometric mean of.
+    # As imbalanced-learn's geometric_mean_score.
     figures = figures | {"geometric_mean": np.sqrt(figures["sensitivity"] * figures["specificity"])}
-    return {name: np.nanmean(figures[name][:, :, _DECADE], axis=1) for name in FIGURES}
+    return {name: np.nanmean(figures[name][:, :, _DECADE], axis=1) for name in METRICS}
 
 
-def study_table(results: Sequence[Result]) -> Table:
+def treatments_table(results: Sequence[Result]) -> Table:
     """Return a row for each treatment, with and without recalibration."""
     rows = []
-    for start in range(0, len(results), len(FIGURES)):
-        figures = results[start : start + len(FIGURES)]
+    for start in range(0, len(results), len(METRICS)):
+        figures = results[start : start + len(METRICS)]
         first = figures[0]
         cells = [
-            number(result.value) + ("*" if result.difference_low > 0 or result.difference_high < 0 else "")
+            format_number(result.value) + ("*" if result.difference_low > 0 or result.difference_high < 0 else "")
             for result in figures
         ]
         rows.append((first.treatment, "yes" if first.recalibrated else "no", first.threshold, *cells))
-    headings = (
-        "treatment",
-        "recal.",
-        "cutoff",
-        "AUC",
-        "log\nloss",
-        "calib.\nerror",
-        "balanced\naccuracy",
-        "geom.\nmean",
-    )
+    metrics = ("AUC", "log\nloss", "calib.\nerror", "balanced\naccuracy", "geom.\nmean")
+    headings = ("treatment", "recal.", "cutoff", *metrics)
     return Table("imbalance, decade", headings, rows, WHY)

@@ -1,4 +1,4 @@
-"""One binary classifier for each drug and window: logistic regression to be served, anything else to compare with."""
+"""One binary classifier for each drug and window: logistic regression, which can be served, or any other to compare."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from drugpred import codebook
 from drugpred.predictor import STARTS, design_matrix
-from drugpred.training.estimators import cumulative_targets, rounded, used
+from drugpred.training.estimators import cumulative_targets, input_mask, quantize
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,24 +29,24 @@ __all__ = ["PerDrug", "Sampler", "logistic"]
 
 Sampler = Literal["none", "smote", "smotenc", "undersampling"]
 
-_FEWEST: Final = 10
-"""Of fewer users or non-users, the folds of recalibration would lack some, and SMOTE neighbours."""
+_MIN_PER_OUTCOME: Final = 10
+"""With fewer users or non-users, folds of recalibration would lack some, and SMOTE would lack neighbours."""
 
 _INNER_FOLDS: Final = 5
 
 
 def logistic(penalty: float, class_weight: str | None = None) -> LogisticRegression:
-    """Return logistic regression with an L2 penalty, not yet fitted."""
+    """Return unfitted logistic regression with an L2 penalty."""
     return LogisticRegression(C=1 / penalty, class_weight=class_weight, max_iter=1000)
 
 
 class _Fitted(NamedTuple):
-    """What is kept of one classifier."""
+    """One fitted classifier."""
 
     classifier: Any
-    """None where everybody or nobody was a user."""
+    """None if everybody or nobody was a user."""
     slope: float | None
-    """Probabilities are expit(slope * response + intercept); as the classifier says where it is None."""
+    """Probabilities are expit(slope * response + intercept), or those of the classifier if it is None."""
     intercept: float
 
     def probabilities(self, X: Floats) -> Floats:
@@ -60,32 +60,32 @@ class _Fitted(NamedTuple):
 class PerDrug(BaseEstimator):
     """A binary classifier for every drug and window.
 
-    The windows of a drug are put in order, as the networks' are. What is fitted holds no sampler: SMOTE and its like
-    keep the rows that they were fitted on.
+    The probabilities of a drug's windows are sorted, as the networks' are. The fitted estimator holds no sampler: SMOTE
+    and others store the rows that they were fitted on.
 
     Parameters
     ----------
     classifier : scikit-learn classifier
         Cloned for every drug and window.
     sampler : {"none", "smote", "smotenc", "undersampling"}
-        How imbalanced-learn evens out users and non-users among the training rows; not where there are fewer than ten
-        of either.
+        The sampler of imbalanced-learn that balances users and non-users of the training rows; unused if there are
+        fewer than ten of either.
     recalibrate : bool
-        Whether probabilities are mapped back by Platt's sigmoid, fitted on held-out training rows that no sampler
-        touched: of as many users and non-users as there are.
+        Whether to calibrate probabilities by Platt's sigmoid, fitted on held-out training rows that were not
+        resampled.
     windows : tuple of str
-        Those that are fitted; the probabilities of the others are nan.
+        Windows to fit; the probabilities of the others are nan.
     leave_out : tuple of str
-        Inputs that are not used.
+        Inputs to ignore.
     random_state : int
-        Of the sampler and of the folds of recalibration.
+        Seed of the sampler and of the folds of recalibration.
 
     Attributes
     ----------
     direct_, output_bias_ : ndarray of float32
-        Of logistic regression: arrays of `drugpred.predictor.Predictor`, multiples of its `STEP`; all that is kept.
+        Of logistic regression only: arrays of `drugpred.predictor.Predictor`, multiples of `QUANTIZATION_STEP`.
     fitted_ : dict
-        Of any other classifier: what was fitted, by drug and window.
+        Of any other classifier: the fitted ones, by drug and window.
     """
 
     def __init__(
@@ -106,8 +106,8 @@ class PerDrug(BaseEstimator):
 
     def fit(self, X: Floats, y: NDArray[np.integer[Any]]) -> Self:
         """Fit to design columns of shape (n, 38) and classes of last use of shape (n, 18)."""
-        columns, targets = X * used(self.leave_out), cumulative_targets(y)
-        with threadpool_limits(1):  # folds run side by side
+        columns, targets = X * input_mask(self.leave_out), cumulative_targets(y)
+        with threadpool_limits(1):  # folds run in parallel
             fitted = {at: self._fit_one(columns, targets[:, *at]) for at in self._outcomes()}
         if not self._is_linear():
             self.fitted_ = fitted
@@ -120,15 +120,17 @@ class PerDrug(BaseEstimator):
                 steepness = 1.0 if slope is None else slope
                 direct[:, *at] = steepness * classifier.coef_[0]
                 bias[at] += steepness * classifier.intercept_[0]
-        self.direct_, self.output_bias_ = rounded(direct.reshape(len(direct), -1)), rounded(bias.ravel())
+        self.direct_, self.output_bias_ = quantize(direct.reshape(len(direct), -1)), quantize(bias.ravel())
         return self
 
     def _fit_one(self, X: Floats, y: NDArray[np.bool_]) -> _Fitted:
         rarer = min(y.sum(), (~y).sum())
         if rarer == 0:
             return _Fitted(None, 1.0, float(np.log((y.sum() + 0.5) / ((~y).sum() + 0.5))))
-        pipeline = Pipeline([*(self._steps() if rarer >= _FEWEST else ()), ("classify", clone(self.classifier))])
-        if not self.recalibrate or rarer < _FEWEST:
+        pipeline = Pipeline(
+            [*(self._steps() if rarer >= _MIN_PER_OUTCOME else ()), ("classify", clone(self.classifier))]
+        )
+        if not self.recalibrate or rarer < _MIN_PER_OUTCOME:
             return _Fitted(pipeline.fit(X, y)[-1], None, 0.0)
         folds = StratifiedKFold(_INNER_FOLDS, shuffle=True, random_state=self.random_state)
         fitted = CalibratedClassifierCV(pipeline, method="sigmoid", cv=folds, ensemble=False).fit(X, y)
@@ -137,14 +139,14 @@ class PerDrug(BaseEstimator):
         return _Fitted(calibrated.estimator[-1], -float(sigmoid.a_), -float(sigmoid.b_))
 
     def _steps(self) -> list[tuple[str, Any]]:
-        """Return what evens out users and non-users, when a pipeline is fitted and never when it predicts."""
+        """Return the steps of a pipeline that balance users and non-users while it is fitted."""
         if self.sampler == "none":
             return []
         if self.sampler == "undersampling":
             return [("sample", RandomUnderSampler(random_state=self.random_state))]
         if self.sampler == "smote":
             return [("sample", SMOTE(random_state=self.random_state))]
-        categories, mask = list(range(len(codebook.CATEGORIES))), used(self.leave_out)
+        categories, mask = list(range(len(codebook.CATEGORIES))), input_mask(self.leave_out)
         return [
             ("decode", FunctionTransformer(_rows)),
             ("sample", SMOTENC(categories, random_state=self.random_state)),
@@ -153,7 +155,7 @@ class PerDrug(BaseEstimator):
 
     def predict_proba(self, X: Floats) -> Floats:
         """Return probabilities of use of shape (n, 18, 6), never rising along the windows."""
-        columns = X * used(self.leave_out)
+        columns = X * input_mask(self.leave_out)
         shape = (len(X), len(codebook.DRUGS), len(codebook.WINDOWS))
         if self._is_linear():
             log_odds = columns @ self.direct_.astype(np.float64) + self.output_bias_.astype(np.float64)
@@ -173,7 +175,7 @@ class PerDrug(BaseEstimator):
         Raises
         ------
         TypeError
-            It is not logistic regression of every window, and there is no such form of it.
+            It is not logistic regression of every window.
         """
         if not self._is_linear() or set(self.windows) != set(codebook.WINDOWS):
             raise TypeError("only logistic regression of every window can be served")

@@ -1,7 +1,7 @@
-"""What the report's plots show, and where on the drawing: the template draws it as SVG.
+"""Data and coordinates of the report's plots, which the template draws as SVG.
 
-All of it is of cross-validated probabilities, repeats averaged. Plots show shares of at least a few respondents, and
-curves through a few points, never a single respondent.
+All are of cross-validated probabilities, averaged over repeats. Plots show shares of several respondents and curves
+through a few points, never a single respondent.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ import numpy as np
 from sklearn.metrics import roc_curve
 
 from drugpred import codebook
-from drugpred.training import estimates
+from drugpred.training import confidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import ArrayLike, NDArray
 
-    from drugpred.training.estimates import Estimate
+    from drugpred.training.confidence import Estimate
 
     Bools = NDArray[np.bool_]
     Floats = NDArray[np.float64]
 
-__all__ = ["Axes", "Roc", "Shares", "axes", "recency", "reliability", "roc"]
+__all__ = ["Axes", "Roc", "Shares", "axis_range", "recency", "reliability", "roc"]
 
 _BINS: Final = 10
 _FALSE_POSITIVE_RATES: Final = np.linspace(0.0, 1.0, 41) ** 1.5  # closer where the curve is steep
 
 
 class Axes(NamedTuple):
-    """A plot's ranges, and where they lie on a drawing of 160 by 160 units."""
+    """A plot's ranges, and their position on a drawing of 160 by 160 units."""
 
     x: tuple[float, float]
     y: tuple[float, float]
@@ -43,11 +43,11 @@ class Axes(NamedTuple):
     bottom: float = 126.0
 
     def across(self, value: float) -> float:
-        """Return how far to the right a value lies."""
+        """Return the horizontal coordinate of a value."""
         return round(self.left + (value - self.x[0]) / (self.x[1] - self.x[0]) * (self.right - self.left), 1)
 
     def down(self, value: float) -> float:
-        """Return how far down a value lies."""
+        """Return the vertical coordinate of a value."""
         return round(self.bottom - (value - self.y[0]) / (self.y[1] - self.y[0]) * (self.bottom - self.top), 1)
 
     def line(self, x: ArrayLike, y: ArrayLike) -> str:
@@ -56,8 +56,8 @@ class Axes(NamedTuple):
         return " ".join(f"{self.across(a):g},{self.down(b):g}" for a, b in points)
 
 
-def axes(values: ArrayLike) -> tuple[float, float]:
-    """Return a range of round numbers around probabilities."""
+def axis_range(values: ArrayLike) -> tuple[float, float]:
+    """Return a range that encloses probabilities, with round ends."""
     low, high = float(np.min(values)), float(np.max(values))
     step = next(step for step in (0.02, 0.1, 0.2) if high - low < 6 * step)
     bottom, top = step * floor(round(low / step, 6)), step * ceil(round(high / step, 6))
@@ -65,7 +65,7 @@ def axes(values: ArrayLike) -> tuple[float, float]:
 
 
 class Roc(NamedTuple):
-    """A ROC curve, and where on it the threshold lies."""
+    """A ROC curve, and the rates at the threshold."""
 
     false_positive_rates: Floats
     true_positive_rates: Floats
@@ -79,7 +79,7 @@ def roc(truth: Bools, probabilities: Floats, predicted: Bools) -> Roc:
     Parameters
     ----------
     truth : ndarray of shape (n,)
-        Of both kinds.
+        Users and non-users.
     probabilities, predicted : ndarray of shape (repeats, n)
     """
     curves = [roc_curve(truth, repeat)[:2] for repeat in probabilities]
@@ -87,13 +87,13 @@ def roc(truth: Bools, probabilities: Floats, predicted: Bools) -> Roc:
     return Roc(
         _FALSE_POSITIVE_RATES,
         np.mean(heights, axis=0),
-        estimates.share(predicted[:, ~truth]),
-        estimates.share(predicted[:, truth]),
+        confidence.share(predicted[:, ~truth]),
+        confidence.share(predicted[:, truth]),
     )
 
 
 class Shares(NamedTuple):
-    """Shares of respondents with their intervals, beside what was predicted."""
+    """Observed shares with their intervals, and predicted shares."""
 
     predicted: Floats
     share: Floats
@@ -101,7 +101,7 @@ class Shares(NamedTuple):
     high: Floats
 
     def rows(self) -> Iterator[tuple[float, ...]]:
-        """Return them side by side."""
+        """Return rows of predicted, share, low and high."""
         return zip(*(values.tolist() for values in self), strict=True)
 
 
@@ -118,11 +118,11 @@ def reliability(truth: Bools, probabilities: Floats) -> Shares:
     tenths = [order[:, start:end] for start, end in pairwise(edges)]
     predicted = [np.take_along_axis(probabilities, tenth, axis=1).mean() for tenth in tenths]
     shares = np.array([truth[tenth].mean() for tenth in tenths])
-    return Shares(np.array(predicted), shares, *estimates.wilson(shares, np.diff(edges)))
+    return Shares(np.array(predicted), shares, *confidence.wilson_interval(shares, np.diff(edges)))
 
 
 def recency(last_use: NDArray[np.integer[Any]], probabilities: Floats) -> Shares:
-    """Return how respondents and predictions are distributed over the seven classes of last use.
+    """Return the observed and the predicted distribution over the seven classes of last use.
 
     Parameters
     ----------
@@ -132,4 +132,4 @@ def recency(last_use: NDArray[np.integer[Any]], probabilities: Floats) -> Shares
     """
     shares = np.bincount(last_use, minlength=len(codebook.LAST_USE)) / len(last_use)
     within = np.concatenate([[1.0], probabilities.mean(axis=(0, 1)), [0.0]])
-    return Shares(within[:-1] - within[1:], shares, *estimates.wilson(shares, len(last_use)))
+    return Shares(within[:-1] - within[1:], shares, *confidence.wilson_interval(shares, len(last_use)))

@@ -1,9 +1,7 @@
-"""The report of a model: its card as a page of HTML with plots, and its figures as CSV; no request to anywhere."""
+"""The report of a model: its card as a self-contained HTML page with plots, and its metrics as CSV."""
 
 from __future__ import annotations
 
-import csv
-import io
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,19 +9,21 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 
 from drugpred import codebook
-from drugpred.training import effects, groups, plots
+from drugpred.model_store import WindowCard
+from drugpred.training import fairness, partial_dependence, plots
+from drugpred.training.classification_metrics import METRICS
 from drugpred.training.estimators import cumulative_targets
-from drugpred.training.measures import FIGURES
-from drugpred.training.published import PUBLISHED, WHY_OPTIMISTIC
+from drugpred.training.published_results import PUBLISHED, WHY_OPTIMISTIC
+from drugpred.training.tables import flatten, to_csv
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
     from drugpred.model_store import Card
-    from drugpred.training.effects import Effect
     from drugpred.training.evaluation import Evaluation
+    from drugpred.training.partial_dependence import Effect
 
     Floats = NDArray[np.float64]
 
@@ -59,10 +59,16 @@ _OVERALL: Final = {
     "auc": "AUC",
 }
 
+_METRIC_NAMES: Final = {name: name.replace("_", " ") for name in (*METRICS, "calibration_error")} | {
+    "auc": "AUC",
+    "log_loss": "log-loss",
+    "brier": "Brier score",
+}
+
 _WITHIN: Final = {"ever": "a lifetime"} | {window: f"a {window}" for window in codebook.WINDOWS[1:]}
 
 _LAST_USE: Final = ("never", "earlier", *codebook.WINDOWS[1:])
-"""Classes of last use, in a word."""
+"""Classes of last use, one word each."""
 
 
 def render(card: Card, evaluation: Evaluation, X: Floats, predict: Callable[[Floats], Floats]) -> dict[str, bytes]:
@@ -77,36 +83,36 @@ def render(card: Card, evaluation: Evaluation, X: Floats, predict: Callable[[Flo
     predict : callable
         The fitted model, from rows to probabilities of shape (n, 18, 6).
     """
-    by_group = groups.by_group(evaluation, X)
-    effect_of = effects.partial_dependence(predict, X)
+    by_group = fairness.by_group(evaluation, X)
+    effect_of = partial_dependence.compute(predict, X)
     published = PUBLISHED if card.data.source == "uci" else {}
     trained_on = "all respondents" if evaluation.tested is None else "the respondents trained on"
     template = _templates().get_template("report.html")
     page = template.render(
         card=card,
         sections={key: title for key, title in _SECTIONS.items() if published or key != "published"},
-        figures=_headings(),
+        figures=_METRIC_NAMES,
         overall=_OVERALL,
         within=_WITHIN,
         last_use=_LAST_USE,
         panels=_panels(evaluation, effect_of),
         unit=plots.Axes((0.0, 1.0), (0.0, 1.0)),
         effects=effect_of,
-        fewest_of_level=effects.FEWEST,
+        fewest_of_level=partial_dependence.MIN_LEVEL_COUNT,
         groups={drug: list(rows) for drug, rows in groupby(by_group, lambda group: group.drug)},
-        fewest=groups.FEWEST,
-        fewest_of_a_kind=groups.FEWEST_OF_A_KIND,
-        hidden=groups.HIDDEN,
+        fewest=fairness.MIN_PEOPLE,
+        fewest_of_a_kind=fairness.MIN_PER_OUTCOME,
+        hidden=fairness.MIN_SHOWN_SIZE,
         threshold=f"the share of users among {trained_on}",
         published=published,
         published_mean=np.mean([of.sensitivity + of.specificity for of in PUBLISHED.values()]),
         why_optimistic=WHY_OPTIMISTIC,
-        made=_made(card),
+        made=_provenance(card),
     )
     return {
         "index.html": page.encode(),
-        "figures.csv": _csv(_figure_rows(card)),
-        "groups.csv": _csv(_group_rows(by_group)),
+        "figures.csv": _metrics_csv(card),
+        "groups.csv": _groups_csv(by_group),
     }
 
 
@@ -126,24 +132,19 @@ def _figure(value: float | None, form: str = ".3f", scale: float = 1) -> str:
     return "-" if value is None else format(scale * value, form)
 
 
-def _headings() -> dict[str, str]:
-    names = {name: name.replace("_", " ") for name in (*FIGURES, "calibration_error")}
-    return names | {"auc": "AUC", "log_loss": "log-loss", "brier": "Brier score"}
-
-
 def _panels(evaluation: Evaluation, effect_of: list[Effect]) -> dict[str, dict[str, Any]]:
-    """Return what is drawn of each drug, with the axes that its values need."""
+    """Return the data and the axes of each drug's plots."""
     truth = cumulative_targets(evaluation.last_use)[:, :, _DECADE]
-    predicted = evaluation.probabilities[:, :, :, _DECADE] >= groups.thresholds(evaluation)
+    predicted = evaluation.probabilities[:, :, :, _DECADE] >= fairness.thresholds(evaluation)
     panels: dict[str, dict[str, Any]] = {}
     for i, drug in enumerate(codebook.DRUGS):
         users, within = truth[:, i], evaluation.probabilities[:, :, i]
-        enough = min(users.sum(), (~users).sum()) >= groups.FEWEST_OF_A_KIND
+        enough = min(users.sum(), (~users).sum()) >= fairness.MIN_PER_OUTCOME
         dots = plots.reliability(users, within[:, :, _DECADE])
         bars = plots.recency(evaluation.last_use[:, i], within)
-        both = plots.axes([*dots.low, *dots.high, *dots.predicted])
-        _, longest = plots.axes([0.0, *bars.high, *bars.predicted])
-        height = plots.axes(np.concatenate([effect.probabilities[:, i] for effect in effect_of]))
+        both = plots.axis_range([*dots.low, *dots.high, *dots.predicted])
+        _, longest = plots.axis_range([0.0, *bars.high, *bars.predicted])
+        height = plots.axis_range(np.concatenate([effect.probabilities[:, i] for effect in effect_of]))
         panels[drug] = {
             "roc": plots.roc(users, within[:, :, _DECADE], predicted[:, :, i]) if enough else None,
             "dots": dots,
@@ -155,14 +156,17 @@ def _panels(evaluation: Evaluation, effect_of: list[Effect]) -> dict[str, dict[s
     return panels
 
 
-def _made(card: Card) -> dict[str, object]:
-    """Return what made the model, in words."""
-    kept = {"keep": "kept", "drop": "dropped"}[card.data.overclaimers]
+def _provenance(card: Card) -> dict[str, object]:
+    """Return what the model was trained on and by, in words."""
+    overclaimers = {"keep": "kept", "drop": "dropped"}[card.data.overclaimers]
     configuration = {key: value for key, value in card.configuration.items() if key != "overclaimers"}
     return {
         "data": f"{card.data.respondents} respondents, source: {card.data.source}, sha256 {card.data.sha256}",
-        "over-claimers": f"respondents who claim the invented drug Semeron were {kept}",
-        **dict(_flat(configuration)),
+        "over-claimers": f"respondents who claim the invented drug Semeron were {overclaimers}",
+        **{
+            _name(key): ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else value
+            for key, value in flatten(configuration, ": ")
+        },
         "versions": ", ".join(f"{package} {version}" for package, version in card.versions.items()),
         "commit": card.git_commit or "unknown",
         "trained": card.created,
@@ -170,43 +174,24 @@ def _made(card: Card) -> dict[str, object]:
     }
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, object]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}: ")
-        else:
-            words = ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else value
-            yield _name(f"{prefix}{key}"), words
+def _metrics_csv(card: Card) -> bytes:
+    """Return every metric by drug and window, and then all intervals."""
+    fields = [name for name in WindowCard.model_fields if name != "intervals"]
+    bounds = [f"{name}_{end}" for name in _METRIC_NAMES for end in ("low", "high")]
+    rows = (
+        [drug, window, *(getattr(metrics, name) for name in fields)]
+        + [bound for name in _METRIC_NAMES for bound in metrics.intervals.get(name, (None, None))]
+        for drug, windows in card.drugs.items()
+        for window, metrics in windows.items()
+    )
+    return to_csv(["drug", "window", *fields, *bounds], rows)
 
 
-def _figure_rows(card: Card) -> Iterator[dict[str, object]]:
-    for drug, windows in card.drugs.items():
-        for window, of in windows.items():
-            figures = of.model_dump(exclude={"intervals"})
-            bounds = {name: of.intervals.get(name, (None, None)) for name in _headings()}
-            intervals = {
-                f"{n}_{end}": v for n, pair in bounds.items() for end, v in zip(("low", "high"), pair, strict=True)
-            }
-            yield {"drug": drug, "window": window} | figures | intervals
-
-
-def _group_rows(by_group: list[groups.Group]) -> Iterator[dict[str, object]]:
-    """Yield groups with figures of three digits, which tell no single respondent."""
-    for group in by_group:
-        row: dict[str, object] = group._asdict()
-        del row["figures"]
-        for name in groups.Figures._fields:
-            estimate = getattr(group.figures, name) if group.figures else (None, None, None)
-            values = (None if value is None else round(value, 3) for value in estimate)
-            row |= dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
-        yield row
-
-
-def _csv(rows: Iterator[dict[str, object]]) -> bytes:
-    """Return rows of the same keys as CSV; None is an empty field."""
-    first = next(rows)
-    file = io.StringIO()
-    writer = csv.DictWriter(file, first, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows([first, *rows])
-    return file.getvalue().encode()
+def _groups_csv(groups: list[fairness.Group]) -> bytes:
+    """Return the metrics by group, rounded to three digits so that they identify no single respondent."""
+    columns = [f"{name}{end}" for name in fairness.Figures._fields for end in ("", "_low", "_high")]
+    rows = []
+    for *key, figures in groups:
+        values = [round(value, 3) for estimate in figures for value in estimate] if figures else [None] * len(columns)
+        rows.append([*key, *values])
+    return to_csv([*fairness.Group._fields[:-1], *columns], rows)

@@ -1,6 +1,6 @@
-"""Keep a training run in MLflow: `train.py --track`.
+"""Log a training run in MLflow: `train.py --track`.
 
-Without settings that is in ``mlflow.db`` and ``mlruns/`` of the current folder, which ``mlflow ui`` shows there. Its
+By default it is stored in ``mlflow.db`` and ``mlruns/`` in the current folder, where ``mlflow ui`` shows it. MLflow's
 own variables (MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME and so on) name another place. Nothing else imports MLflow.
 """
 
@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 import numpy as np
@@ -22,6 +22,7 @@ from drugpred.errors import ConfigurationError, DrugpredError, needs, reason
 from drugpred.model_store import NAME
 from drugpred.schemas import EXAMPLE, Profile
 from drugpred.training.estimators import TRUSTED
+from drugpred.training.tables import flatten
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,17 +33,17 @@ if TYPE_CHECKING:
     from drugpred.model_store import Card
     from drugpred.training.configuration import Configuration
 
-__all__ = ["Run", "tracked"]
+__all__ = ["TrackedRun", "tracked_run"]
 
-_USER_OF_URL: Final = re.compile(r"//[^/@\s]*@")
+_URL_USER: Final = re.compile(r"//[^/@\s]*@")
 
 _DRIVERS: Final = {"MySQLdb": "mysqlclient", "psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary"}
-"""Packages that are not named as what is imported of them."""
+"""Packages whose name differs from that of the module they provide."""
 
 _DEFAULTS: Final = {
-    # MLflow reports to its makers how it is used, unless it is told not to before it is imported.
+    # MLflow sends usage telemetry unless this is set before it is imported.
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    # Else an absent server is tried for minutes.
+    # By default it retries an unreachable server for minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -50,37 +51,30 @@ _DEFAULTS: Final = {
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run that MLflow keeps.
-
-    Attributes
-    ----------
-    id : str
-        MLflow's.
-    """
+class TrackedRun:
+    """An MLflow run, by its id."""
 
     id: str
 
-    def evaluated(self, card: Card) -> None:
-        """Log the card, what decided it as parameters, and its figures as metrics.
+    def log_evaluation(self, card: Card) -> None:
+        """Log the card, its data and versions as parameters, and its metrics.
 
-        Headline figures have the names they have in the card, others those of drug and window before theirs.
+        Headline metrics have the names that they have in the card; other names begin with drug and window.
         """
         mlflow = _import()
-        of_run = card.model_dump(include={"data", "versions", "git_commit"})
-        with _clear_errors():
-            mlflow.log_params(dict(_flat(of_run)))
+        with _translate_errors():
+            mlflow.log_params(dict(flatten(card.model_dump(include={"data", "versions", "git_commit"}))))
             mlflow.log_metrics(dict(_metrics(card)))
             mlflow.log_text(card.model_dump_json(indent=1), "card.json")
 
-    def stored(self, tag: str, pipeline: Pipeline, card: Card, report: Mapping[str, bytes]) -> None:
-        """Log the report and the fitted pipeline, and register it as what is stored by this tag.
+    def log_model(self, tag: str, pipeline: Pipeline, card: Card, report: Mapping[str, bytes]) -> None:
+        """Log the report and the fitted pipeline, and register the pipeline with the tag of the stored model.
 
-        The pipeline comes with an invented example, never with a respondent. To read it needs this package.
+        Its input example is an invented person, never a respondent. Loading it requires this package.
         """
         mlflow = _import()
         example = np.array([Profile.model_validate(EXAMPLE).row()])
-        with _clear_errors(), TemporaryDirectory() as folder:
+        with _translate_errors(), TemporaryDirectory() as folder:
             for name, content in report.items():
                 path = Path(folder) / name
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +88,7 @@ class Run:
                 pyfunc_predict_fn="predict_proba",
                 input_example=example,
                 signature=mlflow.models.infer_signature(example, pipeline.predict_proba(example)),
-                # Otherwise MLflow loads the model in another process to find them out.
+                # Otherwise MLflow loads the model in another process to infer them.
                 pip_requirements=[f"{name}=={version}" for name, version in card.versions.items() if name != "python"],
                 registered_model_name=NAME,
                 tags={"bento_model": tag, "data_source": card.data.source},
@@ -103,35 +97,37 @@ class Run:
 
 
 @contextmanager
-def tracked(configuration: Configuration) -> Iterator[Run]:
-    """Return a context manager of a run in MLflow, which is marked as failed where the body raises.
+def tracked_run(configuration: Configuration) -> Iterator[TrackedRun]:
+    """Return a context manager of an MLflow run, which is marked as failed if the body raises.
 
-    Its tag ``error`` then says why, in the words of the error where it is one of the project's.
+    The tag ``error`` then holds the message of a `DrugpredError`, or the type of another error.
 
     Raises
     ------
     MissingPackageError
         MLflow is not installed.
     ConfigurationError
-        It does not take the run.
+        MLflow cannot store the run.
     """
     mlflow = _import()
-    with _clear_errors(), _alone_with(mlflow.get_tracking_uri()):
+    with _translate_errors(), _sqlite_lock(mlflow.get_tracking_uri()):
         experiment = None
         if "MLFLOW_EXPERIMENT_ID" not in os.environ:
             experiment = mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME") or NAME).experiment_id
         run = mlflow.start_run(experiment_id=experiment)
-        mlflow.log_params(dict(_flat(configuration.model_dump())))
-        mlflow.log_dict(configuration.model_dump(mode="json"), "configuration.json")  # fails now where files cannot go
+        mlflow.log_params(dict(flatten(configuration.model_dump())))
+        mlflow.log_dict(
+            configuration.model_dump(mode="json"), "configuration.json"
+        )  # fails early if files cannot be stored
     try:
-        yield Run(run.info.run_id)
+        yield TrackedRun(run.info.run_id)
     except BaseException as error:
-        # That it cannot be marked must not hide why.
-        with suppress(ConfigurationError), _clear_errors():
+        # A failure to mark the run must not hide the error.
+        with suppress(ConfigurationError), _translate_errors():
             mlflow.set_tag("error", str(error) if isinstance(error, DrugpredError) else type(error).__name__)
             mlflow.end_run("FAILED")
         raise
-    with _clear_errors():
+    with _translate_errors():
         mlflow.end_run()
 
 
@@ -143,15 +139,15 @@ def _import() -> ModuleType:
     return mlflow
 
 
-def _alone_with(uri: str) -> AbstractContextManager[object]:
-    """Wait for whoever makes a store of SQLite: two who find none at once break it for both."""
+def _sqlite_lock(uri: str) -> AbstractContextManager[object]:
+    """Return a lock for an SQLite store: two processes that create it at once break it."""
     _, is_local, path = unquote(uri).partition("sqlite:///")
     return FileLock(f"{path}.lock") if is_local else nullcontext()
 
 
 @contextmanager
-def _clear_errors() -> Iterator[None]:
-    """Raise what MLflow and its store raise as an error of the project's, in a line and without a password."""
+def _translate_errors() -> Iterator[None]:
+    """Raise errors of MLflow and its store as `ConfigurationError`, in one line and without a password."""
     try:
         yield
     except ModuleNotFoundError as error:  # the driver of a database, or of a cloud's storage
@@ -159,15 +155,7 @@ def _clear_errors() -> Iterator[None]:
         needed = f"pip install {_DRIVERS.get(package, package)}"
         raise ConfigurationError(f"MLflow: the store needs the package {error.name}: {needed}") from error
     except Exception as error:
-        raise ConfigurationError(f"MLflow: {_USER_OF_URL.sub('//', reason(error))}") from error
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+        raise ConfigurationError(f"MLflow: {_URL_USER.sub('//', reason(error))}") from error
 
 
 def _metrics(card: Card) -> Iterator[tuple[str, float]]:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from drugpred.bulk.run import Options, score
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES
-from drugpred.data.cohort import Cohort
+from drugpred.data.simulator import Cohort
 from drugpred.model_store import StoredModel
 
 

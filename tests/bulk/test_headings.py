@@ -4,7 +4,7 @@ import pytest
 
 from drugpred.bulk.headings import find
 from drugpred.codebook import INPUTS
-from drugpred.data.forms import HEADINGS
+from drugpred.data.parsing import HEADINGS
 from drugpred.errors import DataError
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from drugpred.bulk.network import Network
 from drugpred.codebook import DRUGS, WINDOWS
-from drugpred.data.cohort import Cohort
+from drugpred.data.simulator import Cohort
 from drugpred.predictor import N_COLUMNS, Predictor
 
 

@@ -18,8 +18,8 @@ from pyarrow import parquet
 from drugpred.bulk import csv_source, parquet_source
 from drugpred.bulk.job import Job
 from drugpred.codebook import DRUGS, INPUTS, SCORES, WINDOWS
-from drugpred.data.cohort import Cohort
 from drugpred.data.respondents import simulated_frame, write_csv
+from drugpred.data.simulator import Cohort
 from drugpred.errors import ConfigurationError, DataError
 from drugpred.schemas import Profile
 
@@ -387,7 +387,7 @@ from rich.console import Console
 from drugpred.bulk import csv_source, parquet_source, run
 from drugpred.bulk.job import Job
 from drugpred.codebook import DRUGS
-from drugpred.data.cohort import Cohort
+from drugpred.data.simulator import Cohort
 
 parquet_source._PART_ROWS, csv_source._PART_BYTES = 500, 50_000
 {prepare}

@@ -15,7 +15,7 @@ import pytest
 
 from drugpred.client import Client
 from drugpred.codebook import DRUGS, INPUTS, WINDOWS, describe
-from drugpred.data.shifts import LABEL_NOISE, draw
+from drugpred.data.distribution_shift import LABEL_NOISE, draw
 from tests.end_to_end.conftest import Server
 from tests.prometheus import Prometheus, prometheus
 

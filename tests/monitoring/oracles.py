@@ -10,7 +10,7 @@ from evidently import Report
 from evidently.metrics import ValueDrift
 
 from drugpred.codebook import CATEGORIES, INPUTS
-from drugpred.data.shifts import shift
+from drugpred.data.distribution_shift import shift
 from drugpred.monitoring import drift
 
 

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 
 from drugpred import codebook
 from drugpred.bulk.headings import find
-from drugpred.data.forms import HEADINGS
+from drugpred.data.parsing import HEADINGS
 from drugpred.errors import DataError
 from drugpred.schemas import EXAMPLE, Profile
 from drugpred.serving.middleware.security_headers import SecurityHeadersMiddleware

@@ -9,10 +9,11 @@ import pytest
 
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES, WINDOWS
 from drugpred.model_store import Card
+from drugpred.training import card as card_module
 from drugpred.training import configuration
-from drugpred.training.card import make_card
+from drugpred.training.card import build_card
+from drugpred.training.classification_metrics import METRICS
 from drugpred.training.evaluation import Evaluation
-from drugpred.training.measures import FIGURES
 
 QUICK = configuration.read(Path(__file__).parents[1] / "quick.yaml")
 CANNABIS = DRUGS.index("cannabis")
@@ -40,15 +41,26 @@ USERS = {
 }
 
 
+REFERENCE = {"accuracy": 0.8, "auc": 0.9}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def reference():
+    """Measuring the reference split takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(card_module, "reference_split", lambda *_: REFERENCE)
+        yield
+
+
 def invent(real, auc=0.8):
     """Return a card of figures that are given, not measured."""
-    folds = {name: np.full((4, 18, 6), auc) for name in FIGURES}
+    folds = {name: np.full((4, 18, 6), auc) for name in METRICS}
     folds["auc"][:, DRUGS.index("crack"), WINDOWS.index("day")] = np.nan
     folds["auc"][:, CANNABIS, WINDOWS.index("decade")] = auc + np.array([-0.02, 0.02, 0.0, 0.0])
     probabilities = np.random.default_rng(0).random((2, len(real), 18, 6))
     tested = np.tile(np.arange(len(real)) % 2, (2, 1))
     evaluation = Evaluation(real.last_use, probabilities, folds, tested)
-    return make_card(real, QUICK, evaluation, {"accuracy": 0.8, "auc": 0.9}), evaluation
+    return build_card(real, QUICK, evaluation), evaluation
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +156,7 @@ def test_every_drug_has_a_ranked_probability_score(invented, stored_model):
 
 
 def test_a_tracked_run_is_named(real, invented):
-    assert make_card(real, QUICK, invented[1], None, "abc").run_id == "abc"
+    assert build_card(real, QUICK, invented[1], "abc").run_id == "abc"
 
 
 def test_input_bins_are_shares_of_the_data(card, real):
@@ -189,7 +201,7 @@ def test_the_card_says_what_it_was_made_of(card, real):
     assert card.configuration["estimator"]["leave_out"] == []
     assert card.run_id is None
     assert (card.seed, card.estimator) == (QUICK.seed, QUICK.estimator.kind)
-    assert card.reference_split == {"accuracy": 0.8, "auc": 0.9}
+    assert card.reference_split == REFERENCE
     assert {"python", "numpy", "scikit-learn", "bentoml"} <= set(card.versions)
     assert card.created.endswith("+00:00")
 
@@ -201,9 +213,9 @@ def test_the_card_survives_json(card, stored_model):
 
 def test_a_card_of_few_respondents_survives_json(real):
     few = type(real)(real.frame.iloc[:12], "file", "")
-    nothing = {name: np.full((2, 18, 6), np.nan) for name in FIGURES}
+    nothing = {name: np.full((2, 18, 6), np.nan) for name in METRICS}
     evaluation = Evaluation(few.last_use, np.full((1, 12, 18, 6), 0.5), nothing, np.arange(12)[np.newaxis] % 2)
-    card = make_card(few, QUICK, evaluation, None)
+    card = build_card(few, QUICK, evaluation)
     assert set(card.drugs["heroin"]["decade"].intervals) <= {"calibration_error"}
     assert set(card.overall_intervals) == set(card.folds) == {"decade_calibration_error", "ranked_probability_score"}
     assert Card.model_validate_json(card.model_dump_json()) == card

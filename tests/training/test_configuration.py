@@ -60,13 +60,13 @@ def test_the_quick_one_is_valid_and_quicker():
 
 def test_the_seed_reaches_the_estimator():
     config = read(ROOT / "configs" / "train.yaml")
-    assert config.estimator.estimator(7).get_params() != config.estimator.estimator(8).get_params()
+    assert config.estimator.make_estimator(7).get_params() != config.estimator.make_estimator(8).get_params()
 
 
 def test_logistic_regression_is_a_choice(written):
     config = written(LOGISTIC)
     assert config.estimator.kind == "logistic"
-    estimator = config.estimator.estimator(7)
+    estimator = config.estimator.make_estimator(7)
     assert isinstance(estimator, PerDrug)
     assert (estimator.classifier.C, estimator.random_state) == (0.2, 7)
     assert (estimator.sampler, estimator.recalibrate) == ("none", False)
@@ -74,17 +74,17 @@ def test_logistic_regression_is_a_choice(written):
 
 @pytest.mark.parametrize("sampler", ["smote", "smotenc", "undersampling"])
 def test_what_is_resampled_is_recalibrated(written, sampler):
-    estimator = written(LOGISTIC.replace("sampler: none", f"sampler: {sampler}")).estimator.estimator(7)
+    estimator = written(LOGISTIC.replace("sampler: none", f"sampler: {sampler}")).estimator.make_estimator(7)
     assert (estimator.sampler, estimator.recalibrate) == (sampler, True)
 
 
 @pytest.mark.parametrize("content", [DEFAULT, LOGISTIC], ids=["network", "logistic"])
 def test_inputs_may_be_left_out(written, content):
     assert "leave_out: []" in content
-    assert tuple(written(content).estimator.estimator(7).leave_out) == ()
-    assert tuple(written(content.replace("  leave_out: []\n", "")).estimator.estimator(7).leave_out) == ()
+    assert tuple(written(content).estimator.make_estimator(7).leave_out) == ()
+    assert tuple(written(content.replace("  leave_out: []\n", "")).estimator.make_estimator(7).leave_out) == ()
     config = written(content.replace("leave_out: []", "leave_out: [gender, ethnicity]"))
-    assert tuple(config.estimator.estimator(7).leave_out) == ("gender", "ethnicity")
+    assert tuple(config.estimator.make_estimator(7).leave_out) == ("gender", "ethnicity")
     assert config.model_dump(mode="json")["estimator"]["leave_out"] == ["gender", "ethnicity"]
 
 

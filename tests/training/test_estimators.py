@@ -17,7 +17,7 @@ QUICK = configuration.read(Path(__file__).parents[1] / "quick.yaml").estimator
 
 @pytest.fixture(scope="module")
 def fitted(real):
-    return make_pipeline(QUICK.estimator(1)).fit(real.X, real.last_use)
+    return make_pipeline(QUICK.make_estimator(1)).fit(real.X, real.last_use)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_mean_probabilities_are_the_base_rates(real, probabilities):
 def test_the_seed_decides_the_numbers(real):
     some = slice(0, 400)
     one, same, other = (
-        make_pipeline(QUICK.estimator(seed)).fit(real.X[some], real.last_use[some]).predict_proba(real.X)
+        make_pipeline(QUICK.make_estimator(seed)).fit(real.X[some], real.last_use[some]).predict_proba(real.X)
         for seed in (1, 1, 2)
     )
     assert np.array_equal(one, same)
@@ -67,7 +67,7 @@ def test_fitting_and_predicting_leave_their_arguments_as_they_were(real):
     X, last_use = real.X, real.last_use
     # An array that may not be written to makes any change an error, even one that is undone.
     X.flags.writeable = last_use.flags.writeable = False
-    pipeline = make_pipeline(QUICK.estimator(1)).fit(X[:200], last_use[:200])
+    pipeline = make_pipeline(QUICK.make_estimator(1)).fit(X[:200], last_use[:200])
     pipeline.predict_proba(X[:200])
     assert np.array_equal(X, real.X)
     assert np.array_equal(last_use, real.last_use)
@@ -90,7 +90,7 @@ def test_codes_that_do_not_exist_are_refused(real, fitted, column, code):
 
 def test_a_level_that_training_lacked_is_known(real):
     level = real.X[:, 4] == codebook.ETHNICITY.code("Mixed-Black/Asian")
-    pipeline = make_pipeline(QUICK.estimator(1)).fit(real.X[~level][:200], real.last_use[~level][:200])
+    pipeline = make_pipeline(QUICK.make_estimator(1)).fit(real.X[~level][:200], real.last_use[~level][:200])
     assert np.isfinite(pipeline.predict_proba(real.X[level])).all()
 
 
@@ -109,7 +109,7 @@ def test_what_is_packed_gives_the_numbers_of_the_pipeline(real, fitted, probabil
 
 def test_inputs_that_are_left_out_change_nothing(real):
     some = slice(0, 400)
-    estimator = QUICK.estimator(1).set_params(leave_out=("gender", "ethnicity", "openness"))
+    estimator = QUICK.make_estimator(1).set_params(leave_out=("gender", "ethnicity", "openness"))
     fitted = make_pipeline(estimator).fit(real.X[some], real.last_use[some])
     others = real.X.copy()
     for name in ("gender", "ethnicity", "openness"):
@@ -122,7 +122,7 @@ def test_inputs_that_are_left_out_change_nothing(real):
 
 def test_drugs_of_the_linear_model_are_linear_in_the_scores(real):
     some = slice(0, 400)
-    estimator = QUICK.estimator(1).set_params(linear_drugs=("lsd",), forest_share=0.0)
+    estimator = QUICK.make_estimator(1).set_params(linear_drugs=("lsd",), forest_share=0.0)
     fitted = make_pipeline(estimator).fit(real.X[some], real.last_use[some])
     hidden = fitted[-1].outputs_.reshape(-1, 18, 6)
     assert not hidden[:, codebook.DRUGS.index("lsd")].any()
@@ -132,7 +132,7 @@ def test_drugs_of_the_linear_model_are_linear_in_the_scores(real):
 def test_the_forest_moves_probabilities_by_its_share(real):
     some = slice(0, 400)
     alone, a_little, more = (
-        make_pipeline(QUICK.estimator(1).set_params(forest_share=share))
+        make_pipeline(QUICK.make_estimator(1).set_params(forest_share=share))
         .fit(real.X[some], real.last_use[some])
         .predict_proba(real.X)
         for share in (0.0, 0.1, 0.2)
@@ -142,7 +142,7 @@ def test_the_forest_moves_probabilities_by_its_share(real):
 
 
 def test_estimators_follow_scikit_learn():
-    estimator = QUICK.estimator(7)
+    estimator = QUICK.make_estimator(7)
     assert clone(estimator).get_params() == estimator.get_params()
     seed = next(name for name, value in estimator.get_params().items() if value == 7)
     assert clone(estimator).set_params(**{seed: 8}).get_params() != estimator.get_params()

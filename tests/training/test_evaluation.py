@@ -10,11 +10,11 @@ from sklearn.model_selection import train_test_split
 
 from drugpred.codebook import DRUGS, WINDOWS
 from drugpred.errors import DataError
-from drugpred.training import kept
+from drugpred.training import cache
+from drugpred.training.classification_metrics import METRICS, base_rates, calibration_error, measure
+from drugpred.training.confidence import corrected_half_widths
 from drugpred.training.estimators import cumulative_targets
-from drugpred.training.evaluation import Evaluation, cross_validate, reference_split, splits
-from drugpred.training.intervals import half_widths
-from drugpred.training.measures import FIGURES, base_rates, calibration_error, measure
+from drugpred.training.evaluation import Evaluation, cross_validate, make_folds, reference_split
 
 CANNABIS, HEROIN = DRUGS.index("cannabis"), DRUGS.index("heroin")
 DECADE, YEAR = WINDOWS.index("decade"), WINDOWS.index("year")
@@ -91,7 +91,7 @@ def invented():
 
 
 def test_every_row_is_tested_once_a_repeat(real):
-    folds = splits(real.last_use, 5, 3, 42)
+    folds = make_folds(real.last_use, 5, 3, 42)
     assert len(folds) == 15
     for repeat in range(3):
         tested = np.concatenate([test for _, test in folds[5 * repeat : 5 * repeat + 5]])
@@ -102,20 +102,20 @@ def test_every_row_is_tested_once_a_repeat(real):
 
 def test_folds_are_alike_in_how_many_drugs_were_used(real):
     used = (real.last_use > DECADE).sum(axis=1)
-    means = [used[test].mean() for _, test in splits(real.last_use, 5, 3, 42)]
+    means = [used[test].mean() for _, test in make_folds(real.last_use, 5, 3, 42)]
     # Drawn without strata, the means of 377 rows would differ by about .6.
     assert np.ptp(means) < 0.15
 
 
 def test_every_fold_has_users_and_non_users_of_every_drug(real):
-    for _, test in splits(real.last_use, 5, 3, 42):
+    for _, test in make_folds(real.last_use, 5, 3, 42):
         shares = base_rates(real.last_use[test])[:, DECADE]
         assert ((shares > 0) & (shares < 1)).all()
 
 
 def test_the_seed_decides_the_folds(real):
     def tests(seed):
-        return [test.tolist() for _, test in splits(real.last_use, 5, 2, seed)]
+        return [test.tolist() for _, test in make_folds(real.last_use, 5, 2, seed)]
 
     assert tests(1) == tests(1)
     assert tests(1) != tests(2)
@@ -125,12 +125,12 @@ def test_the_seed_decides_the_folds(real):
 @pytest.mark.parametrize("n", [1, 4, 9])
 def test_too_few_respondents_are_refused_in_words(invented, n):
     with pytest.raises(DataError, match="5 folds"):
-        splits(invented[1][:n], 5, 1, 42)
+        make_folds(invented[1][:n], 5, 1, 42)
 
 
 def test_cross_validation_judges_nobody_by_a_model_that_has_seen_them(invented):
     X, last_use = invented
-    estimator, folds = Memory(), splits(last_use, 2, 2, 42)
+    estimator, folds = Memory(), make_folds(last_use, 2, 2, 42)
     evaluation = cross_validate(estimator, X, last_use, folds)
     assert evaluation.probabilities.shape == (2, 200, 18, 6)
     assert (evaluation.probabilities == 0.5).all()
@@ -160,7 +160,7 @@ def test_thresholds_come_from_training_rows(invented):
 def test_a_threshold_may_be_given(invented):
     X, last_use = invented
     for threshold, sensitivity in ((0.5, 1), (0.51, 0)):
-        folds = cross_validate(Constant(), X, last_use, splits(last_use, 2, 1, 42), threshold=threshold).folds
+        folds = cross_validate(Constant(), X, last_use, make_folds(last_use, 2, 1, 42), threshold=threshold).folds
         assert (folds["sensitivity"] == sensitivity).all()
         assert (folds["specificity"] == 1 - sensitivity).all()
 
@@ -170,11 +170,11 @@ def noisy(invented, monkeypatch):
     """An evaluation of noise over 5 folds, 3 times."""
     X, last_use = invented
     monkeypatch.setattr(Noise, "fits", 0)
-    return cross_validate(Noise(), X, last_use, splits(last_use, 5, 3, 42))
+    return cross_validate(Noise(), X, last_use, make_folds(last_use, 5, 3, 42))
 
 
 def test_which_fold_tested_whom_is_known(invented, noisy):
-    folds = splits(invented[1], 5, 3, 42)
+    folds = make_folds(invented[1], 5, 3, 42)
     for i, (_, test) in enumerate(folds):
         assert (noisy.tested[i // 5][test] == i % 5).all()
     assert noisy.test_to_train == 1 / 4
@@ -182,7 +182,7 @@ def test_which_fold_tested_whom_is_known(invented, noisy):
 
 def test_intervals_are_about_the_figures(noisy):
     figures, intervals = noisy.figures(), noisy.intervals()
-    assert set(figures) == set(intervals) == {*FIGURES, "calibration_error"}
+    assert set(figures) == set(intervals) == {*METRICS, "calibration_error"}
     for name, bounds in intervals.items():
         assert bounds.shape == (18, 6, 2)
         assert (bounds[:, :, 0] >= 0).all()
@@ -191,7 +191,7 @@ def test_intervals_are_about_the_figures(noisy):
         assert middle[~cut] == pytest.approx(figures[name][~cut])
         assert (np.diff(bounds) >= 0).all()
     assert (np.diff(intervals["auc"]) > 0).all()
-    half = half_widths(noisy.folds["auc"], 1 / 4)
+    half = corrected_half_widths(noisy.folds["auc"], 1 / 4)
     assert intervals["auc"][CANNABIS, DECADE] == pytest.approx(
         figures["auc"][CANNABIS, DECADE] + np.array([-1, 1]) * half[CANNABIS, DECADE]
     )
@@ -200,9 +200,9 @@ def test_intervals_are_about_the_figures(noisy):
 def test_intervals_end_where_figures_do():
     last_use = np.tile([[0], [6]], (10, 18))
     tested = np.tile([0, 0, 1, 1], (2, 5))
-    folds = {name: np.tile(np.reshape([0.0, 1.0] * 2, (4, 1, 1)), (1, 18, 6)) for name in FIGURES}
+    folds = {name: np.tile(np.reshape([0.0, 1.0] * 2, (4, 1, 1)), (1, 18, 6)) for name in METRICS}
     intervals = Evaluation(last_use, np.full((2, 20, 18, 6), 0.5), folds, tested).intervals()
-    for name in set(FIGURES) - {"log_loss"}:
+    for name in set(METRICS) - {"log_loss"}:
         assert (intervals[name] == [0, 1]).all()
     assert (intervals["log_loss"][..., 0] == 0).all()
     assert (intervals["log_loss"][..., 1] > 1).all()
@@ -243,7 +243,7 @@ def test_intervals_of_headline_figures(noisy):
     overall, folds, intervals = noisy.overall(), noisy.overall_folds(), noisy.overall_intervals()
     assert set(intervals) == set(overall)
     for name, (low, high) in intervals.items():
-        half = float(half_widths(folds[name], 1 / 4))
+        half = float(corrected_half_widths(folds[name], 1 / 4))
         assert (low, high) == pytest.approx((max(overall[name] - half, 0), overall[name] + half))
 
 
@@ -280,7 +280,7 @@ def test_a_model_of_some_windows_has_the_figures_of_those(noisy, invented, monke
             return probabilities
 
     monkeypatch.setattr(Noise, "fits", 0)
-    some = cross_validate(Some(), *invented, splits(invented[1], 5, 3, 42))
+    some = cross_validate(Some(), *invented, make_folds(invented[1], 5, 3, 42))
     without = set(noisy.overall()) - {"ranked_probability_score"}
     assert some.overall() == {name: value for name, value in noisy.overall().items() if name in without}
     assert set(some.overall_folds()) == set(some.overall_intervals()) == without
@@ -295,7 +295,7 @@ def run(invented, tmp_path, monkeypatch):
     def run(pipeline=None, X=X, last_use=last_use, folds=None, fails_at=None):
         monkeypatch.setattr(Noise, "fits", 0)
         monkeypatch.setattr(Noise, "fails_at", fails_at)
-        folds = splits(last_use, 2, 2, 42) if folds is None else folds
+        folds = make_folds(last_use, 2, 2, 42) if folds is None else folds
         with joblib.parallel_config("sequential"):
             evaluation = cross_validate(pipeline or Noise(), X, last_use, folds, folder)
         return evaluation, Noise.fits
@@ -331,10 +331,10 @@ def test_what_decides_a_fold_decides_its_file(run, invented, monkeypatch):
     assert run(X=other)[1] == 4
     changed = last_use.copy()
     changed[0, 0] = 6 - changed[0, 0]
-    assert run(last_use=changed, folds=splits(last_use, 2, 2, 42))[1] == 4
-    assert run(folds=splits(last_use, 2, 2, 43))[1] == 4
-    assert run(folds=splits(last_use, 2, 1, 42))[1] == 0
-    monkeypatch.setattr(kept, "version", lambda package: f"another {package}")
+    assert run(last_use=changed, folds=make_folds(last_use, 2, 2, 42))[1] == 4
+    assert run(folds=make_folds(last_use, 2, 2, 43))[1] == 4
+    assert run(folds=make_folds(last_use, 2, 1, 42))[1] == 0
+    monkeypatch.setattr(cache, "version", lambda package: f"another {package}")
     assert run()[1] == 4
 
 
@@ -343,7 +343,7 @@ def test_a_fold_of_other_code_is_not_taken(run, tmp_path, monkeypatch):
     package = tmp_path / "package"
     (package / "training").mkdir(parents=True)
     (package / "codebook.py").touch()
-    monkeypatch.setattr(kept.codebook, "__file__", str(package / "codebook.py"))
+    monkeypatch.setattr(cache.codebook, "__file__", str(package / "codebook.py"))
     assert run()[1] == 4
     (package / "training" / "estimators.py").write_text("a = 1", encoding="utf-8")
     assert run()[1] == 4
@@ -361,7 +361,7 @@ def test_a_damaged_file_is_made_again(run):
 
 def test_without_a_folder_nothing_is_written(invented, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    cross_validate(Constant(), *invented, splits(invented[1], 2, 1, 42))
+    cross_validate(Constant(), *invented, make_folds(invented[1], 2, 1, 42))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -6,10 +6,11 @@ from imblearn.metrics import geometric_mean_score
 
 from drugpred.codebook import WINDOWS
 from drugpred.training import imbalance
+from drugpred.training.classification_metrics import base_rates
+from drugpred.training.configuration import Configuration
 from drugpred.training.estimators import make_pipeline
-from drugpred.training.evaluation import cross_validate, splits
-from drugpred.training.imbalance import FIGURES, TREATMENTS, study, study_table
-from drugpred.training.measures import base_rates
+from drugpred.training.evaluation import cross_validate, make_folds
+from drugpred.training.imbalance import METRICS, TREATMENTS, compare_treatments, treatments_table
 from drugpred.training.per_drug import PerDrug, logistic
 
 DECADE = WINDOWS.index("decade")
@@ -20,18 +21,25 @@ def some(real):
     return type(real)(real.frame.iloc[::4], "uci", "")
 
 
-@pytest.fixture(scope="module")
-def folds(some):
-    return splits(some.last_use, 2, 2, 0)
+def config(repeats=2):
+    return Configuration.model_validate(
+        {
+            "seed": 1,
+            "overclaimers": "keep",
+            "estimator": {"kind": "logistic", "penalty": 5, "sampler": "none"},
+            "cross_validation": {"folds": 2, "repeats": repeats},
+            "simulated_respondents": 1000,
+        }
+    )
 
 
 @pytest.fixture(scope="module")
-def results(some, folds):
+def results(some):
     """Of the treatments that are quickly fitted."""
     quick = ("logistic regression", "logistic, class weights", "logistic, undersampling")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(imbalance, "TREATMENTS", {name: TREATMENTS[name] for name in quick})
-        return study(some, folds, 1)
+        return compare_treatments(some, config())
 
 
 def values(results, figure):
@@ -39,7 +47,7 @@ def values(results, figure):
 
 
 def test_every_treatment_is_tried_with_and_without_recalibration(results):
-    assert [(r.treatment, r.recalibrated) for r in results[:: len(FIGURES)]] == [
+    assert [(r.treatment, r.recalibrated) for r in results[:: len(METRICS)]] == [
         ("logistic regression", False),
         ("logistic regression", True),
         ("logistic, class weights", False),
@@ -47,7 +55,7 @@ def test_every_treatment_is_tried_with_and_without_recalibration(results):
         ("logistic, undersampling", False),
         ("logistic, undersampling", True),
     ]
-    assert [r.figure for r in results[: len(FIGURES)]] == list(FIGURES)
+    assert [r.figure for r in results[: len(METRICS)]] == list(METRICS)
 
 
 def test_the_study_is_of_samplers_weights_and_forests():
@@ -68,11 +76,12 @@ def test_thresholds_are_what_a_treatment_assumes(results):
     assert thresholds["logistic, class weights", False] == thresholds["logistic, undersampling", False] == "0.5"
 
 
-def test_figures_by_hand(results, some, folds):
+def test_figures_by_hand(results, some):
+    folds = make_folds(some.last_use, 2, 2, 1)
     evaluation = cross_validate(
         make_pipeline(PerDrug(logistic(5), windows=("decade",), random_state=1)), some.X, some.last_use, folds
     )
-    plain = {name: values(results, name)["logistic regression", False].value for name in FIGURES}
+    plain = {name: values(results, name)["logistic regression", False].value for name in METRICS}
     assert plain["auc"] == pytest.approx(np.nanmean(evaluation.folds["auc"][:, :, DECADE]))
     assert plain["log_loss"] == pytest.approx(evaluation.overall()["decade_log_loss"])
     assert plain["calibration_error"] == pytest.approx(evaluation.overall()["decade_calibration_error"])
@@ -88,7 +97,7 @@ def test_figures_by_hand(results, some, folds):
 
 
 def test_differences_are_from_plain_logistic_regression(results):
-    for figure in FIGURES:
+    for figure in METRICS:
         found = values(results, figure)
         plain = found["logistic regression", False]
         assert (plain.difference, plain.difference_low, plain.difference_high) == (0, 0, 0)
@@ -106,7 +115,7 @@ def test_evening_out_wrecks_calibration_and_recalibration_mends_it(results):
 
 
 def test_the_table_has_a_row_for_each_and_marks_what_differs(results):
-    table = study_table(results)
+    table = treatments_table(results)
     assert len(table.rows) == 6
     assert all(len(row) == len(table.headings) for row in table.rows)
     plain, weighted = table.rows[0], table.rows[2]
@@ -116,18 +125,18 @@ def test_the_table_has_a_row_for_each_and_marks_what_differs(results):
     assert "Recalibration" in table.note
 
 
-def test_finished_folds_are_kept(some, folds, tmp_path, monkeypatch, results):
+def test_finished_folds_are_kept(some, tmp_path, monkeypatch, results):
     monkeypatch.setattr(imbalance, "TREATMENTS", {"logistic regression": TREATMENTS["logistic regression"]})
-    once = study(some, folds, 1, tmp_path)
-    assert len(list(tmp_path.iterdir())) == 2 * len(folds)
-    assert study(some, folds, 1, tmp_path) == once == results[: len(once)]
+    once = compare_treatments(some, config(), tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2 * 2 * 2
+    assert compare_treatments(some, config(), tmp_path) == once == results[: len(once)]
 
 
 @pytest.mark.slow
-def test_the_whole_study(some, folds, monkeypatch):
+def test_the_whole_study(some, monkeypatch):
     monkeypatch.setattr(imbalance, "_TREES", 10)
-    results = study(some, folds[:2], 1)
-    assert len(results) == 2 * len(TREATMENTS) * len(FIGURES)
+    results = compare_treatments(some, config(repeats=1))
+    assert len(results) == 2 * len(TREATMENTS) * len(METRICS)
     assert np.isfinite([r[4:] for r in results]).all()
     losses = values(results, "log_loss")
     # Nothing that evens out users and non-users says better how likely use is.

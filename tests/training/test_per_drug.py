@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from drugpred import model_store
 from drugpred.codebook import DRUGS, INPUTS, WINDOWS
 from drugpred.predictor import Predictor, design_matrix, to_npz
-from drugpred.training.estimators import cumulative_targets, make_pipeline, used
+from drugpred.training.estimators import cumulative_targets, input_mask, make_pipeline
 from drugpred.training.per_drug import PerDrug, logistic
 
 ROOT = Path(__file__).parents[2]
@@ -178,7 +178,7 @@ def test_inputs_that_are_left_out_have_no_part(train, others, sampler):
     assert np.array_equal(pipeline.predict_proba(X), before, equal_nan=True)
     X[:, INPUTS.index("age")] = 0
     assert not np.array_equal(pipeline.predict_proba(X), before, equal_nan=True)
-    assert not pipeline[-1].direct_[~used(("gender", "impulsivity"))].any()
+    assert not pipeline[-1].direct_[~input_mask(("gender", "impulsivity"))].any()
 
 
 @pytest.mark.parametrize("recalibrate", [False, True])

@@ -53,7 +53,7 @@ def test_recency_has_the_shares_of_the_seven_classes():
 
 @given(values=st.lists(st.floats(0, 1), min_size=1, max_size=5))
 def test_axes_are_round_and_hold_all_values(values):
-    low, high = plots.axes(values)
+    low, high = plots.axis_range(values)
     assert 0 <= low < high
     assert low <= min(values) + 1e-6
     assert high >= max(values) - 1e-6

@@ -12,10 +12,10 @@ import pytest
 from drugpred.codebook import DRUGS, INPUTS, WINDOWS
 from drugpred.data.respondents import simulate
 from drugpred.training import configuration
-from drugpred.training.card import make_card
+from drugpred.training.card import build_card
+from drugpred.training.classification_metrics import METRICS
 from drugpred.training.evaluation import Evaluation
-from drugpred.training.measures import FIGURES
-from drugpred.training.published import PUBLISHED
+from drugpred.training.published_results import PUBLISHED
 from drugpred.training.report import render
 
 
@@ -37,9 +37,9 @@ def render_few(commit=None):
     quick = configuration.read(Path(__file__).parents[1] / "quick.yaml")
     last_use = people.last_use.copy()
     last_use[:, DRUGS.index("crack")] = 0
-    folds = {name: np.full((1, 18, 6), np.nan) for name in FIGURES}
+    folds = {name: np.full((1, 18, 6), np.nan) for name in METRICS}
     evaluation = Evaluation(last_use, np.random.default_rng(0).random((1, 200, 18, 6)), folds)
-    card = make_card(people, quick, evaluation, None).model_copy(update={"git_commit": commit, "created": "today"})
+    card = build_card(people, quick, evaluation, None).model_copy(update={"git_commit": commit, "created": "today"})
     return render(card, evaluation, people.X, lambda rows: np.full((len(rows), 18, 6), 0.5))
 
 
@@ -171,7 +171,7 @@ def test_the_figures_are_a_table_too(files, stored_model):
     assert [(row["drug"], row["window"]) for row in rows] == [(drug, window) for drug in DRUGS for window in WINDOWS]
     for row in rows:
         of = stored_model.card.drugs[row["drug"]][row["window"]]
-        for name in (*FIGURES, "calibration_error"):
+        for name in (*METRICS, "calibration_error"):
             assert row[name] == str(getattr(of, name))
             assert (row[f"{name}_low"], row[f"{name}_high"]) == tuple(map(str, of.intervals[name]))
         assert (row["base_rate"], row["reliable"]) == (str(of.base_rate), str(of.reliable))

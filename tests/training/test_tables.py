@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from drugpred.training.tables import Table, number
+from drugpred.training.tables import Table, format_number
 
 TABLE = Table("a title", ("figure", "our\nvalue"), [("auc", "0.8870"), ("log loss", "-")], "A note.")
 
@@ -31,6 +31,6 @@ def test_the_terminal_shows_all_of_it():
 
 
 def test_numbers():
-    assert number(0.88704) == "0.8870"
-    assert number(-1.26, 1) == "-1.3"
-    assert number(None) == number(float("nan")) == "-"
+    assert format_number(0.88704) == "0.8870"
+    assert format_number(-1.26, 1) == "-1.3"
+    assert format_number(None) == format_number(float("nan")) == "-"

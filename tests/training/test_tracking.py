@@ -59,9 +59,9 @@ def config(stored_model):
 def kept(mlflow, config, stored_model):
     """A run that ended well, as MLflow tells of it."""
     pipeline = skops.io.load(stored_model.path / "pipeline.skops", trusted=TRUSTED)
-    with tracking.tracked(config) as run:
-        run.evaluated(stored_model.card)
-        run.stored(stored_model.tag, pipeline, stored_model.card, REPORT)
+    with tracking.tracked_run(config) as run:
+        run.log_evaluation(stored_model.card)
+        run.log_model(stored_model.tag, pipeline, stored_model.card, REPORT)
     return mlflow.MlflowClient().get_run(run.id)
 
 
@@ -99,8 +99,8 @@ def test_what_cannot_be_measured_is_left_out(mlflow, config, stored_model):
     windows = stored_model.card.drugs["crack"]
     day = windows["day"].model_copy(update={"auc": None})
     drugs = stored_model.card.drugs | {"crack": windows | {"day": day}}
-    with tracking.tracked(config) as run:
-        run.evaluated(stored_model.card.model_copy(update={"drugs": drugs, "reference_split": None}))
+    with tracking.tracked_run(config) as run:
+        run.log_evaluation(stored_model.card.model_copy(update={"drugs": drugs, "reference_split": None}))
     metrics = mlflow.MlflowClient().get_run(run.id).data.metrics
     assert "crack/day/log_loss" in metrics
     assert not {"crack/day/auc", "reference_split_auc"} & set(metrics)
@@ -134,7 +134,7 @@ def test_nothing_is_pickled_and_no_respondent_is_in_it(kept, folder, records_in,
 
 
 def test_a_refused_run_is_marked_with_the_reason(mlflow, config):
-    with pytest.raises(DataError), tracking.tracked(config) as run:
+    with pytest.raises(DataError), tracking.tracked_run(config) as run:
         raise DataError("expected a number", line=3, column="age")
     failed = mlflow.MlflowClient().get_run(run.id)
     assert failed.info.status == "FAILED"
@@ -144,7 +144,7 @@ def test_a_refused_run_is_marked_with_the_reason(mlflow, config):
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_of_any_other_failure_only_the_kind_is_told(mlflow, config, error):
-    with pytest.raises(error), tracking.tracked(config) as run:
+    with pytest.raises(error), tracking.tracked_run(config) as run:
         raise error("0.31, -0.58")
     failed = mlflow.MlflowClient().get_run(run.id)
     assert (failed.info.status, failed.data.tags["error"]) == ("FAILED", error.__name__)
@@ -153,7 +153,7 @@ def test_of_any_other_failure_only_the_kind_is_told(mlflow, config, error):
 def test_mlflows_own_variables_choose_the_experiment(mlflow, config, monkeypatch):
     monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)  # of the runs before this one
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "another")
-    with tracking.tracked(config) as run:
+    with tracking.tracked_run(config) as run:
         pass
     client = mlflow.MlflowClient()
     assert client.get_experiment(client.get_run(run.id).info.experiment_id).name == "another"
@@ -162,7 +162,10 @@ def test_mlflows_own_variables_choose_the_experiment(mlflow, config, monkeypatch
 def test_an_absent_server_is_told_without_the_password(mlflow, config, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://someone:secret@127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(ConfigurationError, match=r"^MLflow: .*//127\.0\.0\.1:9/") as refused, tracking.tracked(config):
+    with (
+        pytest.raises(ConfigurationError, match=r"^MLflow: .*//127\.0\.0\.1:9/") as refused,
+        tracking.tracked_run(config),
+    ):
         pytest.fail("there is no server")
     assert "secret" not in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -170,7 +173,7 @@ def test_an_absent_server_is_told_without_the_password(mlflow, config, monkeypat
 
 def test_without_mlflow_it_says_what_to_install(config, monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
-    with pytest.raises(MissingPackageError, match=r"pip install -e '\.\[train,track\]'"), tracking.tracked(config):
+    with pytest.raises(MissingPackageError, match=r"pip install -e '\.\[train,track\]'"), tracking.tracked_run(config):
         pytest.fail("there is no MLflow")
 
 
@@ -185,7 +188,7 @@ def test_without_mlflow_it_says_what_to_install(config, monkeypatch):
 )
 def test_a_store_that_cannot_be_used_is_told_in_a_line(mlflow, config, monkeypatch, uri, expected):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    with pytest.raises(ConfigurationError, match=rf"^MLflow: .*{expected}") as refused, tracking.tracked(config):
+    with pytest.raises(ConfigurationError, match=rf"^MLflow: .*{expected}") as refused, tracking.tracked_run(config):
         pytest.fail("there is no such store")
     assert "secret" not in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -196,7 +199,7 @@ def test_files_that_cannot_be_kept_are_told_before_the_work(mlflow, config, tmp_
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)  # of the runs before this one
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    with pytest.raises(ConfigurationError, match=r"^MLflow: .*mlruns"), tracking.tracked(config):
+    with pytest.raises(ConfigurationError, match=r"^MLflow: .*mlruns"), tracking.tracked_run(config):
         pytest.fail("the files cannot be kept")
 
 
@@ -230,7 +233,7 @@ def test_several_at_once_make_one_store(mlflow, tmp_path):
     code = f"""
 from pathlib import Path
 from drugpred.training import configuration, tracking
-with tracking.tracked(configuration.read(Path({str(ROOT / "tests" / "quick.yaml")!r}))):
+with tracking.tracked_run(configuration.read(Path({str(ROOT / "tests" / "quick.yaml")!r}))):
     pass
 """
     finish(*(start(code, folder) for _ in range(3)))

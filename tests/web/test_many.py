@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from drugpred.codebook import DRUGS, INPUTS, describe
-from drugpred.data.cohort import Cohort
+from drugpred.data.simulator import Cohort
 from tests.web.people import EXAMPLE
 
 pytestmark = pytest.mark.slow

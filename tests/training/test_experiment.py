@@ -1,0 +1,74 @@
+"""What training and evaluation share."""
+
+import pytest
+from rich.console import Console
+
+from drugpred.data import download
+from drugpred.errors import DataError, DownloadError
+from drugpred.training import experiment
+from drugpred.training.card import build_card
+from drugpred.training.configuration import Configuration
+from drugpred.training.evaluation import make_folds
+
+CONFIG = Configuration.model_validate(
+    {
+        "seed": 3,
+        "overclaimers": "keep",
+        "estimator": {"kind": "logistic", "penalty": 5, "sampler": "none"},
+        "cross_validation": {"folds": 2, "repeats": 2},
+        "simulated_respondents": 1000,
+    }
+)
+
+
+@pytest.fixture
+def console():
+    return Console(record=True, width=200)
+
+
+def test_the_file_that_is_named_is_taken(uci_path, console, real):
+    respondents = experiment.load_respondents(uci_path, CONFIG, console)
+    assert respondents.frame.equals(real.frame)
+    assert "1885 respondents, source: uci" in console.export_text()
+
+
+def test_over_claimers_are_dropped_on_demand(uci_path, console):
+    assert (
+        len(experiment.load_respondents(uci_path, CONFIG.model_copy(update={"overclaimers": "drop"}), console)) == 1877
+    )
+
+
+def test_without_data_respondents_are_simulated_and_it_says_so(console, monkeypatch):
+    def fail(path):
+        raise DownloadError("no [network]")
+
+    monkeypatch.setattr(download, "load", fail)
+    one, same = (experiment.load_respondents(None, CONFIG, console) for _ in range(2))
+    assert (one.source, len(one)) == ("simulated", 1000)
+    assert one.frame.equals(same.frame)
+    said = console.export_text()
+    assert "no [network]" in said
+    assert "SIMULATED" in said
+
+
+def test_too_few_respondents_are_refused(console, monkeypatch, real):
+    for n, refused in ((experiment.MIN_RESPONDENTS - 1, True), (experiment.MIN_RESPONDENTS, False)):
+        monkeypatch.setattr(download, "load", lambda path, n=n: type(real)(real.frame.iloc[:n], "file", ""))
+        if refused:
+            with pytest.raises(DataError, match="at least 200"):
+                experiment.load_respondents(None, CONFIG, console)
+        else:
+            assert len(experiment.load_respondents(None, CONFIG, console)) == n
+
+
+def test_the_configuration_decides_the_folds_and_the_model(real, tmp_path):
+    some = type(real)(real.frame.iloc[::3], "file", "abc")
+    evaluation = experiment.cross_validate_model(some, CONFIG, tmp_path)
+    assert evaluation.probabilities.shape == (2, len(some), 18, 6)
+    assert len(list(tmp_path.iterdir())) == 4
+    for i, (_, test) in enumerate(make_folds(some.last_use, 2, 2, 3)):
+        assert set(evaluation.tested[i // 2, test]) == {i % 2}
+    card = build_card(some, CONFIG, evaluation, "run")
+    assert (card.run_id, card.reference_split, card.estimator) == ("run", None, "logistic")
+    assert card.overall == evaluation.overall()
+    assert build_card(real, CONFIG, experiment.cross_validate_model(real, CONFIG)).reference_split["auc"] > 0.86

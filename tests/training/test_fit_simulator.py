@@ -1,0 +1,57 @@
+"""Fitting the simulated cohort: what a model learns from it holds for real respondents."""
+
+import numpy as np
+import pytest
+
+from drugpred.codebook import WINDOWS
+from drugpred.data.simulator import Cohort
+from drugpred.training import fit_simulator
+from drugpred.training.classification_metrics import base_rates, measure
+from drugpred.training.estimators import CumulativeNetwork, make_pipeline
+from drugpred.training.evaluation import Evaluation, make_folds
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folds(real):
+    """Three tests of a fifth each, of different respondents."""
+    return make_folds(real.last_use, 5, 1, 0)[:3]
+
+
+@pytest.fixture(scope="module")
+def fitted(real, folds):
+    """A cohort for each training part."""
+    return [fit_simulator.fit(real.X[train], real.last_use[train], CumulativeNetwork(networks=2)) for train, _ in folds]
+
+
+def test_the_same_respondents_give_the_same_cohort(real, folds, fitted):
+    train, _ = folds[0]
+    assert fit_simulator.fit(real.X[train], real.last_use[train], CumulativeNetwork(networks=2)) == fitted[0]
+
+
+def test_no_fitted_cohort_holds_a_respondent(fitted, records_in):
+    assert not any(records_in(content) for content in fitted)
+
+
+def test_a_model_of_simulated_respondents_is_as_good_for_real_ones(real, folds, fitted, tmp_path):
+    # Nobody tested took part in either: a model scored on the respondents it was fitted on knows the noise in their
+    # answers, and no cohort has that.
+    scores = {"real": [], "simulated": []}
+    for (train, test), content in zip(folds, fitted, strict=True):
+        path = tmp_path / "fit_simulator.npz"
+        path.write_bytes(content)
+        rows, last_use = next(Cohort.load(path).draw(20_000, 1))
+        for name, X, y in (("real", real.X[train], real.last_use[train]), ("simulated", rows, last_use)):
+            pipeline = make_pipeline(CumulativeNetwork(networks=2)).fit(X, y)
+            probabilities = pipeline.predict_proba(real.X[test])
+            figures = measure(probabilities, real.last_use[test], base_rates(real.last_use[train]))
+            one = Evaluation(
+                real.last_use[test], probabilities[np.newaxis], {k: v[np.newaxis] for k, v in figures.items()}
+            )
+            scores[name].append(one.overall())
+    for window in WINDOWS[1:3]:
+        for figure, sign in (("auc15", 1), ("log_loss", -1)):
+            name = f"{window}_{figure}"
+            learnt, drawn = (np.mean([score[name] for score in scores[kind]]) for kind in ("real", "simulated"))
+            assert sign * (learnt - drawn) < 0.01, f"{name}: {learnt:.4f} of real, {drawn:.4f} of simulated respondents"
