@@ -155,12 +155,12 @@ def _is_stdout(path: Path) -> bool:
 def simulate(rows: int, seed: int, output: Path, shifts: tuple[tuple[str, float], ...]) -> None:
     """Draw respondents from the simulated cohort and write them as a CSV that train.py takes."""
     from drugpred.data.distribution_shift import draw
-    from drugpred.data.files import written
+    from drugpred.data.files import open_output
     from drugpred.data.respondents import simulated_frame, write_csv
     from drugpred.data.simulator import CHUNK_ROWS
 
     to_stdout = _is_stdout(output)
-    with _stdout() if to_stdout else written(output) as file:
+    with _stdout() if to_stdout else open_output(output) as file:
         text = codecs.getwriter("utf-8")(file)
         chunks = draw(rows, seed, dict(shifts))
         steps = track(chunks, "simulating", total=-(-rows // CHUNK_ROWS), console=Console(stderr=True))
@@ -313,9 +313,9 @@ def drift(ctx: click.Context, file: Path, output: Path | None) -> None:
     """
     from drugpred import model_store
     from drugpred.bulk import drift as drifts
-    from drugpred.data.files import is_same, shown
+    from drugpred.data.files import path_text, same_file
 
-    if output is not None and is_same(file, output):
+    if output is not None and same_file(file, output):
         raise click.UsageError("expected another file for the picture than FILE")
     if output is not None and output.suffix.lower() not in drifts.PICTURES:
         raise click.UsageError(f"expected an --output that ends in {' or '.join(drifts.PICTURES)}")
@@ -323,7 +323,7 @@ def drift(ctx: click.Context, file: Path, output: Path | None) -> None:
     measured = drifts.measure(file, stored)
     told = drifts.headline(measured)
     if output is not None:
-        drifts.draw(measured, f"{shown(Path(file.name))} against {stored.tag}", stored, output)
+        drifts.draw(measured, f"{path_text(Path(file.name))} against {stored.tag}", stored, output)
     with _ending_as_others_do():
         Console(soft_wrap=True).print(drifts.table(measured))
         click.echo(f"{told}, against {stored.tag}")

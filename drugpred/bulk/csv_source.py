@@ -20,8 +20,8 @@ import pyarrow.csv
 from drugpred.bulk.headings import ID, Headings, find
 from drugpred.bulk.source import Chunk, Part
 from drugpred.codebook import CATEGORIES, INPUTS
-from drugpred.data.files import opened
-from drugpred.data.parsing import HEADINGS, find_delimiter, is_uci, split_fields
+from drugpred.data.files import open_input
+from drugpred.data.parsing import HEADINGS, find_delimiter, is_uci_form, split_fields
 from drugpred.errors import DataError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class CsvSource:
         DataError
             The file cannot be read, or its header is not as expected.
         """
-        with opened(path) as file:
+        with open_input(path) as file:
             start, line = len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0, 1
             file.seek(start)
             header = file.readline(_LONGEST_HEADER)
@@ -79,7 +79,7 @@ class CsvSource:
                 found = _fields(header, delimiter)
             except _LineError as error:
                 raise DataError(f"expected {error}", line=line) from None
-            if len(found) == len(HEADINGS) and is_uci(found):
+            if len(found) == len(HEADINGS) and is_uci_form(found):
                 found = list(HEADINGS.values())
             else:
                 start, line = start + len(header), line + 1
@@ -97,7 +97,7 @@ class CsvSource:
     def chunks(self, part: Part) -> Iterator[Chunk]:
         """Read a part."""
         line = part.line
-        with opened(self.path) as file:
+        with open_input(self.path) as file:
             for block in _blocks(file, part.start, part.stop):
                 n_lines = block.count(b"\n") + (not block.endswith(b"\n"))
                 columns, places, malformed = self._at_once(block, n_lines) or self._one_by_one(block)

@@ -12,7 +12,7 @@ from drugpred import codebook
 from drugpred.bulk import drift_plot
 from drugpred.bulk.encoding import encode
 from drugpred.bulk.inputs import open_source
-from drugpred.data.files import shown, written
+from drugpred.data.files import open_output, path_text
 from drugpred.errors import DataError
 from drugpred.monitoring import drift
 from drugpred.monitoring.binning import Binning
@@ -114,7 +114,7 @@ def measure(path: Path, model: StoredModel) -> Measured:
         )
     }
     if not inputs.any() and n_rows < drift.MIN_PROFILES:
-        raise DataError(f"expected at least one possible profile in {shown(path)}, and {rejected} rows are none")
+        raise DataError(f"expected at least one possible profile in {path_text(path)}, and {rejected} rows are none")
     by_input, by_drug = input_bins.by_name(inputs), score_bins.by_name(scores)
     return Measured(drift.measure(model.card, by_input, by_drug), by_input, by_drug, rejected, gaps)
 
@@ -152,5 +152,5 @@ def draw(measured: Measured, title: str, model: StoredModel, output: Path) -> No
     """
     gaps = {name: str(gap) for name, gap in measured.gaps.items()}
     svg = drift_plot.draw(title, model.card, measured.inputs, measured.scores, measured.drift, gaps)
-    with written(output) as file:
+    with open_output(output) as file:
         file.write((drift_plot.page(title, svg) if output.suffix.lower() == ".html" else svg).encode())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from drugpred.bulk.csv_source import CsvSource
 from drugpred.bulk.parquet_source import ParquetSource
-from drugpred.data.files import shown
+from drugpred.data.files import path_text
 from drugpred.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -35,4 +35,4 @@ def open_source(path: Path) -> Source:
     if name.removesuffix(".gz").endswith(_TEXTS):
         return CsvSource.open(path)
     endings = f"{', '.join(_TEXTS)} (also with .gz) or .parquet"
-    raise ConfigurationError(f"expected a name that ends in {endings}, and not {shown(Path(path.name))}")
+    raise ConfigurationError(f"expected a name that ends in {endings}, and not {path_text(Path(path.name))}")

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.csv
 from pyarrow import parquet
 
-from drugpred.data.files import whole
+from drugpred.data.files import open_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -83,14 +83,18 @@ class Parts(NamedTuple):
         """
         scored = rejected = 0
         # Two workers may have the same part, if one was thought lost.
-        with whole(self.scored(number)) as into, whole(self.rejected(number)) as refused, self._writer(into) as writer:
+        with (
+            open_atomic(self.scored(number)) as into,
+            open_atomic(self.rejected(number)) as refused,
+            self._writer(into) as writer,
+        ):
             for batch, told, n_rejected in chunks:
                 writer.write_batch(batch)
                 refused.write(_text(told))
                 scored += len(batch)
                 rejected += n_rejected
         counts = Counts(scored, rejected)
-        with whole(self._counted(number)) as file:
+        with open_atomic(self._counted(number)) as file:
             file.write(json.dumps(counts._asdict()).encode())
         return counts
 

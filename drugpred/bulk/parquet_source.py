@@ -15,7 +15,7 @@ from pyarrow import parquet
 from drugpred.bulk.headings import ID, Headings, find
 from drugpred.bulk.source import Chunk, Part
 from drugpred.codebook import AGE, CATEGORIES
-from drugpred.data.files import refuse_irregular, shown
+from drugpred.data.files import path_text, require_regular
 from drugpred.errors import DataError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class ParquetSource:
         DataError
             The file cannot be read, or has other columns or types than expected.
         """
-        refuse_irregular(path)
+        require_regular(path)
         with _open(path) as file:
             schema, metadata = file.schema_arrow, file.metadata
             headings = find(schema.names)
@@ -114,7 +114,7 @@ def _open(path: Path, dictionaries: Sequence[str] = ()) -> Iterator[parquet.Parq
         ):
             yield file
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"cannot read {shown(path)}: expected a Parquet file") from error
+        raise DataError(f"cannot read {path_text(path)}: expected a Parquet file") from error
 
 
 def _check(name: str, heading: str, kind: pa.DataType) -> None:

@@ -29,7 +29,7 @@ from drugpred.bulk.job import LINE, Job
 from drugpred.bulk.network import Network
 from drugpred.bulk.outputs import REJECTED, Counts, Parts, join, join_rejected
 from drugpred.bulk.source import FORMATS
-from drugpred.data.files import is_same, shown, whole
+from drugpred.data.files import open_atomic, path_text, same_file
 from drugpred.errors import ConfigurationError, DataError, reason
 
 if TYPE_CHECKING:
@@ -107,7 +107,9 @@ def score(
     path, output = path.absolute(), output.absolute()
     if output.suffix.lower() not in FORMATS:
         ending = " or ".join(FORMATS)
-        raise ConfigurationError(f"expected an output whose name ends in {ending}, and not {shown(Path(output.name))}")
+        raise ConfigurationError(
+            f"expected an output whose name ends in {ending}, and not {path_text(Path(output.name))}"
+        )
     folder = output.with_name(f"{output.name}.parts")
     _refuse_others(path, output, folder)
     source = open_source(path)
@@ -120,31 +122,31 @@ def score(
             job = Job(source, Network(model.predictor, options.drugs, options.window), options.scale, parts)
             _work(job, console, engine, cluster)
             if _key(path, model, options, output) != key:
-                raise DataError(f"expected {shown(path)} not to change while it is read")
+                raise DataError(f"expected {path_text(path)} not to change while it is read")
             counts = _finish(parts, len(source.parts), output)
             for file in _own(folder):
                 file.unlink()
             with suppress(OSError):  # somebody has put a file there
                 folder.rmdir()
     except Timeout:
-        raise ConfigurationError(f"expected no other run that writes {shown(output)}") from None
+        raise ConfigurationError(f"expected no other run that writes {path_text(output)}") from None
     return counts
 
 
 def _refuse_others(path: Path, output: Path, folder: Path) -> None:
     """Raise `ConfigurationError` if writing would destroy the input or anything that no run has made."""
     rejected = rejected_path(output)
-    if is_same(path, output) or is_same(path, rejected) or is_same(Path(os.path.realpath(path)).parent, folder):
+    if same_file(path, output) or same_file(path, rejected) or same_file(Path(os.path.realpath(path)).parent, folder):
         raise ConfigurationError("expected another file for the output than the input")
     for file in (output, rejected):
         if file.exists() and not file.is_file():
-            raise ConfigurationError(f"expected {shown(file)} to be a regular file, or not to be there")
+            raise ConfigurationError(f"expected {path_text(file)} to be a regular file, or not to be there")
     if rejected.exists():
         with rejected.open("rb") as lines:
             if lines.readline(len(REJECTED)) != REJECTED:
-                raise ConfigurationError(f"expected {shown(rejected)} to be of an earlier run, or not to be there")
+                raise ConfigurationError(f"expected {path_text(rejected)} to be of an earlier run, or not to be there")
     if folder.is_symlink() or (folder.exists() and not _is_own(folder)):
-        raise ConfigurationError(f"expected {shown(folder)} to be a folder of an earlier run, or not to be there")
+        raise ConfigurationError(f"expected {path_text(folder)} to be a folder of an earlier run, or not to be there")
 
 
 def _is_own(folder: Path) -> bool:
@@ -185,12 +187,14 @@ def _keep(folder: Path, key: str, console: Console) -> None:
     if kept.is_file():
         if kept.read_text(encoding="utf-8") == key:
             return
-        console.print(f"{shown(folder)} was of another input, model or options: its parts are removed", markup=False)
+        console.print(
+            f"{path_text(folder)} was of another input, model or options: its parts are removed", markup=False
+        )
     # Counts first: a part without them is not done, if this is killed.
     for file in sorted(_own(folder), key=lambda file: file.suffix != ".json"):
         if file not in (folder / "lock", kept):
             file.unlink()
-    with whole(kept) as into:
+    with open_atomic(kept) as into:
         into.write(key.encode())
 
 

@@ -1,4 +1,4 @@
-"""Files that commands read and write, whatever their names are."""
+"""Open files that commands read and write."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-__all__ = ["is_same", "opened", "refuse_irregular", "require_writable", "shown", "whole", "written"]
+__all__ = ["open_atomic", "open_input", "open_output", "path_text", "require_regular", "require_writable", "same_file"]
 
 _BUFFER: Final = 1 << 20
 _GZIP: Final = b"\x1f\x8b"
@@ -26,26 +26,27 @@ _PROBE_BYTES: Final = 2 << 20  # more than a model with its report
 _KINDS: Final = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
 
 
-def shown(path: Path) -> str:
-    """Return a path as text that can be written, whatever bytes its name has."""
+def path_text(path: Path) -> str:
+    """Return a path as printable text, even if its name is not UTF-8."""
     return os.fsencode(path).decode("utf-8", "replace")
 
 
-def is_same(one: Path, other: Path) -> bool:
-    """Return whether two paths name one file, by links of either kind, through other folders or in another case."""
+def same_file(path: Path, other: Path) -> bool:
+    """Return whether two paths name the same file, also by links, through other folders or in another case."""
     with suppress(OSError):
-        return one.samefile(other)
-    return os.path.realpath(one) == os.path.realpath(other)  # one of them is not there yet
+        return path.samefile(other)
+    return os.path.realpath(path) == os.path.realpath(other)  # one of them does not exist yet
 
 
-def refuse_irregular(path: Path) -> None:
-    """Raise `DataError` unless a path names a regular file: others have no end, or cannot be read twice."""
+def require_regular(path: Path) -> None:
+    """Raise `DataError` unless a path names a regular file: others may be endless, or not readable twice."""
     try:
         kind = stat.S_IFMT(path.stat().st_mode)
     except OSError as error:
         raise DataError(f"cannot read {reason(error, path)}") from error
     if kind != stat.S_IFREG:
-        raise DataError(f"cannot read {shown(path)}: expected a regular file, and not a {_KINDS.get(kind, 'device')}")
+        found = _KINDS.get(kind, "device")
+        raise DataError(f"cannot read {path_text(path)}: expected a regular file, and not a {found}")
 
 
 def require_writable(folder: Path) -> None:
@@ -61,30 +62,30 @@ def require_writable(folder: Path) -> None:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a regular file to read, decompressed if gzip compressed it.
+def open_input(path: Path) -> Iterator[BinaryIO]:
+    """Open a regular file for reading, decompressed if it is gzip.
 
     Raises
     ------
     DataError
-        It cannot be read, also later while it is open.
+        It cannot be read, when it is opened or later.
     """
-    refuse_irregular(path)
+    require_regular(path)
     try:
         with path.open("rb") as file:
             compressed = file.read(len(_GZIP)) == _GZIP
             file.seek(0)
             yield cast("BinaryIO", gzip.GzipFile(fileobj=file)) if compressed else file
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"cannot read {shown(path)}: expected a whole gzip file") from error
+        raise DataError(f"cannot read {path_text(path)}: expected a whole gzip file") from error
     except OSError as error:
         raise DataError(f"cannot read {reason(error, path)}") from error
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[BinaryIO]:
-    """Open a file to write, which gets its name when it is whole."""
-    # Two processes may write the same file.
+def open_atomic(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that gets its name only when it is complete."""
+    # Unique, because two processes may write the same file.
     unfinished = path.with_name(f"{path.name}.{uuid4().hex}")
     try:
         with unfinished.open("wb", buffering=_BUFFER) as file:
@@ -95,11 +96,11 @@ def whole(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def written(path: Path) -> Iterator[BinaryIO]:
-    """Open a file to write, as `whole` does, through links; a pipe or a device takes what is written at once."""
+def open_output(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing: a pipe or a device directly, any other with `open_atomic`, through links."""
     if path.exists() and not path.is_file():
         with path.open("wb") as file:
             yield file
     else:
-        with whole(Path(os.path.realpath(path))) as file:
+        with open_atomic(Path(os.path.realpath(path))) as file:
             yield file

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["ALIASES", "COLUMNS", "HEADINGS", "LAST_USES", "find_delimiter", "is_uci", "parse", "split_fields"]
+__all__ = ["ALIASES", "COLUMNS", "HEADINGS", "LAST_USES", "find_delimiter", "is_uci_form", "parse", "split_fields"]
 
 LAST_USES: Final = (*DRUGS, "semeron")
 """The columns of last use, by readable name."""
@@ -75,7 +75,7 @@ def parse(content: bytes) -> tuple[list[int | str], NDArray[np.float64]]:
     if first is None:
         raise DataError("expected respondents, not an empty file", line=1)
     line, fields = first
-    if is_uci(fields):
+    if is_uci_form(fields):
         places, category, rows = {name: place for place, name in enumerate(HEADINGS)}, _value, chain([first], rows)
         width = len(places)
     else:
@@ -99,7 +99,7 @@ def parse(content: bytes) -> tuple[list[int | str], NDArray[np.float64]]:
     return list(ids), np.frombuffer(values).reshape(len(ids), len(COLUMNS))
 
 
-def is_uci(fields: Sequence[str]) -> bool:
+def is_uci_form(fields: Sequence[str]) -> bool:
     """Return whether a first line is of the UCI form, which begins with an id and not with a heading."""
     return bool(fields) and bool(_ID.fullmatch(fields[0].strip()) or _NUMBER.fullmatch(fields[0].strip()))
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, LAST_USE, SCORES, Category, DataSource
-from drugpred.data.files import opened
+from drugpred.data.files import open_input
 from drugpred.data.parsing import COLUMNS, HEADINGS, LAST_USES, parse
 from drugpred.data.simulator import Cohort
 
@@ -82,7 +82,7 @@ def read(path: Path) -> Respondents:
     DataError
         The file cannot be read or is malformed: the line and the column of its first problem.
     """
-    with opened(path) as file:
+    with open_input(path) as file:
         content = file.read()
     ids, table = parse(content)
     simulated = any(isinstance(identifier, str) for identifier in ids)

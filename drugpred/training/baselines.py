@@ -128,9 +128,9 @@ def compare(own: Evaluation, other: Evaluation) -> list[Difference]:
     differences = []
     for name in (name for name in by_fold if name in other_by_fold):
         half = float(corrected_half_widths(other_by_fold[name] - by_fold[name], own.test_to_train))
-        one, another = values[name], other_values[name]
-        difference = another - one
-        differences.append(Difference(name, one, another, difference, difference - half, difference + half))
+        difference = other_values[name] - values[name]
+        bounds = difference - half, difference + half
+        differences.append(Difference(name, values[name], other_values[name], difference, *bounds))
     return differences
 
 

@@ -11,7 +11,7 @@ import joblib
 import numpy as np
 
 from drugpred import codebook
-from drugpred.data.files import whole
+from drugpred.data.files import open_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +49,6 @@ def get_or_compute(folder: Path, compute: Callable[[], NDArray[np.float64]], *ke
         content = io.BytesIO()  # np.save does not report why it could not write to a file
         np.save(content, array, allow_pickle=False)
         folder.mkdir(parents=True, exist_ok=True)
-        with whole(path) as file:  # an interrupted run leaves no incomplete file
+        with open_atomic(path) as file:  # an interrupted run leaves no incomplete file
             file.write(content.getbuffer())
     return array

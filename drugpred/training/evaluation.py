@@ -15,14 +15,8 @@ from sklearn.model_selection import RepeatedStratifiedKFold, train_test_split
 
 from drugpred import codebook
 from drugpred.errors import DataError, interrupted_later
+from drugpred.training import classification_metrics as metrics
 from drugpred.training.cache import get_or_compute
-from drugpred.training.classification_metrics import (
-    METRICS,
-    base_rates,
-    calibration_error,
-    measure,
-    ranked_probability_scores,
-)
 from drugpred.training.confidence import corrected_half_widths
 from drugpred.training.estimators import cumulative_targets
 
@@ -37,7 +31,6 @@ if TYPE_CHECKING:
     LastUse: TypeAlias = NDArray[np.integer[Any]]
     Rows: TypeAlias = NDArray[np.intp]
     Split: TypeAlias = tuple[Rows, Rows]
-    Interval: TypeAlias = tuple[float, float]
 
 __all__ = ["Evaluation", "cross_validate", "make_folds", "reference_split"]
 
@@ -111,7 +104,7 @@ class Evaluation:
         percent; the ranked probability score is the mean over drugs of the squared error summed over the windows.
         Means leave out drugs that cannot be measured, and metrics that no drug has are left out.
         """
-        scores = ranked_probability_scores(self.probabilities, self.last_use)
+        scores = metrics.ranked_probability_scores(self.probabilities, self.last_use)
         headline = _headline(self.figures()) | {"ranked_probability_score": scores}
         return {name: float(np.nanmean(values)) for name, values in headline.items() if np.isfinite(values).any()}
 
@@ -119,14 +112,14 @@ class Evaluation:
         """Return the headline metrics that every fold has, by test fold, shape (folds,)."""
         if self.tested is None:
             return {}
-        scores = ranked_probability_scores(self.probabilities, self.last_use)
+        scores = metrics.ranked_probability_scores(self.probabilities, self.last_use)
         by_fold = [
             r[t == fold].mean() for r, t in zip(scores, self.tested, strict=True) for fold in range(self._n_folds)
         ]
         headline = _headline(self.by_fold) | {"ranked_probability_score": np.array(by_fold)[:, np.newaxis]}
         return {n: np.nanmean(v, axis=1) for n, v in headline.items() if np.isfinite(v).any(axis=1).all()}
 
-    def overall_intervals(self) -> dict[str, Interval]:
+    def overall_intervals(self) -> dict[str, tuple[float, float]]:
         """Return the 95% intervals of the headline metrics that every fold has."""
         overall = self.overall()
         bounds = {n: self._interval(n, np.float64(overall[n]), v) for n, v in self.overall_folds().items()}
@@ -134,7 +127,7 @@ class Evaluation:
 
     def ranked_probability_scores(self) -> dict[str, float]:
         """Return the ranked probability score of every drug."""
-        scores = ranked_probability_scores(self.probabilities, self.last_use).mean(axis=(0, 1))
+        scores = metrics.ranked_probability_scores(self.probabilities, self.last_use).mean(axis=(0, 1))
         return dict(zip(codebook.DRUGS, scores.tolist(), strict=True))
 
     @property
@@ -182,7 +175,7 @@ class Evaluation:
 def _calibration_errors(truth: NDArray[np.bool_], probabilities: Floats) -> Floats:
     errors = np.empty(truth.shape[1:])
     for at in np.ndindex(errors.shape):
-        errors[at] = calibration_error(truth[:, *at], probabilities[:, *at])
+        errors[at] = metrics.calibration_error(truth[:, *at], probabilities[:, *at])
     return errors
 
 
@@ -237,17 +230,17 @@ def cross_validate(
         results = Parallel(n_jobs=-1, return_as="generator")(jobs)
     probabilities: list[Floats] = []
     tested: list[Rows] = []
-    figures: dict[str, list[Floats]] = {name: [] for name in METRICS}
+    figures: dict[str, list[Floats]] = {name: [] for name in metrics.METRICS}
     tracked = track(results, label, total=len(folds))
     for (train, test), predicted in zip(folds, tracked, strict=True):
         if not tested or (tested[-1] >= 0).all():
             probabilities.append(np.empty((len(X), *predicted.shape[1:])))
             tested.append(np.full(len(X), -1))
         probabilities[-1][test], tested[-1][test] = predicted, tested[-1].max() + 1
-        thresholds = base_rates(last_use[train])
+        thresholds = metrics.base_rates(last_use[train])
         if threshold is not None:
             thresholds[:] = threshold
-        for name, values in measure(predicted, last_use[test], thresholds).items():
+        for name, values in metrics.measure(predicted, last_use[test], thresholds).items():
             figures[name].append(values)
     by_fold = {name: np.stack(values) for name, values in figures.items()}
     return Evaluation(last_use, np.stack(probabilities), by_fold, np.stack(tested))

@@ -24,21 +24,12 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Integers = NDArray[np.integer[Any]]
 
-__all__ = [
-    "MIN_PEOPLE",
-    "MIN_PER_OUTCOME",
-    "MIN_SHOWN_SIZE",
-    "Figures",
-    "Group",
-    "by_group",
-    "is_disclosable",
-    "thresholds",
-]
+__all__ = ["MIN_PEOPLE", "MIN_PER_OUTCOME", "MIN_SHOWN", "Figures", "Group", "by_group", "is_disclosable", "thresholds"]
 
 MIN_PEOPLE: Final = 30
 MIN_PER_OUTCOME: Final = 10
 """Groups of fewer respondents, or of fewer users or non-users, have no metrics."""
-MIN_SHOWN_SIZE: Final = 10
+MIN_SHOWN: Final = 10
 """The size of smaller groups is not shown either."""
 
 _DECADE: Final = codebook.WINDOWS.index("decade")
@@ -67,7 +58,7 @@ class Group(NamedTuple):
     attribute: str
     label: str
     people: int | None
-    """None if fewer than `MIN_SHOWN_SIZE`."""
+    """None if fewer than `MIN_SHOWN`."""
     figures: Figures | None
     """None unless they can be disclosed, see `is_disclosable`."""
 
@@ -108,7 +99,7 @@ def by_group(evaluation: Evaluation, X: Floats) -> list[Group]:
                 figures = None
                 if disclosable:
                     figures = _figures(truth[rows, i], probabilities[:, rows, i], predicted[:, rows, i])
-                groups.append(Group(drug, attribute, label, int(n) if n >= MIN_SHOWN_SIZE else None, figures))
+                groups.append(Group(drug, attribute, label, int(n) if n >= MIN_SHOWN else None, figures))
     return groups
 
 
@@ -126,7 +117,7 @@ def _partitions(X: Floats) -> list[tuple[str, dict[str, Bools]]]:
 def is_disclosable(sizes: Integers, users: Integers) -> Bools:
     """Return which of an attribute's groups are large enough to show their metrics.
 
-    Metrics of the others could be found by subtraction, so together they have at least `MIN_SHOWN_SIZE` respondents.
+    Metrics of the others could be found by subtraction, so together they have at least `MIN_SHOWN` respondents.
 
     Parameters
     ----------
@@ -134,7 +125,7 @@ def is_disclosable(sizes: Integers, users: Integers) -> Bools:
         Respondents in each group, and users among them.
     """
     result: Bools = (sizes >= MIN_PEOPLE) & (np.minimum(users, sizes - users) >= MIN_PER_OUTCOME)
-    while result.any() and 0 < sizes[~result].sum() < MIN_SHOWN_SIZE:
+    while result.any() and 0 < sizes[~result].sum() < MIN_SHOWN:
         result[np.argmin(np.where(result, sizes, sizes.sum() + 1))] = False
     return result
 

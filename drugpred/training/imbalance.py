@@ -24,14 +24,13 @@ if TYPE_CHECKING:
 
     from drugpred.data.respondents import Respondents
     from drugpred.training.configuration import Configuration
-    from drugpred.training.evaluation import Evaluation
     from drugpred.training.per_drug import Sampler
 
     Floats = NDArray[np.float64]
 
-__all__ = ["METRICS", "TREATMENTS", "Result", "Treatment", "compare_treatments", "treatments_table"]
+__all__ = ["COMPARED_METRICS", "TREATMENTS", "Result", "Treatment", "compare_treatments", "treatments_table"]
 
-METRICS: Final = ("auc", "log_loss", "calibration_error", "balanced_accuracy", "geometric_mean")
+COMPARED_METRICS: Final = ("auc", "log_loss", "calibration_error", "balanced_accuracy", "geometric_mean")
 
 _DECADE: Final = codebook.WINDOWS.index("decade")
 _TREES: Final = 50
@@ -118,12 +117,15 @@ def compare_treatments(respondents: Respondents, config: Configuration, folder: 
             evaluation = cross_validate_model(
                 respondents, config, folder, estimator=estimator, threshold=threshold, label=label
             )
-            by_fold = _by_fold(evaluation)
+            metrics = dict(evaluation.by_fold)
+            # As imbalanced-learn's geometric_mean_score.
+            metrics |= {"geometric_mean": np.sqrt(metrics["sensitivity"] * metrics["specificity"])}
+            by_fold = {metric: np.nanmean(metrics[metric][:, :, _DECADE], axis=1) for metric in COMPARED_METRICS}
             plain = plain or by_fold
-            shown = "share" if threshold is None else f"{threshold}"
+            cutoff = "share" if threshold is None else f"{threshold}"
             for figure, values in by_fold.items():
                 bounds = [_interval(v, evaluation.test_to_train) for v in (values, values - plain[figure])]
-                results.append(Result(name, recalibrate, shown, figure, *bounds[0], *bounds[1]))
+                results.append(Result(name, recalibrate, cutoff, figure, *bounds[0], *bounds[1]))
     return results
 
 
@@ -132,19 +134,11 @@ def _interval(values: Floats, test_to_train: float) -> tuple[float, float, float
     return mean, mean - half, mean + half
 
 
-def _by_fold(evaluation: Evaluation) -> dict[str, Floats]:
-    """Return the mean over drugs of `METRICS` by fold."""
-    figures = evaluation.by_fold
-    # As imbalanced-learn's geometric_mean_score.
-    figures = figures | {"geometric_mean": np.sqrt(figures["sensitivity"] * figures["specificity"])}
-    return {name: np.nanmean(figures[name][:, :, _DECADE], axis=1) for name in METRICS}
-
-
 def treatments_table(results: Sequence[Result]) -> Table:
     """Return a row for each treatment, with and without recalibration."""
     rows = []
-    for start in range(0, len(results), len(METRICS)):
-        figures = results[start : start + len(METRICS)]
+    for start in range(0, len(results), len(COMPARED_METRICS)):
+        figures = results[start : start + len(COMPARED_METRICS)]
         first = figures[0]
         cells = [
             format_number(result.value) + ("*" if result.difference_low > 0 or result.difference_high < 0 else "")

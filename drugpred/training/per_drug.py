@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self
 
 import numpy as np
@@ -108,7 +109,8 @@ class PerDrug(BaseEstimator):
         """Fit to design columns of shape (n, 38) and classes of last use of shape (n, 18)."""
         columns, targets = X * input_mask(self.leave_out), cumulative_targets(y)
         with threadpool_limits(1):  # folds run in parallel
-            fitted = {at: self._fit_one(columns, targets[:, *at]) for at in self._outcomes()}
+            outcomes = product(range(targets.shape[1]), self._window_indices())
+            fitted = {at: self._fit_one(columns, targets[:, *at]) for at in outcomes}
         if not self._is_linear():
             self.fitted_ = fitted
             return self
@@ -127,10 +129,9 @@ class PerDrug(BaseEstimator):
         rarer = min(y.sum(), (~y).sum())
         if rarer == 0:
             return _Fitted(None, 1.0, float(np.log((y.sum() + 0.5) / ((~y).sum() + 0.5))))
-        pipeline = Pipeline(
-            [*(self._steps() if rarer >= _MIN_PER_OUTCOME else ()), ("classify", clone(self.classifier))]
-        )
-        if not self.recalibrate or rarer < _MIN_PER_OUTCOME:
+        enough = rarer >= _MIN_PER_OUTCOME
+        pipeline = Pipeline([*(self._steps() if enough else ()), ("classify", clone(self.classifier))])
+        if not self.recalibrate or not enough:
             return _Fitted(pipeline.fit(X, y)[-1], None, 0.0)
         folds = StratifiedKFold(_INNER_FOLDS, shuffle=True, random_state=self.random_state)
         fitted = CalibratedClassifierCV(pipeline, method="sigmoid", cv=folds, ensemble=False).fit(X, y)
@@ -165,8 +166,8 @@ class PerDrug(BaseEstimator):
             with threadpool_limits(1):
                 for at, fitted in self.fitted_.items():
                     probabilities[:, *at] = fitted.probabilities(columns)
-        some = [k for k, window in enumerate(codebook.WINDOWS) if window in self.windows]
-        probabilities[:, :, some] = -np.sort(-probabilities[:, :, some], axis=2)
+        windows = self._window_indices()
+        probabilities[:, :, windows] = -np.sort(-probabilities[:, :, windows], axis=2)
         return probabilities
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
@@ -191,9 +192,8 @@ class PerDrug(BaseEstimator):
     def _is_linear(self) -> bool:
         return isinstance(self.classifier, LogisticRegression)
 
-    def _outcomes(self) -> list[tuple[int, int]]:
-        windows = [k for k, window in enumerate(codebook.WINDOWS) if window in self.windows]
-        return [(i, k) for i in range(len(codebook.DRUGS)) for k in windows]
+    def _window_indices(self) -> list[int]:
+        return [k for k, window in enumerate(codebook.WINDOWS) if window in self.windows]
 
 
 def _rows(columns: Floats) -> Floats:

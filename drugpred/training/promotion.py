@@ -7,7 +7,6 @@ worse if the one-sided 95% interval of the difference, see `corrected_half_width
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +21,7 @@ from drugpred.training.confidence import corrected_half_widths
 from drugpred.training.configuration import Configuration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -49,11 +48,9 @@ class PromotionError(DrugpredError):
     exit_code = 3
 
 
-@contextmanager
-def store_lock() -> Iterator[None]:
-    """Hold the lock of the store, so that no run replaces a model that it was not compared with."""
-    with FileLock(model_store.home() / f"{model_store.NAME}.lock"):
-        yield
+def store_lock() -> FileLock:
+    """Return the lock of the store, to hold so that no run replaces a model that it was not compared with."""
+    return FileLock(model_store.home() / f"{model_store.NAME}.lock")
 
 
 def require_no_regression(card: Card, config: Configuration, evaluate: Callable[[Configuration], Evaluation]) -> str:
@@ -70,7 +67,7 @@ def require_no_regression(card: Card, config: Configuration, evaluate: Callable[
 
     Raises
     ------
-    GateError
+    PromotionError
         The model is worse by more than chance explains, cannot be compared, or was trained on simulated respondents
         and the newest one was not.
     """
@@ -91,12 +88,10 @@ def require_no_regression(card: Card, config: Configuration, evaluate: Callable[
     theirs = _by_fold(newest, card, config, evaluate)
     if not (METRIC in card.folds and METRIC in theirs):
         raise PromotionError(f"not stored: it cannot be compared with {tag}; {_FORCE}")
-    mine, other = np.array(card.folds[METRIC]), np.array(theirs[METRIC])
-    worse = round(float((mine - other).mean()), _DIGITS)
-    allowed = round(
-        float(corrected_half_widths(mine - other, 1 / (config.cross_validation.folds - 1), _CONFIDENCE)), _DIGITS
-    )
-    result = f"log-loss {mine.mean():.4f}, that of {tag} {other.mean():.4f} on the same folds"
+    own, other = np.array(card.folds[METRIC]), np.array(theirs[METRIC])
+    half_width = corrected_half_widths(own - other, 1 / (config.cross_validation.folds - 1), _CONFIDENCE)
+    worse, allowed = round(float((own - other).mean()), _DIGITS), round(float(half_width), _DIGITS)
+    result = f"log-loss {own.mean():.4f}, that of {tag} {other.mean():.4f} on the same folds"
     if worse > allowed:
         by = f"{worse:.4f} worse, more than the {allowed:.4f} that chance explains (one-sided 95%)"
         raise PromotionError(f"not stored: {result}: {by}; {_FORCE}")

@@ -87,8 +87,7 @@ def render(card: Card, evaluation: Evaluation, X: Floats, predict: Callable[[Flo
     effect_of = partial_dependence.compute(predict, X)
     published = PUBLISHED if card.data.source == "uci" else {}
     trained_on = "all respondents" if evaluation.tested is None else "the respondents trained on"
-    template = _templates().get_template("report.html")
-    page = template.render(
+    page = _TEMPLATES.get_template("report.html").render(
         card=card,
         sections={key: title for key, title in _SECTIONS.items() if published or key != "published"},
         figures=_METRIC_NAMES,
@@ -102,26 +101,14 @@ def render(card: Card, evaluation: Evaluation, X: Floats, predict: Callable[[Flo
         groups={drug: list(rows) for drug, rows in groupby(by_group, lambda group: group.drug)},
         fewest=fairness.MIN_PEOPLE,
         fewest_of_a_kind=fairness.MIN_PER_OUTCOME,
-        hidden=fairness.MIN_SHOWN_SIZE,
+        hidden=fairness.MIN_SHOWN,
         threshold=f"the share of users among {trained_on}",
         published=published,
         published_mean=np.mean([of.sensitivity + of.specificity for of in PUBLISHED.values()]),
         why_optimistic=WHY_OPTIMISTIC,
         made=_provenance(card),
     )
-    return {
-        "index.html": page.encode(),
-        "figures.csv": _metrics_csv(card),
-        "groups.csv": _groups_csv(by_group),
-    }
-
-
-def _templates() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("drugpred.training"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"name": _name, "figure": _figure}
-    return environment
+    return {"index.html": page.encode(), "figures.csv": _metrics_csv(card), "groups.csv": _groups_csv(by_group)}
 
 
 def _name(key: str) -> str:
@@ -130,6 +117,12 @@ def _name(key: str) -> str:
 
 def _figure(value: float | None, form: str = ".3f", scale: float = 1) -> str:
     return "-" if value is None else format(scale * value, form)
+
+
+_TEMPLATES: Final = Environment(
+    loader=PackageLoader("drugpred.training"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+)
+_TEMPLATES.filters |= {"name": _name, "figure": _figure}
 
 
 def _panels(evaluation: Evaluation, effect_of: list[Effect]) -> dict[str, dict[str, Any]]:

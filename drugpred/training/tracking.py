@@ -116,9 +116,8 @@ def tracked_run(configuration: Configuration) -> Iterator[TrackedRun]:
             experiment = mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME") or NAME).experiment_id
         run = mlflow.start_run(experiment_id=experiment)
         mlflow.log_params(dict(flatten(configuration.model_dump())))
-        mlflow.log_dict(
-            configuration.model_dump(mode="json"), "configuration.json"
-        )  # fails early if files cannot be stored
+        # Fails early if files cannot be stored.
+        mlflow.log_dict(configuration.model_dump(mode="json"), "configuration.json")
     try:
         yield TrackedRun(run.info.run_id)
     except BaseException as error:

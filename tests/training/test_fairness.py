@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from drugpred import codebook
 from drugpred.data.respondents import simulate
 from drugpred.training.evaluation import Evaluation
-from drugpred.training.fairness import MIN_PEOPLE, MIN_PER_OUTCOME, MIN_SHOWN_SIZE, by_group, is_disclosable, thresholds
+from drugpred.training.fairness import MIN_PEOPLE, MIN_PER_OUTCOME, MIN_SHOWN, by_group, is_disclosable, thresholds
 
 DECADE = codebook.WINDOWS.index("decade")
 CANNABIS = codebook.DRUGS.index("cannabis")
@@ -156,7 +156,7 @@ def test_nothing_is_told_of_few_people_whatever_the_groups_are(kinds):
     assert (sizes[shown] >= MIN_PEOPLE).all()
     assert (np.minimum(users, others)[shown] >= MIN_PER_OUTCOME).all()
     untold = sizes[~shown].sum()
-    assert untold == 0 or untold >= MIN_SHOWN_SIZE or not shown.any()
+    assert untold == 0 or untold >= MIN_SHOWN or not shown.any()
 
 
 def test_on_the_real_data_the_groups_are_measured_as_known(stored_model):

@@ -10,7 +10,7 @@ from drugpred.training.classification_metrics import base_rates
 from drugpred.training.configuration import Configuration
 from drugpred.training.estimators import make_pipeline
 from drugpred.training.evaluation import cross_validate, make_folds
-from drugpred.training.imbalance import METRICS, TREATMENTS, compare_treatments, treatments_table
+from drugpred.training.imbalance import COMPARED_METRICS, TREATMENTS, compare_treatments, treatments_table
 from drugpred.training.per_drug import PerDrug, logistic
 
 DECADE = WINDOWS.index("decade")
@@ -47,7 +47,7 @@ def values(results, figure):
 
 
 def test_every_treatment_is_tried_with_and_without_recalibration(results):
-    assert [(r.treatment, r.recalibrated) for r in results[:: len(METRICS)]] == [
+    assert [(r.treatment, r.recalibrated) for r in results[:: len(COMPARED_METRICS)]] == [
         ("logistic regression", False),
         ("logistic regression", True),
         ("logistic, class weights", False),
@@ -55,7 +55,7 @@ def test_every_treatment_is_tried_with_and_without_recalibration(results):
         ("logistic, undersampling", False),
         ("logistic, undersampling", True),
     ]
-    assert [r.figure for r in results[: len(METRICS)]] == list(METRICS)
+    assert [r.figure for r in results[: len(COMPARED_METRICS)]] == list(COMPARED_METRICS)
 
 
 def test_the_study_is_of_samplers_weights_and_forests():
@@ -81,7 +81,7 @@ def test_figures_by_hand(results, some):
     evaluation = cross_validate(
         make_pipeline(PerDrug(logistic(5), windows=("decade",), random_state=1)), some.X, some.last_use, folds
     )
-    plain = {name: values(results, name)["logistic regression", False].value for name in METRICS}
+    plain = {name: values(results, name)["logistic regression", False].value for name in COMPARED_METRICS}
     assert plain["auc"] == pytest.approx(np.nanmean(evaluation.folds["auc"][:, :, DECADE]))
     assert plain["log_loss"] == pytest.approx(evaluation.overall()["decade_log_loss"])
     assert plain["calibration_error"] == pytest.approx(evaluation.overall()["decade_calibration_error"])
@@ -97,7 +97,7 @@ def test_figures_by_hand(results, some):
 
 
 def test_differences_are_from_plain_logistic_regression(results):
-    for figure in METRICS:
+    for figure in COMPARED_METRICS:
         found = values(results, figure)
         plain = found["logistic regression", False]
         assert (plain.difference, plain.difference_low, plain.difference_high) == (0, 0, 0)
@@ -136,7 +136,7 @@ def test_finished_folds_are_kept(some, tmp_path, monkeypatch, results):
 def test_the_whole_study(some, monkeypatch):
     monkeypatch.setattr(imbalance, "_TREES", 10)
     results = compare_treatments(some, config(repeats=1))
-    assert len(results) == 2 * len(TREATMENTS) * len(METRICS)
+    assert len(results) == 2 * len(TREATMENTS) * len(COMPARED_METRICS)
     assert np.isfinite([r[4:] for r in results]).all()
     losses = values(results, "log_loss")
     # Nothing that evens out users and non-users says better how likely use is.
