@@ -177,14 +177,10 @@ def _value(category: Category, text: str) -> float:
 
 
 def _score(score: Score, text: str) -> float:
-    return score.bounded(score.unrounded(_number(text)))
-
-
-def _number(text: str) -> float:
     # float() alone accepts "nan", "infinity", "1_000" and digits of other scripts.
     if not _NUMBER.fullmatch(text.strip()):
         raise ValueError("expected a number")
-    return float(text)
+    return score.bounded(score.unrounded(float(text)))
 
 
 def _last_use(text: str) -> float:

@@ -64,21 +64,15 @@ def published_table(card: Card) -> Table:
     rows, sums = [], []
     for drug, published in PUBLISHED.items():
         ours = card.drugs[drug]["decade"]
-        total = published.sensitivity + published.specificity
         # Sensitivity and specificity add up to twice the balanced accuracy.
-        own = None if ours.balanced_accuracy is None else 200 * ours.balanced_accuracy
+        measured = (ours.sensitivity, 100), (ours.specificity, 100), (ours.balanced_accuracy, 200)
+        values = [published.sensitivity, published.specificity, published.sensitivity + published.specificity]
+        values += [np.nan if value is None else scale * value for value, scale in measured]
+        sums.append((values[2], values[5]))
         interval = ours.intervals.get("balanced_accuracy")
-        sums.append((total, np.nan if own is None else own))
-        rows.append(
-            (
-                drug,
-                *(f"{value:.1f}" for value in (published.sensitivity, published.specificity, total)),
-                *("-" if value is None else f"{100 * value:.1f}" for value in (ours.sensitivity, ours.specificity)),
-                format_number(own, 1),
-                f"{200 * interval[0]:.1f} to {200 * interval[1]:.1f}" if interval else "-",
-            )
-        )
-    theirs, mine = np.nanmean(sums, axis=0)
-    rows.append(("mean", "", "", f"{theirs:.1f}", "", "", format_number(mine, 1), ""))
+        bounds = f"{200 * interval[0]:.1f} to {200 * interval[1]:.1f}" if interval else "-"
+        rows.append((drug, *(format_number(value, 1) for value in values), bounds))
+    theirs, mine = (format_number(value, 1) for value in np.nanmean(sums, axis=0))
+    rows.append(("mean", "", "", theirs, "", "", mine, ""))
     headings = ("drug", "published\nsens.", "\nspec.", "\nsum", "ours\nsens.", "\nspec.", "\nsum", "95%\ninterval")
     return Table("published and cross-validated, decade, percent", headings, rows, WHY_OPTIMISTIC)

@@ -43,20 +43,15 @@ def make_background(predictor: Predictor) -> bytes:
     rows, people = cohort.rows(_DRAWN, rng), cohort.rows(1 + _MIXTURES, rng)
     replaced = rng.random(people.shape) < 0.5
     replaced[0] = False
+    inputs, outputs, direct = predictor.weights()
     deviations = []
-    for person, inputs in zip(people, replaced, strict=True):
-        log_odds = _log_odds(predictor, np.where(inputs, person, rows))
+    for person, is_replaced in zip(people, replaced, strict=True):
+        columns = design_matrix(np.where(is_replaced, person, rows))
+        log_odds = np.tanh(columns @ inputs) @ outputs + columns @ direct
         deviations.append(log_odds[:_CANDIDATES] - log_odds.mean(axis=0))
     buffer = io.BytesIO()
     np.save(buffer, rows[_choose(np.hstack(deviations))])
     return buffer.getvalue()
-
-
-def _log_odds(predictor: Predictor, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    inputs, outputs, direct = predictor.weights()
-    columns = design_matrix(rows)
-    log_odds: NDArray[np.float64] = np.tanh(columns @ inputs) @ outputs + columns @ direct
-    return log_odds
 
 
 def _choose(deviations: NDArray[np.float64]) -> list[int]:
