@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Call", "Measure", "Model", "Wanted", "batch_of", "profile_of", "rows_of", "wanted_of"]
+__all__ = ["Call", "Measure", "Model", "StreamOptions", "as_batch", "as_profile", "as_rows", "as_stream_options"]
 
 T = TypeVar("T")
 _Checked = TypeVar("_Checked", bound=BaseModel)
@@ -59,7 +59,7 @@ class Model(BaseModel):
         return cls.model_validate({**card, "card": card})
 
 
-class Wanted(BaseModel):
+class StreamOptions(BaseModel):
     """What to tell of every person of a stream."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
@@ -93,24 +93,24 @@ class Call(Generic[T]):
             raise ServiceError("the answer is none of this version of drugpred") from None
 
 
-def profile_of(profile: Profile | Mapping[str, object] | None, fields: Mapping[str, object]) -> Profile:
+def as_profile(profile: Profile | Mapping[str, object] | None, fields: Mapping[str, object]) -> Profile:
     """Return a profile that was given as one thing, or by its fields."""
     if profile is not None and fields:
         raise TypeError("expected a profile or its fields, not both")
     return _checked(Profile, _plain(fields if profile is None else profile))
 
 
-def batch_of(profiles: Iterable[Profile | Mapping[str, object]]) -> Batch:
+def as_batch(profiles: Iterable[Profile | Mapping[str, object]]) -> Batch:
     """Return profiles, checked all together."""
     return _checked(Batch, {"profiles": list(map(_plain, profiles))})
 
 
-def wanted_of(drugs: Iterable[Drug] | None, window: Window) -> Wanted:
+def as_stream_options(drugs: Iterable[Drug] | None, window: Window) -> StreamOptions:
     """Return what to tell of everybody: of all drugs where none is named."""
-    return _checked(Wanted, {"drugs": list(codebook.DRUGS if drugs is None else drugs), "window": window})
+    return _checked(StreamOptions, {"drugs": list(codebook.DRUGS if drugs is None else drugs), "window": window})
 
 
-def rows_of(chunk: ArrayLike) -> NDArray[np.float64]:
+def as_rows(chunk: ArrayLike) -> NDArray[np.float64]:
     """Return people's rows, as `drugpred.codebook` describes them, checked."""
     try:
         # Scores of float32 may round beyond a bound, which is known of columns of that type.

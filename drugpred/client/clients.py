@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from drugpred.client import calls
-from drugpred.client.retries import Policy
+from drugpred.client.retries import RetryPolicy
 from drugpred.errors import ConfigurationError, needs
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Client:
         tls: ssl.SSLContext | grpc.ChannelCredentials | None = None,
         key: str | None = None,
     ) -> None:
-        self._transport: Transport = _transports(url)[0](url, Policy(timeout, retries), tls, key)
+        self._transport: Transport = _transports(url)[0](url, RetryPolicy(timeout, retries), tls, key)
 
     def predict(self, profile: Profile | Mapping[str, object] | None = None, /, **fields: object) -> Prediction:
         """Tell of one person how likely the use of each drug is.
@@ -86,11 +86,11 @@ class Client:
         **fields
             The same by name, in place of `profile`.
         """
-        return self._transport.call(self._transport.predict(calls.profile_of(profile, fields)))
+        return self._transport.call(self._transport.predict(calls.as_profile(profile, fields)))
 
     def predict_batch(self, profiles: Iterable[Profile | Mapping[str, object]]) -> list[Prediction]:
         """Tell of 1 to 1000 people, in their order."""
-        return self._transport.call(self._transport.predict_batch(calls.batch_of(profiles)))
+        return self._transport.call(self._transport.predict_batch(calls.as_batch(profiles)))
 
     def stream(
         self, chunks: Iterable[ArrayLike], *, drugs: Iterable[Drug] | None = None, window: Window = "decade"
@@ -117,7 +117,7 @@ class Client:
         A stream that has answered is not tried again: over gRPC where it breaks, over HTTP where a part is refused by
         all attempts, what was yielded is good, and the chunk after it is the one to go on with.
         """
-        return self._transport.stream(map(calls.rows_of, chunks), calls.wanted_of(drugs, window))
+        return self._transport.stream(map(calls.as_rows, chunks), calls.as_stream_options(drugs, window))
 
     def model(self) -> Model:
         """Tell what is known of the model that is served."""
@@ -156,7 +156,7 @@ class AsyncClient:
         tls: ssl.SSLContext | grpc.ChannelCredentials | None = None,
         key: str | None = None,
     ) -> None:
-        self._transport: AsyncTransport = _transports(url)[1](url, Policy(timeout, retries), tls, key)
+        self._transport: AsyncTransport = _transports(url)[1](url, RetryPolicy(timeout, retries), tls, key)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -170,11 +170,11 @@ class AsyncClient:
 
     async def predict(self, profile: Profile | Mapping[str, object] | None = None, /, **fields: object) -> Prediction:
         """Tell of one person how likely the use of each drug is; see `Client.predict`."""
-        return await self._bound.call(self._transport.predict(calls.profile_of(profile, fields)))
+        return await self._bound.call(self._transport.predict(calls.as_profile(profile, fields)))
 
     async def predict_batch(self, profiles: Iterable[Profile | Mapping[str, object]]) -> list[Prediction]:
         """Tell of 1 to 1000 people, in their order."""
-        return await self._bound.call(self._transport.predict_batch(calls.batch_of(profiles)))
+        return await self._bound.call(self._transport.predict_batch(calls.as_batch(profiles)))
 
     def stream(
         self,
@@ -187,16 +187,16 @@ class AsyncClient:
 
         Close a stream that is left before its end, as `contextlib.aclosing` does.
         """
-        return self._transport.stream(self._rows(chunks), calls.wanted_of(drugs, window))
+        return self._transport.stream(self._rows(chunks), calls.as_stream_options(drugs, window))
 
     async def _rows(self, chunks: AsyncIterable[ArrayLike] | Iterable[ArrayLike]) -> AsyncIterator[NDArray[np.float64]]:
         self._bound  # noqa: B018 - before anything is sent
         if isinstance(chunks, AsyncIterable):
             async for chunk in chunks:
-                yield calls.rows_of(chunk)
+                yield calls.as_rows(chunk)
         else:
             for chunk in chunks:
-                yield calls.rows_of(chunk)
+                yield calls.as_rows(chunk)
 
     async def model(self) -> Model:
         """Tell what is known of the model that is served."""
@@ -222,12 +222,12 @@ def _transports(url: str) -> tuple[Any, Any]:
     match urlsplit(url).scheme:
         case "http" | "https":
             with needs("client"):
-                from drugpred.client.http import HTTP, AsyncHTTP
+                from drugpred.client.http_transport import AsyncHttpTransport, HttpTransport
 
-            return HTTP, AsyncHTTP
+            return HttpTransport, AsyncHttpTransport
         case "grpc" | "grpcs":
-            from drugpred.client.rpc import RPC, AsyncRPC
+            from drugpred.client.grpc_transport import AsyncGrpcTransport, GrpcTransport
 
-            return RPC, AsyncRPC
+            return GrpcTransport, AsyncGrpcTransport
         case _:
             raise ConfigurationError("expected a URL that begins with http://, https://, grpc:// or grpcs://")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tenacity import RetryCallState
 
-__all__ = ["Policy"]
+__all__ = ["RetryPolicy"]
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ def _wait(state: RetryCallState) -> float:
 
 
 @dataclass(frozen=True)
-class Policy:
+class RetryPolicy:
     """How long, and how often, to try a call.
 
     An attempt is a function of the seconds that are left to it.

@@ -24,14 +24,14 @@ from drugpred.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["translated"]
+__all__ = ["translate_errors"]
 
 _BROKEN: Final = "Internal error from Core"
 """What grpc.aio says where a stream ended while it was written to: it then loses the status that the service sent."""
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Raise the project's errors in place of grpc's."""
     try:
         yield

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from drugpred.client.calls import Call, Model, Wanted
-    from drugpred.client.retries import Policy
+    from drugpred.client.calls import Call, Model, StreamOptions
+    from drugpred.client.retries import RetryPolicy
     from drugpred.schemas import Batch, Prediction, Profile
 
 __all__ = ["AsyncTransport", "Requests", "Transport"]
@@ -45,7 +45,7 @@ class Requests(ABC):
 class Transport(Requests):
     """Sends calls, and waits."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: RetryPolicy) -> None:
         self.policy = policy
 
     def call(self, call: Call[T]) -> T:
@@ -65,7 +65,7 @@ class Transport(Requests):
         """Return what comes back, or raise a ServiceError."""
 
     @abstractmethod
-    def stream(self, chunks: Iterable[NDArray[np.float64]], wanted: Wanted) -> Iterator[NDArray[np.float64]]:
+    def stream(self, chunks: Iterable[NDArray[np.float64]], wanted: StreamOptions) -> Iterator[NDArray[np.float64]]:
         """Answer every chunk, in order."""
 
     @abstractmethod
@@ -76,7 +76,7 @@ class Transport(Requests):
 class AsyncTransport(Requests):
     """Sends calls, while the event loop does other things."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: RetryPolicy) -> None:
         self.policy = policy
 
     async def call(self, call: Call[T]) -> T:
@@ -96,7 +96,9 @@ class AsyncTransport(Requests):
         """Return what comes back, or raise a ServiceError."""
 
     @abstractmethod
-    def stream(self, chunks: AsyncIterable[NDArray[np.float64]], wanted: Wanted) -> AsyncIterator[NDArray[np.float64]]:
+    def stream(
+        self, chunks: AsyncIterable[NDArray[np.float64]], wanted: StreamOptions
+    ) -> AsyncIterator[NDArray[np.float64]]:
         """Answer every chunk, in order."""
 
     @abstractmethod

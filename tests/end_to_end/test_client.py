@@ -7,9 +7,9 @@ import pytest
 
 from drugpred.client import AsyncClient, Client
 from drugpred.client.calls import Call
-from drugpred.client.http import HTTP
-from drugpred.client.retries import Policy
-from drugpred.client.rpc import RPC
+from drugpred.client.grpc_transport import GrpcTransport
+from drugpred.client.http_transport import HttpTransport
+from drugpred.client.retries import RetryPolicy
 from drugpred.codebook import DRUGS, INPUTS, WINDOWS
 from drugpred.errors import InvalidRequestError
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
@@ -127,8 +127,8 @@ def test_health(urls):
 
 def test_the_service_refuses_the_same_over_both(urls):
     """What a client of another version might send."""
-    policy = Policy(10, 0)
-    http, rpc = HTTP(urls["http"], policy, None, None), RPC(urls["grpc"], policy, None, None)
+    policy = RetryPolicy(10, 0)
+    http, rpc = HttpTransport(urls["http"], policy, None, None), GrpcTransport(urls["grpc"], policy, None, None)
     details = []
     for transport, one, many in [
         (http, Call("/predict", b"{}", bytes), Call("/predict_batch", b'{"profiles": [{}, {}]}', bytes)),
@@ -149,7 +149,7 @@ def test_the_service_refuses_the_same_over_both(urls):
 
 
 def test_a_chunk_that_the_service_refuses_is_named(urls):
-    transport = RPC(urls["grpc"], Policy(10, 0), None, None)
+    transport = GrpcTransport(urls["grpc"], RetryPolicy(10, 0), None, None)
     chunk = pb.PredictStreamRequest(**{name: [1] for name in INPUTS} | {"gender": [9]})
     with pytest.raises(InvalidRequestError, match="gender") as refused:
         transport._open(Call("PredictStream", chunk, str), 10)

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from drugpred import codebook
-from drugpred.client.calls import Call, Model, batch_of
+from drugpred.client.calls import Call, Model, as_batch
 from drugpred.client.transport import AsyncTransport, Requests, Transport
 from drugpred.errors import (
     DeadlineExceededError,
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from drugpred.client.calls import Wanted
-    from drugpred.client.retries import Policy
+    from drugpred.client.calls import StreamOptions
+    from drugpred.client.retries import RetryPolicy
     from drugpred.schemas import Batch, Profile
 
-__all__ = ["HTTP", "AsyncHTTP"]
+__all__ = ["AsyncHttpTransport", "HttpTransport"]
 
 _PREDICTIONS: Final = TypeAdapter(list[Prediction])
 
 
-class _HTTPRequests(Requests):
+class _HttpRequests(Requests):
     def predict(self, profile: Profile) -> Call[Prediction]:
         body = profile.model_dump_json(exclude_defaults=True)
         return Call("/predict", body.encode(), Prediction.model_validate_json)
@@ -57,10 +57,10 @@ class _HTTPRequests(Requests):
         return Call("/readyz", None, lambda _: True)
 
 
-class HTTP(_HTTPRequests, Transport):
+class HttpTransport(_HttpRequests, Transport):
     """The calls by `httpx.Client`."""
 
-    def __init__(self, url: str, policy: Policy, tls: ssl.SSLContext | None, key: str | None) -> None:
+    def __init__(self, url: str, policy: RetryPolicy, tls: ssl.SSLContext | None, key: str | None) -> None:
         super().__init__(policy)
         self._client = httpx.Client(base_url=url, headers=_headers(key), verify=tls or True)
 
@@ -68,7 +68,7 @@ class HTTP(_HTTPRequests, Transport):
         with _translated():
             return _content(self._client.request(_method(call), call.name, content=call.request, timeout=timeout))
 
-    def stream(self, chunks: Iterable[NDArray[np.float64]], wanted: Wanted) -> Iterator[NDArray[np.float64]]:
+    def stream(self, chunks: Iterable[NDArray[np.float64]], wanted: StreamOptions) -> Iterator[NDArray[np.float64]]:
         """Send chunks in parts, one after another."""
         for rows in chunks:
             yield np.vstack([_table(self.call(self.predict_batch(part)), wanted) for part in _parts(rows, wanted)])
@@ -78,10 +78,10 @@ class HTTP(_HTTPRequests, Transport):
         self._client.close()
 
 
-class AsyncHTTP(_HTTPRequests, AsyncTransport):
+class AsyncHttpTransport(_HttpRequests, AsyncTransport):
     """The calls by `httpx.AsyncClient`."""
 
-    def __init__(self, url: str, policy: Policy, tls: ssl.SSLContext | None, key: str | None) -> None:
+    def __init__(self, url: str, policy: RetryPolicy, tls: ssl.SSLContext | None, key: str | None) -> None:
         super().__init__(policy)
         self._client = httpx.AsyncClient(base_url=url, headers=_headers(key), verify=tls or True)
 
@@ -90,7 +90,7 @@ class AsyncHTTP(_HTTPRequests, AsyncTransport):
             return _content(await self._client.request(_method(call), call.name, content=call.request, timeout=timeout))
 
     async def stream(
-        self, chunks: AsyncIterable[NDArray[np.float64]], wanted: Wanted
+        self, chunks: AsyncIterable[NDArray[np.float64]], wanted: StreamOptions
     ) -> AsyncIterator[NDArray[np.float64]]:
         """Send chunks in parts, one after another."""
         async for rows in chunks:
@@ -110,13 +110,13 @@ def _method(call: Call[object]) -> str:
     return "GET" if call.request is None else "POST"
 
 
-def _parts(rows: NDArray[np.float64], wanted: Wanted) -> Iterator[Batch]:
+def _parts(rows: NDArray[np.float64], wanted: StreamOptions) -> Iterator[Batch]:
     for start in range(0, len(rows), MAX_PROFILES):
         part = rows[start : start + MAX_PROFILES].tolist()
-        yield batch_of({**codebook.describe(row), **wanted.model_dump()} for row in part)
+        yield as_batch({**codebook.describe(row), **wanted.model_dump()} for row in part)
 
 
-def _table(answers: list[Prediction], wanted: Wanted) -> NDArray[np.float64]:
+def _table(answers: list[Prediction], wanted: StreamOptions) -> NDArray[np.float64]:
     by_drug = [{risk["drug"]: risk["probability"] for risk in answer.risks} for answer in answers]
     return np.array([[probabilities[drug] for drug in wanted.drugs] for probabilities in by_drug])
 

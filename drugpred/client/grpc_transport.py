@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from drugpred.client import messages
+from drugpred.client import converters
 from drugpred.client.calls import Call, Model
-from drugpred.client.exchanges import AsyncExchange, Exchange
-from drugpred.client.statuses import translated
+from drugpred.client.statuses import translate_errors
+from drugpred.client.streams import AsyncStream, Stream
 from drugpred.client.transport import AsyncTransport, Requests, Transport
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from drugpred.client.calls import Wanted
-    from drugpred.client.retries import Policy
+    from drugpred.client.calls import StreamOptions
+    from drugpred.client.retries import RetryPolicy
     from drugpred.schemas import Batch, Prediction, Profile
 
-__all__ = ["RPC", "AsyncRPC"]
+__all__ = ["AsyncGrpcTransport", "GrpcTransport"]
 
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", 16 * 2**20),  # 1000 answers with all that can be included are over 4 MB
@@ -36,14 +36,14 @@ _OPTIONS: Final = (
 )
 
 
-class _RPCRequests(Requests):
+class _GrpcRequests(Requests):
     def predict(self, profile: Profile) -> Call[Prediction]:
-        request = pb.PredictRequest(profile=messages.profile(profile))
-        return Call("Predict", request, lambda response: messages.prediction(response.prediction))
+        request = pb.PredictRequest(profile=converters.profile(profile))
+        return Call("Predict", request, lambda response: converters.prediction(response.prediction))
 
     def predict_batch(self, batch: Batch) -> Call[list[Prediction]]:
-        request = pb.PredictBatchRequest(profiles=map(messages.profile, batch.profiles))
-        return Call("PredictBatch", request, lambda response: list(map(messages.prediction, response.predictions)))
+        request = pb.PredictBatchRequest(profiles=map(converters.profile, batch.profiles))
+        return Call("PredictBatch", request, lambda response: list(map(converters.prediction, response.predictions)))
 
     def model(self) -> Call[Model]:
         return Call("GetModel", pb.GetModelRequest(), lambda response: Model.of(response.card))
@@ -53,19 +53,19 @@ class _RPCRequests(Requests):
         return Call("Check", health_pb2.HealthCheckRequest(), lambda response: response.status == serving)
 
 
-class RPC(_RPCRequests, Transport):
+class GrpcTransport(_GrpcRequests, Transport):
     """The calls by `grpc`."""
 
-    def __init__(self, url: str, policy: Policy, tls: grpc.ChannelCredentials | None, key: str | None) -> None:
+    def __init__(self, url: str, policy: RetryPolicy, tls: grpc.ChannelCredentials | None, key: str | None) -> None:
         super().__init__(policy)
         self._channel = _connect(grpc, url, tls)
         self._procedures = _procedures(self._channel, key)
 
     def _send(self, call: Call[Any], timeout: float) -> Any:  # noqa: ANN401 - the procedure's message
-        with translated():
+        with translate_errors():
             return self._procedures[call.name](call.request, timeout=timeout)
 
-    def stream(self, chunks: Iterable[NDArray[np.float64]], wanted: Wanted) -> Iterator[NDArray[np.float64]]:
+    def stream(self, chunks: Iterable[NDArray[np.float64]], wanted: StreamOptions) -> Iterator[NDArray[np.float64]]:
         """Send chunks in one stream, each while the one before it is answered.
 
         Until its first answer a stream is tried again as any call is, and never later.
@@ -90,8 +90,8 @@ class RPC(_RPCRequests, Transport):
         finally:
             exchange.close()
 
-    def _open(self, first: Call[Any], timeout: float) -> tuple[Exchange, Any]:
-        exchange = Exchange(self._procedures[first.name])
+    def _open(self, first: Call[Any], timeout: float) -> tuple[Stream, Any]:
+        exchange = Stream(self._procedures[first.name])
         try:
             exchange.send(first.request)
             return exchange, exchange.receive(timeout)
@@ -104,10 +104,10 @@ class RPC(_RPCRequests, Transport):
         self._channel.close()
 
 
-class AsyncRPC(_RPCRequests, AsyncTransport):
+class AsyncGrpcTransport(_GrpcRequests, AsyncTransport):
     """The calls by `grpc.aio`."""
 
-    def __init__(self, url: str, policy: Policy, tls: grpc.ChannelCredentials | None, key: str | None) -> None:
+    def __init__(self, url: str, policy: RetryPolicy, tls: grpc.ChannelCredentials | None, key: str | None) -> None:
         super().__init__(policy)
         self._url, self._tls, self._key = url, tls, key
 
@@ -121,11 +121,11 @@ class AsyncRPC(_RPCRequests, AsyncTransport):
         return _procedures(self._channel, self._key)
 
     async def _send(self, call: Call[Any], timeout: float) -> Any:  # noqa: ANN401 - the procedure's message
-        with translated():
+        with translate_errors():
             return await self._procedures[call.name](call.request, timeout=timeout)
 
     async def stream(
-        self, chunks: AsyncIterable[NDArray[np.float64]], wanted: Wanted
+        self, chunks: AsyncIterable[NDArray[np.float64]], wanted: StreamOptions
     ) -> AsyncIterator[NDArray[np.float64]]:
         """Send chunks in one stream, each while the one before it is answered.
 
@@ -151,8 +151,8 @@ class AsyncRPC(_RPCRequests, AsyncTransport):
         finally:
             exchange.close()
 
-    async def _open(self, first: Call[Any], timeout: float) -> tuple[AsyncExchange, Any]:
-        exchange = AsyncExchange(self._procedures[first.name])
+    async def _open(self, first: Call[Any], timeout: float) -> tuple[AsyncStream, Any]:
+        exchange = AsyncStream(self._procedures[first.name])
         try:
             exchange.send(first.request)
             return exchange, await exchange.receive(timeout)
@@ -182,17 +182,17 @@ def _procedures(channel: Any, key: str | None) -> dict[str, Any]:  # noqa: ANN40
     }
 
 
-def _chunk(number: int, rows: NDArray[np.float64], wanted: Wanted) -> Call[NDArray[np.float64]]:
+def _chunk(number: int, rows: NDArray[np.float64], wanted: StreamOptions) -> Call[NDArray[np.float64]]:
     def read(response: pb.PredictStreamResponse | None) -> NDArray[np.float64]:
         if response is None:
             raise ValueError("the stream ended early")
-        return messages.probabilities(response, len(rows), wanted)
+        return converters.probabilities(response, len(rows), wanted)
 
-    return Call("PredictStream", messages.chunk(number, rows, wanted), read)
+    return Call("PredictStream", converters.chunk(number, rows, wanted), read)
 
 
 async def _chunks(
-    chunks: AsyncIterable[NDArray[np.float64]], wanted: Wanted
+    chunks: AsyncIterable[NDArray[np.float64]], wanted: StreamOptions
 ) -> AsyncIterator[Call[NDArray[np.float64]]]:
     number = 0
     async for rows in chunks:

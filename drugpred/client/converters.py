@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from drugpred.client.calls import Wanted
+    from drugpred.client.calls import StreamOptions
     from drugpred.codebook import DataSource, Drug, Window
     from drugpred.schemas import Profile
 
@@ -54,7 +54,7 @@ def prediction(answered: pb.Prediction) -> Prediction:
     )
 
 
-def chunk(number: int, rows: NDArray[np.float64], wanted: Wanted) -> pb.PredictStreamRequest:
+def chunk(number: int, rows: NDArray[np.float64], wanted: StreamOptions) -> pb.PredictStreamRequest:
     """Return people's rows as packed columns."""
     categories = len(codebook.CATEGORIES)
     codes = (rows[:, :categories].astype(np.int64) + 1).T.tolist()
@@ -66,7 +66,7 @@ def chunk(number: int, rows: NDArray[np.float64], wanted: Wanted) -> pb.PredictS
     )
 
 
-def probabilities(answered: pb.PredictStreamResponse, people: int, wanted: Wanted) -> NDArray[np.float64]:
+def probabilities(answered: pb.PredictStreamResponse, people: int, wanted: StreamOptions) -> NDArray[np.float64]:
     """Return what was answered for a chunk, shape (people, drugs wanted)."""
     told = [_drug(number) for number in answered.drugs]
     table = np.array(answered.probabilities).reshape(people, len(told))

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from drugpred.client.statuses import translated
+from drugpred.client.statuses import translate_errors
 from drugpred.errors import DeadlineExceededError, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-__all__ = ["AsyncExchange", "Exchange"]
+__all__ = ["AsyncStream", "Stream"]
 
 
-class Exchange:
+class Stream:
     """One stream. Requests go through a queue, so that the caller's chunks are made in its own thread."""
 
     def __init__(self, procedure: Any) -> None:  # noqa: ANN401 - of a generated stub
@@ -41,7 +41,7 @@ class Exchange:
         timer.daemon = True
         timer.start()
         try:
-            with translated():
+            with translate_errors():
                 return next(self._call, None)
         except ServiceError:
             if late.is_set():
@@ -56,7 +56,7 @@ class Exchange:
         self._outbox.put(None)  # its thread waits for it
 
 
-class AsyncExchange:
+class AsyncStream:
     """One stream. Requests go through a queue, so that answers are read while requests are written."""
 
     def __init__(self, procedure: Any) -> None:  # noqa: ANN401 - of a generated stub
@@ -75,7 +75,7 @@ class AsyncExchange:
         """Return the next answer, or None at the end."""
         try:
             async with asyncio.timeout(timeout):
-                with translated():
+                with translate_errors():
                     answer = await self._call.read()
         except TimeoutError:
             raise DeadlineExceededError("no answer in time") from None
