@@ -22,40 +22,51 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = [
+    "AGES",
     "CATEGORIES",
+    "DECADE",
     "DRUGS",
     "DRUG_COLUMNS",
     "INPUTS",
     "LAST_USE",
     "NEO_TOTALS",
+    "RISK_LABELS",
     "SCORES",
     "SEMERON",
     "SINGLE",
     "WINDOWS",
+    "WINDOW_INDEX",
     "Category",
     "DataSource",
     "Drug",
+    "RiskLabel",
+    "Scale",
     "Score",
     "Window",
     "age_band",
     "describe",
 ]
 
+AGES: Final = (18, 120)
+"""Lowest and highest age in years that a profile may have; the study had adults only."""
 
 SINGLE: Final = 2.0**-23
-"""The most that single precision rounds a score, as all are between -4 and 4: the tolerance of every score."""
+"""The largest error of rounding a score to single precision, as all are between -4 and 4: every score's tolerance."""
 
-_BEYOND: Final = 4
+_MAX_SCORE: Final = 4
 """All scores are nearer to 0."""
+
+Scale = Literal["standardized", "raw"]
+"""How the five NEO scores are given: as published, or as raw totals."""
 
 _DIGITS: Final = 5
 """Decimals of the published values."""
 
 
 def _rounding(value: float) -> float:
-    """Return how far a value may be from what it was before it was rounded.
+    """Return the largest error of a rounded value.
 
-    Half a unit of the last of 1 to 4 decimals; if it has more, what single precision rounds.
+    That is half a unit of the last of 1 to 4 decimals, or with more decimals that of single precision.
     """
     for decimals in range(1, _DIGITS):
         if abs(value - round(value, decimals)) <= SINGLE:
@@ -106,9 +117,14 @@ class Category:
         return {_fold(label): code for label, code in self.codes.items()}
 
     @cached_property
-    def expected(self) -> str:
+    def one_of(self) -> str:
         """The accepted spellings, for error messages."""
-        return " | ".join(self.codes)
+        return f"one of {' | '.join(self.codes)}"
+
+    @cached_property
+    def expected(self) -> str:
+        """What a profile may have, for error messages: a label, or an age in years."""
+        return "a whole number from {} to {}, or {}".format(*AGES, self.one_of) if self is AGE else self.one_of
 
     def code(self, label: str) -> int:
         """Return the code of a label, whatever its case and spacing.
@@ -119,10 +135,10 @@ class Category:
             No such level; the message lists those that exist and never the one given.
         """
         code = self.codes.get(label)
-        if code is None:  # mostly labels come as published, and are found without folding
+        if code is None:  # most labels come as published, and need no folding
             code = self._folded.get(_fold(label))
         if code is None:
-            raise ValueError(f"expected one of {self.expected}")
+            raise ValueError(f"expected {self.one_of}")
         return code
 
     def quantified(self, value: float) -> int:
@@ -177,22 +193,26 @@ class Score:
         """The highest standardized value."""
         return self.values[-1]
 
-    @cached_property
-    def expected(self) -> str:
-        """What is accepted, for error messages."""
-        return f"a number from {self.lowest} to {self.highest}"
+    def bounds(self, scale: Scale = "standardized") -> tuple[float, float]:
+        """Return the lowest and the highest value on a scale."""
+        return NEO_TOTALS if scale == "raw" and self.is_neo else (self.lowest, self.highest)
+
+    def expected(self, scale: Scale = "standardized") -> str:
+        """Return what a profile on a scale may have, for error messages."""
+        kind = "a whole number" if scale == "raw" and self.is_neo else "a number"
+        return f"{kind} from {self.bounds(scale)[0]} to {self.bounds(scale)[1]}"
 
     def bounded(self, value: float) -> float:
-        """Return a standardized value; one beyond a bound by no more than single precision rounds, as the bound.
+        """Return a standardized value, or the bound that it exceeds by an error of single precision.
 
         Raises
         ------
         ValueError
-            It is farther beyond; the message does not hold it.
+            It exceeds a bound by more; the message does not hold it.
         """
         if self.lowest - SINGLE <= value <= self.highest + SINGLE:
             return min(max(value, self.lowest), self.highest)
-        raise ValueError(f"expected {self.expected}")
+        raise ValueError(f"expected {self.expected()}")
 
     def unrounded(self, value: float) -> float:
         """Return the published value that a rounded one stands for, or the value itself if there is none.
@@ -205,7 +225,7 @@ class Score:
         >>> SCORES[0].unrounded(-3.5), SCORES[0].unrounded(0.31), SCORES[0].unrounded(0.25)
         (-3.46436, 0.31287, 0.25)
         """
-        if not abs(value) < _BEYOND:
+        if not abs(value) < _MAX_SCORE:
             return value
         nearest = self.values[bisect_left(self._middles, value)]
         return nearest if abs(value - nearest) <= _rounding(value) else value
@@ -429,26 +449,36 @@ Window = Literal["ever", "decade", "year", "month", "week", "day"]
 WINDOWS: Final[tuple[Window, ...]] = get_args(Window)
 """Windows of use. Window k means last use of class k + 1 or more recent, so that each contains the next."""
 
+WINDOW_INDEX: Final[dict[Window, int]] = {window: i for i, window in enumerate(WINDOWS)}
+
+DECADE: Final = WINDOW_INDEX["decade"]
+"""The window that models are evaluated by, and of which drift is measured."""
+
+RiskLabel = Literal["High Risk", "Low Risk"]
+
+RISK_LABELS: Final[tuple[RiskLabel, ...]] = get_args(RiskLabel)[::-1]
+"""The label of each prediction: of 0, no use, and of 1."""
+
 DataSource = Literal["uci", "file", "simulated"]
 """Where respondents come from: the real data, any other file, or the simulated cohort."""
 
 
-def age_band(years: int) -> str:
-    """Return the age band of a whole number of years.
+def age_band(years: float) -> str:
+    """Return the age band of an age in years.
 
     Raises
     ------
     ValueError
-        Under 18: the study had adults only.
+        It is no whole number from 18 to 120.
 
     Examples
     --------
     >>> age_band(25)
     '25-34'
     """
-    if years < 18:
-        raise ValueError("expected 18 or more years")
-    return AGE.labels[min((years - 15) // 10, len(AGE.labels) - 1)]
+    if not AGES[0] <= years <= AGES[1] or years != int(years):
+        raise ValueError("expected a whole number from {} to {}".format(*AGES))
+    return AGE.labels[min((int(years) - 15) // 10, len(AGE.labels) - 1)]
 
 
 def describe(row: Sequence[float]) -> dict[str, str | float]:

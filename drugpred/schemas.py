@@ -22,7 +22,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import NotRequired, TypedDict  # noqa: UP035 - pydantic wants these before Python 3.12
 
 from drugpred import codebook
-from drugpred.codebook import Category, DataSource, Drug, Score, Window
+from drugpred.codebook import Category, DataSource, Drug, RiskLabel, Scale, Score, Window
 
 __all__ = [
     "EXAMPLE",
@@ -51,12 +51,7 @@ _MAX_FAULTS: Final = 2000
 _UNKNOWN: Final = "extra_forbidden"
 """pydantic's type of the error."""
 
-_OLDEST: Final = 120
-
 _CATEGORIES: Final = {category.name: category for category in codebook.CATEGORIES}
-_EXPECTED: Final = {name: f"one of {category.expected}" for name, category in _CATEGORIES.items()} | {
-    codebook.AGE.name: f"a whole number from 18 to {_OLDEST}, or one of {codebook.AGE.expected}"
-}
 _SCORES: Final = {score.name: score for score in codebook.SCORES}
 
 EXAMPLE: Final[dict[str, str | float]] = {
@@ -82,7 +77,7 @@ def _category_field(category: Category) -> Any:  # noqa: ANN401 - as pydantic's 
     def numbers_too(schema: dict[str, Any]) -> None:
         del schema["type"]
         schema["oneOf"] = [
-            {"type": "integer", "minimum": 18, "maximum": _OLDEST},
+            {"type": "integer", "minimum": codebook.AGES[0], "maximum": codebook.AGES[1]},
             {"type": "string", "enum": list(category.codes)},
         ]
 
@@ -90,17 +85,15 @@ def _category_field(category: Category) -> Any:  # noqa: ANN401 - as pydantic's 
 
 
 def _score_field(score: Score) -> Any:  # noqa: ANN401 - as pydantic's own Field
-    lowest, highest = score.lowest, score.highest
-    description = f"Standardized, from {lowest} to {highest}"
+    description = f"Standardized, from {score.lowest} to {score.highest}"
     if score.is_neo:
-        highest = codebook.NEO_TOTALS[1]
         description += "; with scale raw a whole NEO-FFI-R total from {} to {}".format(*codebook.NEO_TOTALS)
     return Field(
         validation_alias=AliasChoices(score.name, _alias(score)),
         strict=True,
         allow_inf_nan=False,
         description=f"{description}.",
-        json_schema_extra={"minimum": lowest, "maximum": highest},
+        json_schema_extra={"minimum": score.lowest, "maximum": score.bounds("raw")[1]},
     )
 
 
@@ -125,7 +118,7 @@ class Profile(_Request):
     model_config = ConfigDict(json_schema_extra={"example": {**EXAMPLE}})
 
     # First, because the bounds of the scores depend on it.
-    scale: Literal["standardized", "raw"] = Field(
+    scale: Scale = Field(
         "standardized",
         description="Of the five NEO scores: as published, or raw totals. Impulsivity and sensation seeking, whose raw "
         "totals were never published, are standardized either way.",
@@ -156,16 +149,14 @@ class Profile(_Request):
     @classmethod
     def _to_label(cls, value: object, info: ValidationInfo) -> str:
         category = _CATEGORIES[str(info.field_name)]
-        if category is codebook.AGE and isinstance(value, int | float) and not isinstance(value, bool):
-            if not 18 <= value <= _OLDEST or value != int(value):
-                _refuse(_EXPECTED[category.name])
-            return codebook.age_band(int(value))
-        if not isinstance(value, str):
-            _refuse(_EXPECTED[category.name])
         try:
-            return category.labels[category.code(value)]
+            if isinstance(value, str):
+                return category.labels[category.code(value)]
+            if category is codebook.AGE and isinstance(value, int | float) and not isinstance(value, bool):
+                return codebook.age_band(value)
         except ValueError:
-            _refuse(_EXPECTED[category.name])
+            pass
+        _refuse(category.expected)
 
     @field_validator(*_SCORES)
     @classmethod
@@ -173,12 +164,12 @@ class Profile(_Request):
         score = _SCORES[str(info.field_name)]
         if score.is_neo and info.data.get("scale") == "raw":
             if value not in score.by_total:
-                _refuse("a whole number from {} to {}".format(*codebook.NEO_TOTALS))
+                _refuse(score.expected("raw"))
         elif not score.lowest <= value <= score.highest:
-            try:  # within what single precision rounds
+            try:  # single precision may have rounded it beyond a bound
                 return score.bounded(value)
             except ValueError:
-                _refuse(score.expected)
+                _refuse(score.expected())
         return value
 
     def row(self) -> list[float]:
@@ -219,7 +210,7 @@ class Risk(TypedDict):
     probability: float
     prediction: Literal[0, 1]
     """1 from the threshold on."""
-    label: Literal["High Risk", "Low Risk"]
+    label: RiskLabel
     threshold: float
     """The share of users among the respondents trained on, as `base_rate`: higher is above average."""
     base_rate: float

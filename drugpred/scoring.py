@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Predicted", "Scorer"]
 
-_PLACES: Final = {window: i for i, window in enumerate(codebook.WINDOWS)}
-
 _CHOICES: Final = 256
 """How many are kept of what may be asked for: 6 windows and any choice of drugs."""
 
@@ -97,7 +95,8 @@ class Scorer:
         tokens = self.tokens.sign(probabilities, [asked(profile.window, profile.drugs) for profile in profiles])
         # Of the other windows it would take longer to make Python's numbers than to compute them.
         within = {
-            window: probabilities[:, :, _PLACES[window]].tolist() for window in {each.window for each in profiles}
+            window: probabilities[:, :, codebook.WINDOW_INDEX[window]].tolist()
+            for window in {each.window for each in profiles}
         }
         by_drug = [within[profile.window][i] for i, profile in enumerate(profiles)]
         return Predicted(rows, probabilities, by_drug, tokens)
@@ -132,7 +131,7 @@ class Scorer:
                 "drug": drug,
                 "probability": probability,
                 "prediction": 1 if high else 0,
-                "label": "High Risk" if high else "Low Risk",
+                "label": codebook.RISK_LABELS[high],
                 "threshold": card.threshold,
                 "base_rate": card.base_rate,
                 "auc": card.auc,
@@ -146,7 +145,8 @@ class Scorer:
         return risks
 
     def _explanations(self, row: NDArray[np.float64], window: Window) -> dict[Drug, Explanation]:
-        bases, contributions = (array[:, _PLACES[window]].tolist() for array in self.model.explainer.explain(row))
+        index = codebook.WINDOW_INDEX[window]
+        bases, contributions = (array[:, index].tolist() for array in self.model.explainer.explain(row))
         return {
             drug: {"base": base, "contributions": dict(zip(codebook.INPUTS, by_input, strict=True))}
             for drug, base, by_input in zip(codebook.DRUGS, bases, contributions, strict=True)

@@ -3,7 +3,7 @@
 A record whose quoted cell holds an end of line is malformed, at its first line and at its last. The separator is a
 comma, a semicolon or a tab. A file may be in the UCI form, and compressed by gzip, which makes it one part.
 
-pyarrow takes blocks of lines apart at once. Where it might see lines otherwise than one by one, each is parsed alone.
+pyarrow parses blocks of lines at once. Where it might not split them line by line, each line is parsed alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from drugpred.bulk.headings import ID, Headings, find
+from drugpred.bulk.column_mapping import ID, ColumnMapping, map_columns
 from drugpred.bulk.source import Chunk, Part
 from drugpred.codebook import CATEGORIES, INPUTS
 from drugpred.data.files import opened
@@ -33,7 +33,7 @@ __all__ = ["CsvSource"]
 
 _PART_BYTES: Final = 1 << 24
 _BLOCK_BYTES: Final = 1 << 22
-_LONGEST_HEADER: Final = 1 << 20
+_MAX_HEADER_BYTES: Final = 1 << 20
 
 _LABELS: Final = pa.dictionary(pa.int32(), pa.string())
 _TEXTS: Final = {name: pa.string() for name in (ID, *INPUTS)} | {category.name: _LABELS for category in CATEGORIES}
@@ -43,7 +43,7 @@ _NUMBERS: Final = {name: pa.float64() for name in INPUTS} | {
 
 
 class _LineError(Exception):
-    """A line cannot be taken apart; the message is what was expected."""
+    """A line cannot be parsed; the message is what was expected."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class CsvSource:
     id_type: ClassVar = pa.string()
 
     path: Path
-    headings: Headings
+    mapping: ColumnMapping
     parts: tuple[Part, ...]
     names: tuple[str, ...]
     """The input of each field, "id", or for any other its place."""
@@ -61,7 +61,7 @@ class CsvSource:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Read a file's header and find where its parts begin, which reads it once.
+        """Read a file's header, and all of it once to find where its parts begin.
 
         Raises
         ------
@@ -71,28 +71,26 @@ class CsvSource:
         with opened(path) as file:
             start, line = len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0, 1
             file.seek(start)
-            header = file.readline(_LONGEST_HEADER)
+            header = file.readline(_MAX_HEADER_BYTES)
             delimiter, only_named = separator(header.decode(errors="replace"))
             if only_named:
-                start, line, header = start + len(header), 2, file.readline(_LONGEST_HEADER)
+                start, line, header = start + len(header), 2, file.readline(_MAX_HEADER_BYTES)
             try:
-                found = _fields(header, delimiter)
+                headings = _fields(header, delimiter)
             except _LineError as error:
                 raise DataError(f"expected {error}", line=line) from None
-            if len(found) == len(HEADINGS) and is_uci(found):
-                found = list(HEADINGS.values())
+            if len(headings) == len(HEADINGS) and is_uci(headings):
+                headings = list(HEADINGS.values())
             else:
                 start, line = start + len(header), line + 1
-            headings = find(found)
+            mapping = map_columns(headings)
             file.seek(start)
             parts = _parts(file, start, line)
         if parts and isinstance(file, GzipFile):  # which cannot be read from the middle
             parts = [Part(start, parts[-1].stop, line, parts[-1].stop - start)]
-        meant = {heading: name for name, heading in headings.inputs.items()}
-        if headings.id is not None:
-            meant[headings.id] = ID
-        names = tuple(meant.get(name, str(i)) for i, name in enumerate(found))
-        return cls(path, headings, tuple(parts), names, delimiter)
+        by_heading = mapping.names()
+        names = tuple(by_heading.get(heading, str(i)) for i, heading in enumerate(headings))
+        return cls(path, mapping, tuple(parts), names, delimiter)
 
     def chunks(self, part: Part) -> Iterator[Chunk]:
         """Read a part."""
@@ -101,13 +99,13 @@ class CsvSource:
             for block in _blocks(file, part.start, part.stop):
                 n_lines = block.count(b"\n") + (not block.endswith(b"\n"))
                 columns, places, malformed = self._at_once(block, n_lines) or self._one_by_one(block)
-                yield Chunk(columns, places + line, [(line + i, told) for i, told in malformed], len(block))
+                yield Chunk(columns, places + line, [(line + i, expected) for i, expected in malformed], len(block))
                 line += n_lines
 
     def _at_once(self, block: bytes, n_lines: int) -> _Parsed | None:
-        """Parse lines with pyarrow, or return None where it cannot be told that it sees them as they are."""
+        """Parse lines with pyarrow, or return None if it might split them otherwise than line by line."""
         width = len(self.names)
-        # Stands for the next line: whatever is left open at the end of the block takes it in.
+        # Stands for the next line: a cell that is left open at the end of the block would take it in.
         sentinel = self.delimiter.encode() * (width - 1) + b"\n"
         block = (block if block.endswith(b"\n") else block + b"\n") + sentinel
         if not _is_plain(block, self.delimiter):
@@ -132,7 +130,7 @@ class CsvSource:
                         include_columns=[name for name in self.names if name in _TEXTS],
                     ),
                 )
-            except pa.ArrowInvalid:  # some score is no number, or pyarrow lost its way
+            except pa.ArrowInvalid:  # some score is no number, or lines were not split as expected
                 continue
             if len(table) + len(malformed) != n_lines + 1:
                 return None
@@ -163,7 +161,7 @@ if TYPE_CHECKING:
 
 
 def _is_plain(block: bytes, delimiter: str) -> bool:
-    """Return whether lines end alike, none is empty, all is UTF-8, and quotes pair up in each and end fields."""
+    """Return whether lines end alike, none is empty, all is UTF-8, and quotes pair up in each line and end fields."""
     if block.count(b"\r") != block.count(b"\r\n") or b"\n\n" in block or b"\n\r" in block or block[0] in b"\r\n":
         return False
     if not block.isascii():

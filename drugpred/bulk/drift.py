@@ -11,7 +11,7 @@ from rich.table import Table
 from drugpred import codebook
 from drugpred.bulk import drift_plot
 from drugpred.bulk.encoding import encode
-from drugpred.bulk.inputs import open_source
+from drugpred.bulk.formats import open_source
 from drugpred.data.files import shown, written
 from drugpred.errors import DataError
 from drugpred.monitoring import drift
@@ -29,7 +29,6 @@ __all__ = ["PICTURES", "Gap", "Measured", "draw", "headline", "measure", "table"
 PICTURES: Final = (".html", ".svg")
 """Endings of the names of pictures, which tell the format."""
 
-_DECADE: Final = codebook.WINDOWS.index("decade")
 _ROWS: Final = 10_000
 """Scored at a time."""
 
@@ -101,7 +100,7 @@ def measure(path: Path, model: StoredModel) -> Measured:
         for start in range(0, len(rows), _ROWS):
             some = rows[start : start + _ROWS]
             inputs += input_bins.count(some.T)
-            scores += score_bins.count(model.predictor.predict_proba(some)[:, :, _DECADE].T)
+            scores += score_bins.count(model.predictor.predict_proba(some)[:, :, codebook.DECADE].T)
     respondents = model.card.data.respondents
     gaps = {
         name: Gap(

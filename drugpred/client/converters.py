@@ -78,7 +78,7 @@ def _risk(answered: pb.Risk) -> Risk:
         "drug": _drug(answered.drug),
         "probability": answered.probability,
         "prediction": 1 if answered.prediction else 0,
-        "label": "High Risk" if answered.prediction else "Low Risk",
+        "label": codebook.RISK_LABELS[answered.prediction],
         "threshold": answered.threshold,
         "base_rate": answered.base_rate,
         "auc": answered.auc if answered.HasField("auc") else None,

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = [
     "DENIED",
     "INPUTS",
-    "LABELS",
     "LIMITED",
     "PREDICTIONS",
     "PROBABILITY",
@@ -32,9 +31,6 @@ __all__ = [
 ]
 
 prometheus_files.install()  # before any of them is made
-
-LABELS: Final = ("Low Risk", "High Risk")
-"""As in answers; the place of a label is its prediction."""
 
 PROFILES: Final = Counter("drugpred_profiles", "Profiles that were answered.")
 INPUTS: Final = Counter("drugpred_input", "Profiles that were answered, by input and bin.", ["feature", "bin"])

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client import Counter
 
-from drugpred.codebook import DRUGS, WINDOWS
-from drugpred.monitoring.metrics import LABELS
+from drugpred.codebook import DRUGS, RISK_LABELS, WINDOWS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +48,7 @@ def prepare() -> None:
     for drug, window in product(DRUGS, WINDOWS):
         _BRIER.labels(drug, window)
         _LOG_LOSS.labels(drug, window)
-        for label, outcome in product(LABELS, _KINDS):
+        for label, outcome in product(RISK_LABELS, _KINDS):
             _OUTCOMES.labels(drug, window, label, outcome)
     for drug, at in product(DRUGS, BINS):
         _BIN_PROBABILITY.labels(drug, at)
@@ -78,7 +77,7 @@ def record(claim: PredictionClaim, outcomes: Mapping[Drug, bool], thresholds: Ma
     for drug, used in outcomes.items():
         probability = claim.probabilities[drug]
         outcome = _KINDS[used]
-        label = LABELS[probability >= thresholds[drug]]
+        label = RISK_LABELS[probability >= thresholds[drug]]
         at = BINS[int(probability * len(BINS))]
         _OUTCOMES.labels(drug, window, label, outcome).inc()
         _BRIER.labels(drug, window).inc((probability - used) ** 2)

@@ -23,8 +23,7 @@ __all__ = ["JSONRenderer"]
 _TEMPLATES: Final = 256
 """How many are kept, of 6 windows, any choice of drugs, and with the other windows or without."""
 
-_HIGH: Final = '1,"label":"High Risk"'
-_LOW: Final = '0,"label":"Low Risk"'
+_LOW, _HIGH = (f'{prediction},"label":"{label}"' for prediction, label in enumerate(codebook.RISK_LABELS))
 
 
 class _Template(NamedTuple):

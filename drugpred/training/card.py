@@ -44,8 +44,7 @@ def make_card(
     run_id: str | None = None,
 ) -> Card:
     """Return the card of a model trained on these respondents, and of the tracked run that did it."""
-    decade = codebook.WINDOWS.index("decade")
-    probabilities = evaluation.probabilities.mean(axis=0)[:, :, decade]
+    probabilities = evaluation.probabilities.mean(axis=0)[:, :, codebook.DECADE]
     return Card(
         data=DataCard(
             source=respondents.source,

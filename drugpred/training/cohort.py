@@ -72,8 +72,7 @@ def _drug_scores(last_use: NDArray[np.integer[Any]], probabilities: NDArray[np.f
 
     Of all windows it is the one whose correlations between drugs are published.
     """
-    decade = codebook.WINDOWS.index("decade")
-    return cumulative_targets(last_use)[:, :, decade] - probabilities[:, :, decade]
+    return cumulative_targets(last_use)[:, :, codebook.DECADE] - probabilities[:, :, codebook.DECADE]
 
 
 def _match(

@@ -33,7 +33,6 @@ __all__ = ["FIGURES", "TREATMENTS", "Result", "Treatment", "study", "study_table
 
 FIGURES: Final = ("auc", "log_loss", "calibration_error", "balanced_accuracy", "geometric_mean")
 
-_DECADE: Final = codebook.WINDOWS.index("decade")
 _TREES: Final = 50
 _LEAF: Final = 5
 
@@ -134,7 +133,7 @@ def _by_fold(evaluation: Evaluation) -> dict[str, Floats]:
     figures = evaluation.by_fold
     # imbalanced-learn's geometric_mean_score, from what it is the geometric mean of.
     figures = figures | {"geometric_mean": np.sqrt(figures["sensitivity"] * figures["specificity"])}
-    return {name: np.nanmean(figures[name][:, :, _DECADE], axis=1) for name in FIGURES}
+    return {name: np.nanmean(figures[name][:, :, codebook.DECADE], axis=1) for name in FIGURES}
 
 
 def study_table(results: Sequence[Result]) -> Table:

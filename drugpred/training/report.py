@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["render"]
 
-_DECADE: Final = codebook.WINDOWS.index("decade")
 
 _SECTIONS: Final = {
     "use": "Use and cautions",
@@ -133,19 +132,19 @@ def _headings() -> dict[str, str]:
 
 def _panels(evaluation: Evaluation, effect_of: list[Effect]) -> dict[str, dict[str, Any]]:
     """Return what is drawn of each drug, with the axes that its values need."""
-    truth = cumulative_targets(evaluation.last_use)[:, :, _DECADE]
-    predicted = evaluation.probabilities[:, :, :, _DECADE] >= groups.thresholds(evaluation)
+    truth = cumulative_targets(evaluation.last_use)[:, :, codebook.DECADE]
+    predicted = evaluation.probabilities[:, :, :, codebook.DECADE] >= groups.thresholds(evaluation)
     panels: dict[str, dict[str, Any]] = {}
     for i, drug in enumerate(codebook.DRUGS):
         users, within = truth[:, i], evaluation.probabilities[:, :, i]
         enough = min(users.sum(), (~users).sum()) >= groups.FEWEST_OF_A_KIND
-        dots = plots.reliability(users, within[:, :, _DECADE])
+        dots = plots.reliability(users, within[:, :, codebook.DECADE])
         bars = plots.recency(evaluation.last_use[:, i], within)
         both = plots.axes([*dots.low, *dots.high, *dots.predicted])
         _, longest = plots.axes([0.0, *bars.high, *bars.predicted])
         height = plots.axes(np.concatenate([effect.probabilities[:, i] for effect in effect_of]))
         panels[drug] = {
-            "roc": plots.roc(users, within[:, :, _DECADE], predicted[:, :, i]) if enough else None,
+            "roc": plots.roc(users, within[:, :, codebook.DECADE], predicted[:, :, i]) if enough else None,
             "dots": dots,
             "dots_axes": plots.Axes(both, both),
             "bars": bars,

@@ -278,13 +278,13 @@ def test_a_link_or_a_file_in_place_of_the_folder_is_left(people, table, write, r
 
 
 def test_what_is_put_into_the_folder_meanwhile_is_left(people, table, write, run, tmp_path, monkeypatch):
-    mine, work = tmp_path / "out.csv.parts" / "mine.txt", Job.run
+    mine, work = tmp_path / "out.csv.parts" / "mine.txt", Job.score_part
 
     def put(self, number, advance=None):
         mine.write_text("mine", encoding="utf-8")
         return work(self, number, advance)
 
-    monkeypatch.setattr(Job, "run", put)
+    monkeypatch.setattr(Job, "score_part", put)
     assert run(write("in.parquet", table(people[:10])), tmp_path / "out.csv") == (10, 0)
     assert mine.read_text(encoding="utf-8") == "mine"
     assert [path.name for path in mine.parent.iterdir()] == ["mine.txt"]
@@ -341,13 +341,13 @@ def test_two_runs_do_not_write_the_same_output(people, table, write, run, tmp_pa
 
 
 def test_a_file_that_changes_meanwhile_is_refused(people, table, write, run, tmp_path, monkeypatch):
-    path, work = write("in.csv", table(people)), Job.run
+    path, work = write("in.csv", table(people)), Job.score_part
 
     def change(self, number, advance=None):
         path.write_bytes(path.read_bytes()[:-1])
         return work(self, number, advance)
 
-    monkeypatch.setattr(Job, "run", change)
+    monkeypatch.setattr(Job, "score_part", change)
     with pytest.raises(DataError, match="not to change"):
         run(path, tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
@@ -362,13 +362,13 @@ def small_parts(monkeypatch):
 @pytest.fixture
 def worked(monkeypatch):
     """The numbers of parts that are worked on."""
-    numbers, work = [], Job.run
+    numbers, work = [], Job.score_part
 
     def record(self, number, advance=None):
         numbers.append(number)
         return work(self, number, advance)
 
-    monkeypatch.setattr(Job, "run", record)
+    monkeypatch.setattr(Job, "score_part", record)
     return numbers
 
 
@@ -397,8 +397,8 @@ run.score(*map(pathlib.Path, sys.argv[1:]), model, options, Console(stderr=True)
 """
 
 SLOWLY = """
-work = Job.run
-Job.run = lambda *arguments: (work(*arguments), time.sleep(.2))
+work = Job.score_part
+Job.score_part = lambda *arguments: (work(*arguments), time.sleep(.2))
 """
 
 KILLED_AT_A_RENAME = """
@@ -472,7 +472,7 @@ def test_parts_of_another_run_are_thrown_away(
 ):
     output, change = tmp_path / "out.parquet", dict(change)
     with monkeypatch.context() as patched:
-        patched.setattr("drugpred.bulk.run._finish", lambda *_: 1 / 0)
+        patched.setattr("drugpred.bulk.sink.Sink.join", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run(write("in.parquet", table(people), row_group_size=500), output)
     assert len(worked) == 10

@@ -119,7 +119,7 @@ class PredictionClaim(NamedTuple):
 @lru_cache(256)
 def asked(window: Window, drugs: frozenset[Drug]) -> Selection:
     """Return what an answer about drugs within a window tells."""
-    place = codebook.WINDOWS.index(window)
+    place = codebook.WINDOW_INDEX[window]
     bits = sum(1 << i for i, drug in enumerate(codebook.DRUGS) if drug in drugs)
     mask = sum(0xFFFF << 16 * i for i in range(_N_DRUGS) if bits >> i & 1)
     return Selection(place, (bits << 3 | place).to_bytes(3, "big"), None if bits == _ALL else mask)
