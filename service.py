@@ -34,6 +34,8 @@ from drugpred.serving.startup import Startup
 from drugpred.serving.supervision import ready, starting
 from drugpred.settings import Settings
 
+model_store.disable_telemetry()
+
 CONFIGS = Path(__file__).parent / "configs"
 
 launch = Startup()
@@ -69,9 +71,7 @@ class DrugPrediction:
     def _load(self) -> None:
         self.settings = Settings()
         key = self.settings.feedback_key
-        self.scorer = Scorer(
-            model_store.read(model_store.resolve(self.settings.model)), key.get_secret_value() if key else None
-        )
+        self.scorer = Scorer(model_store.load(self.settings.model), key.get_secret_value() if key else None)
         seen = token_store(self.settings, model_store.home())
         self.admission = AccessPolicy.of(self.settings)
         door.connect(self.admission)

@@ -267,7 +267,7 @@ def score(
     if cluster is not None and engine != "dask":
         raise click.UsageError("--cluster is for --engine dask")
     options = run.Options(drugs, window, scale)
-    stored = model_store.read(model_store.resolve(model or model_store.NAME))
+    stored = model_store.load(model or model_store.NAME)
     counts = run.score(file, output, stored, options, Console(stderr=True), engine, cluster)
     with _ending_as_others_do():
         click.echo(f"{counts.scored} rows scored in {click.format_filename(output)} with {stored.tag}")
@@ -301,7 +301,7 @@ def drift(ctx: click.Context, file: Path, output: Path | None) -> None:
         raise click.UsageError("expected another file for the picture than FILE")
     if output is not None and output.suffix.lower() not in drifts.PICTURES:
         raise click.UsageError(f"expected an --output that ends in {' or '.join(drifts.PICTURES)}")
-    stored = model_store.read(model_store.resolve(model_store.NAME))
+    stored = model_store.load()
     measured = drifts.measure(file, stored)
     told = drifts.headline(measured)
     if output is not None:
@@ -322,6 +322,6 @@ def report(tag: str | None) -> None:
     """Open the report of a stored model in the browser: of the newest one, or of TAG."""
     from drugpred import model_store
 
-    page = model_store.read(model_store.resolve(tag or model_store.NAME)).path / "report" / "index.html"
+    page = model_store.load(tag or model_store.NAME).path / "report" / "index.html"
     click.echo(page)
     click.launch(str(page))

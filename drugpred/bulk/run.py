@@ -43,14 +43,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "rejected_path", "score"]
 
-_EDGE: Final = 1 << 16
-_KEY: Final = "run.json"
-_MARK: Final = '{"drugpred score": '
-"""How that file begins, which says that a folder is a run's own."""
-_OWN: Final = re.compile(
+_EDGE_BYTES: Final = 1 << 16
+_MARKER: Final = "run.json"
+_MARKER_START: Final = '{"drugpred score": '
+"""The beginning of the file that marks a folder as that of a run."""
+_FILE_NAME: Final = re.compile(
     r"lock|(run\.json|[0-9]{6,}((\.rejected)?\.csv|\.parquet|\.json))(\.[0-9a-f]{32})?|joined(\.parquet|(\.rejected)?\.csv)"
 )
-"""Names of files in such a folder."""
+"""Names of the files in such a folder."""
 
 
 class Options(NamedTuple):
@@ -108,20 +108,20 @@ def score(
         ending = " or ".join(FORMATS)
         raise ConfigurationError(f"expected an output whose name ends in {ending}, and not {shown(Path(output.name))}")
     folder = output.with_name(f"{output.name}.parts")
-    _refuse_others(path, output, folder)
+    _check_paths(path, output, folder)
     source = open_source(path)
     key = _key(path, model, options, output)
     folder.mkdir(exist_ok=True)
     try:
         with FileLock(folder / "lock", timeout=0):
-            _keep(folder, key, console)
+            _remove_other_parts(folder, key, console)
             sink = Sink(folder, _schema(source, model, options), output.suffix.lower())
             network = ColumnarNetwork(model.predictor, options.drugs, options.window)
             _score_parts(Job(source, network, options.scale, sink), console, engine, cluster)
             if _key(path, model, options, output) != key:
                 raise DataError(f"expected {shown(path)} not to change while it is read")
             counts = sink.join(len(source.parts), output, rejected_path(output))
-            for file in _own(folder):
+            for file in _files(folder):
                 file.unlink()
             with suppress(OSError):  # somebody has put a file there
                 folder.rmdir()
@@ -130,7 +130,7 @@ def score(
     return counts
 
 
-def _refuse_others(path: Path, output: Path, folder: Path) -> None:
+def _check_paths(path: Path, output: Path, folder: Path) -> None:
     """Raise `ConfigurationError` if writing would destroy the input or a file that no run has made."""
     rejected = rejected_path(output)
     if is_same(path, output) or is_same(path, rejected) or is_same(Path(os.path.realpath(path)).parent, folder):
@@ -142,25 +142,25 @@ def _refuse_others(path: Path, output: Path, folder: Path) -> None:
         with rejected.open("rb") as lines:
             if lines.readline(len(REJECTED)) != REJECTED:
                 raise ConfigurationError(f"expected {shown(rejected)} to be of an earlier run, or not to be there")
-    if folder.is_symlink() or (folder.exists() and not _is_own(folder)):
+    if folder.is_symlink() or (folder.exists() and not _is_parts_folder(folder)):
         raise ConfigurationError(f"expected {shown(folder)} to be a folder of an earlier run, or not to be there")
 
 
-def _is_own(folder: Path) -> bool:
+def _is_parts_folder(folder: Path) -> bool:
     """Return whether a run has made a folder and all of its files."""
-    if not folder.is_dir() or len(_own(folder)) != len(list(folder.iterdir())):
+    if not folder.is_dir() or len(_files(folder)) != len(list(folder.iterdir())):
         return False
-    marker = folder / _KEY
+    marker = folder / _MARKER
     if marker.is_file():
         with marker.open(encoding="utf-8", errors="replace") as text:
-            return text.read(len(_MARK)) == _MARK
+            return text.read(len(_MARKER_START)) == _MARKER_START
     # Killed before it could mark the folder, a run leaves nothing else.
-    return all(file.name == "lock" or file.name.startswith(_KEY) for file in folder.iterdir())
+    return all(file.name == "lock" or file.name.startswith(_MARKER) for file in folder.iterdir())
 
 
-def _own(folder: Path) -> list[Path]:
-    """Return the files in a folder that a run makes."""
-    return [file for file in folder.iterdir() if _OWN.fullmatch(file.name) and file.is_file()]
+def _files(folder: Path) -> list[Path]:
+    """Return the files of a folder that runs make."""
+    return [file for file in folder.iterdir() if _FILE_NAME.fullmatch(file.name) and file.is_file()]
 
 
 def _key(path: Path, model: StoredModel, options: Options, output: Path) -> str:
@@ -168,9 +168,9 @@ def _key(path: Path, model: StoredModel, options: Options, output: Path) -> str:
     try:
         state = path.stat()
         with path.open("rb") as file:
-            edges = file.read(_EDGE)
-            file.seek(max(0, state.st_size - _EDGE))
-            edges += file.read(_EDGE)
+            edges = file.read(_EDGE_BYTES)
+            file.seek(max(0, state.st_size - _EDGE_BYTES))
+            edges += file.read(_EDGE_BYTES)
     except OSError as error:
         raise DataError(f"cannot read {reason(error, path)}") from error
     digest = hashlib.sha256(edges).hexdigest()
@@ -178,15 +178,15 @@ def _key(path: Path, model: StoredModel, options: Options, output: Path) -> str:
     return json.dumps({"drugpred score": same})
 
 
-def _keep(folder: Path, key: str, console: Console) -> None:
-    """Empty the folder unless its parts are of this run."""
-    marker = folder / _KEY
+def _remove_other_parts(folder: Path, key: str, console: Console) -> None:
+    """Remove parts of any other run, and mark the folder as that of this one."""
+    marker = folder / _MARKER
     if marker.is_file():
         if marker.read_text(encoding="utf-8") == key:
             return
         console.print(f"{shown(folder)} was of another input, model or options: its parts are removed", markup=False)
     # Counts first: a part without them is not done, if this is killed.
-    for file in sorted(_own(folder), key=lambda file: file.suffix != ".json"):
+    for file in sorted(_files(folder), key=lambda file: file.suffix != ".json"):
         if file not in (folder / "lock", marker):
             file.unlink()
     with whole(marker) as content:

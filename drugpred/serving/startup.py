@@ -47,7 +47,7 @@ class Startup:
         if configured := os.environ.get("BENTOML_CONFIG"):
             os.environ["BENTOML_CONFIG"] = str(Path(configured).absolute())
         self._settings = settings = Settings()
-        self._bundle = model_store.read(model_store.resolve(settings.model))
+        self._bundle = model_store.load(settings.model)
         binding.check(settings)
         self._admission = AccessPolicy.of(settings)
         _check_store(settings, home)

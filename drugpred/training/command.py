@@ -50,6 +50,7 @@ def run(data: Path | None, config: Path, *, track: bool, force: bool) -> None:
     DrugpredError
         The data or the configuration is malformed, the model could not be stored, or the gate refuses it.
     """
+    model_store.disable_telemetry()
     read = configuration.read(config)
     # Before minutes of work. BentoML makes a model in the folder of temporary files, and then copies it.
     for folder in (model_store.home() / "models", Path(tempfile.gettempdir())):

@@ -72,7 +72,7 @@ class Service:
     """The two endpoints."""
 
     def __init__(self) -> None:
-        self.scorer = Scorer(model_store.read(model_store.resolve(Settings().model)))
+        self.scorer = Scorer(model_store.load(Settings().model))
         for line in lines:
             line.connect(self.scorer)
 
