@@ -1,4 +1,4 @@
-"""Between `drugpred.schemas` and protobuf messages, in the caller's direction.
+"""Between `drugpred.schemas` and protobuf messages, for callers.
 
 The constants of the enums are the codebook's names, and their numbers its codes from 1 on.
 """
@@ -27,69 +27,69 @@ __all__ = ["chunk", "prediction", "probabilities", "profile"]
 _SCORES: Final = tuple(score.name for score in codebook.SCORES)
 
 
-def profile(asked: Profile) -> pb.Profile:
+def profile(profile: Profile) -> pb.Profile:
     """Return the message of a profile."""
     codes: dict[str, Any] = {
-        category.name: category.codes[getattr(asked, category.name)] + 1 for category in codebook.CATEGORIES
+        category.name: category.codes[getattr(profile, category.name)] + 1 for category in codebook.CATEGORIES
     }
     return pb.Profile(
-        scale=f"SCALE_{asked.scale.upper()}",
+        scale=f"SCALE_{profile.scale.upper()}",
         band=codes.pop("age"),
         **codes,
-        **{name: getattr(asked, name) for name in _SCORES},
-        drugs=_drugs(asked.drugs),
-        window=_window(asked.window),
-        include=[f"INCLUDE_{addition.upper()}" for addition in asked.include],
+        **{name: getattr(profile, name) for name in _SCORES},
+        drugs=_drugs(profile.drugs),
+        window=_window(profile.window),
+        include=[f"INCLUDE_{addition.upper()}" for addition in profile.include],
     )
 
 
-def prediction(answered: pb.Prediction) -> Prediction:
+def prediction(message: pb.Prediction) -> Prediction:
     """Return the answer of a message."""
     return Prediction.model_construct(
-        prediction_id=answered.prediction_id,
-        model=answered.model,
-        window=cast("Window", pb.Window.Name(answered.window).removeprefix("WINDOW_").lower()),
-        data_source=cast("DataSource", pb.DataSource.Name(answered.data_source).removeprefix("DATA_SOURCE_").lower()),
-        risks=[_risk(risk) for risk in answered.risks],
+        prediction_id=message.prediction_id,
+        model=message.model,
+        window=cast("Window", pb.Window.Name(message.window).removeprefix("WINDOW_").lower()),
+        data_source=cast("DataSource", pb.DataSource.Name(message.data_source).removeprefix("DATA_SOURCE_").lower()),
+        risks=[_risk(risk) for risk in message.risks],
     )
 
 
-def chunk(number: int, rows: NDArray[np.float64], wanted: StreamOptions) -> pb.PredictStreamRequest:
+def chunk(number: int, rows: NDArray[np.float64], options: StreamOptions) -> pb.PredictStreamRequest:
     """Return people's rows as packed columns."""
     categories = len(codebook.CATEGORIES)
     codes = (rows[:, :categories].astype(np.int64) + 1).T.tolist()
     return pb.PredictStreamRequest(
         chunk=number,
         **dict(zip(codebook.INPUTS, codes + rows[:, categories:].T.tolist(), strict=True)),
-        drugs=_drugs(wanted.drugs),
-        window=_window(wanted.window),
+        drugs=_drugs(options.drugs),
+        window=_window(options.window),
     )
 
 
-def probabilities(answered: pb.PredictStreamResponse, people: int, wanted: StreamOptions) -> NDArray[np.float64]:
-    """Return what was answered for a chunk, shape (people, drugs wanted)."""
-    told = [_drug(number) for number in answered.drugs]
-    table = np.array(answered.probabilities).reshape(people, len(told))
-    return table[:, [told.index(drug) for drug in wanted.drugs]]
+def probabilities(message: pb.PredictStreamResponse, people: int, options: StreamOptions) -> NDArray[np.float64]:
+    """Return the answer for a chunk, shape (people, drugs)."""
+    drugs = [_drug(number) for number in message.drugs]
+    table = np.array(message.probabilities).reshape(people, len(drugs))
+    return table[:, [drugs.index(drug) for drug in options.drugs]]
 
 
-def _risk(answered: pb.Risk) -> Risk:
+def _risk(message: pb.Risk) -> Risk:
     risk: Risk = {
-        "drug": _drug(answered.drug),
-        "probability": answered.probability,
-        "prediction": 1 if answered.prediction else 0,
-        "label": codebook.RISK_LABELS[answered.prediction],
-        "threshold": answered.threshold,
-        "base_rate": answered.base_rate,
-        "auc": answered.auc if answered.HasField("auc") else None,
-        "reliable": answered.reliable,
+        "drug": _drug(message.drug),
+        "probability": message.probability,
+        "prediction": 1 if message.prediction else 0,
+        "label": codebook.RISK_LABELS[message.prediction],
+        "threshold": message.threshold,
+        "base_rate": message.base_rate,
+        "auc": message.auc if message.HasField("auc") else None,
+        "reliable": message.reliable,
     }
-    if answered.HasField("windows"):
-        risk["windows"] = {window: getattr(answered.windows, window) for window in codebook.WINDOWS}
-    if answered.HasField("explanation"):
-        contributions = answered.explanation.contributions
+    if message.HasField("windows"):
+        risk["windows"] = {window: getattr(message.windows, window) for window in codebook.WINDOWS}
+    if message.HasField("explanation"):
+        contributions = message.explanation.contributions
         risk["explanation"] = {
-            "base": answered.explanation.base,
+            "base": message.explanation.base,
             "contributions": {name: getattr(contributions, name) for name in codebook.INPUTS},
         }
     return risk

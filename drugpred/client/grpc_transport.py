@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Final
+from itertools import chain
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 import grpc
@@ -31,12 +32,33 @@ __all__ = ["AsyncGrpcTransport", "GrpcTransport"]
 
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", 16 * 2**20),  # 1000 answers with all that can be included are over 4 MB
-    # What was refused a connection tries again as soon as the next attempt of a call does.
+    # A channel without a connection connects again as soon as a call is retried.
     ("grpc.initial_reconnect_backoff_ms", 100),
 )
 
 
 class _GrpcRequests(Requests):
+    _library: ClassVar[Any]
+    """`grpc` or `grpc.aio`."""
+
+    def __init__(self, url: str, policy: RetryPolicy, tls: grpc.ChannelCredentials | None, key: str | None) -> None:
+        super().__init__(policy)
+        self._url, self._tls = urlsplit(url), tls
+        self._metadata = None if key is None else (("authorization", f"Bearer {key}"),)
+
+    @cached_property
+    def _channel(self) -> Any:  # noqa: ANN401 - without stubs grpc has no types
+        if self._url.scheme == "grpcs":
+            return self._library.secure_channel(self._url.netloc, self._tls or grpc.ssl_channel_credentials(), _OPTIONS)
+        return self._library.insecure_channel(self._url.netloc, _OPTIONS)
+
+    @cached_property
+    def _procedures(self) -> dict[str, Any]:
+        """The stubs' methods, by name."""
+        stubs: tuple[Any, ...] = (pb_grpc.DrugPredictionStub, health_pb2_grpc.HealthStub)
+        methods = {name: method for stub in stubs for name, method in vars(stub(self._channel)).items()}
+        return {name: partial(method, metadata=self._metadata) for name, method in methods.items()}
+
     def predict(self, profile: Profile) -> Call[Prediction]:
         request = pb.PredictRequest(profile=converters.profile(profile))
         return Call("Predict", request, lambda response: converters.prediction(response.prediction))
@@ -56,48 +78,41 @@ class _GrpcRequests(Requests):
 class GrpcTransport(_GrpcRequests, Transport):
     """The calls by `grpc`."""
 
-    def __init__(self, url: str, policy: RetryPolicy, tls: grpc.ChannelCredentials | None, key: str | None) -> None:
-        super().__init__(policy)
-        self._channel = _connect(grpc, url, tls)
-        self._procedures = _procedures(self._channel, key)
+    _library = grpc
+
+    def __init__(self, *arguments: Any) -> None:  # noqa: ANN401 - those of every transport
+        super().__init__(*arguments)
+        self._procedures  # noqa: B018 - made now, because threads may share it
 
     def _send(self, call: Call[Any], timeout: float) -> Any:  # noqa: ANN401 - the procedure's message
         with translate_errors():
             return self._procedures[call.name](call.request, timeout=timeout)
 
-    def stream(self, chunks: Iterable[NDArray[np.float64]], wanted: StreamOptions) -> Iterator[NDArray[np.float64]]:
+    def stream(self, chunks: Iterable[NDArray[np.float64]], options: StreamOptions) -> Iterator[NDArray[np.float64]]:
         """Send chunks in one stream, each while the one before it is answered.
 
-        Until its first answer a stream is tried again as any call is, and never later.
+        Until its first answer a stream is retried as any call, and never later.
         """
-        calls = (_chunk(number, rows, wanted) for number, rows in enumerate(chunks))
-        first = next(calls, None)
-        if first is None:
+        calls = chain((_chunk(number, rows, options) for number, rows in enumerate(chunks)), [None])
+        if (first := next(calls)) is None:
             return
-        exchange, answer = self.policy.run(lambda timeout: self._open(first, timeout))
+        stream, answer = self.policy.run(lambda timeout: self._open(first, timeout))
         try:
             yield first.read(answer)
-            waiting: Call[NDArray[np.float64]] | None = None
+            waiting = None
             for call in calls:
-                exchange.send(call.request)
+                stream.send(call and call.request)
                 if waiting:
-                    yield waiting.read(exchange.receive(self.policy.timeout))
+                    yield waiting.read(stream.receive(self.policy.timeout))
                 waiting = call
-            exchange.send(None)
-            if waiting:
-                yield waiting.read(exchange.receive(self.policy.timeout))
-            exchange.receive(self.policy.timeout)  # the end, which tells the service that all went well
+            stream.receive(self.policy.timeout)  # the end, by which the service sees that all was received
         finally:
-            exchange.close()
+            stream.close()
 
     def _open(self, first: Call[Any], timeout: float) -> tuple[Stream, Any]:
-        exchange = Stream(self._procedures[first.name])
-        try:
-            exchange.send(first.request)
-            return exchange, exchange.receive(timeout)
-        except BaseException:
-            exchange.close()
-            raise
+        stream = Stream(self._procedures[first.name])
+        stream.send(first.request)
+        return stream, stream.receive(timeout)
 
     def close(self) -> None:
         """Close the connection."""
@@ -105,60 +120,38 @@ class GrpcTransport(_GrpcRequests, Transport):
 
 
 class AsyncGrpcTransport(_GrpcRequests, AsyncTransport):
-    """The calls by `grpc.aio`."""
+    """The calls by `grpc.aio`, whose channel belongs to the event loop of the first call, which makes it."""
 
-    def __init__(self, url: str, policy: RetryPolicy, tls: grpc.ChannelCredentials | None, key: str | None) -> None:
-        super().__init__(policy)
-        self._url, self._tls, self._key = url, tls, key
-
-    @cached_property
-    def _channel(self) -> Any:  # noqa: ANN401 - without stubs grpc has no types
-        """Made at the first call, because it belongs to the event loop that it is made in."""
-        return _connect(grpc.aio, self._url, self._tls)
-
-    @cached_property
-    def _procedures(self) -> dict[str, Any]:
-        return _procedures(self._channel, self._key)
+    _library = grpc.aio
 
     async def _send(self, call: Call[Any], timeout: float) -> Any:  # noqa: ANN401 - the procedure's message
         with translate_errors():
             return await self._procedures[call.name](call.request, timeout=timeout)
 
     async def stream(
-        self, chunks: AsyncIterable[NDArray[np.float64]], wanted: StreamOptions
+        self, chunks: AsyncIterable[NDArray[np.float64]], options: StreamOptions
     ) -> AsyncIterator[NDArray[np.float64]]:
-        """Send chunks in one stream, each while the one before it is answered.
-
-        Until its first answer a stream is tried again as any call is, and never later.
-        """
-        calls = _chunks(chunks, wanted)
-        first = await anext(calls, None)
-        if first is None:
+        """Send chunks as `GrpcTransport.stream` does."""
+        calls = _chunks(chunks, options)
+        if (first := await anext(calls)) is None:
             return
-        exchange, answer = await self.policy.run_async(lambda timeout: self._open(first, timeout))
+        stream, answer = await self.policy.run_async(lambda timeout: self._open(first, timeout))
         try:
             yield first.read(answer)
-            waiting: Call[NDArray[np.float64]] | None = None
+            waiting = None
             async for call in calls:
-                exchange.send(call.request)
+                stream.send(call and call.request)
                 if waiting:
-                    yield waiting.read(await exchange.receive(self.policy.timeout))
+                    yield waiting.read(await stream.receive(self.policy.timeout))
                 waiting = call
-            exchange.send(None)
-            if waiting:
-                yield waiting.read(await exchange.receive(self.policy.timeout))
-            await exchange.receive(self.policy.timeout)  # the end, which tells the service that all went well
+            await stream.receive(self.policy.timeout)
         finally:
-            exchange.close()
+            stream.close()
 
     async def _open(self, first: Call[Any], timeout: float) -> tuple[AsyncStream, Any]:
-        exchange = AsyncStream(self._procedures[first.name])
-        try:
-            exchange.send(first.request)
-            return exchange, await exchange.receive(timeout)
-        except BaseException:
-            exchange.close()
-            raise
+        stream = AsyncStream(self._procedures[first.name])
+        stream.send(first.request)
+        return stream, await stream.receive(timeout)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -166,35 +159,20 @@ class AsyncGrpcTransport(_GrpcRequests, AsyncTransport):
             await self._channel.close()
 
 
-def _connect(library: Any, url: str, tls: grpc.ChannelCredentials | None) -> Any:  # noqa: ANN401 - grpc or grpc.aio
-    parts = urlsplit(url)
-    if parts.scheme == "grpcs":
-        return library.secure_channel(parts.netloc, tls or grpc.ssl_channel_credentials(), _OPTIONS)
-    return library.insecure_channel(parts.netloc, _OPTIONS)
-
-
-def _procedures(channel: Any, key: str | None) -> dict[str, Any]:  # noqa: ANN401 - of grpc or grpc.aio
-    """Return what calls each procedure, by its name."""
-    metadata = None if key is None else (("authorization", f"Bearer {key}"),)
-    stubs: tuple[Any, ...] = (pb_grpc.DrugPredictionStub, health_pb2_grpc.HealthStub)
-    return {
-        name: partial(procedure, metadata=metadata) for stub in stubs for name, procedure in vars(stub(channel)).items()
-    }
-
-
-def _chunk(number: int, rows: NDArray[np.float64], wanted: StreamOptions) -> Call[NDArray[np.float64]]:
+def _chunk(number: int, rows: NDArray[np.float64], options: StreamOptions) -> Call[NDArray[np.float64]]:
     def read(response: pb.PredictStreamResponse | None) -> NDArray[np.float64]:
         if response is None:
             raise ValueError("the stream ended early")
-        return converters.probabilities(response, len(rows), wanted)
+        return converters.probabilities(response, len(rows), options)
 
-    return Call("PredictStream", converters.chunk(number, rows, wanted), read)
+    return Call("PredictStream", converters.chunk(number, rows, options), read)
 
 
 async def _chunks(
-    chunks: AsyncIterable[NDArray[np.float64]], wanted: StreamOptions
-) -> AsyncIterator[Call[NDArray[np.float64]]]:
+    chunks: AsyncIterable[NDArray[np.float64]], options: StreamOptions
+) -> AsyncIterator[Call[NDArray[np.float64]] | None]:
     number = 0
     async for rows in chunks:
-        yield _chunk(number, rows, wanted)
+        yield _chunk(number, rows, options)
         number += 1
+    yield None

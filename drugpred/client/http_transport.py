@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import httpx
 import numpy as np
@@ -42,6 +42,13 @@ _PREDICTIONS: Final = TypeAdapter(list[Prediction])
 
 
 class _HttpRequests(Requests):
+    _make_client: ClassVar[type[httpx.Client | httpx.AsyncClient]]
+
+    def __init__(self, url: str, policy: RetryPolicy, tls: ssl.SSLContext | None, key: str | None) -> None:
+        super().__init__(policy)
+        headers = {"content-type": "application/json"} | ({} if key is None else {"authorization": f"Bearer {key}"})
+        self._client: Any = self._make_client(base_url=url, headers=headers, verify=tls or True)
+
     def predict(self, profile: Profile) -> Call[Prediction]:
         body = profile.model_dump_json(exclude_defaults=True)
         return Call("/predict", body.encode(), Prediction.model_validate_json)
@@ -60,18 +67,17 @@ class _HttpRequests(Requests):
 class HttpTransport(_HttpRequests, Transport):
     """The calls by `httpx.Client`."""
 
-    def __init__(self, url: str, policy: RetryPolicy, tls: ssl.SSLContext | None, key: str | None) -> None:
-        super().__init__(policy)
-        self._client = httpx.Client(base_url=url, headers=_headers(key), verify=tls or True)
+    _make_client = httpx.Client
+    _client: httpx.Client
 
     def _send(self, call: Call[object], timeout: float) -> bytes:
-        with _translated():
+        with _translate_errors():
             return _content(self._client.request(_method(call), call.name, content=call.request, timeout=timeout))
 
-    def stream(self, chunks: Iterable[NDArray[np.float64]], wanted: StreamOptions) -> Iterator[NDArray[np.float64]]:
+    def stream(self, chunks: Iterable[NDArray[np.float64]], options: StreamOptions) -> Iterator[NDArray[np.float64]]:
         """Send chunks in parts, one after another."""
         for rows in chunks:
-            yield np.vstack([_table(self.call(self.predict_batch(part)), wanted) for part in _parts(rows, wanted)])
+            yield np.vstack([_table(self.call(self.predict_batch(part)), options) for part in _parts(rows, options)])
 
     def close(self) -> None:
         """Close all connections."""
@@ -81,48 +87,43 @@ class HttpTransport(_HttpRequests, Transport):
 class AsyncHttpTransport(_HttpRequests, AsyncTransport):
     """The calls by `httpx.AsyncClient`."""
 
-    def __init__(self, url: str, policy: RetryPolicy, tls: ssl.SSLContext | None, key: str | None) -> None:
-        super().__init__(policy)
-        self._client = httpx.AsyncClient(base_url=url, headers=_headers(key), verify=tls or True)
+    _make_client = httpx.AsyncClient
+    _client: httpx.AsyncClient
 
     async def _send(self, call: Call[object], timeout: float) -> bytes:
-        with _translated():
+        with _translate_errors():
             return _content(await self._client.request(_method(call), call.name, content=call.request, timeout=timeout))
 
     async def stream(
-        self, chunks: AsyncIterable[NDArray[np.float64]], wanted: StreamOptions
+        self, chunks: AsyncIterable[NDArray[np.float64]], options: StreamOptions
     ) -> AsyncIterator[NDArray[np.float64]]:
         """Send chunks in parts, one after another."""
         async for rows in chunks:
-            answers = [await self.call(self.predict_batch(part)) for part in _parts(rows, wanted)]
-            yield np.vstack([_table(answer, wanted) for answer in answers])
+            answers = [await self.call(self.predict_batch(part)) for part in _parts(rows, options)]
+            yield np.vstack([_table(answer, options) for answer in answers])
 
     async def close(self) -> None:
         """Close all connections."""
         await self._client.aclose()
 
 
-def _headers(key: str | None) -> dict[str, str]:
-    return {"content-type": "application/json", **({} if key is None else {"authorization": f"Bearer {key}"})}
-
-
 def _method(call: Call[object]) -> str:
     return "GET" if call.request is None else "POST"
 
 
-def _parts(rows: NDArray[np.float64], wanted: StreamOptions) -> Iterator[Batch]:
+def _parts(rows: NDArray[np.float64], options: StreamOptions) -> Iterator[Batch]:
     for start in range(0, len(rows), MAX_PROFILES):
         part = rows[start : start + MAX_PROFILES].tolist()
-        yield as_batch({**codebook.describe(row), **wanted.model_dump()} for row in part)
+        yield as_batch({**codebook.describe(row), **options.model_dump()} for row in part)
 
 
-def _table(answers: list[Prediction], wanted: StreamOptions) -> NDArray[np.float64]:
+def _table(answers: list[Prediction], options: StreamOptions) -> NDArray[np.float64]:
     by_drug = [{risk["drug"]: risk["probability"] for risk in answer.risks} for answer in answers]
-    return np.array([[probabilities[drug] for drug in wanted.drugs] for probabilities in by_drug])
+    return np.array([[probabilities[drug] for drug in options.drugs] for probabilities in by_drug])
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     """Raise the project's errors in place of httpx's."""
     try:
         yield
@@ -135,23 +136,23 @@ def _translated() -> Iterator[None]:
 
 
 def _content(response: httpx.Response) -> bytes:
-    """Return an answer's body, or raise what its status means."""
+    """Return a response's body, or raise the error of its status."""
     if response.status_code == HTTPStatus.OK:
         return response.content
-    said = f"the service answered {response.status_code} {response.reason_phrase}".rstrip()
+    message = f"the service answered {response.status_code} {response.reason_phrase}".rstrip()
     match response.status_code:
         case HTTPStatus.BAD_REQUEST:
-            raise InvalidRequestError(_detail(response.content, said))
+            raise InvalidRequestError(_detail(response.content, message))
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-            raise PermissionDeniedError(said)
+            raise PermissionDeniedError(message)
         case HTTPStatus.TOO_MANY_REQUESTS:
-            raise RateLimitedError(said, _retry_after(response))
+            raise RateLimitedError(message, _retry_after(response))
         case HTTPStatus.SERVICE_UNAVAILABLE:
-            raise UnavailableError(said, _retry_after(response))
+            raise UnavailableError(message, _retry_after(response))
         case HTTPStatus.GATEWAY_TIMEOUT:
-            raise DeadlineExceededError(said)
+            raise DeadlineExceededError(message)
         case _:
-            raise ServiceError(said)
+            raise ServiceError(message)
 
 
 def _detail(body: bytes, otherwise: str) -> list[Detail]:

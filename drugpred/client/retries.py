@@ -1,4 +1,4 @@
-"""When a call is tried again: where the service is overloaded, limits the caller, or cannot be reached."""
+"""Retries: of calls that find the service overloaded, the caller limited, or nothing to connect to."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ def _wait(state: RetryCallState) -> float:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How long, and how often, to try a call.
+    """How long, and how often, to attempt a call.
 
-    An attempt is a function of the seconds that are left to it.
+    An attempt is a function of the seconds that it may take.
     """
 
     timeout: float
     """Seconds for all attempts together and the waits between them."""
     retries: int
-    """The most further attempts."""
+    """Attempts after the first, at most."""
 
     def run(self, attempt: Callable[[float], T]) -> T:
-        """Return what the attempt returns, as soon as one does."""
+        """Return the result of the first attempt that succeeds."""
         end = time.monotonic() + self.timeout
         return Retrying(**self._rules())(lambda: attempt(_left(end)))
 
     async def run_async(self, attempt: Callable[[float], Awaitable[T]]) -> T:
-        """Return what the attempt returns, as soon as one does."""
+        """Return the result of the first attempt that succeeds."""
         end = time.monotonic() + self.timeout
 
         async def once() -> T:

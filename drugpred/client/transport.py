@@ -23,37 +23,37 @@ T = TypeVar("T")
 
 
 class Requests(ABC):
-    """What to send for each call, and how to read its answer."""
-
-    @abstractmethod
-    def predict(self, profile: Profile) -> Call[Prediction]:
-        """Tell of one person."""
-
-    @abstractmethod
-    def predict_batch(self, batch: Batch) -> Call[list[Prediction]]:
-        """Tell of many."""
-
-    @abstractmethod
-    def model(self) -> Call[Model]:
-        """Tell of the model."""
-
-    @abstractmethod
-    def ready(self) -> Call[bool]:
-        """Tell whether the service answers predictions."""
-
-
-class Transport(Requests):
-    """Sends calls, and waits."""
+    """What to send for each call, and how to parse its answer."""
 
     def __init__(self, policy: RetryPolicy) -> None:
         self.policy = policy
+
+    @abstractmethod
+    def predict(self, profile: Profile) -> Call[Prediction]:
+        """Return the call that predicts for one person."""
+
+    @abstractmethod
+    def predict_batch(self, batch: Batch) -> Call[list[Prediction]]:
+        """Return the call that predicts for many."""
+
+    @abstractmethod
+    def model(self) -> Call[Model]:
+        """Return the call that describes the model."""
+
+    @abstractmethod
+    def ready(self) -> Call[bool]:
+        """Return the call that checks readiness."""
+
+
+class Transport(Requests):
+    """Sends calls, and blocks until they are answered."""
 
     def call(self, call: Call[T]) -> T:
         """Return the answer of a call."""
         return call.read(self.policy.run(lambda timeout: self._send(call, timeout)))
 
     def is_ready(self) -> bool:
-        """Return whether the service answers predictions, asked once."""
+        """Return whether the service answers predictions, by a single attempt."""
         try:
             call = self.ready()
             return call.read(self._send(call, self.policy.timeout))
@@ -62,10 +62,10 @@ class Transport(Requests):
 
     @abstractmethod
     def _send(self, call: Call[Any], timeout: float) -> Any:  # noqa: ANN401 - what the call reads
-        """Return what comes back, or raise a ServiceError."""
+        """Return the response, or raise a ServiceError."""
 
     @abstractmethod
-    def stream(self, chunks: Iterable[NDArray[np.float64]], wanted: StreamOptions) -> Iterator[NDArray[np.float64]]:
+    def stream(self, chunks: Iterable[NDArray[np.float64]], options: StreamOptions) -> Iterator[NDArray[np.float64]]:
         """Answer every chunk, in order."""
 
     @abstractmethod
@@ -74,17 +74,14 @@ class Transport(Requests):
 
 
 class AsyncTransport(Requests):
-    """Sends calls, while the event loop does other things."""
-
-    def __init__(self, policy: RetryPolicy) -> None:
-        self.policy = policy
+    """Sends calls, and awaits their answers; see `Transport`."""
 
     async def call(self, call: Call[T]) -> T:
         """Return the answer of a call."""
         return call.read(await self.policy.run_async(lambda timeout: self._send(call, timeout)))
 
     async def is_ready(self) -> bool:
-        """Return whether the service answers predictions, asked once."""
+        """Return whether the service answers predictions, by a single attempt."""
         try:
             call = self.ready()
             return call.read(await self._send(call, self.policy.timeout))
@@ -93,11 +90,11 @@ class AsyncTransport(Requests):
 
     @abstractmethod
     async def _send(self, call: Call[Any], timeout: float) -> Any:  # noqa: ANN401 - what the call reads
-        """Return what comes back, or raise a ServiceError."""
+        """Return the response, or raise a ServiceError."""
 
     @abstractmethod
     def stream(
-        self, chunks: AsyncIterable[NDArray[np.float64]], wanted: StreamOptions
+        self, chunks: AsyncIterable[NDArray[np.float64]], options: StreamOptions
     ) -> AsyncIterator[NDArray[np.float64]]:
         """Answer every chunk, in order."""
 
