@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 from urllib.parse import urlsplit
 
 from drugpred.client import calls
+from drugpred.client.blocking import iterate, run
 from drugpred.client.retries import RetryPolicy
 from drugpred.errors import ConfigurationError, needs
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 
     import grpc
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
     from drugpred.client.calls import Model
-    from drugpred.client.transport import AsyncTransport, Transport
+    from drugpred.client.transport import Transport
     from drugpred.codebook import Drug, Window
     from drugpred.schemas import Prediction, Profile
 
@@ -28,7 +29,7 @@ __all__ = ["AsyncClient", "Client"]
 
 
 class _Client:
-    _asynchronous: ClassVar = False
+    _blocking: ClassVar[bool]
 
     def __init__(
         self,
@@ -39,8 +40,7 @@ class _Client:
         tls: ssl.SSLContext | grpc.ChannelCredentials | None = None,
         key: str | None = None,
     ) -> None:
-        make = _transports(url)[self._asynchronous]
-        self._transport: Any = make(url, RetryPolicy(timeout, retries), tls, key)
+        self._transport = _transport(url)(url, RetryPolicy(timeout, retries, self._blocking), tls, key)
 
 
 class Client(_Client):
@@ -81,7 +81,7 @@ class Client(_Client):
     0.8522902083456987
     """
 
-    _transport: Transport
+    _blocking = True
 
     def predict(self, profile: Profile | Mapping[str, object] | None = None, /, **fields: object) -> Prediction:
         """Predict each drug's probability of use for one person.
@@ -93,11 +93,11 @@ class Client(_Client):
         **fields
             The same by name, in place of `profile`.
         """
-        return self._transport.call(self._transport.predict(calls.as_profile(profile, fields)))
+        return run(self._transport.call(self._transport.predict(calls.as_profile(profile, fields))))
 
     def predict_batch(self, profiles: Iterable[Profile | Mapping[str, object]]) -> list[Prediction]:
         """Predict for 1 to 1000 people, in their order."""
-        return self._transport.call(self._transport.predict_batch(calls.as_batch(profiles)))
+        return run(self._transport.call(self._transport.predict_batch(calls.as_batch(profiles))))
 
     def stream(
         self, chunks: Iterable[ArrayLike], *, drugs: Iterable[Drug] | None = None, window: Window = "decade"
@@ -124,19 +124,19 @@ class Client(_Client):
         A stream that has answered is not retried: if it breaks over gRPC, or all attempts at a part fail over HTTP,
         what was yielded is valid, and the chunk after it is the one to continue with.
         """
-        return self._transport.stream(map(calls.as_rows, chunks), calls.as_stream_options(drugs, window))
+        return iterate(self._transport.stream(_rows(chunks), calls.as_stream_options(drugs, window)))
 
     def model(self) -> Model:
         """Describe the model that is served."""
-        return self._transport.call(self._transport.model())
+        return run(self._transport.call(self._transport.model()))
 
     def health(self) -> bool:
         """Return whether the service answers predictions now, by a single attempt."""
-        return self._transport.is_ready()
+        return run(self._transport.is_ready())
 
     def close(self) -> None:
         """Close all connections."""
-        self._transport.close()
+        run(self._transport.close())
 
     def __enter__(self) -> Self:
         return self
@@ -154,12 +154,11 @@ class AsyncClient(_Client):
         A call comes from another event loop, as that of a second `asyncio.run`.
     """
 
-    _asynchronous = True
-    _transport: AsyncTransport
+    _blocking = False
     _loop: asyncio.AbstractEventLoop | None = None
 
     @property
-    def _bound(self) -> AsyncTransport:
+    def _bound(self) -> Transport:
         """The transport, whose connections belong to one event loop."""
         loop = asyncio.get_running_loop()
         if self._loop not in {None, loop}:
@@ -186,16 +185,7 @@ class AsyncClient(_Client):
 
         Close a stream that is left before its end, as `contextlib.aclosing` does.
         """
-        return self._transport.stream(self._rows(chunks), calls.as_stream_options(drugs, window))
-
-    async def _rows(self, chunks: AsyncIterable[ArrayLike] | Iterable[ArrayLike]) -> AsyncIterator[NDArray[np.float64]]:
-        self._bound  # noqa: B018 - before anything is sent
-        if isinstance(chunks, AsyncIterable):
-            async for chunk in chunks:
-                yield calls.as_rows(chunk)
-        else:
-            for chunk in chunks:
-                yield calls.as_rows(chunk)
+        return self._transport.stream(_rows(chunks, self), calls.as_stream_options(drugs, window))
 
     async def model(self) -> Model:
         """Describe the model that is served."""
@@ -216,17 +206,30 @@ class AsyncClient(_Client):
         await self.close()
 
 
-def _transports(url: str) -> tuple[Any, Any]:
-    """Return the blocking and the asynchronous transport for a URL, with imports of only what it needs."""
+async def _rows(
+    chunks: AsyncIterable[ArrayLike] | Iterable[ArrayLike], client: AsyncClient | None = None
+) -> AsyncIterator[NDArray[np.float64]]:
+    if client is not None:
+        client._bound  # noqa: B018 - before anything is sent
+    if isinstance(chunks, AsyncIterable):
+        async for chunk in chunks:
+            yield calls.as_rows(chunk)
+    else:
+        for chunk in chunks:
+            yield calls.as_rows(chunk)
+
+
+def _transport(url: str) -> Callable[..., Transport]:
+    """Return the transport for a URL, with imports of only what it needs."""
     match urlsplit(url).scheme:
         case "http" | "https":
             with needs("client"):
-                from drugpred.client.http_transport import AsyncHttpTransport, HttpTransport
+                from drugpred.client.http_transport import HttpTransport
 
-            return HttpTransport, AsyncHttpTransport
+            return HttpTransport
         case "grpc" | "grpcs":
-            from drugpred.client.grpc_transport import AsyncGrpcTransport, GrpcTransport
+            from drugpred.client.grpc_transport import GrpcTransport
 
-            return GrpcTransport, AsyncGrpcTransport
+            return GrpcTransport
         case _:
             raise ConfigurationError("expected a URL that begins with http://, https://, grpc:// or grpcs://")

@@ -1,25 +1,26 @@
-"""The calls over gRPC, by grpc and grpc.aio."""
+"""The calls over gRPC."""
 
 from __future__ import annotations
 
 from functools import cached_property, partial
-from itertools import chain
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from typing_extensions import override
 
 from drugpred.client import converters
+from drugpred.client.blocking import resolve
 from drugpred.client.calls import Call, Model
 from drugpred.client.statuses import translate_errors
 from drugpred.client.streams import AsyncStream, Stream
-from drugpred.client.transport import AsyncTransport, Requests, Transport
+from drugpred.client.transport import Transport
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from drugpred.client.retries import RetryPolicy
     from drugpred.schemas import Batch, Prediction, Profile
 
-__all__ = ["AsyncGrpcTransport", "GrpcTransport"]
+__all__ = ["GrpcTransport"]
 
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", 16 * 2**20),  # 1000 answers with all that can be included are over 4 MB
@@ -37,20 +38,22 @@ _OPTIONS: Final = (
 )
 
 
-class _GrpcRequests(Requests):
-    _library: ClassVar[Any]
-    """`grpc` or `grpc.aio`."""
+class GrpcTransport(Transport):
+    """The calls by `grpc` or `grpc.aio`, whose channel belongs to the event loop in which the first call makes it."""
 
     def __init__(self, url: str, policy: RetryPolicy, tls: grpc.ChannelCredentials | None, key: str | None) -> None:
         super().__init__(policy)
         self._url, self._tls = urlsplit(url), tls
         self._metadata = None if key is None else (("authorization", f"Bearer {key}"),)
+        if policy.blocking:
+            self._procedures  # noqa: B018 - made now, because threads may share it
 
     @cached_property
     def _channel(self) -> Any:  # noqa: ANN401 - without stubs grpc has no types
+        library = grpc if self.policy.blocking else grpc.aio
         if self._url.scheme == "grpcs":
-            return self._library.secure_channel(self._url.netloc, self._tls or grpc.ssl_channel_credentials(), _OPTIONS)
-        return self._library.insecure_channel(self._url.netloc, _OPTIONS)
+            return library.secure_channel(self._url.netloc, self._tls or grpc.ssl_channel_credentials(), _OPTIONS)
+        return library.insecure_channel(self._url.netloc, _OPTIONS)
 
     @cached_property
     def _procedures(self) -> dict[str, Any]:
@@ -59,104 +62,61 @@ class _GrpcRequests(Requests):
         methods = {name: method for stub in stubs for name, method in vars(stub(self._channel)).items()}
         return {name: partial(method, metadata=self._metadata) for name, method in methods.items()}
 
+    @override
     def predict(self, profile: Profile) -> Call[Prediction]:
         request = pb.PredictRequest(profile=converters.profile(profile))
         return Call("Predict", request, lambda response: converters.prediction(response.prediction))
 
+    @override
     def predict_batch(self, batch: Batch) -> Call[list[Prediction]]:
         request = pb.PredictBatchRequest(profiles=map(converters.profile, batch.profiles))
         return Call("PredictBatch", request, lambda response: list(map(converters.prediction, response.predictions)))
 
+    @override
     def model(self) -> Call[Model]:
         return Call("GetModel", pb.GetModelRequest(), lambda response: Model.of(response.card))
 
+    @override
     def ready(self) -> Call[bool]:
         serving = health_pb2.HealthCheckResponse.SERVING
         return Call("Check", health_pb2.HealthCheckRequest(), lambda response: response.status == serving)
 
-
-class GrpcTransport(_GrpcRequests, Transport):
-    """The calls by `grpc`."""
-
-    _library = grpc
-
-    def __init__(self, *arguments: Any) -> None:  # noqa: ANN401 - those of every transport
-        super().__init__(*arguments)
-        self._procedures  # noqa: B018 - made now, because threads may share it
-
-    def _send(self, call: Call[Any], timeout: float) -> Any:  # noqa: ANN401 - the procedure's message
+    async def _send(self, call: Call[Any], timeout: float) -> Any:  # noqa: ANN401 - the procedure's message
         with translate_errors():
-            return self._procedures[call.name](call.request, timeout=timeout)
+            return await resolve(self._procedures[call.name](call.request, timeout=timeout))
 
-    def stream(self, chunks: Iterable[NDArray[np.float64]], options: StreamOptions) -> Iterator[NDArray[np.float64]]:
+    async def stream(
+        self, chunks: AsyncIterable[NDArray[np.float64]], options: StreamOptions
+    ) -> AsyncGenerator[NDArray[np.float64], None]:
         """Send chunks in one stream, each while the one before it is answered.
 
         Until its first answer a stream is retried as any call, and never later.
         """
-        calls = chain((_chunk(number, rows, options) for number, rows in enumerate(chunks)), [None])
-        if (first := next(calls)) is None:
-            return
-        stream, answer = self.policy.run(lambda timeout: self._open(first, timeout))
-        try:
-            yield first.read(answer)
-            waiting = None
-            for call in calls:
-                stream.send(call and call.request)
-                if waiting:
-                    yield waiting.read(stream.receive(self.policy.timeout))
-                waiting = call
-            stream.receive(self.policy.timeout)  # the end, by which the service sees that all was received
-        finally:
-            stream.close()
-
-    def _open(self, first: Call[Any], timeout: float) -> tuple[Stream, Any]:
-        stream = Stream(self._procedures[first.name])
-        stream.send(first.request)
-        return stream, stream.receive(timeout)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._channel.close()
-
-
-class AsyncGrpcTransport(_GrpcRequests, AsyncTransport):
-    """The calls by `grpc.aio`, whose channel belongs to the event loop of the first call, which makes it."""
-
-    _library = grpc.aio
-
-    async def _send(self, call: Call[Any], timeout: float) -> Any:  # noqa: ANN401 - the procedure's message
-        with translate_errors():
-            return await self._procedures[call.name](call.request, timeout=timeout)
-
-    async def stream(
-        self, chunks: AsyncIterable[NDArray[np.float64]], options: StreamOptions
-    ) -> AsyncIterator[NDArray[np.float64]]:
-        """Send chunks as `GrpcTransport.stream` does."""
         calls = _chunks(chunks, options)
         if (first := await anext(calls)) is None:
             return
-        stream, answer = await self.policy.run_async(lambda timeout: self._open(first, timeout))
+        stream, answer = await self.policy.run(lambda timeout: self._open(first, timeout))
         try:
             yield first.read(answer)
             waiting = None
             async for call in calls:
                 stream.send(call and call.request)
                 if waiting:
-                    yield waiting.read(await stream.receive(self.policy.timeout))
+                    yield waiting.read(await resolve(stream.receive(self.policy.timeout)))
                 waiting = call
-            await stream.receive(self.policy.timeout)
+            await resolve(stream.receive(self.policy.timeout))  # the end: the service sees that all was received
         finally:
             stream.close()
 
-    async def _open(self, first: Call[Any], timeout: float) -> tuple[AsyncStream, Any]:
-        stream = AsyncStream(self._procedures[first.name])
+    async def _open(self, first: Call[Any], timeout: float) -> tuple[Stream | AsyncStream, Any]:
+        stream = (Stream if self.policy.blocking else AsyncStream)(self._procedures[first.name])
         stream.send(first.request)
-        return stream, await stream.receive(timeout)
+        return stream, await resolve(stream.receive(timeout))
 
+    @override
     async def close(self) -> None:
-        """Close the connection."""
         if "_channel" in vars(self):
-            await self._channel.close()
+            await resolve(self._channel.close())
 
 
 def _chunk(number: int, rows: NDArray[np.float64], options: StreamOptions) -> Call[NDArray[np.float64]]:

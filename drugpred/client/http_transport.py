@@ -7,15 +7,17 @@ import time
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 import httpx
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
+from typing_extensions import override
 
 from drugpred import codebook
+from drugpred.client.blocking import resolve
 from drugpred.client.calls import Call, Model, as_batch
-from drugpred.client.transport import AsyncTransport, Requests, Transport
+from drugpred.client.transport import Transport
 from drugpred.errors import (
     DeadlineExceededError,
     Detail,
@@ -28,7 +30,7 @@ from drugpred.errors import (
 from drugpred.schemas import MAX_PROFILES, Error, Prediction
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -36,79 +38,58 @@ if TYPE_CHECKING:
     from drugpred.client.retries import RetryPolicy
     from drugpred.schemas import Batch, Profile
 
-__all__ = ["AsyncHttpTransport", "HttpTransport"]
+__all__ = ["HttpTransport"]
 
 _PREDICTIONS: Final = TypeAdapter(list[Prediction])
 
 
-class _HttpRequests(Requests):
-    _make_client: ClassVar[type[httpx.Client | httpx.AsyncClient]]
+class HttpTransport(Transport):
+    """The calls by httpx."""
 
     def __init__(self, url: str, policy: RetryPolicy, tls: ssl.SSLContext | None, key: str | None) -> None:
         super().__init__(policy)
         headers = {"content-type": "application/json"} | ({} if key is None else {"authorization": f"Bearer {key}"})
-        self._client: Any = self._make_client(base_url=url, headers=headers, verify=tls or True)
+        make = httpx.Client if policy.blocking else httpx.AsyncClient
+        self._client = make(base_url=url, headers=headers, verify=tls or True)
 
+    @override
     def predict(self, profile: Profile) -> Call[Prediction]:
         body = profile.model_dump_json(exclude_defaults=True)
         return Call("/predict", body.encode(), Prediction.model_validate_json)
 
+    @override
     def predict_batch(self, batch: Batch) -> Call[list[Prediction]]:
         body = batch.model_dump_json(exclude_defaults=True)
         return Call("/predict_batch", body.encode(), _PREDICTIONS.validate_json)
 
+    @override
     def model(self) -> Call[Model]:
         return Call("/model", None, Model.of)
 
+    @override
     def ready(self) -> Call[bool]:
         return Call("/readyz", None, lambda _: True)
 
-
-class HttpTransport(_HttpRequests, Transport):
-    """The calls by `httpx.Client`."""
-
-    _make_client = httpx.Client
-    _client: httpx.Client
-
-    def _send(self, call: Call[object], timeout: float) -> bytes:
-        with _translate_errors():
-            return _content(self._client.request(_method(call), call.name, content=call.request, timeout=timeout))
-
-    def stream(self, chunks: Iterable[NDArray[np.float64]], options: StreamOptions) -> Iterator[NDArray[np.float64]]:
-        """Send chunks in parts, one after another."""
-        for rows in chunks:
-            yield np.vstack([_table(self.call(self.predict_batch(part)), options) for part in _parts(rows, options)])
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._client.close()
-
-
-class AsyncHttpTransport(_HttpRequests, AsyncTransport):
-    """The calls by `httpx.AsyncClient`."""
-
-    _make_client = httpx.AsyncClient
-    _client: httpx.AsyncClient
-
     async def _send(self, call: Call[object], timeout: float) -> bytes:
+        method = "GET" if call.request is None else "POST"
         with _translate_errors():
-            return _content(await self._client.request(_method(call), call.name, content=call.request, timeout=timeout))
+            response = self._client.request(method, call.name, content=call.request, timeout=timeout)
+            return _content(await resolve(response))
 
     async def stream(
         self, chunks: AsyncIterable[NDArray[np.float64]], options: StreamOptions
-    ) -> AsyncIterator[NDArray[np.float64]]:
+    ) -> AsyncGenerator[NDArray[np.float64], None]:
         """Send chunks in parts, one after another."""
         async for rows in chunks:
             answers = [await self.call(self.predict_batch(part)) for part in _parts(rows, options)]
             yield np.vstack([_table(answer, options) for answer in answers])
 
+    @override
     async def close(self) -> None:
-        """Close all connections."""
-        await self._client.aclose()
-
-
-def _method(call: Call[object]) -> str:
-    return "GET" if call.request is None else "POST"
+        if isinstance(self._client, httpx.Client):
+            self._client.close()
+        else:
+            await self._client.aclose()
 
 
 def _parts(rows: NDArray[np.float64], options: StreamOptions) -> Iterator[Batch]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from tenacity import (
     AsyncRetrying,
-    Retrying,
     retry_if_exception_type,
     stop_after_attempt,
     stop_before_delay,
@@ -47,29 +47,26 @@ class RetryPolicy:
     retries: int
     """Attempts after the first, at most."""
 
-    def run(self, attempt: Callable[[float], T]) -> T:
+    blocking: bool = False
+    """Whether waits block, as attempts then do."""
+
+    async def run(self, attempt: Callable[[float], Awaitable[T]]) -> T:
         """Return the result of the first attempt that succeeds."""
         end = time.monotonic() + self.timeout
-        return Retrying(**self._rules())(lambda: attempt(_left(end)))
 
-    async def run_async(self, attempt: Callable[[float], Awaitable[T]]) -> T:
-        """Return the result of the first attempt that succeeds."""
-        end = time.monotonic() + self.timeout
+        async def limited() -> T:
+            return await attempt(max(end - time.monotonic(), 0.001))
 
-        async def once() -> T:
-            return await attempt(_left(end))
-
-        answer: T = await AsyncRetrying(**self._rules())(once)
-        return answer
-
-    def _rules(self) -> dict[str, Any]:
-        return {
-            "retry": retry_if_exception_type(UnavailableError),
-            "stop": stop_after_attempt(self.retries + 1) | stop_before_delay(self.timeout),
-            "wait": _wait,
-            "reraise": True,
-        }
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(UnavailableError),
+            stop=stop_after_attempt(self.retries + 1) | stop_before_delay(self.timeout),
+            wait=_wait,
+            sleep=_sleep if self.blocking else asyncio.sleep,
+            reraise=True,
+        )
+        result: T = await retrying(limited)
+        return result
 
 
-def _left(end: float) -> float:
-    return max(end - time.monotonic(), 0.001)
+async def _sleep(seconds: float) -> None:
+    time.sleep(seconds)

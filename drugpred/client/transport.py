@@ -1,4 +1,7 @@
-"""What a transport must do; the rest of a call is the same for all."""
+"""What a transport must do; the rest of a call is the same for all.
+
+All of it is asynchronous. With a policy that blocks, it blocks in place of suspending: see `drugpred.client.blocking`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from drugpred.errors import DeadlineExceededError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterable
 
     import numpy as np
     from numpy.typing import NDArray
@@ -17,16 +20,28 @@ if TYPE_CHECKING:
     from drugpred.client.retries import RetryPolicy
     from drugpred.schemas import Batch, Prediction, Profile
 
-__all__ = ["AsyncTransport", "Requests", "Transport"]
+__all__ = ["Transport"]
 
 T = TypeVar("T")
 
 
-class Requests(ABC):
-    """What to send for each call, and how to parse its answer."""
+class Transport(ABC):
+    """Makes calls, and sends them."""
 
     def __init__(self, policy: RetryPolicy) -> None:
         self.policy = policy
+
+    async def call(self, call: Call[T]) -> T:
+        """Return the answer of a call."""
+        return call.read(await self.policy.run(lambda timeout: self._send(call, timeout)))
+
+    async def is_ready(self) -> bool:
+        """Return whether the service answers predictions, by a single attempt."""
+        try:
+            call = self.ready()
+            return call.read(await self._send(call, self.policy.timeout))
+        except (UnavailableError, DeadlineExceededError):
+            return False
 
     @abstractmethod
     def predict(self, profile: Profile) -> Call[Prediction]:
@@ -44,50 +59,6 @@ class Requests(ABC):
     def ready(self) -> Call[bool]:
         """Return the call that checks readiness."""
 
-
-class Transport(Requests):
-    """Sends calls, and blocks until they are answered."""
-
-    def call(self, call: Call[T]) -> T:
-        """Return the answer of a call."""
-        return call.read(self.policy.run(lambda timeout: self._send(call, timeout)))
-
-    def is_ready(self) -> bool:
-        """Return whether the service answers predictions, by a single attempt."""
-        try:
-            call = self.ready()
-            return call.read(self._send(call, self.policy.timeout))
-        except (UnavailableError, DeadlineExceededError):
-            return False
-
-    @abstractmethod
-    def _send(self, call: Call[Any], timeout: float) -> Any:  # noqa: ANN401 - what the call reads
-        """Return the response, or raise a ServiceError."""
-
-    @abstractmethod
-    def stream(self, chunks: Iterable[NDArray[np.float64]], options: StreamOptions) -> Iterator[NDArray[np.float64]]:
-        """Answer every chunk, in order."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Close all connections."""
-
-
-class AsyncTransport(Requests):
-    """Sends calls, and awaits their answers; see `Transport`."""
-
-    async def call(self, call: Call[T]) -> T:
-        """Return the answer of a call."""
-        return call.read(await self.policy.run_async(lambda timeout: self._send(call, timeout)))
-
-    async def is_ready(self) -> bool:
-        """Return whether the service answers predictions, by a single attempt."""
-        try:
-            call = self.ready()
-            return call.read(await self._send(call, self.policy.timeout))
-        except (UnavailableError, DeadlineExceededError):
-            return False
-
     @abstractmethod
     async def _send(self, call: Call[Any], timeout: float) -> Any:  # noqa: ANN401 - what the call reads
         """Return the response, or raise a ServiceError."""
@@ -95,7 +66,7 @@ class AsyncTransport(Requests):
     @abstractmethod
     def stream(
         self, chunks: AsyncIterable[NDArray[np.float64]], options: StreamOptions
-    ) -> AsyncIterator[NDArray[np.float64]]:
+    ) -> AsyncGenerator[NDArray[np.float64], None]:
         """Answer every chunk, in order."""
 
     @abstractmethod

@@ -2,10 +2,12 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
+from drugpred.client import blocking
 from drugpred.client.retries import RetryPolicy
 from drugpred.errors import DeadlineExceededError, RateLimitedError, UnavailableError
 
@@ -31,13 +33,11 @@ def clock(monkeypatch):
 @pytest.fixture(params=["sync", "async"])
 def run(request):
     def run(policy, attempt):
-        if request.param == "sync":
-            return policy.run(attempt)
-
         async def awaited(left):
             return attempt(left)
 
-        return asyncio.run(policy.run_async(awaited))
+        policy = replace(policy, blocking=request.param == "sync")
+        return (blocking.run if policy.blocking else asyncio.run)(policy.run(awaited))
 
     return run
 
