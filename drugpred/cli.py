@@ -294,21 +294,21 @@ def drift(ctx: click.Context, file: Path, output: Path | None) -> None:
     Exits with 0 where there is no drift, with 3 where there is, and with 2 when nothing could be told.
     """
     from drugpred import model_store
-    from drugpred.bulk import drift as drifts
+    from drugpred.bulk import drift as file_drift
+    from drugpred.bulk import drift_plot
     from drugpred.data.files import is_same, shown
 
     if output is not None and is_same(file, output):
         raise click.UsageError("expected another file for the picture than FILE")
-    if output is not None and output.suffix.lower() not in drifts.PICTURES:
-        raise click.UsageError(f"expected an --output that ends in {' or '.join(drifts.PICTURES)}")
+    if output is not None and output.suffix.lower() not in drift_plot.PICTURES:
+        raise click.UsageError(f"expected an --output that ends in {' or '.join(drift_plot.PICTURES)}")
     stored = model_store.load()
-    measured = drifts.measure(file, stored)
-    told = drifts.headline(measured)
+    measured = file_drift.measure(file, stored)
     if output is not None:
-        drifts.draw(measured, f"{shown(Path(file.name))} against {stored.tag}", stored, output)
+        drift_plot.write(output, f"{shown(Path(file.name))} against {stored.tag}", stored.card, measured)
     with _ending_as_others_do():
-        Console(soft_wrap=True).print(drifts.table(measured))
-        click.echo(f"{told}, against {stored.tag}")
+        Console(soft_wrap=True).print(file_drift.table(measured))
+        click.echo(f"{file_drift.headline(measured)}, against {stored.tag}")
         if measured.rejected:
             click.echo(f"{measured.rejected} rows left out, which are no possible profile")
     if measured.drifted is None:

@@ -11,14 +11,15 @@ from __future__ import annotations
 from codecs import BOM_UTF8
 from dataclasses import dataclass
 from gzip import GzipFile
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
+from typing_extensions import override
 
-from drugpred.bulk.column_mapping import ID, ColumnMapping, map_columns
-from drugpred.bulk.source import Chunk, Part
+from drugpred.bulk.column_mapping import ID, map_columns
+from drugpred.bulk.source import Chunk, Part, Source
 from drugpred.codebook import CATEGORIES, INPUTS
 from drugpred.data.files import opened
 from drugpred.data.forms import HEADINGS, fields_of, is_uci, separator
@@ -42,19 +43,10 @@ _NUMBERS: Final = {name: pa.float64() for name in INPUTS} | {
 }
 
 
-class _LineError(Exception):
-    """A line cannot be parsed; the message is what was expected."""
-
-
 @dataclass(frozen=True)
-class CsvSource:
-    """Rows of a CSV file, see `Source`."""
+class CsvSource(Source):
+    """Rows of a CSV file."""
 
-    id_type: ClassVar = pa.string()
-
-    path: Path
-    mapping: ColumnMapping
-    parts: tuple[Part, ...]
     names: tuple[str, ...]
     """The input of each field, "id", or for any other its place."""
     delimiter: str
@@ -77,7 +69,7 @@ class CsvSource:
                 start, line, header = start + len(header), 2, file.readline(_MAX_HEADER_BYTES)
             try:
                 headings = _fields(header, delimiter)
-            except _LineError as error:
+            except ValueError as error:
                 raise DataError(f"expected {error}", line=line) from None
             if len(headings) == len(HEADINGS) and is_uci(headings):
                 headings = list(HEADINGS.values())
@@ -90,10 +82,10 @@ class CsvSource:
             parts = [Part(start, parts[-1].stop, line, parts[-1].stop - start)]
         by_heading = mapping.names()
         names = tuple(by_heading.get(heading, str(i)) for i, heading in enumerate(headings))
-        return cls(path, mapping, tuple(parts), names, delimiter)
+        return cls(path, mapping, pa.string(), tuple(parts), names, delimiter)
 
+    @override
     def chunks(self, part: Part) -> Iterator[Chunk]:
-        """Read a part."""
         line = part.line
         with opened(self.path) as file:
             for block in _blocks(file, part.start, part.stop):
@@ -144,7 +136,7 @@ class CsvSource:
             try:
                 rows.append(_fields(line, self.delimiter, len(self.names)))
                 places.append(i)
-            except _LineError as error:
+            except ValueError as error:
                 malformed.append((i, str(error)))
         columns = {
             name: pa.array([row[i] or None for row in rows], pa.string())
@@ -183,15 +175,13 @@ def _is_plain(block: bytes, delimiter: str) -> bool:
 
 
 def _fields(line: bytes, delimiter: str, width: int | None = None) -> list[str]:
-    """Return a line's fields."""
+    """Return a line's fields, or raise ValueError with what was expected."""
     try:
         fields = fields_of(line.decode(), delimiter)
     except UnicodeDecodeError:
-        raise _LineError("text in UTF-8") from None
-    except ValueError as error:
-        raise _LineError(str(error)) from None
+        raise ValueError("text in UTF-8") from None
     if width is not None and len(fields) != width:
-        raise _LineError(f"{width} fields")
+        raise ValueError(f"{width} fields")
     return fields
 
 

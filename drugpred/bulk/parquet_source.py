@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
+from typing_extensions import override
 
-from drugpred.bulk.column_mapping import ID, ColumnMapping, map_columns
+from drugpred.bulk.column_mapping import ID, map_columns
 from drugpred.bulk.encoding import VIEWED
-from drugpred.bulk.source import Chunk, Part
+from drugpred.bulk.source import Chunk, Part, Source
 from drugpred.codebook import AGE, CATEGORIES
 from drugpred.data.files import refuse_irregular, shown
 from drugpred.errors import DataError
@@ -53,13 +54,9 @@ _TEXTS: Final = tuple(category.name for category in CATEGORIES)
 
 
 @dataclass(frozen=True)
-class ParquetSource:
-    """Rows of a Parquet file, see `Source`."""
+class ParquetSource(Source):
+    """Rows of a Parquet file."""
 
-    path: Path
-    mapping: ColumnMapping
-    id_type: pa.DataType
-    parts: tuple[Part, ...]
     dictionaries: tuple[str, ...]
     """Headings of the columns of text that can be read as dictionaries."""
 
@@ -89,8 +86,8 @@ class ParquetSource:
         dictionaries = {mapping.inputs[name] for name in _TEXTS} - others
         return cls(path, mapping, id_type, tuple(_parts([group.num_rows for group in groups])), tuple(dictionaries))
 
+    @override
     def chunks(self, part: Part) -> Iterator[Chunk]:
-        """Read a part."""
         names = self.mapping.names()
         line = part.line
         with _open(self.path, self.dictionaries) as file:

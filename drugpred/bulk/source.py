@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -43,24 +46,19 @@ class Chunk(NamedTuple):
     """What progress is counted in: bytes of a CSV, rows of Parquet."""
 
 
-class Source(Protocol):
+@dataclass(frozen=True)
+class Source(ABC):
     """A file of rows, opened only while it is read; other processes may have a copy of this object."""
 
-    @property
-    def mapping(self) -> ColumnMapping:
-        """Of its columns to inputs."""
-        ...
+    path: Path
+    mapping: ColumnMapping
+    """Of its columns to inputs."""
+    id_type: pa.DataType
+    """Of the id, if there is one."""
+    parts: tuple[Part, ...]
+    """All of it, in order."""
 
-    @property
-    def id_type(self) -> pa.DataType:
-        """Of the id, if there is one."""
-        ...
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """All of it, in order."""
-        ...
-
+    @abstractmethod
     def chunks(self, part: Part) -> Iterator[Chunk]:
         """Read a part, in constant memory.
 
@@ -69,4 +67,3 @@ class Source(Protocol):
         DataError
             The file cannot be read.
         """
-        ...
