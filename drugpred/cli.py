@@ -1,4 +1,4 @@
-"""The `drugpred` command. What a command needs is imported when it runs, because training libraries take seconds."""
+"""The `drugpred` command. Commands import what they need when they run, because training libraries take seconds."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class _Ended(click.ClickException):
 
 
 class _Command(click.Command):
-    """A command that says in a line what ended it: with exit code 2, or with 130 where it was interrupted.
+    """A command that reports an error in one line, with exit code 2, or 130 if it was interrupted.
 
     Parameters
     ----------
     extra : str
-        Of this package, which the command needs.
+        The extra of this package that the command needs.
     kept : str
-        What it leaves where it is interrupted, and how to go on; may name its parameters in braces.
+        What an interrupted command leaves, and how to continue; may name its parameters in braces.
     """
 
     def __init__(self, *, extra: str = "bulk", kept: str = "no file was changed", **others: Any) -> None:  # noqa: ANN401
@@ -57,22 +57,22 @@ class _Command(click.Command):
         self._extra, self._kept = extra, kept
 
     def make_context(self, *args: Any, **others: Any) -> click.Context:  # noqa: ANN401 - click's own
-        """Take the options apart."""
-        with self._in_a_line({}):
+        """Parse the options."""
+        with self._errors_in_a_line({}):
             return super().make_context(*args, **others)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command."""
-        with self._in_a_line(ctx.params):
+        with self._errors_in_a_line(ctx.params):
             return super().invoke(ctx)
 
     @contextmanager
-    def _in_a_line(self, given: Mapping[str, Any]) -> Iterator[None]:
+    def _errors_in_a_line(self, parameters: Mapping[str, Any]) -> Iterator[None]:
         try:
             with needs(self._extra):
                 yield
         except BaseException as error:
-            named = {name: click.format_filename(v) if isinstance(v, Path) else v for name, v in given.items()}
+            named = {name: click.format_filename(v) if isinstance(v, Path) else v for name, v in parameters.items()}
             ended = ending(error, self._kept.format_map(named) if named else self._kept, named.get("output"))
             if ended is None:
                 raise
@@ -93,7 +93,7 @@ class _Shift(click.ParamType[tuple[str, float]]):
     name = "shift"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
-        """Take a name, and maybe an equals sign and a strength."""
+        """Parse a name, which may be followed by an equals sign and a strength."""
         from drugpred.data.shifts import LABEL_NOISE, SHIFTS, STRONGEST
 
         name, _, text = str(value).partition("=")
@@ -110,8 +110,8 @@ class _Shift(click.ParamType[tuple[str, float]]):
 
 
 @contextmanager
-def _ending_as_others_do() -> Iterator[None]:
-    """End by SIGPIPE, as cat does, if nobody reads the standard output any more."""
+def _ended_by_sigpipe() -> Iterator[None]:
+    """End by SIGPIPE, as cat does, if the standard output is closed."""
     before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         yield
@@ -121,7 +121,7 @@ def _ending_as_others_do() -> Iterator[None]:
 
 @contextmanager
 def _stdout() -> Iterator[BinaryIO]:
-    with _ending_as_others_do():
+    with _ended_by_sigpipe():
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
 
@@ -210,7 +210,7 @@ class _Drugs(click.ParamType[tuple[str, ...]]):
     name = "drugs"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """Take names with commas between them."""
+        """Parse names with commas between them."""
         named = value if isinstance(value, tuple) else tuple(name.strip() for name in str(value).split(","))
         if not set(named) <= set(DRUGS):
             self.fail(f"expected some of {','.join(DRUGS)}", param, ctx)
@@ -269,7 +269,7 @@ def score(
     options = run.Options(drugs, window, scale)
     stored = model_store.load(model or model_store.NAME)
     counts = run.score(file, output, stored, options, Console(stderr=True), engine, cluster)
-    with _ending_as_others_do():
+    with _ended_by_sigpipe():
         click.echo(f"{counts.scored} rows scored in {click.format_filename(output)} with {stored.tag}")
         if counts.rejected:
             click.echo(f"{counts.rejected} rows rejected, see {click.format_filename(run.rejected_path(output))}")
@@ -285,13 +285,13 @@ def score(
 )
 @click.pass_context
 def drift(ctx: click.Context, file: Path, output: Path | None) -> None:
-    """Tell how far the profiles of FILE have moved from the respondents that the newest model was trained on.
+    """Measure how far the profiles of FILE have moved from the respondents that the newest model was trained on.
 
     FILE is CSV or Parquet, by its name, with the columns of a profile or of the decoded CSV, or in the UCI form. Rows
     that are no possible profile are left out, and are drift of their own if a value is missing, or not possible, more
     often than by chance.
 
-    Exits with 0 where there is no drift, with 3 where there is, and with 2 when nothing could be told.
+    Exits with 0 if there is no drift, with 3 if there is, and with 2 if it cannot be measured.
     """
     from drugpred import model_store
     from drugpred.bulk import drift as file_drift
@@ -306,7 +306,7 @@ def drift(ctx: click.Context, file: Path, output: Path | None) -> None:
     measured = file_drift.measure(file, stored)
     if output is not None:
         drift_plot.write(output, f"{shown(Path(file.name))} against {stored.tag}", stored.card, measured)
-    with _ending_as_others_do():
+    with _ended_by_sigpipe():
         Console(soft_wrap=True).print(file_drift.table(measured))
         click.echo(f"{file_drift.headline(measured)}, against {stored.tag}")
         if measured.rejected:

@@ -2,7 +2,7 @@
 
 A respondent is a row of twelve floats in the order of `INPUTS`: for the five categories the code of the
 level (its place in `Category.labels`), for the seven scores the standardized value. Training, serving and
-the simulated cohort all speak this row and build it from the tables below, so that no two encodings exist.
+the simulated cohort all use this row and build it from the tables below, so that there is one encoding.
 
 Labels, values and counts are those of Drug Consumption (Quantified), UCI Machine Learning Repository no. 373,
 doi:10.24432/C5TC7S; raw totals are of E. Fehrman et al., arXiv:1506.06297, with items scored 1 to 5.
@@ -75,7 +75,7 @@ def _rounding(value: float) -> float:
 
 
 def _fold(label: str) -> str:
-    """Return a label without spacing and case, the form in which labels are compared."""
+    """Return a label without spacing and case, as labels are compared."""
     return "".join(label.split()).casefold()
 
 
@@ -132,7 +132,7 @@ class Category:
         Raises
         ------
         ValueError
-            No such level; the message lists those that exist and never the one given.
+            No such level; the message has the known ones, and not the label.
         """
         code = self.codes.get(label)
         if code is None:  # most labels come as published, and need no folding
@@ -142,7 +142,7 @@ class Category:
         return code
 
     def quantified(self, value: float) -> int:
-        """Return the code of a quantified value, rounded to two decimals or more: with one, two levels look the same.
+        """Return the code of a quantified value of two decimals or more: with one, two levels look the same.
 
         Raises
         ------
@@ -173,7 +173,7 @@ class Score:
     counts : tuple of int
         Respondents at each, of 1885.
     is_neo : bool
-        Whether `raw` are NEO totals, which a request may give in place of the standardized value.
+        Whether `raw` are NEO totals, which a request may have in place of the standardized value.
     """
 
     name: str
@@ -215,7 +215,7 @@ class Score:
         raise ValueError(f"expected {self.expected()}")
 
     def unrounded(self, value: float) -> float:
-        """Return the published value that a rounded one stands for, or the value itself if there is none.
+        """Return the published value that was rounded to a value, or the value itself if there is none.
 
         It is the nearest one, at most half a unit of the last of 1 to 4 decimals away. From two decimals on every
         published value is found again; with one, a few stand so close that it may be the neighbour.
@@ -238,7 +238,7 @@ class Score:
     def by_total(self) -> dict[int, float]:
         """Standardized value of every possible NEO total.
 
-        A total between two that respondents had is interpolated; one beyond them takes the nearest.
+        A total between two that respondents had is interpolated; one beyond them has the value of the nearest.
         """
         totals = range(NEO_TOTALS[0], NEO_TOTALS[1] + 1)
         return dict(zip(totals, np.interp(totals, self.raw, self.values).tolist(), strict=True))
@@ -460,7 +460,7 @@ RISK_LABELS: Final[tuple[RiskLabel, ...]] = get_args(RiskLabel)[::-1]
 """The label of each prediction: of 0, no use, and of 1."""
 
 DataSource = Literal["uci", "file", "simulated"]
-"""Where respondents come from: the real data, any other file, or the simulated cohort."""
+"""The source of respondents: the real data, another file, or the simulated cohort."""
 
 
 def age_band(years: float) -> str:

@@ -1,4 +1,4 @@
-"""Requests and answers: what every transport takes and gives, checked once by types.
+"""Requests and answers of every transport, validated by their types.
 
 No message about a malformed request contains a value of it.
 """
@@ -43,10 +43,10 @@ MAX_PROFILES: Final = 1000
 """The most profiles of one batch."""
 
 MAX_EXPLANATIONS: Final = 100
-"""The most of them that include an explanation: they take a second."""
+"""The most of them that may include an explanation: they take a second."""
 
 _MAX_FAULTS: Final = 2000
-"""What is wrong with each of a thousand people fits, and is told in ten milliseconds."""
+"""Enough for a mistake of each of a thousand people; a list takes ten milliseconds."""
 
 _UNKNOWN: Final = "extra_forbidden"
 """pydantic's type of the error."""
@@ -110,7 +110,7 @@ class _Request(BaseModel):
 
 
 class Profile(_Request):
-    """A person, and what to tell of them.
+    """A person, and what to predict.
 
     Labels may be spelled in any case and spacing. The twelve inputs have no default.
     """
@@ -195,12 +195,12 @@ class Batch(_Request):
 
 
 class Explanation(TypedDict):
-    """What moves one probability, in log-odds: base and contributions sum up to the log-odds of the probability."""
+    """What moves one probability: base and contributions sum up to its log-odds."""
 
     base: float
-    """The mean of a few simulated respondents who stand for the sample."""
+    """The mean of a few simulated respondents who represent the sample."""
     contributions: dict[str, float]
-    """By input, its exact Shapley value: how far the model's answer moves, on average, when it becomes the person's."""
+    """The exact Shapley value of each input: how far the person's value moves the model's answer on average."""
 
 
 class Risk(TypedDict):
@@ -215,9 +215,9 @@ class Risk(TypedDict):
     """The share of users among the respondents trained on, as `base_rate`: higher is above average."""
     base_rate: float
     auc: float | None
-    """Cross-validated; None where it could not be measured."""
+    """Cross-validated; None if it could not be measured."""
     reliable: bool
-    """False where there were too few users or non-users to learn from, or the model barely tells them apart."""
+    """False if there were too few users or non-users to learn from, or the model barely separates them."""
     windows: NotRequired[dict[Window, float]]
     """Probability of use within every window, never rising from ever to day."""
     explanation: NotRequired[Explanation]
@@ -225,7 +225,7 @@ class Risk(TypedDict):
 
 
 class Prediction(BaseModel):
-    """What the model says of one person."""
+    """The prediction for one person."""
 
     prediction_id: str
     model: str
@@ -236,11 +236,11 @@ class Prediction(BaseModel):
 
 
 class Predictions(RootModel[list[Prediction]]):
-    """What the model says of each person of a batch, in its order."""
+    """The predictions for the people of a batch, in its order."""
 
 
 class Health(BaseModel):
-    """Whether and what is served; where keys are set, what is served is for those with the scope read."""
+    """Whether and what is served; if API keys are configured, the latter only with the scope read."""
 
     status: Literal["ok"] = "ok"
     version: str | None = None
@@ -250,42 +250,42 @@ class Health(BaseModel):
 
 
 class ErrorDetail(BaseModel):
-    """One thing wrong with a request."""
+    """One mistake of a request."""
 
     loc: list[str | int]
-    """Where: the names and places from the body down."""
+    """Where: the names and positions from the body down."""
     msg: str
     """What was expected."""
     type: str
 
 
 class Error(BaseModel):
-    """The one shape of every error."""
+    """The body of every error."""
 
     error: str
     detail: list[ErrorDetail]
 
 
 def faults(error: ValidationError) -> list[ErrorDetail]:
-    """Return what is wrong with a request.
+    """Return the mistakes of a request.
 
-    A name that is not ours may be a value: of an unknown field is told where it is, not how it is called. Where
-    thousands of things are wrong, that alone is told: the list would be longer than any request.
+    Of an unknown field only the position is reported: its name may hold a value. Of more than 2000 mistakes only that
+    is reported: the list would be longer than any request.
     """
     if error.error_count() > _MAX_FAULTS:
         return [ErrorDetail(loc=[], msg=f"expected a request with fewer than {_MAX_FAULTS} mistakes", type="too_many")]
     if _is_no_utf8(error):
         return [ErrorDetail(loc=[], msg="expected JSON in UTF-8", type="json_invalid")]
     return [
-        ErrorDetail(loc=list(each["loc"][:-1]), msg="expected no unknown field", type=_UNKNOWN)
-        if each["type"] == _UNKNOWN
-        else ErrorDetail(loc=list(each["loc"]), msg=each["msg"], type=each["type"])
-        for each in error.errors(include_url=False, include_context=False, include_input=False)
+        ErrorDetail(loc=list(fault["loc"][:-1]), msg="expected no unknown field", type=_UNKNOWN)
+        if fault["type"] == _UNKNOWN
+        else ErrorDetail(loc=list(fault["loc"]), msg=fault["msg"], type=fault["type"])
+        for fault in error.errors(include_url=False, include_context=False, include_input=False)
     ]
 
 
 def _is_no_utf8(error: ValidationError) -> bool:
-    """Return whether a text was refused because of its encoding; one in UTF-16 or UTF-32 holds zeros."""
+    """Return whether a text was refused because of its encoding; in UTF-16 or UTF-32 it holds zeros."""
     if error.error_count() > 1:
         return False
     (only,) = error.errors(include_url=False, include_context=False)

@@ -102,7 +102,7 @@ class Checked(NamedTuple):
     """People's values, and which of them are possible."""
 
     values: NDArray[np.float64]
-    """Of shape (12, n), in the order of `codebook.INPUTS`; whatever is not possible is replaced by what is."""
+    """Of shape (12, n), in the order of `codebook.INPUTS`; impossible values are replaced by possible ones."""
     possible: NDArray[np.bool_]
     """Of the same shape."""
 

@@ -56,19 +56,19 @@ def map_columns(headings: Sequence[str]) -> ColumnMapping:
     DataError
         An input is missing or occurs twice, or a column is neither an input, nor an id, nor one of the decoded CSV.
     """
-    found: dict[str, list[str]] = {}
+    columns: dict[str, list[str]] = {}
     for heading in headings:
         name = heading.strip().casefold()
         if name not in _IGNORED and not _INDEX.fullmatch(name):
-            found.setdefault(_FIELDS.get(name, name), []).append(heading)
+            columns.setdefault(_FIELDS.get(name, name), []).append(heading)
     # First, because without a heading the first line is a person, whose values no message may have.
-    missing = [field for field in INPUTS if field not in found]
+    missing = [field for field in INPUTS if field not in columns]
     if missing:
         raise DataError(f"expected columns for {', '.join(missing)}", line=1)
-    twice = [field for field, spellings in found.items() if len(spellings) > 1]
+    twice = [field for field, spellings in columns.items() if len(spellings) > 1]
     if twice:
         raise DataError(f"expected one column for {', '.join(twice)}, not several", line=1)
-    unknown = [heading for name, spellings in found.items() if name not in (ID, *INPUTS) for heading in spellings]
+    unknown = [heading for name, spellings in columns.items() if name not in (ID, *INPUTS) for heading in spellings]
     if unknown:
         raise DataError(f"expected no column but the inputs and an id, and not {', '.join(map(repr, unknown))}", line=1)
-    return ColumnMapping({field: found[field][0] for field in INPUTS}, found.get(ID, [None])[0])
+    return ColumnMapping({field: columns[field][0] for field in INPUTS}, columns.get(ID, [None])[0])

@@ -1,4 +1,4 @@
-"""A picture of drift: the shares of each bin among the profiles, beside those of the respondents trained on."""
+"""Plot drift: the share of each bin among the profiles, beside that among the respondents trained on."""
 
 from __future__ import annotations
 

@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from drugpred.bulk import csv_source, executors, parquet_source
+from drugpred.bulk import executors
 from drugpred.bulk.job import Job
-from drugpred.bulk.run import rejected_path
 from drugpred.errors import ConfigurationError, DataError
+from tests.bulk.conftest import files
 from tests.conftest import skip
 
 
@@ -25,20 +25,6 @@ def cluster():
 
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
         yield cluster
-
-
-@pytest.fixture
-def many_parts(people, table, write, monkeypatch):
-    """Write a file of ten parts or more with bad rows in some."""
-    monkeypatch.setattr(parquet_source, "_PART_ROWS", 500)
-    monkeypatch.setattr(csv_source, "_PART_BYTES", 50_000)
-    rows = people.copy()
-    rows[::700, 6] = 99
-    return lambda name: write(name, table(rows), **({"row_group_size": 500} if name.endswith("parquet") else {}))
-
-
-def files(output):
-    return output.read_bytes(), rejected_path(output).read_bytes()
 
 
 @pytest.mark.slow

@@ -15,15 +15,13 @@ import pytest
 from filelock import FileLock
 from pyarrow import parquet
 
-from drugpred.bulk import csv_source, parquet_source
 from drugpred.bulk.job import Job
-from drugpred.codebook import DRUGS, INPUTS, SCORES, WINDOWS
+from drugpred.codebook import DECADE, DRUGS, INPUTS, SCORES, WINDOWS
 from drugpred.data.cohort import Cohort
 from drugpred.data.respondents import simulated_frame, write_csv
 from drugpred.errors import ConfigurationError, DataError
 from drugpred.schemas import Profile
-
-DECADE = WINDOWS.index("decade")
+from tests.bulk.conftest import files
 
 
 def expected(rows, window=DECADE):
@@ -354,12 +352,6 @@ def test_a_file_that_changes_meanwhile_is_refused(people, table, write, run, tmp
 
 
 @pytest.fixture
-def small_parts(monkeypatch):
-    monkeypatch.setattr(parquet_source, "_PART_ROWS", 500)
-    monkeypatch.setattr(csv_source, "_PART_BYTES", 50_000)
-
-
-@pytest.fixture
 def worked(monkeypatch):
     """The numbers of parts that are worked on."""
     numbers, work = [], Job.score_part
@@ -370,14 +362,6 @@ def worked(monkeypatch):
 
     monkeypatch.setattr(Job, "score_part", record)
     return numbers
-
-
-@pytest.fixture
-def some_bad(people, table, write):
-    """Write a file of many parts with bad rows in some."""
-    rows = people.copy()
-    rows[::700, 6] = 99
-    return lambda name: write(name, table(rows), **({"row_group_size": 500} if name.endswith("parquet") else {}))
 
 
 PROCESS = """
@@ -417,13 +401,9 @@ def start(prepare, *paths):
     return subprocess.Popen([sys.executable, "-c", PROCESS.format(prepare=prepare), *map(str, paths)])
 
 
-def files(output):
-    return output.read_bytes(), output.with_name(f"{output.name}.rejected.csv").read_bytes()
-
-
 @pytest.mark.parametrize(("source", "output"), [("in.parquet", "out.parquet"), ("in.csv", "out.csv")])
-def test_killed_it_goes_on_where_it_was(some_bad, run, small_parts, worked, tmp_path, source, output):
-    path = some_bad(source)
+def test_killed_it_goes_on_where_it_was(many_parts, run, worked, tmp_path, source, output):
+    path = many_parts(source)
     (tmp_path / "whole").mkdir()
     counts = run(path, tmp_path / "whole" / output)
     n_parts = len(worked)
@@ -447,8 +427,8 @@ def test_killed_it_goes_on_where_it_was(some_bad, run, small_parts, worked, tmp_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("before", [1, 2, 3, 4, 5, 31, 32, 33])
-def test_killed_at_any_rename_it_goes_on(some_bad, run, small_parts, tmp_path, before):
-    path = some_bad("in.parquet")
+def test_killed_at_any_rename_it_goes_on(many_parts, run, tmp_path, before):
+    path = many_parts("in.parquet")
     (tmp_path / "whole").mkdir()
     run(path, tmp_path / "whole" / "out.csv")
     killed = start(KILLED_AT_A_RENAME.format(before=before), path, tmp_path / "out.csv")
