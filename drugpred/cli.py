@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 PEERS: Final = ("logistic", "forest", "boosting", "reference")
+
+
+_File = partial(click.Path, dir_okay=False, path_type=Path)
 
 
 class _Ended(click.ClickException):
@@ -139,7 +143,7 @@ def _is_stdout(path: Path) -> bool:
 @click.option("--seed", type=click.IntRange(min=0), default=42, show_default=True, help="The same draws the same.")
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, writable=True, allow_dash=True, path_type=Path),
+    type=_File(writable=True, allow_dash=True),
     default=Path("simulated.csv"),
     show_default=True,
     help="The file to write, in the form of the decoded CSV; - is the standard output.",
@@ -174,12 +178,12 @@ def simulate(rows: int, seed: int, output: Path, shifts: tuple[tuple[str, float]
 @main.command(extra="train", kept="finished folds are kept in {output}/folds, and the same command goes on from there")
 @click.option(
     "--data",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=_File(),
     help="Respondents, in the UCI form or as decoded CSV; without it, those that train.py takes.",
 )
 @click.option(
     "--config",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=_File(),
     default=Path("configs/train.yaml"),
     show_default=True,
     help="The configuration of train.py: the model and the folds.",
@@ -218,8 +222,8 @@ class _Drugs(click.ParamType[tuple[str, ...]]):
 
 
 @main.command(kept="finished parts are kept in {output}.parts, and the same command goes on from there")
-@click.argument("file", metavar="IN", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.argument("output", metavar="OUT", type=click.Path(dir_okay=False, writable=True, path_type=Path))
+@click.argument("file", metavar="IN", type=_File(exists=True))
+@click.argument("output", metavar="OUT", type=_File(writable=True))
 @click.option(
     "--window", type=click.Choice(WINDOWS), default="decade", show_default=True, help="Use within which time."
 )
@@ -277,10 +281,10 @@ def score(
 
 
 @main.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=_File(exists=True))
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    type=_File(writable=True),
     help="A picture to write besides, .html or .svg.",
 )
 @click.pass_context

@@ -95,8 +95,8 @@ class Explainer:
             raise StoredModelError(f"expected a background of finite rows, each of {_N} inputs")
         self._inputs, self._outputs, self._direct = predictor.weights()
         hidden, direct = _terms(rows, self._inputs), _terms(rows, self._direct)
-        most = np.maximum.reduceat(np.abs(self._inputs) * _LARGEST[:, np.newaxis], STARTS).sum(axis=0)
-        self._is_steep = bool((most > _STEEP).any())
+        largest = np.maximum.reduceat(np.abs(self._inputs) * _LARGEST[:, np.newaxis], STARTS).sum(axis=0)
+        self._is_steep = bool((largest > _STEEP).any())
         self._hidden = hidden
         self._direct_mean = direct.mean(axis=0)
         self._base = np.tanh(hidden.sum(axis=1)).mean(axis=0) @ self._outputs + self._direct_mean.sum(axis=0)

@@ -71,12 +71,12 @@ def to_npz(arrays: Mapping[str, NDArray[np.floating]]) -> bytes:
     StoredModelError
         A weight is no finite number from -256 to 256.
     """
-    most = np.iinfo(np.int16).max * QUANTIZATION_STEP
-    if not all((np.abs(array) <= most).all() for array in arrays.values()):
-        raise StoredModelError(f"expected weights from {-most} to {most}")
+    limit = np.iinfo(np.int16).max * QUANTIZATION_STEP
+    if not all((np.abs(array) <= limit).all() for array in arrays.values()):
+        raise StoredModelError(f"expected weights from {-limit} to {limit}")
     buffer = io.BytesIO()
-    whole = {name: np.rint(array / QUANTIZATION_STEP).astype(np.int16) for name, array in arrays.items()}
-    np.savez_compressed(buffer, **whole, step=np.array(QUANTIZATION_STEP))
+    quantized = {name: np.rint(array / QUANTIZATION_STEP).astype(np.int16) for name, array in arrays.items()}
+    np.savez_compressed(buffer, **quantized, step=np.array(QUANTIZATION_STEP))
     return buffer.getvalue()
 
 
@@ -139,9 +139,9 @@ class Predictor:
         """
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                whole = dict(arrays)
-            step = whole.pop("step")
-            return cls(**{name: array * step for name, array in whole.items()})
+                weights = dict(arrays)
+            step = weights.pop("step")
+            return cls(**{name: array * step for name, array in weights.items()})
         except (OSError, ValueError, TypeError, EOFError, KeyError, BadZipFile, zlib.error) as error:
             raise StoredModelError(f"{path} is not a readable network: {error}") from error
 

@@ -42,7 +42,7 @@ class _Environment(BaseSettings):
         try:
             super().__init__(**values)
         except ValidationError as error:  # which would quote the value
-            fields = dict.fromkeys(str(each["loc"][0]) for each in error.errors(include_input=False))
+            fields = dict.fromkeys(str(fault["loc"][0]) for fault in error.errors(include_input=False))
             raise ConfigurationError(
                 "; ".join(f"{_variable(field)}: expected {_EXPECTED.get(field, 'another value')}" for field in fields)
             ) from None
@@ -117,7 +117,7 @@ class Settings(DataSettings):
     @field_validator("cors_origins")
     @classmethod
     def _as_browsers_write_them(cls, value: str | None) -> str | None:
-        return value and ",".join(_origin(each.strip()) for each in value.split(",") if each.strip())
+        return value and ",".join(_origin(origin.strip()) for origin in value.split(",") if origin.strip())
 
 
 def make_paths_absolute(settings: Settings) -> None:
@@ -125,7 +125,7 @@ def make_paths_absolute(settings: Settings) -> None:
     for field, value in settings:
         if isinstance(value, Path):
             name = _variable(field)
-            for spelling in [each for each in os.environ if each.upper() == name]:
+            for spelling in [variable for variable in os.environ if variable.upper() == name]:
                 del os.environ[spelling]
             os.environ[name] = str(value.absolute())
 

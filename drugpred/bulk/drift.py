@@ -99,20 +99,14 @@ def measure(path: Path, model: StoredModel) -> Measured:
         missing += np.array([count or 0 for count in empty])
         rows = values.T[good]
         for start in range(0, len(rows), _ROWS):
-            some = rows[start : start + _ROWS]
-            inputs += input_bins.count(some.T)
-            scores += score_bins.count(model.predictor.predict_proba(some)[:, :, codebook.DECADE].T)
-    respondents = model.card.data.respondents
-    gaps = {
-        name: Gap(
-            n_missing / max(n_rows, 1),
-            n_unseen / max(n_rows, 1),
-            any(drift.is_new(count, n_rows, respondents) for count in (n_missing, n_unseen)),
-        )
-        for name, n_missing, n_unseen in zip(
-            codebook.INPUTS, missing.tolist(), (impossible - missing).tolist(), strict=True
-        )
-    }
+            block = rows[start : start + _ROWS]
+            inputs += input_bins.count(block.T)
+            scores += score_bins.count(model.predictor.predict_proba(block)[:, :, codebook.DECADE].T)
+    gaps = {}
+    for name, *counts in zip(codebook.INPUTS, missing.tolist(), (impossible - missing).tolist(), strict=True):
+        missing_share, unseen_share = (count / max(n_rows, 1) for count in counts)
+        drifted = any(drift.is_new(count, n_rows, model.card.data.respondents) for count in counts)
+        gaps[name] = Gap(missing_share, unseen_share, drifted)
     if not inputs.any() and n_rows < drift.MIN_PROFILES:
         raise DataError(f"expected at least one possible profile in {shown(path)}, and {rejected} rows are none")
     by_input, by_drug = input_bins.by_name(inputs), score_bins.by_name(scores)

@@ -131,8 +131,8 @@ class Sink(NamedTuple):
             for number in range(n_parts):
                 stream = os.fsencode(self._file(number, self.format))
                 with pa.OSFile(stream) as source, pa.ipc.open_stream(source) as batches:
-                    while some := list(islice(batches, _BATCHES)):
-                        writer.write_table(pa.Table.from_batches(some))
+                    while group := list(islice(batches, _BATCHES)):
+                        writer.write_table(pa.Table.from_batches(group))
         joined.replace(output)
 
 
