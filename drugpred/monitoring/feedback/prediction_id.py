@@ -181,7 +181,7 @@ class PredictionIdSigner:
         Parameters
         ----------
         probabilities : ndarray of shape (n, 18, 6)
-            From 0 to 1, as `Predictor.probabilities` returns them.
+            From 0 to 1, as `Predictor.predict_proba` returns them.
         asked : sequence of Selection
             n of them.
         """
