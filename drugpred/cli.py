@@ -1,4 +1,4 @@
-"""The `drugpred` command. What a command needs is imported when it runs, because training libraries take seconds."""
+"""The `drugpred` command. Commands import what they need when they run, because training libraries take seconds."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 
+_File = partial(click.Path, dir_okay=False, path_type=Path)
+
+
 class _Ended(click.ClickException):
     def __init__(self, line: str, exit_code: int) -> None:
         super().__init__(line)
@@ -41,14 +45,14 @@ class _Ended(click.ClickException):
 
 
 class _Command(click.Command):
-    """A command that says in a line what ended it: with exit code 2, or with 130 where it was interrupted.
+    """A command that reports an error in one line, with exit code 2, or 130 if it was interrupted.
 
     Parameters
     ----------
     extra : str
-        Of this package, which the command needs.
+        The extra of this package that the command needs.
     kept : str
-        What it leaves where it is interrupted, and how to go on; may name its parameters in braces.
+        What an interrupted command leaves, and how to continue; may name its parameters in braces.
     """
 
     def __init__(self, *, extra: str = "bulk", kept: str = "no file was changed", **others: Any) -> None:  # noqa: ANN401
@@ -56,22 +60,22 @@ class _Command(click.Command):
         self._extra, self._kept = extra, kept
 
     def make_context(self, *args: Any, **others: Any) -> click.Context:  # noqa: ANN401 - click's own
-        """Take the options apart."""
-        with self._in_a_line({}):
+        """Parse the options."""
+        with self._errors_in_a_line({}):
             return super().make_context(*args, **others)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command."""
-        with self._in_a_line(ctx.params):
+        with self._errors_in_a_line(ctx.params):
             return super().invoke(ctx)
 
     @contextmanager
-    def _in_a_line(self, given: Mapping[str, Any]) -> Iterator[None]:
+    def _errors_in_a_line(self, parameters: Mapping[str, Any]) -> Iterator[None]:
         try:
             with needs(self._extra):
                 yield
         except BaseException as error:
-            named = {name: click.format_filename(v) if isinstance(v, Path) else v for name, v in given.items()}
+            named = {name: click.format_filename(v) if isinstance(v, Path) else v for name, v in parameters.items()}
             ended = ending(error, self._kept.format_map(named) if named else self._kept, named.get("output"))
             if ended is None:
                 raise
@@ -92,7 +96,7 @@ class _Shift(click.ParamType[tuple[str, float]]):
     name = "shift"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
-        """Take a name, and maybe an equals sign and a strength."""
+        """Parse a name, which may be followed by an equals sign and a strength."""
         from drugpred.data.distribution_shift import LABEL_NOISE, MAX_STRENGTH, SHIFTS
 
         name, _, text = str(value).partition("=")
@@ -109,8 +113,8 @@ class _Shift(click.ParamType[tuple[str, float]]):
 
 
 @contextmanager
-def _ending_as_others_do() -> Iterator[None]:
-    """End by SIGPIPE, as cat does, if nobody reads the standard output any more."""
+def _ended_by_sigpipe() -> Iterator[None]:
+    """End by SIGPIPE, as cat does, if the standard output is closed."""
     before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         yield
@@ -120,7 +124,7 @@ def _ending_as_others_do() -> Iterator[None]:
 
 @contextmanager
 def _stdout() -> Iterator[BinaryIO]:
-    with _ending_as_others_do():
+    with _ended_by_sigpipe():
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
 
@@ -138,7 +142,7 @@ def _is_stdout(path: Path) -> bool:
 @click.option("--seed", type=click.IntRange(min=0), default=42, show_default=True, help="The same draws the same.")
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, writable=True, allow_dash=True, path_type=Path),
+    type=_File(writable=True, allow_dash=True),
     default=Path("simulated.csv"),
     show_default=True,
     help="The file to write, in the form of the decoded CSV; - is the standard output.",
@@ -187,12 +191,12 @@ class _Baselines(click.ParamType[tuple[str, ...]]):
 @main.command(extra="train", kept="finished folds are kept in {output}/folds, and the same command goes on from there")
 @click.option(
     "--data",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=_File(),
     help="Respondents, in the UCI form or as decoded CSV; without it, those that train.py takes.",
 )
 @click.option(
     "--config",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=_File(),
     default=Path("configs/train.yaml"),
     show_default=True,
     help="The configuration of train.py: the model and the folds.",
@@ -228,7 +232,7 @@ class _Drugs(click.ParamType[tuple[str, ...]]):
     name = "drugs"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """Take names with commas between them."""
+        """Parse names with commas between them."""
         named = value if isinstance(value, tuple) else tuple(name.strip() for name in str(value).split(","))
         if not set(named) <= set(DRUGS):
             self.fail(f"expected some of {','.join(DRUGS)}", param, ctx)
@@ -236,8 +240,8 @@ class _Drugs(click.ParamType[tuple[str, ...]]):
 
 
 @main.command(kept="finished parts are kept in {output}.parts, and the same command goes on from there")
-@click.argument("file", metavar="IN", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.argument("output", metavar="OUT", type=click.Path(dir_okay=False, writable=True, path_type=Path))
+@click.argument("file", metavar="IN", type=_File(exists=True))
+@click.argument("output", metavar="OUT", type=_File(writable=True))
 @click.option(
     "--window", type=click.Choice(WINDOWS), default="decade", show_default=True, help="Use within which time."
 )
@@ -285,9 +289,9 @@ def score(
     if cluster is not None and engine != "dask":
         raise click.UsageError("--cluster is for --engine dask")
     options = run.Options(drugs, window, scale)
-    stored = model_store.read(model_store.resolve(model or model_store.NAME))
+    stored = model_store.load(model or model_store.NAME)
     counts = run.score(file, output, stored, options, Console(stderr=True), engine, cluster)
-    with _ending_as_others_do():
+    with _ended_by_sigpipe():
         click.echo(f"{counts.scored} rows scored in {click.format_filename(output)} with {stored.tag}")
         if counts.rejected:
             click.echo(f"{counts.rejected} rows rejected, see {click.format_filename(run.rejected_path(output))}")
@@ -295,38 +299,38 @@ def score(
 
 
 @main.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=_File(exists=True))
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    type=_File(writable=True),
     help="A picture to write besides, .html or .svg.",
 )
 @click.pass_context
 def drift(ctx: click.Context, file: Path, output: Path | None) -> None:
-    """Tell how far the profiles of FILE have moved from the respondents that the newest model was trained on.
+    """Measure how far the profiles of FILE have moved from the respondents that the newest model was trained on.
 
     FILE is CSV or Parquet, by its name, with the columns of a profile or of the decoded CSV, or in the UCI form. Rows
     that are no possible profile are left out, and are drift of their own if a value is missing, or not possible, more
     often than by chance.
 
-    Exits with 0 where there is no drift, with 3 where there is, and with 2 when nothing could be told.
+    Exits with 0 if there is no drift, with 3 if there is, and with 2 if it cannot be measured.
     """
     from drugpred import model_store
-    from drugpred.bulk import drift as drifts
+    from drugpred.bulk import drift as file_drift
+    from drugpred.bulk import drift_plot
     from drugpred.data.files import path_text, same_file
 
     if output is not None and same_file(file, output):
         raise click.UsageError("expected another file for the picture than FILE")
-    if output is not None and output.suffix.lower() not in drifts.PICTURES:
-        raise click.UsageError(f"expected an --output that ends in {' or '.join(drifts.PICTURES)}")
-    stored = model_store.read(model_store.resolve(model_store.NAME))
-    measured = drifts.measure(file, stored)
-    told = drifts.headline(measured)
+    if output is not None and output.suffix.lower() not in drift_plot.PICTURES:
+        raise click.UsageError(f"expected an --output that ends in {' or '.join(drift_plot.PICTURES)}")
+    stored = model_store.load()
+    measured = file_drift.measure(file, stored)
     if output is not None:
-        drifts.draw(measured, f"{path_text(Path(file.name))} against {stored.tag}", stored, output)
-    with _ending_as_others_do():
-        Console(soft_wrap=True).print(drifts.table(measured))
-        click.echo(f"{told}, against {stored.tag}")
+        drift_plot.write(output, f"{path_text(Path(file.name))} against {stored.tag}", stored.card, measured)
+    with _ended_by_sigpipe():
+        Console(soft_wrap=True).print(file_drift.table(measured))
+        click.echo(f"{file_drift.headline(measured)}, against {stored.tag}")
         if measured.rejected:
             click.echo(f"{measured.rejected} rows left out, which are no possible profile")
     if measured.drifted is None:
@@ -340,6 +344,6 @@ def report(tag: str | None) -> None:
     """Open the report of a stored model in the browser: of the newest one, or of TAG."""
     from drugpred import model_store
 
-    page = model_store.read(model_store.resolve(tag or model_store.NAME)).path / "report" / "index.html"
+    page = model_store.load(tag or model_store.NAME).path / "report" / "index.html"
     click.echo(page)
     click.launch(str(page))

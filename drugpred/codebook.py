@@ -2,7 +2,7 @@
 
 A respondent is a row of twelve floats in the order of `INPUTS`: for the five categories the code of the
 level (its place in `Category.labels`), for the seven scores the standardized value. Training, serving and
-the simulated cohort all speak this row and build it from the tables below, so that no two encodings exist.
+the simulated cohort all use this row and build it from the tables below, so that there is one encoding.
 
 Labels, values and counts are those of Drug Consumption (Quantified), UCI Machine Learning Repository no. 373,
 doi:10.24432/C5TC7S; raw totals are of E. Fehrman et al., arXiv:1506.06297, with items scored 1 to 5.
@@ -22,40 +22,51 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = [
+    "AGES",
     "CATEGORIES",
+    "DECADE",
     "DRUGS",
     "DRUG_COLUMNS",
     "INPUTS",
     "LAST_USE",
     "NEO_TOTALS",
+    "RISK_LABELS",
     "SCORES",
     "SEMERON",
     "SINGLE",
     "WINDOWS",
+    "WINDOW_INDEX",
     "Category",
     "DataSource",
     "Drug",
+    "RiskLabel",
+    "Scale",
     "Score",
     "Window",
     "age_band",
     "describe",
 ]
 
+AGES: Final = (18, 120)
+"""Lowest and highest age in years that a profile may have; the study had adults only."""
 
 SINGLE: Final = 2.0**-23
-"""The most that single precision rounds a score, as all are between -4 and 4: the tolerance of every score."""
+"""The largest error of rounding a score to single precision, as all are between -4 and 4: every score's tolerance."""
 
-_BEYOND: Final = 4
+_MAX_SCORE: Final = 4
 """All scores are nearer to 0."""
+
+Scale = Literal["standardized", "raw"]
+"""How the five NEO scores are given: as published, or as raw totals."""
 
 _DIGITS: Final = 5
 """Decimals of the published values."""
 
 
 def _rounding(value: float) -> float:
-    """Return how far a value may be from what it was before it was rounded.
+    """Return the largest error of a rounded value.
 
-    Half a unit of the last of 1 to 4 decimals; if it has more, what single precision rounds.
+    That is half a unit of the last of 1 to 4 decimals, or with more decimals that of single precision.
     """
     for decimals in range(1, _DIGITS):
         if abs(value - round(value, decimals)) <= SINGLE:
@@ -64,7 +75,7 @@ def _rounding(value: float) -> float:
 
 
 def _fold(label: str) -> str:
-    """Return a label without spacing and case, the form in which labels are compared."""
+    """Return a label without spacing and case, as labels are compared."""
     return "".join(label.split()).casefold()
 
 
@@ -106,9 +117,14 @@ class Category:
         return {_fold(label): code for label, code in self.codes.items()}
 
     @cached_property
-    def expected(self) -> str:
+    def one_of(self) -> str:
         """The accepted spellings, for error messages."""
-        return " | ".join(self.codes)
+        return f"one of {' | '.join(self.codes)}"
+
+    @cached_property
+    def expected(self) -> str:
+        """What a profile may have, for error messages: a label, or an age in years."""
+        return "a whole number from {} to {}, or {}".format(*AGES, self.one_of) if self is AGE else self.one_of
 
     def code(self, label: str) -> int:
         """Return the code of a label, whatever its case and spacing.
@@ -116,17 +132,17 @@ class Category:
         Raises
         ------
         ValueError
-            No such level; the message lists those that exist and never the one given.
+            No such level; the message has the known ones, and not the label.
         """
         code = self.codes.get(label)
-        if code is None:  # mostly labels come as published, and are found without folding
+        if code is None:  # most labels come as published, and need no folding
             code = self._folded.get(_fold(label))
         if code is None:
-            raise ValueError(f"expected one of {self.expected}")
+            raise ValueError(f"expected {self.one_of}")
         return code
 
     def quantified(self, value: float) -> int:
-        """Return the code of a quantified value, rounded to two decimals or more: with one, two levels look the same.
+        """Return the code of a quantified value of two decimals or more: with one, two levels look the same.
 
         Raises
         ------
@@ -157,7 +173,7 @@ class Score:
     counts : tuple of int
         Respondents at each, of 1885.
     is_neo : bool
-        Whether `raw` are NEO totals, which a request may give in place of the standardized value.
+        Whether `raw` are NEO totals, which a request may have in place of the standardized value.
     """
 
     name: str
@@ -177,25 +193,29 @@ class Score:
         """The highest standardized value."""
         return self.values[-1]
 
-    @cached_property
-    def expected(self) -> str:
-        """What is accepted, for error messages."""
-        return f"a number from {self.lowest} to {self.highest}"
+    def bounds(self, scale: Scale = "standardized") -> tuple[float, float]:
+        """Return the lowest and the highest value on a scale."""
+        return NEO_TOTALS if scale == "raw" and self.is_neo else (self.lowest, self.highest)
+
+    def expected(self, scale: Scale = "standardized") -> str:
+        """Return what a profile on a scale may have, for error messages."""
+        kind = "a whole number" if scale == "raw" and self.is_neo else "a number"
+        return f"{kind} from {self.bounds(scale)[0]} to {self.bounds(scale)[1]}"
 
     def bounded(self, value: float) -> float:
-        """Return a standardized value; one beyond a bound by no more than single precision rounds, as the bound.
+        """Return a standardized value, or the bound that it exceeds by an error of single precision.
 
         Raises
         ------
         ValueError
-            It is farther beyond; the message does not hold it.
+            It exceeds a bound by more; the message does not hold it.
         """
         if self.lowest - SINGLE <= value <= self.highest + SINGLE:
             return min(max(value, self.lowest), self.highest)
-        raise ValueError(f"expected {self.expected}")
+        raise ValueError(f"expected {self.expected()}")
 
     def unrounded(self, value: float) -> float:
-        """Return the published value that a rounded one stands for, or the value itself if there is none.
+        """Return the published value that was rounded to a value, or the value itself if there is none.
 
         It is the nearest one, at most half a unit of the last of 1 to 4 decimals away. From two decimals on every
         published value is found again; with one, a few stand so close that it may be the neighbour.
@@ -205,7 +225,7 @@ class Score:
         >>> SCORES[0].unrounded(-3.5), SCORES[0].unrounded(0.31), SCORES[0].unrounded(0.25)
         (-3.46436, 0.31287, 0.25)
         """
-        if not abs(value) < _BEYOND:
+        if not abs(value) < _MAX_SCORE:
             return value
         nearest = self.values[bisect_left(self._middles, value)]
         return nearest if abs(value - nearest) <= _rounding(value) else value
@@ -218,7 +238,7 @@ class Score:
     def by_total(self) -> dict[int, float]:
         """Standardized value of every possible NEO total.
 
-        A total between two that respondents had is interpolated; one beyond them takes the nearest.
+        A total between two that respondents had is interpolated; one beyond them has the value of the nearest.
         """
         totals = range(NEO_TOTALS[0], NEO_TOTALS[1] + 1)
         return dict(zip(totals, np.interp(totals, self.raw, self.values).tolist(), strict=True))
@@ -429,26 +449,36 @@ Window = Literal["ever", "decade", "year", "month", "week", "day"]
 WINDOWS: Final[tuple[Window, ...]] = get_args(Window)
 """Windows of use. Window k means last use of class k + 1 or more recent, so that each contains the next."""
 
+WINDOW_INDEX: Final[dict[Window, int]] = {window: i for i, window in enumerate(WINDOWS)}
+
+DECADE: Final = WINDOW_INDEX["decade"]
+"""The window that models are evaluated by, and of which drift is measured."""
+
+RiskLabel = Literal["High Risk", "Low Risk"]
+
+RISK_LABELS: Final[tuple[RiskLabel, ...]] = get_args(RiskLabel)[::-1]
+"""The label of each prediction: of 0, no use, and of 1."""
+
 DataSource = Literal["uci", "file", "simulated"]
-"""Where respondents come from: the real data, any other file, or the simulated cohort."""
+"""The source of respondents: the real data, another file, or the simulated cohort."""
 
 
-def age_band(years: int) -> str:
-    """Return the age band of a whole number of years.
+def age_band(years: float) -> str:
+    """Return the age band of an age in years.
 
     Raises
     ------
     ValueError
-        Under 18: the study had adults only.
+        It is no whole number from 18 to 120.
 
     Examples
     --------
     >>> age_band(25)
     '25-34'
     """
-    if years < 18:
-        raise ValueError("expected 18 or more years")
-    return AGE.labels[min((years - 15) // 10, len(AGE.labels) - 1)]
+    if not AGES[0] <= years <= AGES[1] or years != int(years):
+        raise ValueError("expected a whole number from {} to {}".format(*AGES))
+    return AGE.labels[min((int(years) - 15) // 10, len(AGE.labels) - 1)]
 
 
 def describe(row: Sequence[float]) -> dict[str, str | float]:

@@ -1,4 +1,4 @@
-"""What moves a person's probabilities: exact Shapley values of the twelve inputs, numpy alone."""
+"""Exact Shapley values of the twelve inputs, with numpy alone."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ __all__ = ["Explainer"]
 _SHAPE: Final = (len(codebook.DRUGS), len(codebook.WINDOWS))
 _N: Final = len(codebook.INPUTS)
 _SPLIT: Final = 4
-"""Each of the 4096 sets of inputs is one of the first four and one of the other eight: of a table of 16 x 256, whose
-rows are long enough for numpy's full speed."""
+"""Each of the 4096 sets of inputs is one of the first four and one of the other eight: a table of 16 x 256, whose rows
+are long enough for numpy's full speed."""
 
 _UNITS: Final = 8
 """Hidden units whose tables are made at once, so that they stay in the processor's cache: two of 262 kB."""
@@ -60,18 +60,18 @@ _SHAPLEY: Final = _shapley()
 
 
 def _terms(rows: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what each input contributes to the sums that weights of shape (38, m) make, shape (n, 12, m)."""
+    """Return each input's term of the weighted sums, shape (n, 12, m), for weights of shape (38, m)."""
     terms: NDArray[np.float64] = np.add.reduceat(design_matrix(rows)[:, :, np.newaxis] * weights, STARTS, axis=1)
     return terms
 
 
 class Explainer:
-    """Tells how far each input moves a person's log-odds away from those of a background of simulated respondents.
+    """Computes how far each input moves a person's log-odds away from those of a background of simulated respondents.
 
     The value of a set of inputs is the mean log-odds of people who have those inputs of the person and all others of
     a background respondent. The contribution of an input is its Shapley value: what it adds to the value of the inputs
     before it, averaged over all orders of the inputs (S. Lundberg and S.-I. Lee, NIPS 2017; the expectations are
-    interventional). It is exact: all 4096 sets are counted, at a bearable cost because the argument of a hidden unit is
+    interventional). It is exact: all 4096 sets are counted. That is affordable because the argument of a hidden unit is
     a sum over the inputs and its exponential a product.
 
     Several threads may use one at the same time.
@@ -79,7 +79,7 @@ class Explainer:
     Parameters
     ----------
     predictor : Predictor
-        What is explained.
+        The predictor to explain.
     background : ndarray of shape (b, 12)
         Rows of respondents, as `drugpred.codebook` describes them.
 
@@ -95,20 +95,20 @@ class Explainer:
             raise StoredModelError(f"expected a background of finite rows, each of {_N} inputs")
         self._inputs, self._outputs, self._direct = predictor.weights()
         hidden, direct = _terms(rows, self._inputs), _terms(rows, self._direct)
-        most = np.maximum.reduceat(np.abs(self._inputs) * _LARGEST[:, np.newaxis], STARTS).sum(axis=0)
-        self._is_steep = bool((most > _STEEP).any())
+        largest = np.maximum.reduceat(np.abs(self._inputs) * _LARGEST[:, np.newaxis], STARTS).sum(axis=0)
+        self._is_steep = bool((largest > _STEEP).any())
         self._hidden = hidden
         self._direct_mean = direct.mean(axis=0)
         self._base = np.tanh(hidden.sum(axis=1)).mean(axis=0) @ self._outputs + self._direct_mean.sum(axis=0)
 
     @cached_property
     def _outside(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The background's halves, made when they are first wanted: 4 MB that many servers never need."""
+        """The background's halves, made at the first use: 4 MB that many servers never need."""
         return self._halves(self._hidden, 1.0 - _FIRST, 1.0 - _OTHERS)
 
     @classmethod
     def load(cls, path: Path, predictor: Predictor) -> Self:
-        """Read a background from an npy file, never running code that it holds.
+        """Read a background from an npy file, without running any code of the file.
 
         Raises
         ------
@@ -134,8 +134,8 @@ class Explainer:
         base : ndarray of shape (18, 6)
             Mean log-odds of the background.
         contributions : ndarray of shape (18, 6, 12)
-            They and the base sum up to the log-odds of `Predictor.probabilities`. That sorts the windows' estimates:
-            where it put the estimate of another window into a window's place, that estimate is what is explained here.
+            They and the base sum up to the log-odds of `Predictor.predict_proba`. That sorts the windows' estimates: if
+            it put the estimate of another window into a window's place, that estimate is explained here.
         """
         hidden, direct = (_terms(row[np.newaxis], weights) for weights in (self._inputs, self._direct))
         first, others = (half[0] for half in self._halves(hidden, _FIRST, _OTHERS))
@@ -155,7 +155,7 @@ class Explainer:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the hidden units' sums z over sets of the first inputs and of the others, as exp(2z) and exp(-2z).
 
-        Where that might overflow they stay sums. Shapes (n, units, 16) and (n, units, 256).
+        If that might overflow, they stay sums. Shapes (n, units, 16) and (n, units, 256).
         """
         a, b = terms[:, :_SPLIT].swapaxes(1, 2) @ first, terms[:, _SPLIT:].swapaxes(1, 2) @ others
         return (a, b) if self._is_steep else (np.exp(2.0 * a), np.exp(-2.0 * b))

@@ -1,4 +1,4 @@
-"""What the BentoML model store holds of one trained model: write it, read it, check it.
+"""Write, read and check what the BentoML model store holds of a trained model.
 
 ::
 
@@ -7,10 +7,10 @@
     background.npy   simulated respondents with whom `Explainer` compares a person
     card.json        what is known of the model, see `Card`
     report/          the card as HTML with its plots
-    model.yaml       what BentoML knows of it: tag, labels, and the headline figures again
+    model.yaml       BentoML's metadata: tag, labels, and the headline figures again
     SHA256SUMS       the checksums of all of them, as `sha256sum --check` reads them
 
-No file holds a respondent's row. Checksums beside the files catch accidents, not somebody who can write all of them.
+No file holds a respondent's row. The checksums catch accidents, not an attacker who can write all of the files.
 """
 
 from __future__ import annotations
@@ -45,14 +45,13 @@ __all__ = [
     "StoredModel",
     "TaggedCard",
     "WindowCard",
+    "disable_telemetry",
     "home",
+    "load",
     "read",
     "resolve",
     "write",
 ]
-
-# BentoML reports to its makers what is saved and served, unless it is told not to before it first asks.
-os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 
 NAME = "drug_consumption"
 """The model's name in the store."""
@@ -82,7 +81,7 @@ class WindowCard(_Frozen):
     brier: float | None
     calibration_error: float
     intervals: dict[str, tuple[float, float]]
-    """95% confidence intervals of these figures, corrected for what folds share; none where it cannot be told."""
+    """95% confidence intervals of these figures, corrected for what folds share; only those that can be computed."""
     reliable: bool
     """Whether there were enough users and non-users to learn from, and the model tells them apart."""
 
@@ -95,11 +94,11 @@ class DataCard(_Frozen):
     """Of the file, or of the rows drawn where there was none."""
     respondents: int
     overclaimers: Literal["keep", "drop"]
-    """What was done with respondents who claim the invented drug Semeron."""
+    """Whether respondents who claim the invented drug Semeron are kept."""
 
 
 class Bins(_Frozen):
-    """Shares of the respondents trained on, by bin: what drift is measured against."""
+    """Shares of the respondents trained on, by bin: the reference of drift."""
 
     labels: tuple[str, ...]
     edges: tuple[float, ...] = ()
@@ -122,9 +121,9 @@ class Card(_Frozen):
     overall_intervals: dict[str, tuple[float, float]]
     """Their 95% confidence intervals."""
     folds: dict[str, tuple[float, ...]]
-    """They by test fold, so that a later run on the same folds can be compared fold by fold."""
+    """The same by test fold, so that a later run on the same folds can be compared fold by fold."""
     reference_split: dict[str, float] | None
-    """Cannabis (decade) on the split of the reference system; None where the data is not that of UCI."""
+    """Cannabis (decade) on the split of the reference system; None if the data is not that of UCI."""
     input_bins: dict[str, Bins]
     probability_bins: dict[str, Bins]
     """By drug, of the cross-validated probabilities of use within a decade."""
@@ -133,14 +132,14 @@ class Card(_Frozen):
     seed: int
     versions: dict[str, str]
     git_commit: str | None
-    """None outside a checkout; ends in -dirty where files differ from it."""
+    """None outside a checkout; ends in -dirty if files differ from it."""
     created: str
     run_id: str | None
-    """Of the experiment tracker; None where the run was not tracked."""
+    """Of the experiment tracker; None if the run was not tracked."""
 
 
 class TaggedCard(Card):
-    """A card with the tag of its model, once it is stored."""
+    """The card of a stored model, with its tag."""
 
     model: str
 
@@ -161,13 +160,21 @@ class StoredModel:
         return TaggedCard(model=self.tag, **dict(self.card)).model_dump_json()
 
 
+def disable_telemetry() -> None:
+    """Keep BentoML from sending usage telemetry when a model is saved or served, unless the environment decides it.
+
+    BentoML reads the variable once, when it first saves or serves.
+    """
+    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+
+
 def home() -> Path:
-    """Return BentoML's folder, BENTOML_HOME, made where it is not there.
+    """Return BentoML's folder, BENTOML_HOME, and make it if it is missing.
 
     Raises
     ------
     StoredModelError
-        It is no folder and cannot be made one.
+        It is no folder and cannot be made.
     """
     try:
         return Path(BentoMLContainer.bentoml_home.get())
@@ -192,6 +199,7 @@ def write(pipeline: bytes, network: bytes, background: bytes, card: Card, report
     report : mapping of str to bytes
         Files of the report by name.
     """
+    disable_telemetry()
     files = {
         "pipeline.skops": pipeline,
         "network.npz": network,
@@ -216,7 +224,7 @@ def read(model: bentoml.Model) -> StoredModel:
     Raises
     ------
     StoredModelError
-        A file is missing, altered or none of the model's, or the model speaks of other inputs, drugs or windows.
+        A file is missing, altered or none of the model's, or the model has other inputs, drugs or windows.
     """
     path = Path(model.path)
     try:
@@ -234,26 +242,31 @@ def read(model: bentoml.Model) -> StoredModel:
     return StoredModel(str(model.tag), path, card, predictor, Explainer.load(path / "background.npy", predictor))
 
 
+def load(tag: str = NAME) -> StoredModel:
+    """Read and check the model with a tag, or the newest of a name: see `resolve` and `read`."""
+    return read(resolve(tag))
+
+
 def resolve(tag: str) -> bentoml.Model:
-    """Return a model of the store.
+    """Return a model of the store, by its tag or the newest by its name.
 
     Raises
     ------
     StoredModelError
-        There is none with that tag, the store cannot be read, or BentoML cannot read what it knows of the model.
+        There is none with that tag, or the store or the model's metadata cannot be read.
     """
     store = ModelStore(home() / "models")
     try:
         bentoml.Tag.from_taglike(tag)
     except ValueError:
-        raise StoredModelError(_none(tag, BentoMLContainer.model_store.get(), store)) from None
+        raise StoredModelError(_not_found(tag, BentoMLContainer.model_store.get(), store)) from None
     try:
         try:
             return bentoml.models.get(tag)
-        except NotFound:  # what is packed into a bento hides the store, which may have other versions
+        except NotFound:  # the models of a bento hide the store, which may have other versions
             return store.get(tag)
     except NotFound:
-        raise StoredModelError(_none(tag, BentoMLContainer.model_store.get(), store)) from None
+        raise StoredModelError(_not_found(tag, BentoMLContainer.model_store.get(), store)) from None
     except PermissionError as error:
         raise StoredModelError(reason(error)) from None
     except Exception as error:  # noqa: BLE001 - whatever reading YAML of any content raises
@@ -263,11 +276,11 @@ def resolve(tag: str) -> bentoml.Model:
         ) from None
 
 
-def _none(tag: str, *stores: ModelStore) -> str:
-    """Return what to say where there is no model of that tag: which there are, the newest first."""
+def _not_found(tag: str, *stores: ModelStore) -> str:
+    """Return the message that there is no model of that tag, with those that there are, the newest first."""
     created = {}
     for folder in {path.parent for store in stores for path in Path(store._path, NAME).glob("*/model.yaml")}:
-        with suppress(Exception):  # a model that cannot be read is none to choose
+        with suppress(Exception):  # a model that cannot be read is not listed
             created[f"{NAME}:{folder.name}"] = Model.from_path(folder).creation_time
     tags = sorted(created, key=created.__getitem__, reverse=True)
     if not tags:
@@ -278,14 +291,14 @@ def _none(tag: str, *stores: ModelStore) -> str:
 
 def _checksums(folder: Path) -> dict[str, str]:
     """Return the sha256 of all files but that of the checksums, by name."""
-    found = {}
+    checksums = {}
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise StoredModelError(f"{name} is not a regular file")
         if path.is_file() and name != _SUMS:
-            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return found
+            checksums[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return checksums
 
 
 def _sums(checksums: Mapping[str, str]) -> bytes:
@@ -293,20 +306,20 @@ def _sums(checksums: Mapping[str, str]) -> bytes:
 
 
 def _check(folder: Path, tag: bentoml.Tag) -> None:
-    """Raise StoredModelError where a file is not as it was written; all of the checksums' own bytes count, too."""
-    found = _checksums(folder)
+    """Raise StoredModelError if a file is not as it was written, to the byte also that of the checksums."""
+    actual = _checksums(folder)
     if not (folder / _SUMS).is_file():
         raise StoredModelError(f"{_SUMS} is missing")
     content = (folder / _SUMS).read_bytes()
-    if content == _sums(found):
+    if content == _sums(actual):
         if folder.name != tag.version:
             raise StoredModelError(f"model.yaml is that of {tag}")
         return
     lines = (line.partition("  ") for line in content.decode(errors="replace").splitlines())
     expected = {name: checksum for checksum, _, name in lines}
-    for name in expected.keys() - found.keys():
+    for name in expected.keys() - actual.keys():
         raise StoredModelError(f"{name} is missing, or {_SUMS} is not as it was written")
-    for name, checksum in found.items():
+    for name, checksum in actual.items():
         if expected.get(name) != checksum:
             raise StoredModelError(
                 f"{name} is not as it was written, by {_SUMS}" if name in expected else f"{name} is not in {_SUMS}"

@@ -1,4 +1,4 @@
-"""From respondents' rows to probabilities: the one object that every transport calls, numpy alone."""
+"""From respondents' rows to probabilities, with numpy alone."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LEVELS: Final = np.concatenate([np.arange(size, dtype=np.float64) for size in _S
 """The code that each of the first design columns stands for."""
 
 QUANTIZATION_STEP: Final = 2.0**-7
-"""What every stored weight is a whole multiple of: far finer than its sampling error, at a quarter of the size."""
+"""Stored weights are whole multiples of it: far finer than their sampling error, at a quarter of the size."""
 
 _ONE: Final = np.array(1.0)
 
@@ -56,7 +56,7 @@ def design_matrix(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     -------
     ndarray of shape (n, 38)
     """
-    # Here and below, at one row: what numpy need not check, name or convert is a fifteenth of a prediction.
+    # Here and below: of one row, what numpy need not check, name or convert saves a fifteenth of a prediction.
     columns = rows.take(_COLUMNS, 1, None, "clip")
     indicators = columns[:, :_N_LEVELS]
     np.equal(indicators, LEVELS, indicators, casting="unsafe")
@@ -64,24 +64,24 @@ def design_matrix(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def to_npz(arrays: Mapping[str, NDArray[np.floating]]) -> bytes:
-    """Return the npz file that `Predictor.load` reads, of arrays that are multiples of `QUANTIZATION_STEP`.
+    """Return the npz file that `Predictor.load` reads, for arrays of multiples of `QUANTIZATION_STEP`.
 
     Raises
     ------
     StoredModelError
-        A weight is no finite number of the range that is stored, which is -256 to 256.
+        A weight is no finite number from -256 to 256.
     """
-    most = np.iinfo(np.int16).max * QUANTIZATION_STEP
-    if not all((np.abs(array) <= most).all() for array in arrays.values()):
-        raise StoredModelError(f"expected weights from {-most} to {most}")
+    limit = np.iinfo(np.int16).max * QUANTIZATION_STEP
+    if not all((np.abs(array) <= limit).all() for array in arrays.values()):
+        raise StoredModelError(f"expected weights from {-limit} to {limit}")
     buffer = io.BytesIO()
-    whole = {name: np.rint(array / QUANTIZATION_STEP).astype(np.int16) for name, array in arrays.items()}
-    np.savez_compressed(buffer, **whole, step=np.array(QUANTIZATION_STEP))
+    quantized = {name: np.rint(array / QUANTIZATION_STEP).astype(np.int16) for name, array in arrays.items()}
+    np.savez_compressed(buffer, **quantized, step=np.array(QUANTIZATION_STEP))
     return buffer.getvalue()
 
 
 class Predictor:
-    """A network of one hidden layer that gives every drug's probability of use in every window.
+    """A network of one hidden layer that predicts every drug's probability of use in every window.
 
     The hidden layer is tanh; the outputs are the log-odds of use of 18 drugs x 6 windows, to which the inputs are
     connected directly as well. The windows of a drug contain each other, so its six log-odds are put in order, which
@@ -130,7 +130,7 @@ class Predictor:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a predictor from what `to_npz` made, never running code that it holds.
+        """Read a predictor that `to_npz` wrote, without running any code of the file.
 
         Raises
         ------
@@ -139,9 +139,9 @@ class Predictor:
         """
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                whole = dict(arrays)
-            step = whole.pop("step")
-            return cls(**{name: array * step for name, array in whole.items()})
+                weights = dict(arrays)
+            step = weights.pop("step")
+            return cls(**{name: array * step for name, array in weights.items()})
         except (OSError, ValueError, TypeError, EOFError, KeyError, BadZipFile, zlib.error) as error:
             raise StoredModelError(f"{path} is not a readable network: {error}") from error
 

@@ -1,4 +1,4 @@
-"""Requests and answers: what every transport takes and gives, checked once by types.
+"""Requests and answers of every transport, validated by their types.
 
 No message about a malformed request contains a value of it.
 """
@@ -23,7 +23,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import NotRequired, TypedDict  # noqa: UP035 - pydantic wants these before Python 3.12
 
 from drugpred import codebook
-from drugpred.codebook import Category, DataSource, Drug, Score, Window
+from drugpred.codebook import Category, DataSource, Drug, RiskLabel, Scale, Score, Window
 from drugpred.errors import Fault
 
 __all__ = [
@@ -46,20 +46,15 @@ MAX_PROFILES: Final = 1000
 """The most profiles of one batch."""
 
 MAX_EXPLANATIONS: Final = 100
-"""The most of them that include an explanation: they take a second."""
+"""The most of them that may include an explanation: they take a second."""
 
 _MAX_FAULTS: Final = 2000
-"""What is wrong with each of a thousand people fits, and is told in ten milliseconds."""
+"""Enough for a mistake of each of a thousand people; a list takes ten milliseconds."""
 
 _UNKNOWN: Final = "extra_forbidden"
 """pydantic's type of the error."""
 
-_OLDEST: Final = 120
-
 _CATEGORIES: Final = {category.name: category for category in codebook.CATEGORIES}
-_EXPECTED: Final = {name: f"one of {category.expected}" for name, category in _CATEGORIES.items()} | {
-    codebook.AGE.name: f"a whole number from 18 to {_OLDEST}, or one of {codebook.AGE.expected}"
-}
 _SCORES: Final = {score.name: score for score in codebook.SCORES}
 
 EXAMPLE: Final[dict[str, str | float]] = {
@@ -85,7 +80,7 @@ def _category_field(category: Category) -> Any:  # noqa: ANN401 - as pydantic's 
     def numbers_too(schema: dict[str, Any]) -> None:
         del schema["type"]
         schema["oneOf"] = [
-            {"type": "integer", "minimum": 18, "maximum": _OLDEST},
+            {"type": "integer", "minimum": codebook.AGES[0], "maximum": codebook.AGES[1]},
             {"type": "string", "enum": list(category.codes)},
         ]
 
@@ -93,17 +88,15 @@ def _category_field(category: Category) -> Any:  # noqa: ANN401 - as pydantic's 
 
 
 def _score_field(score: Score) -> Any:  # noqa: ANN401 - as pydantic's own Field
-    lowest, highest = score.lowest, score.highest
-    description = f"Standardized, from {lowest} to {highest}"
+    description = f"Standardized, from {score.lowest} to {score.highest}"
     if score.is_neo:
-        highest = codebook.NEO_TOTALS[1]
         description += "; with scale raw a whole NEO-FFI-R total from {} to {}".format(*codebook.NEO_TOTALS)
     return Field(
         validation_alias=AliasChoices(score.name, _alias(score)),
         strict=True,
         allow_inf_nan=False,
         description=f"{description}.",
-        json_schema_extra={"minimum": lowest, "maximum": highest},
+        json_schema_extra={"minimum": score.lowest, "maximum": score.bounds("raw")[1]},
     )
 
 
@@ -120,7 +113,7 @@ class _Request(BaseModel):
 
 
 class Profile(_Request):
-    """A person, and what to tell of them.
+    """A person, and what to predict.
 
     Labels may be spelled in any case and spacing. The twelve inputs have no default.
     """
@@ -128,7 +121,7 @@ class Profile(_Request):
     model_config = ConfigDict(json_schema_extra={"example": {**EXAMPLE}})
 
     # First, because the bounds of the scores depend on it.
-    scale: Literal["standardized", "raw"] = Field(
+    scale: Scale = Field(
         "standardized",
         description="Of the five NEO scores: as published, or raw totals. Impulsivity and sensation seeking, whose raw "
         "totals were never published, are standardized either way.",
@@ -159,16 +152,14 @@ class Profile(_Request):
     @classmethod
     def _to_label(cls, value: object, info: ValidationInfo) -> str:
         category = _CATEGORIES[str(info.field_name)]
-        if category is codebook.AGE and isinstance(value, int | float) and not isinstance(value, bool):
-            if not 18 <= value <= _OLDEST or value != int(value):
-                _refuse(_EXPECTED[category.name])
-            return codebook.age_band(int(value))
-        if not isinstance(value, str):
-            _refuse(_EXPECTED[category.name])
         try:
-            return category.labels[category.code(value)]
+            if isinstance(value, str):
+                return category.labels[category.code(value)]
+            if category is codebook.AGE and isinstance(value, int | float) and not isinstance(value, bool):
+                return codebook.age_band(value)
         except ValueError:
-            _refuse(_EXPECTED[category.name])
+            pass
+        _refuse(category.expected)
 
     @field_validator(*_SCORES)
     @classmethod
@@ -176,12 +167,12 @@ class Profile(_Request):
         score = _SCORES[str(info.field_name)]
         if score.is_neo and info.data.get("scale") == "raw":
             if value not in score.by_total:
-                _refuse("a whole number from {} to {}".format(*codebook.NEO_TOTALS))
+                _refuse(score.expected("raw"))
         elif not score.lowest <= value <= score.highest:
-            try:  # within what single precision rounds
+            try:  # single precision may have rounded it beyond a bound
                 return score.bounded(value)
             except ValueError:
-                _refuse(score.expected)
+                _refuse(score.expected())
         return value
 
     def row(self) -> list[float]:
@@ -210,12 +201,12 @@ class Batch(_Request):
 
 
 class Explanation(TypedDict):
-    """What moves one probability, in log-odds: base and contributions sum up to the log-odds of the probability."""
+    """What moves one probability: base and contributions sum up to its log-odds."""
 
     base: float
-    """The mean of a few simulated respondents who stand for the sample."""
+    """The mean of a few simulated respondents who represent the sample."""
     contributions: dict[str, float]
-    """By input, its exact Shapley value: how far the model's answer moves, on average, when it becomes the person's."""
+    """The exact Shapley value of each input: how far the person's value moves the model's answer on average."""
 
 
 class Risk(TypedDict):
@@ -225,14 +216,14 @@ class Risk(TypedDict):
     probability: float
     prediction: Literal[0, 1]
     """1 from the threshold on."""
-    label: Literal["High Risk", "Low Risk"]
+    label: RiskLabel
     threshold: float
     """The share of users among the respondents trained on, as `base_rate`: higher is above average."""
     base_rate: float
     auc: float | None
-    """Cross-validated; None where it could not be measured."""
+    """Cross-validated; None if it could not be measured."""
     reliable: bool
-    """False where there were too few users or non-users to learn from, or the model barely tells them apart."""
+    """False if there were too few users or non-users to learn from, or the model barely separates them."""
     windows: NotRequired[dict[Window, float]]
     """Probability of use within every window, never rising from ever to day."""
     explanation: NotRequired[Explanation]
@@ -240,7 +231,7 @@ class Risk(TypedDict):
 
 
 class Prediction(BaseModel):
-    """What the model says of one person."""
+    """The prediction for one person."""
 
     prediction_id: str
     model: str
@@ -251,11 +242,11 @@ class Prediction(BaseModel):
 
 
 class Predictions(RootModel[list[Prediction]]):
-    """What the model says of each person of a batch, in its order."""
+    """The predictions for the people of a batch, in its order."""
 
 
 class Health(BaseModel):
-    """Whether and what is served; where keys are set, what is served is for those with the scope read."""
+    """Whether and what is served; if API keys are configured, the latter only with the scope read."""
 
     status: Literal["ok"] = "ok"
     version: str | None = None
@@ -265,27 +256,27 @@ class Health(BaseModel):
 
 
 class ErrorDetail(BaseModel):
-    """One thing wrong with a request."""
+    """One mistake of a request."""
 
     loc: list[str | int]
-    """Where: the names and places from the body down."""
+    """Where: the names and positions from the body down."""
     msg: str
     """What was expected."""
     type: str
 
 
 class Error(BaseModel):
-    """The one shape of every error."""
+    """The body of every error."""
 
     error: str
     detail: list[ErrorDetail]
 
 
 def faults(error: ValidationError) -> list[Fault]:
-    """Return what is wrong with a request.
+    """Return the mistakes of a request.
 
-    A name that is not ours may be a value: of an unknown field is told where it is, not how it is called. Where
-    thousands of things are wrong, that alone is told: the list would be longer than any request.
+    Of an unknown field only the position is reported: its name may hold a value. Of more than 2000 mistakes only that
+    is reported: the list would be longer than any request.
     """
     if error.error_count() > _MAX_FAULTS:
         return [Fault((), f"expected a request with fewer than {_MAX_FAULTS} mistakes", "too_many")]
@@ -300,7 +291,7 @@ def faults(error: ValidationError) -> list[Fault]:
 
 
 def _is_no_utf8(error: ValidationError) -> bool:
-    """Return whether a text was refused because of its encoding; one in UTF-16 or UTF-32 holds zeros."""
+    """Return whether a text was refused because of its encoding; in UTF-16 or UTF-32 it holds zeros."""
     if error.error_count() > 1:
         return False
     (only,) = error.errors(include_url=False, include_context=False)

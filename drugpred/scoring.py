@@ -71,7 +71,7 @@ class Scorer:
             A key is too short.
         """
         key = settings.feedback_key
-        model = model_store.read(model_store.resolve(settings.model))
+        model = model_store.load(settings.model)
         return cls(model, key.get_secret_value() if key else None)
 
     def predict_proba(self, rows: NDArray[np.float64], window: Window, drugs: frozenset[Drug]) -> NDArray[np.float64]:
@@ -139,7 +139,7 @@ class Scorer:
                 "drug": drug,
                 "probability": probability,
                 "prediction": 1 if high else 0,
-                "label": "High Risk" if high else "Low Risk",
+                "label": codebook.RISK_LABELS[high],
                 "threshold": card.threshold,
                 "base_rate": card.base_rate,
                 "auc": card.auc,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from drugpred.codebook import DRUGS, WINDOWS
+from drugpred.codebook import DRUGS, WINDOW_INDEX
 
 if TYPE_CHECKING:
     from drugpred.codebook import Drug, Window
@@ -16,8 +16,6 @@ __all__ = ["Selection", "select"]
 
 _KEPT: Final = 256
 """Selections that are made once: 6 windows and the usual choices of drugs."""
-
-_WINDOW_INDEX: Final = {window: index for index, window in enumerate(WINDOWS)}
 
 
 class Selection:
@@ -44,7 +42,7 @@ class Selection:
 
     def __init__(self, window: Window, drugs: frozenset[Drug]) -> None:
         self.window = window
-        self.window_index = _WINDOW_INDEX[window]
+        self.window_index = WINDOW_INDEX[window]
         self.drugs = tuple(drug for drug in DRUGS if drug in drugs)
         self.drug_indices = [index for index, drug in enumerate(DRUGS) if drug in drugs]
         self.mask = np.array([drug in drugs for drug in DRUGS])

@@ -1,4 +1,4 @@
-"""All that an operator may set, from environment variables that begin with `DRUGPRED_`."""
+"""The operator's settings, from environment variables that begin with `DRUGPRED_`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _EXPECTED: Final = {
 
 _LINK: Final = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_[A-Z]+_(PROTO|PORT|ADDR))")
 _LINKED: Final = re.compile(r"(tcp|udp|sctp)://")
-"""What Kubernetes adds to a container's environment for each Service, of which one may be called drugpred-…."""
+"""What Kubernetes adds to a container's environment for each Service; the name of one may begin with drugpred-."""
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _HOST: Final = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
@@ -43,23 +43,23 @@ class _Environment(BaseSettings):
         try:
             super().__init__(**values)
         except ValidationError as error:  # which would quote the value
-            fields = dict.fromkeys(str(each["loc"][0]) for each in error.errors(include_input=False))
+            fields = dict.fromkeys(str(fault["loc"][0]) for fault in error.errors(include_input=False))
             raise ConfigurationError(
                 "; ".join(f"{_variable(field)}: expected {_EXPECTED.get(field, 'another value')}" for field in fields)
             ) from None
 
 
 class DataSettings(_Environment):
-    """The setting of what trains; whatever the others are, training does not read them.
+    """The setting of training, which reads no other.
 
     Raises
     ------
     ConfigurationError
-        A variable is of no setting.
+        A variable names no setting.
     """
 
     data: Path | None = None
-    """A file of respondents in either form; `train.py --data` goes before it."""
+    """A file of respondents in either form; `train.py --data` takes precedence."""
 
 
 class Settings(DataSettings):
@@ -68,50 +68,50 @@ class Settings(DataSettings):
     Raises
     ------
     ConfigurationError
-        A value is malformed, or a variable is of no setting.
+        A value is malformed, or a variable names no setting.
     """
 
     model: str = "drug_consumption"
     """The model to serve: a tag of the BentoML model store, or without a version the newest (in a bento, its own)."""
 
     feedback_key: SecretStr | None = None
-    """Secrets of at least 32 bytes, separated by commas, with which answers are signed so that their outcomes can be
-    taken: the first signs, any verifies. Replicas share them; without any, each server makes one when it starts."""
+    """Secrets of at least 32 bytes, separated by commas, that sign answers so that their outcomes can be reported: the
+    first signs, any verifies. Replicas share them; without any, each server makes one when it starts."""
 
     feedback_folder: Path | None = None
-    """Where it is remembered which answers took feedback, on a local disk; by default below BENTOML_HOME."""
+    """A folder on a local disk for the record of answers that took feedback; by default below BENTOML_HOME."""
 
     api_keys_file: Path | None = None
     """API keys, a line for each: a name, its scopes (predict, feedback, read, metrics) separated by commas, and the
-    key's SHA-256 in hexadecimal. It is read again when it changes. Without any key everybody is let in."""
+    key's SHA-256 in hexadecimal. It is read again when it changes. Without any key every caller is accepted."""
 
     api_keys: SecretStr | None = None
     """More of the same lines, separated by newlines or semicolons."""
 
     rate_limit: str | None = None
-    """How often a caller may ask over HTTP and gRPC together, as `100/minute`: a key, or without one an address."""
+    """The limit of a caller's requests, as `100/minute`: over HTTP and gRPC together, by key or else by address."""
 
     redis_url: SecretStr | None = None
-    """A Redis server (`redis://:password@host:6379`) that makes replicas share rate limits and the memory of which
-    answers took feedback."""
+    """A Redis server (`redis://:password@host:6379`) by which replicas share rate limits and the record of answers that
+    took feedback."""
 
     cors_origins: str | None = None
-    """Origins of other sites' pages that may ask, separated by commas, or `*` for all; as browsers write them."""
+    """Origins of other sites' pages that may send requests, separated by commas, or `*` for all."""
 
     fast_path: bool = True
     """Whether POST /predict and /predict_batch are answered before BentoML's routing, at less than half of the cost."""
 
     grpc_port: int = Field(3001, ge=0, le=65535)
-    """The port of gRPC, on the address that HTTP listens on; 0 for any that is free."""
+    """The port of gRPC, on the address that HTTP listens on; 0 for any free one."""
 
     grpc_certificate: Path | None = None
-    """The server's certificate chain in PEM format; with it gRPC is by TLS alone."""
+    """The server's certificate chain in PEM format; with it gRPC requires TLS."""
 
     grpc_key: Path | None = None
     """The certificate's private key in PEM format."""
 
     grpc_client_ca: Path | None = None
-    """Certificates of those who sign clients' certificates; with them a client must have one (mutual TLS)."""
+    """CA certificates in PEM format; with them a client must have a certificate that they signed (mutual TLS)."""
 
     @field_validator("grpc_port", mode="before")
     @classmethod
@@ -121,7 +121,7 @@ class Settings(DataSettings):
     @field_validator("cors_origins")
     @classmethod
     def _as_browsers_write_them(cls, value: str | None) -> str | None:
-        return value and ",".join(_origin(each.strip()) for each in value.split(",") if each.strip())
+        return value and ",".join(_origin(origin.strip()) for origin in value.split(",") if origin.strip())
 
 
 def make_paths_absolute(settings: Settings) -> None:
@@ -129,7 +129,7 @@ def make_paths_absolute(settings: Settings) -> None:
     for field, value in settings:
         if isinstance(value, Path):
             name = _variable(field)
-            for spelling in [each for each in os.environ if each.upper() == name]:
+            for spelling in [variable for variable in os.environ if variable.upper() == name]:
                 del os.environ[spelling]
             os.environ[name] = str(value.absolute())
 
@@ -153,7 +153,7 @@ def _refuse_unknown() -> None:
 
 
 def _origin(text: str) -> str:
-    """Return an origin as browsers write it, and raise ValueError where none ever is written so."""
+    """Return an origin as browsers write it, or raise ValueError if it is none."""
     if text == "*":
         return text
     url = urlsplit(text)

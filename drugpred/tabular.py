@@ -1,12 +1,12 @@
 """From columns of many people to rows, checked as `drugpred.schemas.Profile` checks one person.
 
-For transports that take people as columns. Both steps raise `ColumnError`, which tells the column, the row and what was
+For transports that take people as columns. Both steps raise `ColumnError`, which has the column, the row and what was
 expected there::
 
-    rows(
+    encode(
         {
             "age": np.fromiter(request.age, np.int64) - 1,  # integer codes: the fast path, compared all at once
-            "gender": codes(codebook.GENDER, ["F", "male"]),  # labels, spelled as in a profile
+            "gender": category_codes(codebook.GENDER, ["F", "male"]),  # labels, spelled as in a profile
             ...,
             "sensation_seeking": np.array(request.sensation_seeking),  # floats
         },
@@ -16,51 +16,32 @@ expected there::
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 import numpy as np
 
-from drugpred import codebook
-from drugpred.codebook import INPUTS
+from drugpred.codebook import CATEGORIES, INPUTS, NEO_TOTALS, SCORES, SINGLE, Scale
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from drugpred.codebook import Category, Score
+    from drugpred.codebook import Category
 
 __all__ = ["MAX_ROWS", "Checked", "ColumnError", "category_codes", "encode", "validate"]
 
 MAX_ROWS: Final = 10_000
 """The most people of one call."""
 
-Scale = Literal["standardized", "raw"]
-
-
-class _Rule(NamedTuple):
-    lowest: float
-    highest: float
-    expected: str
-
-
-def _rule(column: Category | Score, scale: Scale) -> _Rule:
-    if isinstance(column, codebook.Category):
-        return _Rule(0, len(column.labels) - 1, f"one of {column.expected}")
-    if scale == "raw" and column.is_neo:
-        return _Rule(*codebook.NEO_TOTALS, "a whole number from {} to {}".format(*codebook.NEO_TOTALS))
-    return _Rule(column.lowest, column.highest, column.expected)
-
-
-_RULES: Final[dict[Scale, list[_Rule]]] = {
-    "standardized": [_rule(column, "standardized") for column in (*codebook.CATEGORIES, *codebook.SCORES)],
-    "raw": [_rule(column, "raw") for column in (*codebook.CATEGORIES, *codebook.SCORES)],
+_N_CATEGORIES: Final = len(CATEGORIES)
+_CODES: Final = [(0, len(category.labels) - 1) for category in CATEGORIES]
+_BOUNDS: Final = {
+    scale: np.array([*_CODES, *(score.bounds(scale) for score in SCORES)], np.float64) for scale in get_args(Scale)
 }
-_N_CATEGORIES: Final = len(codebook.CATEGORIES)
-_BOUNDS: Final = {scale: np.array([rule[:2] for rule in rules]) for scale, rules in _RULES.items()}
-_TOLERANCE: Final = np.array([[0.0]] * _N_CATEGORIES + [[codebook.SINGLE]] * len(codebook.SCORES))
+_TOLERANCE: Final = np.array([[0.0]] * _N_CATEGORIES + [[SINGLE]] * len(SCORES))
 _BY_TOTAL: Final = {
-    INPUTS.index(score.name): np.array(list(score.by_total.values())) for score in codebook.SCORES if score.is_neo
+    INPUTS.index(score.name): np.array(list(score.by_total.values())) for score in SCORES if score.is_neo
 }
 
 
@@ -104,7 +85,7 @@ def category_codes(category: Category, labels: Sequence[str]) -> NDArray[np.int6
 
     Examples
     --------
-    >>> codes(codebook.GENDER, ["F", "male"])
+    >>> category_codes(codebook.GENDER, ["F", "male"])
     array([0, 1])
     """
     known = dict(category.codes)
@@ -113,7 +94,7 @@ def category_codes(category: Category, labels: Sequence[str]) -> NDArray[np.int6
             try:
                 known[label] = category.code(label)
             except ValueError:
-                raise ColumnError(category.name, f"one of {category.expected}", row) from None
+                raise ColumnError(category.name, category.one_of, row) from None
     return np.fromiter(map(known.__getitem__, labels), np.int64, len(labels))
 
 
@@ -121,13 +102,13 @@ class Checked(NamedTuple):
     """People's values, and which of them are possible."""
 
     values: NDArray[np.float64]
-    """Of shape (12, n), in the order of `codebook.INPUTS`; whatever is not possible is replaced by what is."""
+    """Of shape (12, n), in the order of `codebook.INPUTS`; impossible values are replaced by possible ones."""
     possible: NDArray[np.bool_]
     """Of the same shape."""
 
 
 def validate(columns: Mapping[str, NDArray[Any]], scale: Scale = "standardized") -> Checked:
-    """Return people's values, and tell the possible ones from the others; of any number of people.
+    """Return people's values, and which of them are possible; of any number of people.
 
     Parameters
     ----------
@@ -159,7 +140,7 @@ def validate(columns: Mapping[str, NDArray[Any]], scale: Scale = "standardized")
     scores.clip(bounds[_N_CATEGORIES:, :1], bounds[_N_CATEGORIES:, 1:], out=scores)
     if scale == "raw":
         for i, by_total in _BY_TOTAL.items():
-            values[i] = by_total[values[i].astype(np.intp) - codebook.NEO_TOTALS[0]]
+            values[i] = by_total[values[i].astype(np.intp) - NEO_TOTALS[0]]
     return Checked(values, possible)
 
 
@@ -180,8 +161,8 @@ def encode(columns: Mapping[str, NDArray[Any]], scale: Scale = "standardized") -
     Raises
     ------
     ColumnError
-        Columns differ in length, there are none or more than 10,000 people, or a value is not possible. It tells the
-        first such column in the order of `codebook.INPUTS`, and there the first row.
+        Columns differ in length, there are none or more than 10,000 people, or a value is not possible. Of these it
+        reports the first column in the order of `codebook.INPUTS`, and there the first row.
     """
     n = len(columns[INPUTS[0]])
     if not 1 <= n <= MAX_ROWS:
@@ -189,5 +170,6 @@ def encode(columns: Mapping[str, NDArray[Any]], scale: Scale = "standardized") -
     values, possible = validate(columns, scale)
     if not possible.all():
         i, row = divmod(int(possible.argmin()), n)
-        raise ColumnError(INPUTS[i], _RULES[scale][i].expected, row)
+        expected = CATEGORIES[i].one_of if i < _N_CATEGORIES else SCORES[i - _N_CATEGORIES].expected(scale)
+        raise ColumnError(INPUTS[i], expected, row)
     return np.ascontiguousarray(values.T)

@@ -36,7 +36,7 @@ def microseconds(call: Callable[[], object], profiles: int = 1) -> float:
 
 def main() -> None:
     """Measure and print."""
-    stored = model_store.read(model_store.resolve(Settings().model))
+    stored = model_store.load(Settings().model)
     pipeline = skops.io.load(stored.path / "pipeline.skops", trusted=TRUSTED)
     predictor, scorer = stored.predictor, Scorer(stored)
     body = json.dumps(EXAMPLE).encode()

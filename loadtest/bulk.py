@@ -32,7 +32,7 @@ from rich.console import Console
 from drugpred import model_store
 from drugpred.bulk import run
 from drugpred.codebook import DRUGS
-stored = model_store.read(model_store.find(model_store.NAME))
+stored = model_store.load()
 options = run.Options(DRUGS, "decade", "standardized")
 start, cpu = time.perf_counter(), time.process_time()
 run.score(*map(Path, sys.argv[1:]), stored, options, Console(file=StringIO()))

@@ -12,7 +12,7 @@ import grpc
 import httpx
 from people import BATCHES, MESSAGES, PROFILES
 
-from drugpred.client import messages
+from drugpred.client import converters
 from drugpred.codebook import INPUTS
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.schemas import EXAMPLE, Profile
@@ -49,7 +49,7 @@ class Selection(NamedTuple):
 async def ask(port: int, grpc_port: int, key: str, answered: list[Selection], ended: asyncio.Event) -> None:
     """Ask two ports of loopback until the event is set, and wait for the last answers."""
     url, fields = f"http://127.0.0.1:{port}", {"x-api-key": key}
-    person = messages.profile(Profile.model_validate(EXAMPLE))
+    person = converters.profile(Profile.model_validate(EXAMPLE))
     columns: dict[str, Any] = {name: [getattr(person, "band" if name == "age" else name)] * 10 for name in INPUTS}
     service = "/drugpred.v1.DrugPrediction/"
     options = {"metadata": tuple(fields.items()), "timeout": _PATIENCE}

@@ -226,9 +226,9 @@ def test_age_band(years, band):
     assert age_band(years) == band
 
 
-@pytest.mark.parametrize("years", [17, 0, -1])
-def test_age_band_is_for_adults(years):
-    with pytest.raises(ValueError, match="18 or more"):
+@pytest.mark.parametrize("years", [17, 0, -1, 121, 25.5, float("nan"), float("inf")])
+def test_age_band_is_for_whole_years_of_adults(years):
+    with pytest.raises(ValueError, match="18 to 120"):
         age_band(years)
 
 

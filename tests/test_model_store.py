@@ -7,6 +7,7 @@ import pickletools
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import bentoml
@@ -58,7 +59,7 @@ def files_of(folder):
 
 def test_what_is_written_is_read(stored_model, network, background, empty_store, real):
     tag = model_store.write(b"pipeline", network, background, stored_model.card, REPORT)
-    again = model_store.read(model_store.resolve(model_store.NAME))
+    again = model_store.load()
     assert tag.startswith("drug_consumption:")
     assert again.tag == tag
     assert again.card == stored_model.card
@@ -80,7 +81,7 @@ def test_the_newest_is_found_and_the_older_stays(stored_model, network, backgrou
     first, second = (model_store.write(b"pipeline", network, background, stored_model.card, {}) for _ in range(2))
     assert first != second
     assert str(model_store.resolve(model_store.NAME).tag) == second
-    assert model_store.read(model_store.resolve(first)).tag == first
+    assert model_store.load(first).tag == first
 
 
 def test_the_store_can_tell_versions_apart(stored, stored_model):
@@ -95,7 +96,7 @@ def reading(store, tmp_path, monkeypatch):
     shutil.copytree(store / "models", tmp_path / "models")
     copy = ModelStore(tmp_path / "models")
     BentoMLContainer.model_store.set(copy)
-    yield lambda: model_store.read(model_store.resolve(model_store.NAME)), Path(copy.get(model_store.NAME).path)
+    yield lambda: model_store.load(), Path(copy.get(model_store.NAME).path)
     BentoMLContainer.model_store.reset()
 
 
@@ -132,9 +133,9 @@ def test_each_byte_of_what_tells_of_the_others_counts(stored, name):
             model_store.read(stored)
         if place % 9 == 0:  # BentoML reads it slowly
             with pytest.raises(StoredModelError, match=r"train\.py"):
-                model_store.read(model_store.resolve(model_store.NAME))
+                model_store.load()
     path.write_bytes(content)
-    model_store.read(model_store.resolve(model_store.NAME))
+    model_store.load()
 
 
 @pytest.mark.parametrize(
@@ -146,7 +147,7 @@ def test_a_missing_file_is_noticed(stored, name):
     with pytest.raises(StoredModelError, match=rf"{name} is missing.*train\.py"):
         model_store.read(stored)
     with pytest.raises(StoredModelError, match=r"train\.py"):
-        model_store.read(model_store.resolve(model_store.NAME))
+        model_store.load()
 
 
 @pytest.mark.parametrize("name", ["more", ".hidden", "report/more.html", "more/network.npz", "custom_objects.pkl"])
@@ -231,7 +232,7 @@ def test_models_of_other_drugs_inputs_or_windows_are_refused(stored_model, netwo
     fewer = dict(list(value.items())[1:]) if change == "drugs" else value[::-1]
     tag = model_store.write(b"pipeline", network, background, stored_model.card.model_copy(update={change: fewer}), {})
     with pytest.raises(StoredModelError, match="other inputs, drugs or windows"):
-        model_store.read(model_store.resolve(tag))
+        model_store.load(tag)
 
 
 def test_a_card_of_another_version_is_refused(stored_model, network, background, empty_store, monkeypatch):
@@ -240,7 +241,7 @@ def test_a_card_of_another_version_is_refused(stored_model, network, background,
 
     tag = model_store.write(b"pipeline", network, background, Other(**dict(stored_model.card)), {})
     with pytest.raises(StoredModelError, match=r"not of this version.*train\.py"):
-        model_store.read(model_store.resolve(tag))
+        model_store.load(tag)
 
 
 @pytest.mark.parametrize("damage", ["not npz", "shapes", "nan", "pickle"])
@@ -259,14 +260,14 @@ def test_networks_that_cannot_be_served_are_refused(stored_model, network, backg
     damaged = b"not npz" if damage == "not npz" else file.getvalue()
     tag = model_store.write(b"pipeline", damaged, background, stored_model.card, {})
     with pytest.raises(StoredModelError):
-        model_store.read(model_store.resolve(tag))
+        model_store.load(tag)
 
 
 @pytest.mark.parametrize("damaged", [b"not npy", b""])
 def test_backgrounds_that_cannot_be_compared_with_are_refused(stored_model, network, empty_store, damaged):
     tag = model_store.write(b"pipeline", network, damaged, stored_model.card, {})
     with pytest.raises(StoredModelError, match=r"background\.npy is not a readable background"):
-        model_store.read(model_store.resolve(tag))
+        model_store.load(tag)
 
 
 @pytest.mark.parametrize("tag", ["drug_consumption", "drug_consumption:absent", "Not a tag!", ""])
@@ -362,3 +363,13 @@ def test_the_search_for_respondents_finds_them(real, records_in):
     for content in rows:
         assert records_in(content)
     assert records_in(npz(np.arange(700.0).reshape(100, 7))) == []
+
+
+@pytest.mark.parametrize("given", [None, "False"])
+def test_telemetry_is_disabled_by_a_call_and_not_by_the_import(given):
+    code = "import os; from drugpred import model_store; get = lambda: os.environ.get('BENTOML_DO_NOT_TRACK')\n"
+    code += "before = get(); model_store.disable_telemetry(); print(before, get())"
+    environment = {name: value for name, value in os.environ.items() if name != "BENTOML_DO_NOT_TRACK"}
+    environment |= {} if given is None else {"BENTOML_DO_NOT_TRACK": given}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == f"{given} {given or True}\n"

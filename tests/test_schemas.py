@@ -226,6 +226,16 @@ def test_both_names_at_once_are_refused_even_where_they_agree(name, other):
     assert places({other: EXAMPLE[name]} | EXAMPLE) == [(other,)]
 
 
+@pytest.mark.parametrize("scale", ["standardized", "raw"])
+@by_name([*codebook.CATEGORIES, *SCORES])
+def test_messages_are_those_of_the_codebook(column, scale):
+    (fault,) = refusals(EXAMPLE | (RAW if scale == "raw" else {}) | {column.name: -1000})
+    assert fault["msg"] == f"expected {column.expected(scale) if column in SCORES else column.expected}"
+    if column.name == "neuroticism":
+        numbers = {"standardized": "a number from -3.46436 to 3.27393", "raw": "a whole number from 12 to 60"}
+        assert fault["msg"] == f"expected {numbers[scale]}"
+
+
 # --- raw totals
 
 

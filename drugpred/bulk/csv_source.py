@@ -1,9 +1,9 @@
-"""Rows of a CSV file: one line is one record, so that a stray quote swallows nothing, as in `drugpred.data.parsing`.
+"""Rows of a CSV file: one line is one record, so that a stray quote swallows nothing, as in `drugpred.data.forms`.
 
 A record whose quoted cell holds an end of line is malformed, at its first line and at its last. The separator is a
 comma, a semicolon or a tab. A file may be in the UCI form, and compressed by gzip, which makes it one part.
 
-pyarrow takes blocks of lines apart at once. Where it might see lines otherwise than one by one, each is parsed alone.
+pyarrow parses blocks of lines at once. Where it might not split them line by line, each line is parsed alone.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from __future__ import annotations
 from codecs import BOM_UTF8
 from dataclasses import dataclass
 from gzip import GzipFile
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
+from typing_extensions import override
 
-from drugpred.bulk.headings import ID, Headings, find
-from drugpred.bulk.source import Chunk, Part
+from drugpred.bulk.column_mapping import ID, map_columns
+from drugpred.bulk.source import Chunk, Part, Source
 from drugpred.codebook import CATEGORIES, INPUTS
 from drugpred.data.files import open_input
 from drugpred.data.parsing import HEADINGS, find_delimiter, is_uci_form, split_fields
@@ -33,7 +34,7 @@ __all__ = ["CsvSource"]
 
 _PART_BYTES: Final = 1 << 24
 _BLOCK_BYTES: Final = 1 << 22
-_LONGEST_HEADER: Final = 1 << 20
+_MAX_HEADER_BYTES: Final = 1 << 20
 
 _LABELS: Final = pa.dictionary(pa.int32(), pa.string())
 _TEXTS: Final = {name: pa.string() for name in (ID, *INPUTS)} | {category.name: _LABELS for category in CATEGORIES}
@@ -42,26 +43,17 @@ _NUMBERS: Final = {name: pa.float64() for name in INPUTS} | {
 }
 
 
-class _LineError(Exception):
-    """A line cannot be taken apart; the message is what was expected."""
-
-
 @dataclass(frozen=True)
-class CsvSource:
-    """Rows of a CSV file, see `Source`."""
+class CsvSource(Source):
+    """Rows of a CSV file."""
 
-    id_type: ClassVar = pa.string()
-
-    path: Path
-    headings: Headings
-    parts: tuple[Part, ...]
     names: tuple[str, ...]
     """The input of each field, "id", or for any other its place."""
     delimiter: str
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Read a file's header and find where its parts begin, which reads it once.
+        """Read a file's header, and all of it once to find where its parts begin.
 
         Raises
         ------
@@ -71,43 +63,41 @@ class CsvSource:
         with open_input(path) as file:
             start, line = len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0, 1
             file.seek(start)
-            header = file.readline(_LONGEST_HEADER)
+            header = file.readline(_MAX_HEADER_BYTES)
             delimiter, only_named = find_delimiter(header.decode(errors="replace"))
             if only_named:
-                start, line, header = start + len(header), 2, file.readline(_LONGEST_HEADER)
+                start, line, header = start + len(header), 2, file.readline(_MAX_HEADER_BYTES)
             try:
-                found = _fields(header, delimiter)
-            except _LineError as error:
+                headings = _fields(header, delimiter)
+            except ValueError as error:
                 raise DataError(f"expected {error}", line=line) from None
-            if len(found) == len(HEADINGS) and is_uci_form(found):
-                found = list(HEADINGS.values())
+            if len(headings) == len(HEADINGS) and is_uci_form(headings):
+                headings = list(HEADINGS.values())
             else:
                 start, line = start + len(header), line + 1
-            headings = find(found)
+            mapping = map_columns(headings)
             file.seek(start)
             parts = _parts(file, start, line)
         if parts and isinstance(file, GzipFile):  # which cannot be read from the middle
             parts = [Part(start, parts[-1].stop, line, parts[-1].stop - start)]
-        meant = {heading: name for name, heading in headings.inputs.items()}
-        if headings.id is not None:
-            meant[headings.id] = ID
-        names = tuple(meant.get(name, str(i)) for i, name in enumerate(found))
-        return cls(path, headings, tuple(parts), names, delimiter)
+        by_heading = mapping.names()
+        names = tuple(by_heading.get(heading, str(i)) for i, heading in enumerate(headings))
+        return cls(path, mapping, pa.string(), tuple(parts), names, delimiter)
 
+    @override
     def chunks(self, part: Part) -> Iterator[Chunk]:
-        """Read a part."""
         line = part.line
         with open_input(self.path) as file:
             for block in _blocks(file, part.start, part.stop):
                 n_lines = block.count(b"\n") + (not block.endswith(b"\n"))
                 columns, places, malformed = self._at_once(block, n_lines) or self._one_by_one(block)
-                yield Chunk(columns, places + line, [(line + i, told) for i, told in malformed], len(block))
+                yield Chunk(columns, places + line, [(line + i, expected) for i, expected in malformed], len(block))
                 line += n_lines
 
     def _at_once(self, block: bytes, n_lines: int) -> _Parsed | None:
-        """Parse lines with pyarrow, or return None where it cannot be told that it sees them as they are."""
+        """Parse lines with pyarrow, or return None if it might split them otherwise than line by line."""
         width = len(self.names)
-        # Stands for the next line: whatever is left open at the end of the block takes it in.
+        # Stands for the next line: a cell that is left open at the end of the block would take it in.
         sentinel = self.delimiter.encode() * (width - 1) + b"\n"
         block = (block if block.endswith(b"\n") else block + b"\n") + sentinel
         if not _is_plain(block, self.delimiter):
@@ -132,7 +122,7 @@ class CsvSource:
                         include_columns=[name for name in self.names if name in _TEXTS],
                     ),
                 )
-            except pa.ArrowInvalid:  # some score is no number, or pyarrow lost its way
+            except pa.ArrowInvalid:  # some score is no number, or lines were not split as expected
                 continue
             if len(table) + len(malformed) != n_lines + 1:
                 return None
@@ -146,7 +136,7 @@ class CsvSource:
             try:
                 rows.append(_fields(line, self.delimiter, len(self.names)))
                 places.append(i)
-            except _LineError as error:
+            except ValueError as error:
                 malformed.append((i, str(error)))
         columns = {
             name: pa.array([row[i] or None for row in rows], pa.string())
@@ -163,7 +153,7 @@ if TYPE_CHECKING:
 
 
 def _is_plain(block: bytes, delimiter: str) -> bool:
-    """Return whether lines end alike, none is empty, all is UTF-8, and quotes pair up in each and end fields."""
+    """Return whether lines end alike, none is empty, all is UTF-8, and quotes pair up in each line and end fields."""
     if block.count(b"\r") != block.count(b"\r\n") or b"\n\n" in block or b"\n\r" in block or block[0] in b"\r\n":
         return False
     if not block.isascii():
@@ -185,15 +175,13 @@ def _is_plain(block: bytes, delimiter: str) -> bool:
 
 
 def _fields(line: bytes, delimiter: str, width: int | None = None) -> list[str]:
-    """Return a line's fields."""
+    """Return a line's fields, or raise ValueError with what was expected."""
     try:
         fields = split_fields(line.decode(), delimiter)
     except UnicodeDecodeError:
-        raise _LineError("text in UTF-8") from None
-    except ValueError as error:
-        raise _LineError(str(error)) from None
+        raise ValueError("text in UTF-8") from None
     if width is not None and len(fields) != width:
-        raise _LineError(f"{width} fields")
+        raise ValueError(f"{width} fields")
     return fields
 
 

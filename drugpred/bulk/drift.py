@@ -9,10 +9,9 @@ import pyarrow.compute as pc
 from rich.table import Table
 
 from drugpred import codebook
-from drugpred.bulk import drift_plot
 from drugpred.bulk.encoding import encode
-from drugpred.bulk.inputs import open_source
-from drugpred.data.files import open_output, path_text
+from drugpred.bulk.formats import open_source
+from drugpred.data.files import path_text
 from drugpred.errors import DataError
 from drugpred.monitoring import drift
 from drugpred.monitoring.binning import Binning
@@ -22,27 +21,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from drugpred.model_store import StoredModel
-    from drugpred.monitoring.drift import Drift
+    from drugpred.monitoring.drift import Drift, Shift
 
-__all__ = ["PICTURES", "Gap", "Measured", "draw", "headline", "measure", "table"]
+__all__ = ["Gap", "Measured", "headline", "measure", "table"]
 
-PICTURES: Final = (".html", ".svg")
-"""Endings of the names of pictures, which tell the format."""
-
-_DECADE: Final = codebook.WINDOWS.index("decade")
 _ROWS: Final = 10_000
 """Scored at a time."""
 
 
 class Gap(NamedTuple):
-    """Rows that have no value of an input, or one that no respondent trained on could have."""
+    """Rows without a possible value of an input."""
 
     missing: float
-    """Their share of all rows."""
+    """The share of rows that have no value."""
     unseen: float
-    """Likewise."""
+    """The share of rows that have a value that no respondent trained on could have."""
     drifted: bool
-    """Whether either is so frequent that it is no chance that no respondent is such a one."""
+    """Whether either is more frequent than by chance."""
 
     def __str__(self) -> str:
         shares = {"missing": self.missing, "unseen": self.unseen}
@@ -50,7 +45,7 @@ class Gap(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What was found in a file."""
+    """The drift of a file."""
 
     drift: Drift
     inputs: dict[str, list[int]]
@@ -60,12 +55,17 @@ class Measured(NamedTuple):
     rejected: int
     """Rows that are no possible profile; they are not counted."""
     gaps: dict[str, Gap]
-    """By input, why they are none."""
+    """By input, the reasons why they are none."""
 
     @property
     def drifted(self) -> bool | None:
-        """Whether anything has moved; None where there are too few profiles to tell."""
+        """Whether anything has moved; None if there are too few profiles to tell."""
         return True if any(gap.drifted for gap in self.gaps.values()) else self.drift.drifted
+
+    @property
+    def shifts(self) -> dict[str, Shift]:
+        """How far each input and each probability, as ``P(drug)``, has moved."""
+        return self.drift.inputs | {f"P({drug})": shift for drug, shift in self.drift.scores.items()}
 
 
 def measure(path: Path, model: StoredModel) -> Measured:
@@ -82,7 +82,7 @@ def measure(path: Path, model: StoredModel) -> Measured:
     DataError
         The file cannot be read, has other columns than expected, or not a single possible profile.
     ConfigurationError
-        Its name tells no format.
+        Its name has no known ending.
     """
     source = open_source(path)
     input_bins, score_bins = Binning(model.card.input_bins), Binning(model.card.probability_bins)
@@ -99,20 +99,14 @@ def measure(path: Path, model: StoredModel) -> Measured:
         missing += np.array([count or 0 for count in empty])
         rows = values.T[good]
         for start in range(0, len(rows), _ROWS):
-            some = rows[start : start + _ROWS]
-            inputs += input_bins.count(some.T)
-            scores += score_bins.count(model.predictor.predict_proba(some)[:, :, _DECADE].T)
-    respondents = model.card.data.respondents
-    gaps = {
-        name: Gap(
-            n_missing / max(n_rows, 1),
-            n_unseen / max(n_rows, 1),
-            any(drift.is_new(count, n_rows, respondents) for count in (n_missing, n_unseen)),
-        )
-        for name, n_missing, n_unseen in zip(
-            codebook.INPUTS, missing.tolist(), (impossible - missing).tolist(), strict=True
-        )
-    }
+            block = rows[start : start + _ROWS]
+            inputs += input_bins.count(block.T)
+            scores += score_bins.count(model.predictor.predict_proba(block)[:, :, codebook.DECADE].T)
+    gaps = {}
+    for name, *counts in zip(codebook.INPUTS, missing.tolist(), (impossible - missing).tolist(), strict=True):
+        missing_share, unseen_share = (count / max(n_rows, 1) for count in counts)
+        drifted = any(drift.is_new(count, n_rows, model.card.data.respondents) for count in counts)
+        gaps[name] = Gap(missing_share, unseen_share, drifted)
     if not inputs.any() and n_rows < drift.MIN_PROFILES:
         raise DataError(f"expected at least one possible profile in {path_text(path)}, and {rejected} rows are none")
     by_input, by_drug = input_bins.by_name(inputs), score_bins.by_name(scores)
@@ -120,11 +114,10 @@ def measure(path: Path, model: StoredModel) -> Measured:
 
 
 def headline(measured: Measured) -> str:
-    """Return what was found, in a line."""
-    shifts = measured.drift.inputs | {f"P({drug})": shift for drug, shift in measured.drift.scores.items()}
+    """Return a summary, in a line."""
     gaps = {name: f" ({gap})" for name, gap in measured.gaps.items() if gap.drifted}
-    moved = [f"{name}{gaps.get(name, '')}" for name, shift in shifts.items() if shift.drifted or name in gaps]
-    n = shifts[codebook.INPUTS[0]].n
+    moved = [f"{name}{gaps.get(name, '')}" for name, shift in measured.shifts.items() if shift.drifted or name in gaps]
+    n = measured.drift.inputs[codebook.INPUTS[0]].n
     if measured.drifted is None:
         return f"{n} profiles, too few to tell drift from"
     return f"{n} profiles: drift of {', '.join(moved)}" if moved else f"{n} profiles: no drift"
@@ -133,24 +126,9 @@ def headline(measured: Measured) -> str:
 def table(measured: Measured) -> Table:
     """Return all figures, to print."""
     result = Table("", "stability index", "drift above", "", "", box=None)
-    for kind, shifts in (("{}", measured.drift.inputs), ("P({})", measured.drift.scores)):
-        for name, shift in shifts.items():
-            figures = (f"{shift.psi:.4f}", f"{shift.threshold:.4f}") if shift.psi is not None else ("", "")
-            gap = measured.gaps.get(name) if kind == "{}" else None
-            drifted = shift.drifted or (gap is not None and gap.drifted)
-            result.add_row(kind.format(name), *figures, str(gap or ""), "drift" if drifted else "")
+    for name, shift in measured.shifts.items():
+        figures = (f"{shift.psi:.4f}", f"{shift.threshold:.4f}") if shift.psi is not None else ("", "")
+        gap = measured.gaps.get(name)
+        drifted = shift.drifted or (gap is not None and gap.drifted)
+        result.add_row(name, *figures, str(gap or ""), "drift" if drifted else "")
     return result
-
-
-def draw(measured: Measured, title: str, model: StoredModel, output: Path) -> None:
-    """Write a picture of it, as a page or as SVG by its name.
-
-    Raises
-    ------
-    OSError
-        It cannot be written.
-    """
-    gaps = {name: str(gap) for name, gap in measured.gaps.items()}
-    svg = drift_plot.draw(title, model.card, measured.inputs, measured.scores, measured.drift, gaps)
-    with open_output(output) as file:
-        file.write((drift_plot.page(title, svg) if output.suffix.lower() == ".html" else svg).encode())

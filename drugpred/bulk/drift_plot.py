@@ -1,4 +1,4 @@
-"""A picture of drift: the shares of each bin among the profiles, beside those of the respondents trained on."""
+"""Plot drift: the share of each bin among the profiles, beside that among the respondents trained on."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ from html import escape
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
+from drugpred.data.files import open_output
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
+    from drugpred.bulk.drift import Measured
     from drugpred.model_store import Bins, Card
-    from drugpred.monitoring.drift import Drift, Shift
+    from drugpred.monitoring.drift import Shift
 
-__all__ = ["draw", "page"]
+__all__ = ["PICTURES", "draw", "write"]
+
+PICTURES: Final = (".html", ".svg")
+"""The formats, by the endings of the files' names."""
 
 _ACROSS: Final = 5
 _WIDTH: Final = 210
@@ -29,33 +36,31 @@ _STYLE: Final = (
 )
 
 
-def draw(
-    title: str,
-    card: Card,
-    inputs: Mapping[str, Sequence[float]],
-    scores: Mapping[str, Sequence[float]],
-    drift: Drift,
-    notes: Mapping[str, str] | None = None,
-) -> str:
-    """Return the picture as SVG.
+def write(output: Path, title: str, card: Card, measured: Measured) -> None:
+    """Write the picture, as HTML or SVG by the file's name.
 
-    Parameters
-    ----------
-    title : str
-    card : Card
-    inputs, scores : mapping of str to sequence of float
-        Counts by bin, of which `drift` was measured.
-    drift : Drift
-    notes : mapping of str to str, optional
-        By input, a line below its bars.
+    Raises
+    ------
+    OSError
+        It cannot be written.
     """
-    panels = [
-        (shown.format(name), bins, counts[name], shifts[name], (notes or {}).get(shown.format(name), ""))
-        for shown, by_name, counts, shifts in (
-            ("{}", card.input_bins, inputs, drift.inputs),
-            ("P({})", card.probability_bins, scores, drift.scores),
+    picture = draw(title, card, measured)
+    if output.suffix.lower() == ".html":
+        picture = (
+            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+            f"<title>{escape(title)}</title></head>\n<body>\n{picture}</body></html>\n"
         )
-        for name, bins in by_name.items()
+    with open_output(output) as file:
+        file.write(picture.encode())
+
+
+def draw(title: str, card: Card, measured: Measured) -> str:
+    """Return the picture as SVG."""
+    bins = card.input_bins | {f"P({drug})": drug_bins for drug, drug_bins in card.probability_bins.items()}
+    counts = measured.inputs | {f"P({drug})": drug_counts for drug, drug_counts in measured.scores.items()}
+    panels = [
+        (name, bins[name], counts[name], shift, str(measured.gaps.get(name, "")))
+        for name, shift in measured.shifts.items()
     ]
     width, height = _ACROSS * _WIDTH, _TOP + -(-len(panels) // _ACROSS) * _HEIGHT
     drawn = chain.from_iterable(
@@ -72,14 +77,6 @@ def draw(
             *drawn,
             "</svg>\n",
         ]
-    )
-
-
-def page(title: str, svg: str) -> str:
-    """Return a page with the picture."""
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>{escape(title)}</title></head>\n<body>\n{svg}</body></html>\n"
     )
 
 

@@ -1,6 +1,6 @@
 """From columns of text and numbers, as Arrow holds them, to columns that `drugpred.tabular.validate` takes.
 
-Each distinct text is looked at once, however many rows have it, and by the rules of `Profile` itself.
+Each distinct text is parsed once, however many rows have it, by the rules of `drugpred.schemas.Profile`.
 """
 
 from __future__ import annotations
@@ -12,19 +12,18 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import ValidationError
 
-from drugpred.codebook import AGE, CATEGORIES, SCORES, SINGLE, Category, Score
-from drugpred.schemas import EXAMPLE, Profile
+from drugpred.codebook import AGE, CATEGORIES, SCORES, SINGLE, Category, Score, age_band
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from drugpred.tabular import Scale
+__all__ = ["VIEWED", "encode"]
 
-__all__ = ["encode", "expected"]
+VIEWED: Final = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+"""The types of what views look at: Arrow can do little with a view itself."""
 
 _IMPOSSIBLE: Final = -1
 _FOURTH: Final = 10.0**4
@@ -52,17 +51,6 @@ def encode(columns: Mapping[str, pa.Array]) -> dict[str, NDArray[Any]]:
     return encoded | {score.name: _unrounded(score, _scores(columns[score.name])) for score in SCORES}
 
 
-@lru_cache
-def expected(field: str, scale: Scale) -> str:
-    """Return what a profile expects of an input, as it says it itself."""
-    try:
-        Profile.model_validate({"scale": scale, field: -1e9})
-    except ValidationError as error:
-        told = next(detail["msg"] for detail in error.errors() if detail["loc"] == (field,))
-        return str(told).removeprefix("expected ")
-    raise AssertionError(field)
-
-
 def _codes(category: Category, column: pa.Array) -> NDArray[np.int64]:
     if not pa.types.is_dictionary(column.type):
         column = _plain(column).dictionary_encode()
@@ -75,13 +63,10 @@ def _codes(category: Category, column: pa.Array) -> NDArray[np.int64]:
 
 def _plain(column: pa.Array) -> pa.Array:
     """Return a column in a type that Arrow can work on: decimals as numbers, views as what they look at."""
-    kind = column.type
-    if pa.types.is_decimal(kind):
+    if pa.types.is_decimal(column.type):
         # By way of text, because 25.00000 would become 25.000000000000004.
         return pc.cast(pc.cast(column, pa.string()), pa.float64())
-    if pa.types.is_string_view(kind):
-        return pc.cast(column, pa.string())
-    return pc.cast(column, pa.binary()) if pa.types.is_binary_view(kind) else column
+    return pc.cast(column, VIEWED.get(column.type, column.type))
 
 
 def _python(value: pa.Scalar) -> object:
@@ -98,16 +83,18 @@ def _code(field: str, value: object) -> int:
         with suppress(ValueError):
             return category.code(value)
         value = _number(value)
+    if not isinstance(value, int | float):
+        return _IMPOSSIBLE
     if category is AGE:
-        with suppress(ValidationError):
-            return category.codes[Profile.model_validate({**EXAMPLE, field: value}).age]
+        with suppress(ValueError):
+            return category.codes[age_band(value)]
     with suppress(ValueError):
-        return category.quantified(value) if isinstance(value, int | float) else _IMPOSSIBLE
+        return category.quantified(value)
     return _IMPOSSIBLE
 
 
 def _scores(column: pa.Array) -> NDArray[np.floating[Any]]:
-    if _is_text(column.type):
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         column = _parsed(column)
     elif column.type not in (pa.float32(), pa.float64()):
         column = pc.cast(_plain(column), pa.float64(), safe=False)
@@ -145,7 +132,3 @@ def _number(text: object) -> float:
         with suppress(ValueError):
             return float(text)
     return float("nan")
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

@@ -1,4 +1,4 @@
-"""One part from file to file: what every engine runs, in this process or in another."""
+"""Scoring one part, from file to file: what every executor runs, in this process or in another."""
 
 from __future__ import annotations
 
@@ -9,25 +9,24 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from drugpred.bulk.encoding import encode, expected
-from drugpred.bulk.headings import ID
-from drugpred.codebook import INPUTS
+from drugpred.bulk.column_mapping import ID
+from drugpred.bulk.encoding import encode
+from drugpred.bulk.sink import Scored
+from drugpred.codebook import CATEGORIES, SCORES
 from drugpred.tabular import validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from numpy.typing import NDArray
-
-    from drugpred.bulk.network import Network
-    from drugpred.bulk.outputs import Counts, Parts
+    from drugpred.bulk.columnar_network import ColumnarNetwork
+    from drugpred.bulk.sink import Counts, Sink
     from drugpred.bulk.source import Chunk, Source
-    from drugpred.tabular import Scale
+    from drugpred.codebook import Scale
 
 __all__ = ["LINE", "Job"]
 
 LINE = "line"
-"""The column that tells rows apart where the file has no id."""
+"""The column that identifies rows if the file has no id."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +34,11 @@ class Job:
     """What to do with each part of a file."""
 
     source: Source
-    network: Network
+    network: ColumnarNetwork
     scale: Scale
-    outputs: Parts
+    sink: Sink
 
-    def run(self, number: int, advance: Callable[[int], object] | None = None) -> Counts:
+    def score_part(self, number: int, advance: Callable[[int], object] | None = None) -> Counts:
         """Read, check, score and write a part, in constant memory and on one core.
 
         Parameters
@@ -47,7 +46,7 @@ class Job:
         number : int
             Of the part, from 0.
         advance : callable, optional
-            Told how much more is done, in bytes of a CSV or rows of Parquet.
+            Called with the progress since the last call, in bytes of a CSV or rows of Parquet.
 
         Raises
         ------
@@ -57,32 +56,28 @@ class Job:
             A part cannot be written.
         """
 
-        def scored() -> Iterator[tuple[pa.RecordBatch, list[tuple[int, str, str]], int]]:
+        def scored() -> Iterator[Scored]:
             for chunk in self.source.chunks(self.source.parts[number]):
                 yield self._score(chunk)
                 if advance is not None:
                     advance(chunk.size)
 
         with threadpool_limits(1, "blas"):
-            return self.outputs.write(number, scored())
+            return self.sink.write(number, scored())
 
-    def _score(self, chunk: Chunk) -> tuple[pa.RecordBatch, list[tuple[int, str, str]], int]:
+    def _score(self, chunk: Chunk) -> Scored:
         values, possible = validate(encode(chunk.columns), self.scale)
-        probabilities = self.network.probabilities(values)
-        keys = chunk.columns.get(ID)
-        if keys is None:
-            keys = pa.array(chunk.lines)
-        scored = pa.RecordBatch.from_arrays([keys, *map(pa.array, probabilities)], schema=self.outputs.schema)
-        told = [(line, "", expected) for line, expected in chunk.malformed]
-        n_rejected = len(told)
+        probabilities = self.network.predict_proba(values)
+        ids = chunk.columns[ID] if ID in chunk.columns else pa.array(chunk.lines)
+        batch = pa.RecordBatch.from_arrays([ids, *map(pa.array, probabilities)], schema=self.sink.schema)
+        faults = [(line, "", expected) for line, expected in chunk.malformed]
+        n_rejected = len(faults)
         good = possible.all(0)
         if not good.all():
-            scored = scored.filter(pa.array(good))
+            batch = batch.filter(pa.array(good))
             n_rejected += int((~good).sum())
-            told += self._told(chunk, possible)
-        return scored, sorted(told, key=lambda row: row[0]), n_rejected
-
-    def _told(self, chunk: Chunk, possible: NDArray[np.bool_]) -> list[tuple[int, str, str]]:
-        columns = [(self.source.headings.inputs[name], expected(name, self.scale)) for name in INPUTS]
-        rows, inputs = np.nonzero(~possible.T)
-        return [(line, *columns[i]) for line, i in zip(chunk.lines[rows].tolist(), inputs.tolist(), strict=True)]
+            expected = [category.expected for category in CATEGORIES] + [score.expected(self.scale) for score in SCORES]
+            columns = list(zip(self.source.mapping.inputs.values(), expected, strict=True))
+            rows, inputs = np.nonzero(~possible.T)
+            faults += [(line, *columns[i]) for line, i in zip(chunk.lines[rows].tolist(), inputs.tolist(), strict=True)]
+        return Scored(batch, sorted(faults, key=lambda fault: fault[0]), n_rejected)

@@ -11,9 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
+from typing_extensions import override
 
-from drugpred.bulk.headings import ID, Headings, find
-from drugpred.bulk.source import Chunk, Part
+from drugpred.bulk.column_mapping import ID, map_columns
+from drugpred.bulk.encoding import VIEWED
+from drugpred.bulk.source import Chunk, Part, Source
 from drugpred.codebook import AGE, CATEGORIES
 from drugpred.data.files import path_text, require_regular
 from drugpred.errors import DataError
@@ -52,19 +54,15 @@ _TEXTS: Final = tuple(category.name for category in CATEGORIES)
 
 
 @dataclass(frozen=True)
-class ParquetSource:
-    """Rows of a Parquet file, see `Source`."""
+class ParquetSource(Source):
+    """Rows of a Parquet file."""
 
-    path: Path
-    headings: Headings
-    id_type: pa.DataType
-    parts: tuple[Part, ...]
     dictionaries: tuple[str, ...]
     """Headings of the columns of text that can be read as dictionaries."""
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Look at a file's columns and row groups.
+        """Read a file's schema and its row groups.
 
         Raises
         ------
@@ -74,8 +72,8 @@ class ParquetSource:
         require_regular(path)
         with _open(path) as file:
             schema, metadata = file.schema_arrow, file.metadata
-            headings = find(schema.names)
-            for name, heading in headings.inputs.items():
+            mapping = map_columns(schema.names)
+            for name, heading in mapping.inputs.items():
                 _check(name, heading, schema.field(heading).type)
             groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
             others = {
@@ -84,22 +82,20 @@ class ParquetSource:
                 for column in map(group.column, range(group.num_columns))
                 if not _DICTIONARIES.issuperset(column.encodings)
             }
-        id_type = _id_type(headings.id, schema.field(headings.id).type) if headings.id is not None else pa.int64()
-        dictionaries = {headings.inputs[name] for name in _TEXTS} - others
-        return cls(path, headings, id_type, tuple(_parts([group.num_rows for group in groups])), tuple(dictionaries))
+        id_type = pa.null() if mapping.id is None else _id_type(mapping.id, schema.field(mapping.id).type)
+        dictionaries = {mapping.inputs[name] for name in _TEXTS} - others
+        return cls(path, mapping, id_type, tuple(_parts([group.num_rows for group in groups])), tuple(dictionaries))
 
+    @override
     def chunks(self, part: Part) -> Iterator[Chunk]:
-        """Read a part."""
-        names = {heading: name for name, heading in self.headings.inputs.items()}
-        if self.headings.id is not None:
-            names[self.headings.id] = ID
+        names = self.mapping.names()
         line = part.line
         with _open(self.path, self.dictionaries) as file:
             groups = range(part.start, part.stop)
             for batch in file.iter_batches(_CHUNK_ROWS, groups, list(names)):
                 columns = dict(zip(map(names.__getitem__, batch.schema.names), batch.columns, strict=True))
                 if ID in columns:
-                    columns[ID] = _id(columns[ID])
+                    columns[ID] = _ids(columns[ID], self.id_type)
                 lines = np.arange(line, line + len(batch))
                 yield Chunk(columns, lines, [], len(batch))
                 line += len(batch)
@@ -118,21 +114,21 @@ def _open(path: Path, dictionaries: Sequence[str] = ()) -> Iterator[parquet.Parq
 
 
 def _check(name: str, heading: str, kind: pa.DataType) -> None:
+    """Raise DataError unless a column has a type that `encode` takes."""
+    expected = "text or numbers" if name == AGE.name else "text" if name in _TEXTS else "numbers"
     if pa.types.is_dictionary(kind) and name in _TEXTS:
         kind = kind.value_type
-    is_fraction = pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-    if name not in _TEXTS:
-        if not (is_fraction or pa.types.is_integer(kind)):
-            raise DataError("expected numbers", column=heading)
-    elif name == AGE.name:
-        if not (_is_text(kind) or is_fraction or pa.types.is_integer(kind)):
-            raise DataError("expected text or numbers", column=heading)
-    elif not (_is_text(kind) or is_fraction):  # a quantified category is never whole
-        raise DataError("expected text", column=heading)
+    if not (
+        (name in _TEXTS and _is_text(kind))
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
+        or (pa.types.is_integer(kind) and expected != "text")  # a quantified category is never whole
+    ):
+        raise DataError(f"expected {expected}", column=heading)
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    """Return whether values are text, or bytes that may be: some engines write text as such."""
+    """Return whether values are text, or bytes, as which some engines write text."""
     return any(is_kind(kind) for is_kind in (*_STRINGS, *_BINARIES))
 
 
@@ -141,19 +137,19 @@ def _id_type(heading: str, kind: pa.DataType) -> pa.DataType:
         kind = kind.value_type
     if pa.types.is_nested(kind):
         raise DataError("expected one value a row", column=heading)
-    if kind == pa.uuid() or pa.types.is_string_view(kind):
+    if kind == pa.uuid():
         return pa.string()
     if not any(is_kind(kind) for is_kind in _IDS):
         raise DataError("expected text, numbers, times or UUIDs", column=heading)
-    return kind
+    return VIEWED.get(kind, kind)
 
 
-def _id(keys: pa.Array) -> pa.Array:
-    if pa.types.is_dictionary(keys.type):
-        keys = keys.dictionary_decode()
-    if keys.type == pa.uuid():
-        return pa.array([None if key is None else str(key) for key in keys.to_pylist()], pa.string())
-    return pc.cast(keys, pa.string()) if pa.types.is_string_view(keys.type) else keys
+def _ids(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if column.type == pa.uuid():
+        return pa.array([None if value is None else str(value) for value in column.to_pylist()], kind)
+    return pc.cast(column, kind)
 
 
 def _parts(rows: list[int]) -> Iterator[Part]:

@@ -1,9 +1,9 @@
-"""A whole run: what `drugpred score` does. Killed at any moment, the same run goes on where it was.
+"""A whole run: what `drugpred score` does. If it is killed, the same run continues where it stopped.
 
 Beside the output stands a folder of finished parts until all are one file. It belongs to one run: the same content of
-the input, the same model and the same options. Unfinished parts of another run are removed, and the console says so.
-Nothing else is ever removed or replaced but an older output and what it rejected: a folder or a file in the way that no
-run has made is refused, and so is an input that is one of them.
+the input, the same model and the same options. Finished parts of another run are removed, and the console says so.
+Only an older output and its file of rejected rows are replaced: a folder or a file in the way that no run has made is
+refused, and so is an input that is one of them.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from filelock import FileLock, Timeout
 from rich.progress import Progress
 
 from drugpred import __version__
-from drugpred.bulk import engines
-from drugpred.bulk.headings import ID
-from drugpred.bulk.inputs import open_source
+from drugpred.bulk import executors
+from drugpred.bulk.column_mapping import ID
+from drugpred.bulk.columnar_network import ColumnarNetwork
+from drugpred.bulk.formats import open_source
 from drugpred.bulk.job import LINE, Job
-from drugpred.bulk.network import Network
-from drugpred.bulk.outputs import REJECTED, Counts, Parts, join, join_rejected
+from drugpred.bulk.sink import REJECTED, Counts, Sink
 from drugpred.bulk.source import FORMATS
 from drugpred.data.files import open_atomic, path_text, same_file
 from drugpred.errors import ConfigurationError, DataError, reason
@@ -38,24 +38,23 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from drugpred.bulk.source import Source
-    from drugpred.codebook import Drug, Window
+    from drugpred.codebook import Drug, Scale, Window
     from drugpred.model_store import StoredModel
-    from drugpred.tabular import Scale
 
 __all__ = ["Options", "rejected_path", "score"]
 
-_EDGE: Final = 1 << 16
-_KEY: Final = "run.json"
-_MARK: Final = '{"drugpred score": '
-"""How that file begins, which says that a folder is a run's own."""
-_OWN: Final = re.compile(
+_EDGE_BYTES: Final = 1 << 16
+_MARKER: Final = "run.json"
+_MARKER_START: Final = '{"drugpred score": '
+"""The beginning of the file that marks a folder as that of a run."""
+_FILE_NAME: Final = re.compile(
     r"lock|(run\.json|[0-9]{6,}((\.rejected)?\.csv|\.parquet|\.json))(\.[0-9a-f]{32})?|joined(\.parquet|(\.rejected)?\.csv)"
 )
-"""Names of files in such a folder."""
+"""Names of the files in such a folder."""
 
 
 class Options(NamedTuple):
-    """What to tell of each row, and how the file spells it."""
+    """What to predict of each row, and how the file spells it."""
 
     drugs: Sequence[Drug]
     window: Window
@@ -63,7 +62,7 @@ class Options(NamedTuple):
 
 
 def rejected_path(output: Path) -> Path:
-    """Return where rows that cannot be scored are told."""
+    """Return the file that lists the rows that cannot be scored."""
     return output.with_name(f"{output.name}.rejected.csv")
 
 
@@ -78,8 +77,8 @@ def score(
 ) -> Counts:
     """Score every row of a file.
 
-    The output has a column of probabilities for each drug, after the id, or the line where there is none. Rows that
-    cannot be scored are told in a file beside it, which is not there where all were.
+    The output has a column of probabilities for each drug, after the id, or after the line if there is no id. Rows that
+    cannot be scored are listed in a file beside it, if there are any.
 
     Parameters
     ----------
@@ -99,8 +98,8 @@ def score(
     DataError
         The file cannot be read, changes meanwhile, or has other columns than expected.
     ConfigurationError
-        A name tells no format, another run writes the same output, a file stands in the way that no run has made, or
-        the engine is not there.
+        A name has no known ending, another run writes the same output, a file that no run has made is in the way, or
+        the engine is missing.
     OSError
         The output cannot be written.
     """
@@ -111,20 +110,20 @@ def score(
             f"expected an output whose name ends in {ending}, and not {path_text(Path(output.name))}"
         )
     folder = output.with_name(f"{output.name}.parts")
-    _refuse_others(path, output, folder)
+    _check_paths(path, output, folder)
     source = open_source(path)
     key = _key(path, model, options, output)
     folder.mkdir(exist_ok=True)
     try:
         with FileLock(folder / "lock", timeout=0):
-            _keep(folder, key, console)
-            parts = Parts(folder, _schema(source, model, options), output.suffix.lower())
-            job = Job(source, Network(model.predictor, options.drugs, options.window), options.scale, parts)
-            _work(job, console, engine, cluster)
+            _remove_other_parts(folder, key, console)
+            sink = Sink(folder, _schema(source, model, options), output.suffix.lower())
+            network = ColumnarNetwork(model.predictor, options.drugs, options.window)
+            _score_parts(Job(source, network, options.scale, sink), console, engine, cluster)
             if _key(path, model, options, output) != key:
                 raise DataError(f"expected {path_text(path)} not to change while it is read")
-            counts = _finish(parts, len(source.parts), output)
-            for file in _own(folder):
+            counts = sink.join(len(source.parts), output, rejected_path(output))
+            for file in _files(folder):
                 file.unlink()
             with suppress(OSError):  # somebody has put a file there
                 folder.rmdir()
@@ -133,8 +132,8 @@ def score(
     return counts
 
 
-def _refuse_others(path: Path, output: Path, folder: Path) -> None:
-    """Raise `ConfigurationError` if writing would destroy the input or anything that no run has made."""
+def _check_paths(path: Path, output: Path, folder: Path) -> None:
+    """Raise `ConfigurationError` if writing would destroy the input or a file that no run has made."""
     rejected = rejected_path(output)
     if same_file(path, output) or same_file(path, rejected) or same_file(Path(os.path.realpath(path)).parent, folder):
         raise ConfigurationError("expected another file for the output than the input")
@@ -145,35 +144,35 @@ def _refuse_others(path: Path, output: Path, folder: Path) -> None:
         with rejected.open("rb") as lines:
             if lines.readline(len(REJECTED)) != REJECTED:
                 raise ConfigurationError(f"expected {path_text(rejected)} to be of an earlier run, or not to be there")
-    if folder.is_symlink() or (folder.exists() and not _is_own(folder)):
+    if folder.is_symlink() or (folder.exists() and not _is_parts_folder(folder)):
         raise ConfigurationError(f"expected {path_text(folder)} to be a folder of an earlier run, or not to be there")
 
 
-def _is_own(folder: Path) -> bool:
-    """Return whether a run has made a folder, and nobody has put anything into it."""
-    if not folder.is_dir() or len(_own(folder)) != len(list(folder.iterdir())):
+def _is_parts_folder(folder: Path) -> bool:
+    """Return whether a run has made a folder and all of its files."""
+    if not folder.is_dir() or len(_files(folder)) != len(list(folder.iterdir())):
         return False
-    marked = folder / _KEY
-    if marked.is_file():
-        with marked.open(encoding="utf-8", errors="replace") as text:
-            return text.read(len(_MARK)) == _MARK
+    marker = folder / _MARKER
+    if marker.is_file():
+        with marker.open(encoding="utf-8", errors="replace") as text:
+            return text.read(len(_MARKER_START)) == _MARKER_START
     # Killed before it could mark the folder, a run leaves nothing else.
-    return all(file.name == "lock" or file.name.startswith(_KEY) for file in folder.iterdir())
+    return all(file.name == "lock" or file.name.startswith(_MARKER) for file in folder.iterdir())
 
 
-def _own(folder: Path) -> list[Path]:
-    """Return the files in a folder that a run makes."""
-    return [file for file in folder.iterdir() if _OWN.fullmatch(file.name) and file.is_file()]
+def _files(folder: Path) -> list[Path]:
+    """Return the files of a folder that runs make."""
+    return [file for file in folder.iterdir() if _FILE_NAME.fullmatch(file.name) and file.is_file()]
 
 
 def _key(path: Path, model: StoredModel, options: Options, output: Path) -> str:
-    """Return what makes runs the same: the input by its size, time, beginning and end, the model and the options."""
+    """Return what identifies a run: the input's size, time, beginning and end, the model and the options."""
     try:
         state = path.stat()
         with path.open("rb") as file:
-            edges = file.read(_EDGE)
-            file.seek(max(0, state.st_size - _EDGE))
-            edges += file.read(_EDGE)
+            edges = file.read(_EDGE_BYTES)
+            file.seek(max(0, state.st_size - _EDGE_BYTES))
+            edges += file.read(_EDGE_BYTES)
     except OSError as error:
         raise DataError(f"cannot read {reason(error, path)}") from error
     digest = hashlib.sha256(edges).hexdigest()
@@ -181,48 +180,35 @@ def _key(path: Path, model: StoredModel, options: Options, output: Path) -> str:
     return json.dumps({"drugpred score": same})
 
 
-def _keep(folder: Path, key: str, console: Console) -> None:
-    """Empty the folder unless its parts are of this run."""
-    kept = folder / _KEY
-    if kept.is_file():
-        if kept.read_text(encoding="utf-8") == key:
+def _remove_other_parts(folder: Path, key: str, console: Console) -> None:
+    """Remove parts of any other run, and mark the folder as that of this one."""
+    marker = folder / _MARKER
+    if marker.is_file():
+        if marker.read_text(encoding="utf-8") == key:
             return
         console.print(
             f"{path_text(folder)} was of another input, model or options: its parts are removed", markup=False
         )
     # Counts first: a part without them is not done, if this is killed.
-    for file in sorted(_own(folder), key=lambda file: file.suffix != ".json"):
-        if file not in (folder / "lock", kept):
+    for file in sorted(_files(folder), key=lambda file: file.suffix != ".json"):
+        if file not in (folder / "lock", marker):
             file.unlink()
-    with open_atomic(kept) as into:
-        into.write(key.encode())
+    with open_atomic(marker) as content:
+        content.write(key.encode())
 
 
 def _schema(source: Source, model: StoredModel, options: Options) -> pa.Schema:
-    name = LINE if source.headings.id is None else ID
-    kind = pa.int64() if source.headings.id is None else source.id_type
-    told = {"drugpred.model": model.tag, "drugpred.window": options.window}
-    return pa.schema([(name, kind), *((drug, pa.float64()) for drug in options.drugs)], told)
+    row = (LINE, pa.int64()) if source.mapping.id is None else (ID, source.id_type)
+    metadata = {"drugpred.model": model.tag, "drugpred.window": options.window}
+    return pa.schema([row, *((drug, pa.float64()) for drug in options.drugs)], metadata)
 
 
-def _work(job: Job, console: Console, engine: str, cluster: str | None) -> None:
+def _score_parts(job: Job, console: Console, engine: str, cluster: str | None) -> None:
     parts = job.source.parts
-    left = [number for number in range(len(parts)) if job.outputs.counts(number) is None]
-    total, to_do = sum(part.size for part in parts), sum(parts[number].size for number in left)
+    unfinished = [number for number in range(len(parts)) if job.sink.counts(number) is None]
+    total, remaining = sum(part.size for part in parts), sum(parts[number].size for number in unfinished)
     with Progress(console=console) as progress:
-        task = progress.add_task("scoring", total=total, completed=total - to_do)
-        run = partial(engines.on_dask, address=cluster) if engine == "dask" else engines.on_this_core
-        if left:
-            run(job, left, partial(progress.advance, task))
-
-
-def _finish(parts: Parts, n_parts: int, output: Path) -> Counts:
-    counted = [parts.counts(number) or Counts(0, 0) for number in range(n_parts)]
-    counts = Counts(sum(part.scored for part in counted), sum(part.rejected for part in counted))
-    told = rejected_path(output)
-    if counts.rejected:
-        join_rejected(parts, n_parts, told)
-    else:
-        told.unlink(missing_ok=True)
-    join(parts, n_parts, output)
-    return counts
+        task = progress.add_task("scoring", total=total, completed=total - remaining)
+        run = partial(executors.run_on_dask, address=cluster) if engine == "dask" else executors.run_locally
+        if unfinished:
+            run(job, unfinished, partial(progress.advance, task))

@@ -1,21 +1,24 @@
-"""What a file of rows is to the rest: parts that can be read one without the other, and each in chunks."""
+"""The interface of a file of rows: parts that can be read independently, each in chunks."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from drugpred.bulk.headings import Headings
+    from drugpred.bulk.column_mapping import ColumnMapping
 
 __all__ = ["FORMATS", "Chunk", "Part", "Source"]
 
 FORMATS: Final = (".csv", ".parquet")
-"""Endings of the names of outputs, which tell the format."""
+"""The formats of outputs, by the endings of their names."""
 
 
 class Part(NamedTuple):
@@ -34,33 +37,28 @@ class Chunk(NamedTuple):
     """Some thousand consecutive rows."""
 
     columns: dict[str, pa.Array]
-    """By input, and the id where there is one."""
+    """By input, and the id if there is one."""
     lines: NDArray[Any]
-    """Of the same length: a row's line in the file, for Parquet its place counted from 1."""
+    """Of the same length: a row's line in the file, in Parquet its number from 1."""
     malformed: list[tuple[int, str]]
-    """Lines that could not be taken apart, with what was expected; they are in no column."""
+    """Lines that could not be parsed, with what was expected; they are in no column."""
     size: int
     """What progress is counted in: bytes of a CSV, rows of Parquet."""
 
 
-class Source(Protocol):
-    """A file of rows, opened only to read; other processes may have a copy of this object."""
+@dataclass(frozen=True)
+class Source(ABC):
+    """A file of rows, opened only while it is read; other processes may have a copy of this object."""
 
-    @property
-    def headings(self) -> Headings:
-        """Of its columns."""
-        ...
+    path: Path
+    mapping: ColumnMapping
+    """Of its columns to inputs."""
+    id_type: pa.DataType
+    """Of the id, if there is one."""
+    parts: tuple[Part, ...]
+    """All of it, in order."""
 
-    @property
-    def id_type(self) -> pa.DataType:
-        """Of the id, or of lines."""
-        ...
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """All of it, in order."""
-        ...
-
+    @abstractmethod
     def chunks(self, part: Part) -> Iterator[Chunk]:
         """Read a part, in constant memory.
 
@@ -69,4 +67,3 @@ class Source(Protocol):
         DataError
             The file cannot be read.
         """
-        ...

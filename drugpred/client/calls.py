@@ -1,4 +1,4 @@
-"""What is asked and answered, whatever the transport: checked by the types that the service checks by."""
+"""Requests and answers, whatever the transport: validated by the types that the service uses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Call", "Measure", "Model", "Wanted", "batch_of", "profile_of", "rows_of", "wanted_of"]
+__all__ = ["Call", "Measure", "Model", "StreamOptions", "as_batch", "as_profile", "as_rows", "as_stream_options"]
 
 T = TypeVar("T")
 _Checked = TypeVar("_Checked", bound=BaseModel)
@@ -30,17 +30,17 @@ _CATEGORIES: Final = len(codebook.CATEGORIES)
 
 
 class Measure(TypedDict):
-    """What is known of one drug within one window."""
+    """The figures of one drug within one window."""
 
     threshold: float
     base_rate: float
     auc: float | None
-    """Cross-validated; None where it could not be measured."""
+    """Cross-validated; None if it could not be measured."""
     reliable: bool
 
 
 class Model(BaseModel):
-    """What is known of the model that is served."""
+    """The description of the model that is served."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -54,13 +54,13 @@ class Model(BaseModel):
 
     @classmethod
     def of(cls, content: bytes | str) -> Self:
-        """Return what a card tells."""
+        """Return the description that a card gives."""
         card = json.loads(content)
         return cls.model_validate({**card, "card": card})
 
 
-class Wanted(BaseModel):
-    """What to tell of every person of a stream."""
+class StreamOptions(BaseModel):
+    """What to predict for every person of a stream."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
@@ -73,11 +73,11 @@ class Call(Generic[T]):
     """One call, as a transport sends it."""
 
     name: str
-    """The path, or the name of the procedure."""
+    """The path, or the name of the method."""
     request: Any
     """The body, or the message."""
     parse: Callable[[Any], T]
-    """Makes the answer of what comes back."""
+    """Makes the answer of the response."""
 
     def read(self, content: Any) -> T:  # noqa: ANN401 - bytes or a message
         """Return the answer.
@@ -85,33 +85,33 @@ class Call(Generic[T]):
         Raises
         ------
         ServiceError
-            What came back is no such answer.
+            The response is no such answer.
         """
         try:
             return self.parse(content)
-        except (ValueError, LookupError, TypeError):  # not chained, for it may hold what came back
+        except (ValueError, LookupError, TypeError):  # not chained, for it may hold the response
             raise ServiceError("the answer is none of this version of drugpred") from None
 
 
-def profile_of(profile: Profile | Mapping[str, object] | None, fields: Mapping[str, object]) -> Profile:
-    """Return a profile that was given as one thing, or by its fields."""
+def as_profile(profile: Profile | Mapping[str, object] | None, fields: Mapping[str, object]) -> Profile:
+    """Return a profile that was given as such, or by its fields."""
     if profile is not None and fields:
         raise TypeError("expected a profile or its fields, not both")
-    return _checked(Profile, _plain(fields if profile is None else profile))
+    return _validated(Profile, _plain(fields if profile is None else profile))
 
 
-def batch_of(profiles: Iterable[Profile | Mapping[str, object]]) -> Batch:
-    """Return profiles, checked all together."""
-    return _checked(Batch, {"profiles": list(map(_plain, profiles))})
+def as_batch(profiles: Iterable[Profile | Mapping[str, object]]) -> Batch:
+    """Return validated profiles."""
+    return _validated(Batch, {"profiles": list(map(_plain, profiles))})
 
 
-def wanted_of(drugs: Iterable[Drug] | None, window: Window) -> Wanted:
-    """Return what to tell of everybody: of all drugs where none is named."""
-    return _checked(Wanted, {"drugs": list(codebook.DRUGS if drugs is None else drugs), "window": window})
+def as_stream_options(drugs: Iterable[Drug] | None, window: Window) -> StreamOptions:
+    """Return validated options, of all drugs if none is named."""
+    return _validated(StreamOptions, {"drugs": list(codebook.DRUGS if drugs is None else drugs), "window": window})
 
 
-def rows_of(chunk: ArrayLike) -> NDArray[np.float64]:
-    """Return people's rows, as `drugpred.codebook` describes them, checked."""
+def as_rows(chunk: ArrayLike) -> NDArray[np.float64]:
+    """Return people's rows, as `drugpred.codebook` describes them, validated."""
     try:
         # Scores of float32 may round beyond a bound, which is known of columns of that type.
         rows = np.array(chunk, np.float32 if getattr(chunk, "dtype", None) == np.float32 else np.float64)
@@ -135,7 +135,7 @@ def _plain(profile: Profile | Mapping[str, object]) -> Profile | Mapping[str, ob
     return profile
 
 
-def _checked(model: type[_Checked], content: object) -> _Checked:
+def _validated(model: type[_Checked], content: object) -> _Checked:
     try:
         return model.model_validate(content)
     except ValidationError as error:

@@ -1,51 +1,67 @@
-"""The two clients: one waits for answers, the other awaits them."""
+"""The two clients: one blocks until it is answered, the other awaits answers."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 from urllib.parse import urlsplit
 
 from drugpred.client import calls
-from drugpred.client.retries import Policy
+from drugpred.client.blocking import iterate, run
+from drugpred.client.retries import RetryPolicy
 from drugpred.errors import ConfigurationError, needs
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 
     import grpc
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
     from drugpred.client.calls import Model
-    from drugpred.client.transport import AsyncTransport, Transport
+    from drugpred.client.transport import Transport
     from drugpred.codebook import Drug, Window
     from drugpred.schemas import Prediction, Profile
 
 __all__ = ["AsyncClient", "Client"]
 
 
-class Client:
-    """A client that waits for each answer. Threads may share it.
+class _Client:
+    _blocking: ClassVar[bool]
 
-    A call is tried again where the service is overloaded, limits the caller or cannot be reached, and nowhere else:
-    with growing, random waits, and never before the service asks for it (`Retry-After`).
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float = 60.0,
+        retries: int = 3,
+        tls: ssl.SSLContext | grpc.ChannelCredentials | None = None,
+        key: str | None = None,
+    ) -> None:
+        self._transport = _transport(url)(url, RetryPolicy(timeout, retries, self._blocking), tls, key)
+
+
+class Client(_Client):
+    """A client that blocks until it is answered. Threads may share it.
+
+    A call is retried if the service is overloaded, limits the caller or cannot be reached, and in no other case: after
+    growing, random waits, and never before the time that the service asks for (`Retry-After`).
 
     Parameters
     ----------
     url : str
-        Where the service is: `http://localhost:3000` or `grpc://localhost:3001`; `https://` and `grpcs://` with TLS.
+        Of the service: `http://localhost:3000` or `grpc://localhost:3001`; `https://` and `grpcs://` with TLS.
     timeout : float
         Seconds that a call may take, with all its attempts; of a stream, each answer. Over HTTP each of connecting,
-        sending and receiving may take what is left of them.
+        sending and receiving may take the rest of them.
     retries : int
-        The most further attempts.
+        Attempts after the first, at most.
     tls : ssl.SSLContext or grpc.ChannelCredentials, optional
         Own certificates, as httpx takes them for `https://` and grpc for `grpcs://`.
     key : str, optional
-        An API key, where the service wants one.
+        An API key, if the service requires one.
 
     Raises
     ------
@@ -65,37 +81,28 @@ class Client:
     0.8522902083456987
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        timeout: float = 60.0,
-        retries: int = 3,
-        tls: ssl.SSLContext | grpc.ChannelCredentials | None = None,
-        key: str | None = None,
-    ) -> None:
-        self._transport: Transport = _transports(url)[0](url, Policy(timeout, retries), tls, key)
+    _blocking = True
 
     def predict(self, profile: Profile | Mapping[str, object] | None = None, /, **fields: object) -> Prediction:
-        """Tell of one person how likely the use of each drug is.
+        """Predict each drug's probability of use for one person.
 
         Parameters
         ----------
         profile : Profile or mapping
-            Who, and what to tell of them.
+            The person, and what to predict.
         **fields
             The same by name, in place of `profile`.
         """
-        return self._transport.call(self._transport.predict(calls.profile_of(profile, fields)))
+        return run(self._transport.call(self._transport.predict(calls.as_profile(profile, fields))))
 
     def predict_batch(self, profiles: Iterable[Profile | Mapping[str, object]]) -> list[Prediction]:
-        """Tell of 1 to 1000 people, in their order."""
-        return self._transport.call(self._transport.predict_batch(calls.batch_of(profiles)))
+        """Predict for 1 to 1000 people, in their order."""
+        return run(self._transport.call(self._transport.predict_batch(calls.as_batch(profiles))))
 
     def stream(
         self, chunks: Iterable[ArrayLike], *, drugs: Iterable[Drug] | None = None, window: Window = "decade"
     ) -> Iterator[NDArray[np.float64]]:
-        """Tell of any number of people, chunk by chunk.
+        """Predict for any number of people, chunk by chunk.
 
         Parameters
         ----------
@@ -103,7 +110,7 @@ class Client:
             People as rows, as `drugpred.codebook` describes them, 1 to 10,000 at a time. Over gRPC one chunk is read
             ahead of the answer that is waited for.
         drugs : iterable of str, optional
-            Which drugs; all where none is named.
+            Which drugs; all by default.
         window : str
             Use within which time.
 
@@ -114,22 +121,22 @@ class Client:
 
         Notes
         -----
-        A stream that has answered is not tried again: over gRPC where it breaks, over HTTP where a part is refused by
-        all attempts, what was yielded is good, and the chunk after it is the one to go on with.
+        A stream that has answered is not retried: if it breaks over gRPC, or all attempts at a part fail over HTTP,
+        what was yielded is valid, and the chunk after it is the one to continue with.
         """
-        return self._transport.stream(map(calls.rows_of, chunks), calls.wanted_of(drugs, window))
+        return iterate(self._transport.stream(_rows(chunks), calls.as_stream_options(drugs, window)))
 
     def model(self) -> Model:
-        """Tell what is known of the model that is served."""
-        return self._transport.call(self._transport.model())
+        """Describe the model that is served."""
+        return run(self._transport.call(self._transport.model()))
 
     def health(self) -> bool:
-        """Return whether the service answers predictions now; asked once."""
-        return self._transport.is_ready()
+        """Return whether the service answers predictions now, by a single attempt."""
+        return run(self._transport.is_ready())
 
     def close(self) -> None:
         """Close all connections."""
-        self._transport.close()
+        run(self._transport.close())
 
     def __enter__(self) -> Self:
         return self
@@ -138,7 +145,7 @@ class Client:
         self.close()
 
 
-class AsyncClient:
+class AsyncClient(_Client):
     """The same calls to await, for the event loop of the first of them. See `Client`.
 
     Raises
@@ -147,20 +154,11 @@ class AsyncClient:
         A call comes from another event loop, as that of a second `asyncio.run`.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        timeout: float = 60.0,
-        retries: int = 3,
-        tls: ssl.SSLContext | grpc.ChannelCredentials | None = None,
-        key: str | None = None,
-    ) -> None:
-        self._transport: AsyncTransport = _transports(url)[1](url, Policy(timeout, retries), tls, key)
-        self._loop: asyncio.AbstractEventLoop | None = None
+    _blocking = False
+    _loop: asyncio.AbstractEventLoop | None = None
 
     @property
-    def _bound(self) -> AsyncTransport:
+    def _bound(self) -> Transport:
         """The transport, whose connections belong to one event loop."""
         loop = asyncio.get_running_loop()
         if self._loop not in {None, loop}:
@@ -169,12 +167,12 @@ class AsyncClient:
         return self._transport
 
     async def predict(self, profile: Profile | Mapping[str, object] | None = None, /, **fields: object) -> Prediction:
-        """Tell of one person how likely the use of each drug is; see `Client.predict`."""
-        return await self._bound.call(self._transport.predict(calls.profile_of(profile, fields)))
+        """Predict each drug's probability of use for one person; see `Client.predict`."""
+        return await self._bound.call(self._transport.predict(calls.as_profile(profile, fields)))
 
     async def predict_batch(self, profiles: Iterable[Profile | Mapping[str, object]]) -> list[Prediction]:
-        """Tell of 1 to 1000 people, in their order."""
-        return await self._bound.call(self._transport.predict_batch(calls.batch_of(profiles)))
+        """Predict for 1 to 1000 people, in their order."""
+        return await self._bound.call(self._transport.predict_batch(calls.as_batch(profiles)))
 
     def stream(
         self,
@@ -183,27 +181,18 @@ class AsyncClient:
         drugs: Iterable[Drug] | None = None,
         window: Window = "decade",
     ) -> AsyncIterator[NDArray[np.float64]]:
-        """Tell of any number of people, chunk by chunk; see `Client.stream`.
+        """Predict for any number of people, chunk by chunk; see `Client.stream`.
 
         Close a stream that is left before its end, as `contextlib.aclosing` does.
         """
-        return self._transport.stream(self._rows(chunks), calls.wanted_of(drugs, window))
-
-    async def _rows(self, chunks: AsyncIterable[ArrayLike] | Iterable[ArrayLike]) -> AsyncIterator[NDArray[np.float64]]:
-        self._bound  # noqa: B018 - before anything is sent
-        if isinstance(chunks, AsyncIterable):
-            async for chunk in chunks:
-                yield calls.rows_of(chunk)
-        else:
-            for chunk in chunks:
-                yield calls.rows_of(chunk)
+        return self._transport.stream(_rows(chunks, self), calls.as_stream_options(drugs, window))
 
     async def model(self) -> Model:
-        """Tell what is known of the model that is served."""
+        """Describe the model that is served."""
         return await self._bound.call(self._transport.model())
 
     async def health(self) -> bool:
-        """Return whether the service answers predictions now; asked once."""
+        """Return whether the service answers predictions now, by a single attempt."""
         return await self._bound.is_ready()
 
     async def close(self) -> None:
@@ -217,17 +206,30 @@ class AsyncClient:
         await self.close()
 
 
-def _transports(url: str) -> tuple[Any, Any]:
-    """Return the two classes for a URL; what one transport needs is imported only for it."""
+async def _rows(
+    chunks: AsyncIterable[ArrayLike] | Iterable[ArrayLike], client: AsyncClient | None = None
+) -> AsyncIterator[NDArray[np.float64]]:
+    if client is not None:
+        client._bound  # noqa: B018 - before anything is sent
+    if isinstance(chunks, AsyncIterable):
+        async for chunk in chunks:
+            yield calls.as_rows(chunk)
+    else:
+        for chunk in chunks:
+            yield calls.as_rows(chunk)
+
+
+def _transport(url: str) -> Callable[..., Transport]:
+    """Return the transport for a URL, with imports of only what it needs."""
     match urlsplit(url).scheme:
         case "http" | "https":
             with needs("client"):
-                from drugpred.client.http import HTTP, AsyncHTTP
+                from drugpred.client.http_transport import HttpTransport
 
-            return HTTP, AsyncHTTP
+            return HttpTransport
         case "grpc" | "grpcs":
-            from drugpred.client.rpc import RPC, AsyncRPC
+            from drugpred.client.grpc_transport import GrpcTransport
 
-            return RPC, AsyncRPC
+            return GrpcTransport
         case _:
             raise ConfigurationError("expected a URL that begins with http://, https://, grpc:// or grpcs://")

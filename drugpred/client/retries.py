@@ -1,14 +1,14 @@
-"""When a call is tried again: where the service is overloaded, limits the caller, or cannot be reached."""
+"""Retries: of calls that find the service overloaded, the caller limited, or nothing to connect to."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from tenacity import (
     AsyncRetrying,
-    Retrying,
     retry_if_exception_type,
     stop_after_attempt,
     stop_before_delay,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tenacity import RetryCallState
 
-__all__ = ["Policy"]
+__all__ = ["RetryPolicy"]
 
 T = TypeVar("T")
 
@@ -36,40 +36,37 @@ def _wait(state: RetryCallState) -> float:
 
 
 @dataclass(frozen=True)
-class Policy:
-    """How long, and how often, to try a call.
+class RetryPolicy:
+    """How long, and how often, to attempt a call.
 
-    An attempt is a function of the seconds that are left to it.
+    An attempt is a function of the seconds that it may take.
     """
 
     timeout: float
     """Seconds for all attempts together and the waits between them."""
     retries: int
-    """The most further attempts."""
+    """Attempts after the first, at most."""
 
-    def run(self, attempt: Callable[[float], T]) -> T:
-        """Return what the attempt returns, as soon as one does."""
-        end = time.monotonic() + self.timeout
-        return Retrying(**self._rules())(lambda: attempt(_left(end)))
+    blocking: bool = False
+    """Whether waits block, as attempts then do."""
 
-    async def run_async(self, attempt: Callable[[float], Awaitable[T]]) -> T:
-        """Return what the attempt returns, as soon as one does."""
+    async def run(self, attempt: Callable[[float], Awaitable[T]]) -> T:
+        """Return the result of the first attempt that succeeds."""
         end = time.monotonic() + self.timeout
 
-        async def once() -> T:
-            return await attempt(_left(end))
+        async def limited() -> T:
+            return await attempt(max(end - time.monotonic(), 0.001))
 
-        answer: T = await AsyncRetrying(**self._rules())(once)
-        return answer
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(UnavailableError),
+            stop=stop_after_attempt(self.retries + 1) | stop_before_delay(self.timeout),
+            wait=_wait,
+            sleep=_sleep if self.blocking else asyncio.sleep,
+            reraise=True,
+        )
+        result: T = await retrying(limited)
+        return result
 
-    def _rules(self) -> dict[str, Any]:
-        return {
-            "retry": retry_if_exception_type(UnavailableError),
-            "stop": stop_after_attempt(self.retries + 1) | stop_before_delay(self.timeout),
-            "wait": _wait,
-            "reraise": True,
-        }
 
-
-def _left(end: float) -> float:
-    return max(end - time.monotonic(), 0.001)
+async def _sleep(seconds: float) -> None:
+    time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""What the statuses of gRPC mean."""
+"""From gRPC's status codes to the project's errors."""
 
 from __future__ import annotations
 
@@ -24,38 +24,38 @@ from drugpred.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["translated"]
+__all__ = ["translate_errors"]
 
 _BROKEN: Final = "Internal error from Core"
-"""What grpc.aio says where a stream ended while it was written to: it then loses the status that the service sent."""
+"""The details that grpc.aio gives if a stream ends while it is written to: it then loses the service's status."""
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Raise the project's errors in place of grpc's."""
     try:
         yield
     except grpc.RpcError as error:
-        raise _meaning(error) from None
+        raise _error(error) from None
 
 
-def _meaning(error: Any) -> ServiceError:  # noqa: ANN401 - an RpcError is a call too
-    said = f"the service answered {error.code().name}"
+def _error(error: Any) -> ServiceError:  # noqa: ANN401 - an RpcError is a call too
+    message = f"the service answered {error.code().name}"
     match error.code():
         case StatusCode.INVALID_ARGUMENT:
             return InvalidRequestError(_detail(error))
         case StatusCode.UNAUTHENTICATED | StatusCode.PERMISSION_DENIED:
-            return PermissionDeniedError(said)
+            return PermissionDeniedError(message)
         case StatusCode.RESOURCE_EXHAUSTED:
-            return RateLimitedError(f"{said}: {error.details()}", _retry_after(error))
+            return RateLimitedError(f"{message}: {error.details()}", _retry_after(error))
         case StatusCode.UNAVAILABLE:
-            return UnavailableError(f"{said}: {error.details()}", _retry_after(error))
+            return UnavailableError(f"{message}: {error.details()}", _retry_after(error))
         case StatusCode.INTERNAL if error.details() == _BROKEN:
             return UnavailableError("the stream broke off")
         case StatusCode.DEADLINE_EXCEEDED:
             return DeadlineExceededError("no answer in time")
         case _:  # the text may be of any exception
-            return ServiceError(said)
+            return ServiceError(message)
 
 
 def _retry_after(error: Any) -> float | None:  # noqa: ANN401 - an RpcError is a call too
@@ -65,13 +65,13 @@ def _retry_after(error: Any) -> float | None:  # noqa: ANN401 - an RpcError is a
 
 def _detail(error: Any) -> list[Detail]:  # noqa: ANN401 - an RpcError is a call too
     status = rpc_status.from_call(error)
-    refused = BadRequest()
-    if status and any(detail.Unpack(refused) for detail in status.details):
-        return [Detail(_loc(violation.field), violation.description) for violation in refused.field_violations]
+    bad_request = BadRequest()
+    if status and any(detail.Unpack(bad_request) for detail in status.details):
+        return [Detail(_loc(violation.field), violation.description) for violation in bad_request.field_violations]
     return [Detail((), error.details())]
 
 
 def _loc(path: str) -> tuple[str | int, ...]:
-    """Return the places of a path such as `profiles[3].age`, as HTTP tells them."""
+    """Return the places of a path such as `profiles[3].age`, as HTTP has them."""
     places = re.findall(r"(\w+)|\[(\d+)\]", path.removeprefix("profile."))
     return tuple(name or int(number) for name, number in places)

@@ -1,4 +1,7 @@
-"""What a transport must do; the rest of a call is the same for all."""
+"""What a transport must do; the rest of a call is the same for all.
+
+All of it is asynchronous. With a policy that blocks, it blocks in place of suspending: see `drugpred.client.blocking`.
+"""
 
 from __future__ import annotations
 
@@ -8,83 +11,32 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from drugpred.errors import DeadlineExceededError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterable
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from drugpred.client.calls import Call, Model, Wanted
-    from drugpred.client.retries import Policy
+    from drugpred.client.calls import Call, Model, StreamOptions
+    from drugpred.client.retries import RetryPolicy
     from drugpred.schemas import Batch, Prediction, Profile
 
-__all__ = ["AsyncTransport", "Requests", "Transport"]
+__all__ = ["Transport"]
 
 T = TypeVar("T")
 
 
-class Requests(ABC):
-    """What to send for each call, and how to read its answer."""
+class Transport(ABC):
+    """Makes calls, and sends them."""
 
-    @abstractmethod
-    def predict(self, profile: Profile) -> Call[Prediction]:
-        """Tell of one person."""
-
-    @abstractmethod
-    def predict_batch(self, batch: Batch) -> Call[list[Prediction]]:
-        """Tell of many."""
-
-    @abstractmethod
-    def model(self) -> Call[Model]:
-        """Tell of the model."""
-
-    @abstractmethod
-    def ready(self) -> Call[bool]:
-        """Tell whether the service answers predictions."""
-
-
-class Transport(Requests):
-    """Sends calls, and waits."""
-
-    def __init__(self, policy: Policy) -> None:
-        self.policy = policy
-
-    def call(self, call: Call[T]) -> T:
-        """Return the answer of a call."""
-        return call.read(self.policy.run(lambda timeout: self._send(call, timeout)))
-
-    def is_ready(self) -> bool:
-        """Return whether the service answers predictions, asked once."""
-        try:
-            call = self.ready()
-            return call.read(self._send(call, self.policy.timeout))
-        except (UnavailableError, DeadlineExceededError):
-            return False
-
-    @abstractmethod
-    def _send(self, call: Call[Any], timeout: float) -> Any:  # noqa: ANN401 - what the call reads
-        """Return what comes back, or raise a ServiceError."""
-
-    @abstractmethod
-    def stream(self, chunks: Iterable[NDArray[np.float64]], wanted: Wanted) -> Iterator[NDArray[np.float64]]:
-        """Answer every chunk, in order."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Close all connections."""
-
-
-class AsyncTransport(Requests):
-    """Sends calls, while the event loop does other things."""
-
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: RetryPolicy) -> None:
         self.policy = policy
 
     async def call(self, call: Call[T]) -> T:
         """Return the answer of a call."""
-        return call.read(await self.policy.run_async(lambda timeout: self._send(call, timeout)))
+        return call.read(await self.policy.run(lambda timeout: self._send(call, timeout)))
 
     async def is_ready(self) -> bool:
-        """Return whether the service answers predictions, asked once."""
+        """Return whether the service answers predictions, by a single attempt."""
         try:
             call = self.ready()
             return call.read(await self._send(call, self.policy.timeout))
@@ -92,11 +44,29 @@ class AsyncTransport(Requests):
             return False
 
     @abstractmethod
-    async def _send(self, call: Call[Any], timeout: float) -> Any:  # noqa: ANN401 - what the call reads
-        """Return what comes back, or raise a ServiceError."""
+    def predict(self, profile: Profile) -> Call[Prediction]:
+        """Return the call that predicts for one person."""
 
     @abstractmethod
-    def stream(self, chunks: AsyncIterable[NDArray[np.float64]], wanted: Wanted) -> AsyncIterator[NDArray[np.float64]]:
+    def predict_batch(self, batch: Batch) -> Call[list[Prediction]]:
+        """Return the call that predicts for many."""
+
+    @abstractmethod
+    def model(self) -> Call[Model]:
+        """Return the call that describes the model."""
+
+    @abstractmethod
+    def ready(self) -> Call[bool]:
+        """Return the call that checks readiness."""
+
+    @abstractmethod
+    async def _send(self, call: Call[Any], timeout: float) -> Any:  # noqa: ANN401 - what the call reads
+        """Return the response, or raise a ServiceError."""
+
+    @abstractmethod
+    def stream(
+        self, chunks: AsyncIterable[NDArray[np.float64]], options: StreamOptions
+    ) -> AsyncGenerator[NDArray[np.float64], None]:
         """Answer every chunk, in order."""
 
     @abstractmethod

@@ -29,7 +29,6 @@ __all__ = [
     "GRPC_DURATION",
     "GRPC_REQUESTS",
     "INPUTS",
-    "LABELS",
     "LIMITED",
     "LOG_LOSS",
     "OUTCOMES",
@@ -43,9 +42,6 @@ __all__ = [
 ]
 
 prometheus_files.install()  # before any of them is made
-
-LABELS: Final = ("Low Risk", "High Risk")
-"""As in answers; the place of a label is its prediction."""
 
 PROFILES: Final = Counter("drugpred_profiles", "Profiles that were answered.")
 INPUTS: Final = Counter("drugpred_input", "Profiles that were answered, by input and bin.", ["feature", "bin"])

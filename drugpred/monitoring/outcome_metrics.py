@@ -10,9 +10,8 @@ import math
 from itertools import product
 from typing import TYPE_CHECKING, Final
 
-from drugpred.codebook import DRUGS, WINDOWS
+from drugpred.codebook import DRUGS, RISK_LABELS, WINDOWS
 from drugpred.monitoring import metrics
-from drugpred.monitoring.metrics import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +32,7 @@ def prepare() -> None:
     for drug, window in product(DRUGS, WINDOWS):
         metrics.BRIER.labels(drug, window)
         metrics.LOG_LOSS.labels(drug, window)
-        for label, outcome in product(LABELS, _KINDS):
+        for label, outcome in product(RISK_LABELS, _KINDS):
             metrics.OUTCOMES.labels(drug, window, label, outcome)
     for drug, at in product(DRUGS, BINS):
         metrics.CALIBRATION_PROBABILITY.labels(drug, at)
@@ -62,7 +61,7 @@ def record(claim: PredictionClaim, outcomes: Mapping[Drug, bool], thresholds: Ma
     for drug, used in outcomes.items():
         probability = claim.probabilities[drug]
         outcome = _KINDS[used]
-        label = LABELS[probability >= thresholds[drug]]
+        label = RISK_LABELS[probability >= thresholds[drug]]
         at = BINS[int(probability * len(BINS))]
         metrics.OUTCOMES.labels(drug, window, label, outcome).inc()
         metrics.BRIER.labels(drug, window).inc((probability - used) ** 2)

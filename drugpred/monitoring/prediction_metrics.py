@@ -16,7 +16,7 @@ import numpy as np
 from drugpred import codebook
 from drugpred.monitoring.binning import Binning
 from drugpred.monitoring.failure_log import FailureLog
-from drugpred.monitoring.metrics import INPUTS, LABELS, PREDICTIONS, PROBABILITY, PROFILES, SCORES
+from drugpred.monitoring.metrics import INPUTS, PREDICTIONS, PROBABILITY, PROFILES, SCORES
 from drugpred.serving.patches import prometheus_files
 
 if TYPE_CHECKING:
@@ -48,8 +48,6 @@ _EARLY: Final = 1024
 _MAX: Final = 64 * _EARLY
 """So many are counted by whoever notes one more: the thread does not keep up."""
 
-_PLACES: Final = {window: place for place, window in enumerate(codebook.WINDOWS)}
-
 
 class PredictionCounter:
     """Notes what was answered, and counts it in a thread between `start` and `stop`.
@@ -76,7 +74,7 @@ class PredictionCounter:
             {
                 (window, label): [counter.labels(drug, window, label) for drug in codebook.DRUGS]
                 for window in codebook.WINDOWS
-                for label in LABELS
+                for label in codebook.RISK_LABELS
             }
             for counter in (PREDICTIONS, PROBABILITY)
         )
@@ -191,15 +189,15 @@ class PredictionCounter:
         probability = np.concatenate(probabilities)
         PROFILES.inc(len(probability))
         _increase(self._inputs, self._input_bins.count(np.concatenate(rows).T))
-        _increase(self._scores, self._score_bins.count(probability[:, :, _PLACES["decade"]].T))
-        window = np.repeat([_PLACES[each] for each in windows], sizes)
+        _increase(self._scores, self._score_bins.count(probability[:, :, codebook.DECADE].T))
+        window = np.repeat([codebook.WINDOW_INDEX[each] for each in windows], sizes)
         asked = np.repeat([_mask(each) for each in drugs], sizes, axis=0)
         for each in set(windows):
-            place = _PLACES[each]
+            place = codebook.WINDOW_INDEX[each]
             within = window == place
             p = probability[within, :, place]
             high, chosen = p >= self._thresholds[each], asked[within]
-            for label, predicted in zip(LABELS, (~high & chosen, high & chosen), strict=True):
+            for label, predicted in zip(codebook.RISK_LABELS, (~high & chosen, high & chosen), strict=True):
                 _increase(self._predictions[each, label], np.count_nonzero(predicted, axis=0))
                 _increase(self._probability[each, label], np.einsum("ij,ij->j", p, predicted))
 

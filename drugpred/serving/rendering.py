@@ -9,7 +9,7 @@ import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from drugpred.codebook import WINDOWS
+from drugpred.codebook import RISK_LABELS, WINDOWS
 from drugpred.selection import select
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ __all__ = ["JSONRenderer"]
 _TEMPLATES: Final = 256
 """How many are kept, of 6 windows, any choice of drugs, and with the other windows or without."""
 
-_HIGH: Final = '1,"label":"High Risk"'
-_LOW: Final = '0,"label":"Low Risk"'
+_LOW, _HIGH = (f'{prediction},"label":"{label}"' for prediction, label in enumerate(RISK_LABELS))
 
 
 class _Template(NamedTuple):

@@ -33,6 +33,9 @@ _LOCALHOST: Final = {"0.0.0.0": "localhost", "::": "localhost"}  # noqa: S104  #
 class Startup:
     """The start of a server: `check` in the folder where the command was started, then `listen`."""
 
+    def __init__(self) -> None:
+        model_store.disable_telemetry()
+
     def check(self) -> None:
         """Check all that a worker needs, and give workers what they share by the environment.
 
@@ -53,7 +56,7 @@ class Startup:
         if configured := os.environ.get("BENTOML_CONFIG"):
             os.environ["BENTOML_CONFIG"] = str(Path(configured).absolute())
         self._settings = settings = Settings()
-        self._bundle = model_store.read(model_store.resolve(settings.model))
+        self._bundle = model_store.load(settings.model)
         binding.check(settings)
         self._admission = AccessPolicy.from_settings(settings)
         _check_store(settings, home)

@@ -45,7 +45,7 @@ def build_card(
     if respondents.source == "uci":
         pipeline, ids = make_pipeline(configuration.make_estimator()), respondents.frame.index.to_numpy()
         reference = reference_split(pipeline, respondents.X, respondents.last_use, ids)
-    decade = codebook.WINDOWS.index("decade")
+    decade = codebook.DECADE
     probabilities = evaluation.probabilities.mean(axis=0)[:, :, decade]
     return Card(
         data=DataCard(

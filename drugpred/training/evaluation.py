@@ -34,8 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Evaluation", "cross_validate", "make_folds", "reference_split"]
 
-_DECADE: Final = codebook.WINDOWS.index("decade")
-_YEAR: Final = codebook.WINDOWS.index("year")
+_YEAR: Final = codebook.WINDOW_INDEX["year"]
 _CANNABIS: Final = codebook.DRUGS.index("cannabis")
 
 _AUC15: Final = [drug not in {"alcohol", "caffeine", "chocolate"} for drug in codebook.DRUGS]
@@ -52,7 +51,7 @@ def make_folds(last_use: LastUse, n_folds: int, n_repeats: int, seed: int) -> li
     DataError
         There are too few respondents.
     """
-    used = (last_use > _DECADE).sum(axis=1)
+    used = (last_use > codebook.DECADE).sum(axis=1)
     strata = np.searchsorted(np.quantile(used, np.linspace(0.1, 0.9, 9)), used)
     splitter = RepeatedStratifiedKFold(n_splits=n_folds, n_repeats=n_repeats, random_state=seed)
     try:
@@ -184,13 +183,13 @@ def _headline(figures: Mapping[str, Floats]) -> dict[str, Floats]:
     sens_spec = 100 * (figures["sensitivity"] + figures["specificity"])
     cannabis = [_CANNABIS]
     return {
-        "cannabis_decade_auc": figures["auc"][..., cannabis, _DECADE],
-        "cannabis_decade_sens_spec": sens_spec[..., cannabis, _DECADE],
-        "cannabis_decade_log_loss": figures["log_loss"][..., cannabis, _DECADE],
-        "decade_log_loss": figures["log_loss"][..., _DECADE],
-        "decade_auc15": figures["auc"][..., _AUC15, _DECADE],
-        "decade_sens_spec": sens_spec[..., _DECADE],
-        "decade_calibration_error": figures["calibration_error"][..., _DECADE],
+        "cannabis_decade_auc": figures["auc"][..., cannabis, codebook.DECADE],
+        "cannabis_decade_sens_spec": sens_spec[..., cannabis, codebook.DECADE],
+        "cannabis_decade_log_loss": figures["log_loss"][..., cannabis, codebook.DECADE],
+        "decade_log_loss": figures["log_loss"][..., codebook.DECADE],
+        "decade_auc15": figures["auc"][..., _AUC15, codebook.DECADE],
+        "decade_sens_spec": sens_spec[..., codebook.DECADE],
+        "decade_calibration_error": figures["calibration_error"][..., codebook.DECADE],
         "year_log_loss": figures["log_loss"][..., _YEAR],
         "year_auc15": figures["auc"][..., _AUC15, _YEAR],
     }
@@ -267,10 +266,10 @@ def reference_split(
     (random forest with SMOTE) has .7825 and .847.
     """
     rows = np.flatnonzero(ids != _ID_MISSING_IN_CSV)
-    users = last_use[:, _CANNABIS] > _DECADE
+    users = last_use[:, _CANNABIS] > codebook.DECADE
     train, test = train_test_split(rows, test_size=0.2, random_state=42, stratify=users[rows])
     fitted = clone(pipeline).fit(X[train], last_use[train])
-    probabilities = fitted.predict_proba(X[test])[:, _CANNABIS, _DECADE]
+    probabilities = fitted.predict_proba(X[test])[:, _CANNABIS, codebook.DECADE]
     return {
         "accuracy": float(((probabilities >= 0.5) == users[test]).mean()),
         "auc": float(roc_auc_score(users[test], probabilities)),

@@ -32,8 +32,6 @@ MIN_PER_OUTCOME: Final = 10
 MIN_SHOWN: Final = 10
 """The size of smaller groups is not shown either."""
 
-_DECADE: Final = codebook.WINDOWS.index("decade")
-
 
 class Figures(NamedTuple):
     """Metrics of the model within a group."""
@@ -69,11 +67,11 @@ def thresholds(evaluation: Evaluation) -> Floats:
     It is the share of users among the respondents trained on, or among all if those are unknown.
     """
     if evaluation.tested is None:
-        return np.broadcast_to(base_rates(evaluation.last_use)[:, _DECADE], evaluation.probabilities.shape[:3])
+        return np.broadcast_to(base_rates(evaluation.last_use)[:, codebook.DECADE], evaluation.probabilities.shape[:3])
     result = np.empty(evaluation.probabilities.shape[:3])
     for repeat, tested in zip(result, evaluation.tested, strict=True):
         for fold in np.unique(tested):
-            repeat[tested == fold] = base_rates(evaluation.last_use[tested != fold])[:, _DECADE]
+            repeat[tested == fold] = base_rates(evaluation.last_use[tested != fold])[:, codebook.DECADE]
     return result
 
 
@@ -86,8 +84,8 @@ def by_group(evaluation: Evaluation, X: Floats) -> list[Group]:
     X : ndarray of shape (n, 12)
         The rows that were cross-validated.
     """
-    truth = cumulative_targets(evaluation.last_use)[:, :, _DECADE]
-    probabilities = evaluation.probabilities[:, :, :, _DECADE]
+    truth = cumulative_targets(evaluation.last_use)[:, :, codebook.DECADE]
+    probabilities = evaluation.probabilities[:, :, :, codebook.DECADE]
     predicted = probabilities >= thresholds(evaluation)
     partitions = _partitions(X)
     groups = []

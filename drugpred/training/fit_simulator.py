@@ -69,7 +69,7 @@ def _input_scores(X: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _drug_scores(last_use: NDArray[np.integer[Any]], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the residuals of use within a decade, the window whose correlations between drugs are published."""
-    decade = codebook.WINDOWS.index("decade")
+    decade = codebook.DECADE
     return cumulative_targets(last_use)[:, :, decade] - probabilities[:, :, decade]
 
 

@@ -32,7 +32,6 @@ __all__ = ["COMPARED_METRICS", "TREATMENTS", "Result", "Treatment", "compare_tre
 
 COMPARED_METRICS: Final = ("auc", "log_loss", "calibration_error", "balanced_accuracy", "geometric_mean")
 
-_DECADE: Final = codebook.WINDOWS.index("decade")
 _TREES: Final = 50
 _LEAF: Final = 5
 
@@ -120,7 +119,9 @@ def compare_treatments(respondents: Respondents, config: Configuration, folder: 
             metrics = dict(evaluation.by_fold)
             # As imbalanced-learn's geometric_mean_score.
             metrics |= {"geometric_mean": np.sqrt(metrics["sensitivity"] * metrics["specificity"])}
-            by_fold = {metric: np.nanmean(metrics[metric][:, :, _DECADE], axis=1) for metric in COMPARED_METRICS}
+            by_fold = {
+                metric: np.nanmean(metrics[metric][:, :, codebook.DECADE], axis=1) for metric in COMPARED_METRICS
+            }
             plain = plain or by_fold
             cutoff = "share" if threshold is None else f"{threshold}"
             for figure, values in by_fold.items():

@@ -24,7 +24,6 @@ __all__ = ["MIN_LEVEL_COUNT", "Effect", "compute"]
 MIN_LEVEL_COUNT: Final = 30
 """Levels of fewer respondents are left out: the model has learned little of them."""
 
-_DECADE: Final = codebook.WINDOWS.index("decade")
 _MAX_ROWS: Final = 2000
 _QUANTILES: Final = np.linspace(0.05, 0.95, 10)
 
@@ -70,6 +69,6 @@ def compute(predict: Callable[[Floats], Floats], X: Floats) -> list[Effect]:
             values = np.unique(np.quantile(X[:, i], _QUANTILES))
         same = np.tile(rows, (len(values), 1))
         same[:, i] = np.repeat(values, len(rows))
-        probabilities = predict(same)[:, :, _DECADE].reshape(len(values), len(rows), -1).mean(axis=1)
+        probabilities = predict(same)[:, :, codebook.DECADE].reshape(len(values), len(rows), -1).mean(axis=1)
         effects.append(Effect(name, labels, values, probabilities))
     return effects

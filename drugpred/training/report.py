@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["render"]
 
-_DECADE: Final = codebook.WINDOWS.index("decade")
 
 _SECTIONS: Final = {
     "use": "Use and cautions",
@@ -127,19 +126,19 @@ _TEMPLATES.filters |= {"name": _name, "figure": _figure}
 
 def _panels(evaluation: Evaluation, effect_of: list[Effect]) -> dict[str, dict[str, Any]]:
     """Return the data and the axes of each drug's plots."""
-    truth = cumulative_targets(evaluation.last_use)[:, :, _DECADE]
-    predicted = evaluation.probabilities[:, :, :, _DECADE] >= fairness.thresholds(evaluation)
+    truth = cumulative_targets(evaluation.last_use)[:, :, codebook.DECADE]
+    predicted = evaluation.probabilities[:, :, :, codebook.DECADE] >= fairness.thresholds(evaluation)
     panels: dict[str, dict[str, Any]] = {}
     for i, drug in enumerate(codebook.DRUGS):
         users, within = truth[:, i], evaluation.probabilities[:, :, i]
         enough = min(users.sum(), (~users).sum()) >= fairness.MIN_PER_OUTCOME
-        dots = plots.reliability(users, within[:, :, _DECADE])
+        dots = plots.reliability(users, within[:, :, codebook.DECADE])
         bars = plots.recency(evaluation.last_use[:, i], within)
         both = plots.axis_range([*dots.low, *dots.high, *dots.predicted])
         _, longest = plots.axis_range([0.0, *bars.high, *bars.predicted])
         height = plots.axis_range(np.concatenate([effect.probabilities[:, i] for effect in effect_of]))
         panels[drug] = {
-            "roc": plots.roc(users, within[:, :, _DECADE], predicted[:, :, i]) if enough else None,
+            "roc": plots.roc(users, within[:, :, codebook.DECADE], predicted[:, :, i]) if enough else None,
             "dots": dots,
             "dots_axes": plots.Axes(both, both),
             "bars": bars,

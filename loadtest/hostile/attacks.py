@@ -19,7 +19,7 @@ import grpc
 import uvloop
 from frames import FIELDS, SETTINGS, frame, headers
 
-from drugpred.client import messages
+from drugpred.client import converters
 from drugpred.codebook import INPUTS
 from drugpred.model_store import NAME
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
@@ -290,7 +290,7 @@ async def _submessages(target: Target) -> None:
 
 async def _streams(target: Target) -> None:
     """Send the longest chunks by 64 streams over 16 connections."""
-    person = messages.profile(Profile.model_validate(EXAMPLE))
+    person = converters.profile(Profile.model_validate(EXAMPLE))
     columns: dict[str, Any] = {name: [getattr(person, "band" if name == "age" else name)] * _PEOPLE for name in INPUTS}
     chunk = pb.PredictStreamRequest(**columns).SerializeToString()
 

@@ -13,7 +13,7 @@ class Service:
     """One endpoint of ours."""
 
     def __init__(self) -> None:
-        self.scorer = Scorer(model_store.read(model_store.resolve(Settings().model)))
+        self.scorer = Scorer(model_store.load(Settings().model))
 
     @bentoml.api  # type: ignore[untyped-decorator]
     def predict(self, profile: Profile, /) -> Prediction:

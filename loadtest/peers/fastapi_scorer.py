@@ -11,7 +11,7 @@ from drugpred.scoring import Scorer
 from drugpred.settings import Settings
 
 app = FastAPI()
-scorer = Scorer(model_store.read(model_store.resolve(Settings().model)))
+scorer = Scorer(model_store.load(Settings().model))
 
 
 @app.post("/predict")

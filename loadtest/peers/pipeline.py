@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import skops.io
 
-from drugpred.codebook import WINDOWS
+from drugpred.codebook import DECADE
 from drugpred.training.estimators import TRUSTED
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["Decade"]
-
-_DECADE: Final = WINDOWS.index("decade")
 
 
 class Decade:
@@ -28,5 +26,5 @@ class Decade:
 
     def probabilities(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return those of 18 drugs, shape (n, 18), for rows of shape (n, 12)."""
-        probabilities: NDArray[np.float64] = self._pipeline.predict_proba(rows)[:, :, _DECADE]
+        probabilities: NDArray[np.float64] = self._pipeline.predict_proba(rows)[:, :, DECADE]
         return probabilities

@@ -10,7 +10,8 @@ import pytest
 from pyarrow import parquet
 from rich.console import Console
 
-from drugpred.bulk.run import Options, score
+from drugpred.bulk import csv_source, parquet_source
+from drugpred.bulk.run import Options, rejected_path, score
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES
 from drugpred.data.simulator import Cohort
 from drugpred.model_store import StoredModel
@@ -72,6 +73,25 @@ def write(tmp_path):
 
 
 @pytest.fixture
+def small_parts(monkeypatch):
+    monkeypatch.setattr(parquet_source, "_PART_ROWS", 500)
+    monkeypatch.setattr(csv_source, "_PART_BYTES", 50_000)
+
+
+@pytest.fixture
+def many_parts(people, table, write, small_parts):
+    """Write a file of ten parts or more with bad rows in some."""
+    rows = people.copy()
+    rows[::700, 6] = 99
+    return lambda name: write(name, table(rows), **({"row_group_size": 500} if name.endswith("parquet") else {}))
+
+
+def files(output):
+    """Return what a run wrote: the scored rows and the rejected ones."""
+    return output.read_bytes(), rejected_path(output).read_bytes()
+
+
+@pytest.fixture
 def found():
     """Read an output: the key column, and probabilities of shape (n, drugs)."""
 
@@ -96,7 +116,7 @@ def rejected():
     """Read what was rejected: lines, columns and what was expected."""
 
     def rejected(output):
-        path = output.with_name(f"{output.name}.rejected.csv")
+        path = rejected_path(output)
         if not path.exists():
             return []
         with path.open(encoding="utf-8", newline="") as file:

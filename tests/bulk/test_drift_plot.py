@@ -5,6 +5,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from drugpred.bulk import drift_plot
+from drugpred.bulk.drift import Measured
 from drugpred.codebook import DRUGS, INPUTS
 from drugpred.monitoring import drift
 
@@ -12,15 +13,20 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 @pytest.fixture
-def drawn(stored_model):
-    """A picture in which the country has moved."""
+def measured(stored_model):
+    """Drift of profiles of one country."""
     card = stored_model.card
     inputs, scores = (
         {name: [1000 * share for share in each.shares] for name, each in bins.items()}
         for bins in (card.input_bins, card.probability_bins)
     )
     inputs["country"] = [1000] + [0] * (len(inputs["country"]) - 1)
-    return drift_plot.draw("<a> & b", card, inputs, scores, drift.measure(card, inputs, scores))
+    return Measured(drift.measure(card, inputs, scores), inputs, scores, 0, {})
+
+
+@pytest.fixture
+def drawn(stored_model, measured):
+    return drift_plot.draw("<a> & b", stored_model.card, measured)
 
 
 def test_it_has_a_panel_of_each_variable(drawn):
@@ -55,12 +61,13 @@ def test_without_profiles_there_are_the_respondents(stored_model):
         {name: [0] * len(each.labels) for name, each in bins.items()}
         for bins in (card.input_bins, card.probability_bins)
     ]
-    root = ET.fromstring(drift_plot.draw("none", card, *none, drift.measure(card, *none)))
+    root = ET.fromstring(drift_plot.draw("none", card, Measured(drift.measure(card, *none), *none, 0, {})))
     assert {bar.get("height") for bar in root.iter(f"{SVG}rect") if bar.get("class") == "now"} == {"10", "0.0"}
 
 
-def test_a_page_holds_it(drawn):
-    page = drift_plot.page("<a> & b", drawn)
+def test_a_page_holds_it(drawn, stored_model, measured, tmp_path):
+    drift_plot.write(tmp_path / "drift.html", "<a> & b", stored_model.card, measured)
+    page = (tmp_path / "drift.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
     assert "<title>&lt;a&gt; &amp; b</title>" in page
     assert drawn in page

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from drugpred.bulk.encoding import encode, expected
+from drugpred.bulk.encoding import encode
 from drugpred.codebook import CATEGORIES, INPUTS, SCORES
 from drugpred.schemas import EXAMPLE, Profile
 from drugpred.tabular import validate
@@ -159,15 +159,3 @@ def test_numbers_that_may_be_codes_of_levels_or_of_two_are_no_quantified_categor
         given = [-1.0, 0.0, 1.0, 2.0, 0.1, 0.2, category.values[0] + 0.001, 1e300, float("nan"), float("inf")]
         codes = encode(columns(len(given), **{category.name: pa.array(given)}))[category.name]
         assert codes.tolist() == [-1] * len(given)
-
-
-@pytest.mark.parametrize("scale", ["standardized", "raw"])
-@pytest.mark.parametrize("field", INPUTS)
-def test_what_was_expected_is_told_as_by_a_profile(field, scale):
-    if field == "age":
-        assert expected(field, scale).startswith("a whole number from 18 to 120, or one of 18-24 | ")
-    elif field in [score.name for score in SCORES if score.is_neo] and scale == "raw":
-        assert expected(field, scale) == "a whole number from 12 to 60"
-    else:
-        (column,) = (column for column in (*CATEGORIES, *SCORES) if column.name == field)
-        assert expected(field, scale) == "one of " * (column in CATEGORIES) + column.expected

@@ -15,15 +15,13 @@ import pytest
 from filelock import FileLock
 from pyarrow import parquet
 
-from drugpred.bulk import csv_source, parquet_source
 from drugpred.bulk.job import Job
-from drugpred.codebook import DRUGS, INPUTS, SCORES, WINDOWS
+from drugpred.codebook import DECADE, DRUGS, INPUTS, SCORES, WINDOWS
 from drugpred.data.respondents import simulated_frame, write_csv
 from drugpred.data.simulator import Cohort
 from drugpred.errors import ConfigurationError, DataError
 from drugpred.schemas import Profile
-
-DECADE = WINDOWS.index("decade")
+from tests.bulk.conftest import files
 
 
 def expected(rows, window=DECADE):
@@ -278,13 +276,13 @@ def test_a_link_or_a_file_in_place_of_the_folder_is_left(people, table, write, r
 
 
 def test_what_is_put_into_the_folder_meanwhile_is_left(people, table, write, run, tmp_path, monkeypatch):
-    mine, work = tmp_path / "out.csv.parts" / "mine.txt", Job.run
+    mine, work = tmp_path / "out.csv.parts" / "mine.txt", Job.score_part
 
     def put(self, number, advance=None):
         mine.write_text("mine", encoding="utf-8")
         return work(self, number, advance)
 
-    monkeypatch.setattr(Job, "run", put)
+    monkeypatch.setattr(Job, "score_part", put)
     assert run(write("in.parquet", table(people[:10])), tmp_path / "out.csv") == (10, 0)
     assert mine.read_text(encoding="utf-8") == "mine"
     assert [path.name for path in mine.parent.iterdir()] == ["mine.txt"]
@@ -341,43 +339,29 @@ def test_two_runs_do_not_write_the_same_output(people, table, write, run, tmp_pa
 
 
 def test_a_file_that_changes_meanwhile_is_refused(people, table, write, run, tmp_path, monkeypatch):
-    path, work = write("in.csv", table(people)), Job.run
+    path, work = write("in.csv", table(people)), Job.score_part
 
     def change(self, number, advance=None):
         path.write_bytes(path.read_bytes()[:-1])
         return work(self, number, advance)
 
-    monkeypatch.setattr(Job, "run", change)
+    monkeypatch.setattr(Job, "score_part", change)
     with pytest.raises(DataError, match="not to change"):
         run(path, tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
 
 
 @pytest.fixture
-def small_parts(monkeypatch):
-    monkeypatch.setattr(parquet_source, "_PART_ROWS", 500)
-    monkeypatch.setattr(csv_source, "_PART_BYTES", 50_000)
-
-
-@pytest.fixture
 def worked(monkeypatch):
     """The numbers of parts that are worked on."""
-    numbers, work = [], Job.run
+    numbers, work = [], Job.score_part
 
     def record(self, number, advance=None):
         numbers.append(number)
         return work(self, number, advance)
 
-    monkeypatch.setattr(Job, "run", record)
+    monkeypatch.setattr(Job, "score_part", record)
     return numbers
-
-
-@pytest.fixture
-def some_bad(people, table, write):
-    """Write a file of many parts with bad rows in some."""
-    rows = people.copy()
-    rows[::700, 6] = 99
-    return lambda name: write(name, table(rows), **({"row_group_size": 500} if name.endswith("parquet") else {}))
 
 
 PROCESS = """
@@ -397,8 +381,8 @@ run.score(*map(pathlib.Path, sys.argv[1:]), model, options, Console(stderr=True)
 """
 
 SLOWLY = """
-work = Job.run
-Job.run = lambda *arguments: (work(*arguments), time.sleep(.2))
+work = Job.score_part
+Job.score_part = lambda *arguments: (work(*arguments), time.sleep(.2))
 """
 
 KILLED_AT_A_RENAME = """
@@ -417,13 +401,9 @@ def start(prepare, *paths):
     return subprocess.Popen([sys.executable, "-c", PROCESS.format(prepare=prepare), *map(str, paths)])
 
 
-def files(output):
-    return output.read_bytes(), output.with_name(f"{output.name}.rejected.csv").read_bytes()
-
-
 @pytest.mark.parametrize(("source", "output"), [("in.parquet", "out.parquet"), ("in.csv", "out.csv")])
-def test_killed_it_goes_on_where_it_was(some_bad, run, small_parts, worked, tmp_path, source, output):
-    path = some_bad(source)
+def test_killed_it_goes_on_where_it_was(many_parts, run, worked, tmp_path, source, output):
+    path = many_parts(source)
     (tmp_path / "whole").mkdir()
     counts = run(path, tmp_path / "whole" / output)
     n_parts = len(worked)
@@ -447,8 +427,8 @@ def test_killed_it_goes_on_where_it_was(some_bad, run, small_parts, worked, tmp_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("before", [1, 2, 3, 4, 5, 31, 32, 33])
-def test_killed_at_any_rename_it_goes_on(some_bad, run, small_parts, tmp_path, before):
-    path = some_bad("in.parquet")
+def test_killed_at_any_rename_it_goes_on(many_parts, run, tmp_path, before):
+    path = many_parts("in.parquet")
     (tmp_path / "whole").mkdir()
     run(path, tmp_path / "whole" / "out.csv")
     killed = start(KILLED_AT_A_RENAME.format(before=before), path, tmp_path / "out.csv")
@@ -472,7 +452,7 @@ def test_parts_of_another_run_are_thrown_away(
 ):
     output, change = tmp_path / "out.parquet", dict(change)
     with monkeypatch.context() as patched:
-        patched.setattr("drugpred.bulk.run._finish", lambda *_: 1 / 0)
+        patched.setattr("drugpred.bulk.sink.Sink.join", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run(write("in.parquet", table(people), row_group_size=500), output)
     assert len(worked) == 10

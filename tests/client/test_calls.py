@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from drugpred.client.calls import rows_of
+from drugpred.client.calls import as_rows
 from drugpred.codebook import CATEGORIES, INPUTS, SCORES
 from drugpred.errors import InvalidRequestError
 
@@ -13,21 +13,21 @@ ROW = [1, 0, 6, 5, 6, 0.31, -0.58, 1.24, -0.3, -0.14, 0.53, 0.77]
 
 @pytest.mark.parametrize("convert", [np.copy, np.float32, np.ndarray.tolist, pd.DataFrame])
 def test_every_real_respondent_is_taken(real, convert):
-    np.testing.assert_allclose(rows_of(convert(real.X)), real.X, rtol=1e-6)
+    np.testing.assert_allclose(as_rows(convert(real.X)), real.X, rtol=1e-6)
 
 
 def test_a_bound_may_be_of_float32():
     chunk = np.array([ROW, ROW], np.float32)
     chunk[1, 5:] = [score.highest for score in SCORES]
     assert (chunk[1].astype(np.float64)[5:] > [score.highest for score in SCORES]).any()
-    np.testing.assert_allclose(rows_of(chunk), chunk, rtol=1e-6)
+    np.testing.assert_allclose(as_rows(chunk), chunk, rtol=1e-6)
 
 
 def test_a_chunk_stays_as_it_was():
     chunk = np.array([[*ROW[:3], 0.5, *ROW[4:]]])
     before = chunk.copy()
     with pytest.raises(InvalidRequestError):
-        rows_of(chunk)
+        as_rows(chunk)
     np.testing.assert_array_equal(chunk, before)
 
 
@@ -40,7 +40,7 @@ def test_values_that_are_not_possible_are_refused_by_place(place, value):
     chunk = np.array([ROW] * 3)
     chunk[2, place] = value
     with pytest.raises(InvalidRequestError) as refused:
-        rows_of(chunk)
+        as_rows(chunk)
     ((loc, msg),) = refused.value.detail
     assert loc == (2, INPUTS[place])
     assert msg.startswith("expected ")
@@ -63,4 +63,4 @@ def test_values_that_are_not_possible_are_refused_by_place(place, value):
 )
 def test_shapes_that_are_no_chunks_are_refused(chunk, expected):
     with pytest.raises(InvalidRequestError, match=expected):
-        rows_of(chunk)
+        as_rows(chunk)

@@ -2,11 +2,13 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
-from drugpred.client.retries import Policy
+from drugpred.client import blocking
+from drugpred.client.retries import RetryPolicy
 from drugpred.errors import DeadlineExceededError, RateLimitedError, UnavailableError
 
 
@@ -31,13 +33,11 @@ def clock(monkeypatch):
 @pytest.fixture(params=["sync", "async"])
 def run(request):
     def run(policy, attempt):
-        if request.param == "sync":
-            return policy.run(attempt)
-
         async def awaited(left):
             return attempt(left)
 
-        return asyncio.run(policy.run_async(awaited))
+        policy = replace(policy, blocking=request.param == "sync")
+        return (blocking.run if policy.blocking else asyncio.run)(policy.run(awaited))
 
     return run
 
@@ -53,7 +53,7 @@ def test_an_attempt_has_what_is_left_of_the_time(run, clock):
         return clock.now
 
     started = clock.now
-    assert run(Policy(10, 3), attempt) - started <= 3 + 0.5 + 1
+    assert run(RetryPolicy(10, 3), attempt) - started <= 3 + 0.5 + 1
     assert lefts[0] == 10
     assert 8.5 <= lefts[1] <= 9
     assert 6.5 <= lefts[2] <= 8
@@ -68,7 +68,7 @@ def test_no_attempt_begins_after_the_time(run, clock):
         raise UnavailableError("the last one")
 
     with pytest.raises(UnavailableError, match="the last one"):
-        run(Policy(10, 1000), attempt)
+        run(RetryPolicy(10, 1000), attempt)
     assert 3 <= len(ends) <= 5
     assert ends[-1] < 10 + 2
 
@@ -83,7 +83,7 @@ def test_waits_grow_and_differ(run, clock):
     for _ in range(20):
         begun.clear()
         with pytest.raises(RateLimitedError):
-            run(Policy(1000, 6), attempt)
+            run(RetryPolicy(1000, 6), attempt)
         waits.append([later - earlier for earlier, later in pairwise(begun)])
     most = [max(wait) for wait in zip(*waits, strict=True)]
     assert all(wait <= 0.5 * 2**i for i, wait in enumerate(most))
@@ -100,7 +100,7 @@ def test_nobody_comes_back_all_at_once_when_asked_to(run, clock):
 
     for _ in range(5):
         with pytest.raises(RateLimitedError):
-            run(Policy(100, 1), attempt)
+            run(RetryPolicy(100, 1), attempt)
     waits = [later - earlier for earlier, later in zip(begun[::2], begun[1::2], strict=True)]
     assert all(5 < wait <= 5.5 for wait in waits)
     assert len({round(wait, 9) for wait in waits}) == 5
@@ -115,5 +115,5 @@ def test_other_errors_come_through_at_once(run, clock, error):
         raise error
 
     with pytest.raises(error):
-        run(Policy(10, 3), attempt)
+        run(RetryPolicy(10, 3), attempt)
     assert len(tried) == 1

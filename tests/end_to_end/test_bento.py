@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 SECRET = "token-6512bd43"
 NEWER = """
 from drugpred import model_store
-old = model_store.read(model_store.resolve(model_store.NAME))
+old = model_store.load()
 files = [(old.path / name).read_bytes() for name in ("pipeline.skops", "network.npz", "background.npy")]
 print(model_store.write(*files, old.card, {}))
 """

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from drugpred.client import AsyncClient, Client
+from drugpred.client.blocking import run
 from drugpred.client.calls import Call
-from drugpred.client.http import HTTP
-from drugpred.client.retries import Policy
-from drugpred.client.rpc import RPC
+from drugpred.client.grpc_transport import GrpcTransport
+from drugpred.client.http_transport import HttpTransport
+from drugpred.client.retries import RetryPolicy
 from drugpred.codebook import DRUGS, INPUTS, WINDOWS
 from drugpred.errors import InvalidRequestError
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
@@ -127,8 +128,8 @@ def test_health(urls):
 
 def test_the_service_refuses_the_same_over_both(urls):
     """What a client of another version might send."""
-    policy = Policy(10, 0)
-    http, rpc = HTTP(urls["http"], policy, None, None), RPC(urls["grpc"], policy, None, None)
+    policy = RetryPolicy(10, 0, blocking=True)
+    http, rpc = HttpTransport(urls["http"], policy, None, None), GrpcTransport(urls["grpc"], policy, None, None)
     details = []
     for transport, one, many in [
         (http, Call("/predict", b"{}", bytes), Call("/predict_batch", b'{"profiles": [{}, {}]}', bytes)),
@@ -140,21 +141,21 @@ def test_the_service_refuses_the_same_over_both(urls):
     ]:
         for call in (one, many):
             with pytest.raises(InvalidRequestError) as refused:
-                transport.call(call)
+                run(transport.call(call))
             details.append(refused.value.detail)
-        transport.close()
+        run(transport.close())
     assert [detail.loc for detail in details[0]] == [(name,) for name in INPUTS]
     assert [detail.loc for detail in details[1]] == [("profiles", i, name) for i in (0, 1) for name in INPUTS]
     assert (details[2], details[3]) == (details[0], details[1])
 
 
 def test_a_chunk_that_the_service_refuses_is_named(urls):
-    transport = RPC(urls["grpc"], Policy(10, 0), None, None)
+    transport = GrpcTransport(urls["grpc"], RetryPolicy(10, 0, blocking=True), None, None)
     chunk = pb.PredictStreamRequest(**{name: [1] for name in INPUTS} | {"gender": [9]})
     with pytest.raises(InvalidRequestError, match="gender") as refused:
-        transport._open(Call("PredictStream", chunk, str), 10)
+        run(transport._open(Call("PredictStream", chunk, str), 10))
     assert refused.value.detail[0].loc == ("gender", 0)
-    transport.close()
+    run(transport.close())
 
 
 def test_explanations(urls):

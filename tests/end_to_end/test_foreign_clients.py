@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from google.protobuf.json_format import MessageToDict
 
-from drugpred.client import messages
+from drugpred.client import converters
 from drugpred.codebook import INPUTS
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.schemas import EXAMPLE, Profile
@@ -90,7 +90,7 @@ def test_grpc_js(node, server, body, own, tmp_path):
     if done.returncode:
         skip(f"{' and '.join(GRPC_JS)} cannot be installed: {done.stderr.strip()}")
     request = body.with_name("request.json")
-    message = pb.PredictRequest(profile=messages.profile(Profile.model_validate(EXAMPLE)))
+    message = pb.PredictRequest(profile=converters.profile(Profile.model_validate(EXAMPLE)))
     request.write_text(json.dumps(MessageToDict(message, preserving_proto_field_name=True)), "utf-8")
     modules = {"NODE_PATH": str(tmp_path / "node_modules")}
     assert cannabis(run(node / "node", PROGRAMS / "predict_grpc.cjs", server.grpc, PROTO, request, **modules)) == own

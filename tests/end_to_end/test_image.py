@@ -46,7 +46,7 @@ CREDENTIALS = re.compile(rb"://[^/@\s\"'\[]+:[^/@\s\"']+@|-----BEGIN [A-Z ]*PRIV
 PACKAGES = "app/.venv/lib/"
 NEWER = """
 from drugpred import model_store
-old = model_store.read(model_store.resolve(model_store.NAME))
+old = model_store.load()
 files = [(old.path / name).read_bytes() for name in ("pipeline.skops", "network.npz", "background.npy")]
 print(model_store.write(*files, old.card, {}))
 """

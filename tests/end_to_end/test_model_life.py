@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 NEWER = """
 from drugpred import model_store
-old = model_store.read(model_store.resolve(model_store.NAME))
+old = model_store.load()
 files = [(old.path / name).read_bytes() for name in ("pipeline.skops", "network.npz", "background.npy")]
 print(model_store.write(*files, old.card, {}))
 """

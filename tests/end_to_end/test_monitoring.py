@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
-from drugpred.client import messages as requests
+from drugpred.client import converters as requests
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, WINDOWS
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc

@@ -9,7 +9,7 @@ import grpc
 import httpx
 import pytest
 
-from drugpred.client import messages
+from drugpred.client import converters
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from drugpred.schemas import EXAMPLE, Profile
@@ -80,7 +80,7 @@ class Load:
         credentials = grpc.ssl_channel_credentials(self.certificate.read_bytes())
         with grpc.secure_channel(f"localhost:{PORT}", credentials) as channel:
             stub = pb_grpc.DrugPredictionStub(channel)
-            request = pb.PredictRequest(profile=messages.profile(Profile(**EXAMPLE)))
+            request = pb.PredictRequest(profile=converters.profile(Profile(**EXAMPLE)))
             metadata = list(self.key.items())
 
             def ask():

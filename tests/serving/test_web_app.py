@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 
 from drugpred import codebook
-from drugpred.bulk.headings import find
+from drugpred.bulk.column_mapping import map_columns
 from drugpred.data.parsing import HEADINGS
 from drugpred.errors import DataError
 from drugpred.schemas import EXAMPLE, Profile
@@ -187,10 +187,10 @@ def test_headings_of_a_file_are_those_that_the_command_takes():
     form = rules()
     for field, names in form["headings"].items():
         for name in names:
-            assert find([name if other == field else other for other in codebook.INPUTS]).inputs[field] == name
+            assert map_columns([name if other == field else other for other in codebook.INPUTS]).inputs[field] == name
         with pytest.raises(DataError):
-            find([f"{names[0]}x" if other == field else other for other in codebook.INPUTS])
-    assert find([*codebook.INPUTS, *form["passed_over"]])
+            map_columns([f"{names[0]}x" if other == field else other for other in codebook.INPUTS])
+    assert map_columns([*codebook.INPUTS, *form["passed_over"]])
     everything = {heading.casefold() for heading in HEADINGS.values()} - {"id"}
     assert everything == everything & {
         *form["passed_over"],

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from typing_extensions import override
 
 from drugpred import codebook
-from drugpred.codebook import Drug, Window
+from drugpred.codebook import Drug, Scale, Window
 from drugpred.errors import Fault, InvalidArgumentError
 from drugpred.monitoring.rejection_metrics import count_column, count_validation
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
@@ -19,7 +19,7 @@ from drugpred.selection import select
 from drugpred.serving.grpc import converters
 from drugpred.serving.predictions import is_slow
 from drugpred.serving.scheduling import SLICE_PROFILES, SLICE_ROWS, exclusive, yield_slice
-from drugpred.tabular import ColumnError, Scale, encode
+from drugpred.tabular import ColumnError, encode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
 from drugpred import __version__
-from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, WINDOWS, Drug
+from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, WINDOW_INDEX, Drug
 from drugpred.errors import Fault, InvalidArgumentError, UnknownModelError, field_path
 from drugpred.schemas import faults
 from drugpred.serving.scheduling import SLICE_ROWS, yield_slice
@@ -132,7 +132,7 @@ class DataPlane:
         except ColumnError as error:
             place = () if error.row is None else (error.row,)
             raise InvalidTensorError.at("inputs", error.field, "data", *place, expected=error.expected) from None
-        window = WINDOWS.index(parameters.window)
+        window = WINDOW_INDEX[parameters.window]
         drugs: Sequence[Drug] = asked or DRUGS
         by_drug = np.empty((len(DRUGS), len(people)))
         for start in range(0, len(people), SLICE_ROWS):

@@ -1,4 +1,4 @@
-"""Where the parts of a run are worked on: here, one after the other, or on a cluster."""
+"""Score the parts of a file in this process, one after the other, or on a cluster."""
 
 # Dask declares that it has types, and lacks most of them.
 # mypy: disallow-untyped-calls=false
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from drugpred.bulk.job import Job
 
-__all__ = ["on_dask", "on_this_core"]
+__all__ = ["run_locally", "run_on_dask"]
 
-_PATIENCE: Final = 10
+_WORKER_TIMEOUT: Final = 10
 """Seconds to wait for a first worker."""
 
 _LOST: Final = (
@@ -30,14 +30,14 @@ _LOST: Final = (
 )
 
 
-def on_this_core(job: Job, parts: Sequence[int], advance: Callable[[int], object]) -> None:
-    """Work on parts one after the other."""
+def run_locally(job: Job, parts: Sequence[int], advance: Callable[[int], object]) -> None:
+    """Score parts one after the other."""
     for number in parts:
-        job.run(number, advance)
+        job.score_part(number, advance)
 
 
-def on_dask(job: Job, parts: Sequence[int], advance: Callable[[int], object], address: str | None = None) -> None:
-    """Work on parts with Dask, which gives the part of a lost worker to another.
+def run_on_dask(job: Job, parts: Sequence[int], advance: Callable[[int], object], address: str | None = None) -> None:
+    """Score parts with Dask, which gives the part of a lost worker to another.
 
     Parameters
     ----------
@@ -45,8 +45,8 @@ def on_dask(job: Job, parts: Sequence[int], advance: Callable[[int], object], ad
     parts : sequence of int
     advance : callable
     address : str, optional
-        Of a scheduler, whose workers have this package installed and find the same files below the same paths;
-        without it, one process for each core of this machine is started.
+        Of a scheduler whose workers have this package installed and the same files below the same paths; without it,
+        one process for each core of this machine is started.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def on_dask(job: Job, parts: Sequence[int], advance: Callable[[int], object], ad
         from distributed.client import FutureCancelledError
         from distributed.scheduler import KilledWorker
     with _client(address) as client:
-        # Each has the job with it, some kilobytes, so that it can be done again when all workers were lost.
+        # Each carries the job, some kilobytes, so that it can be repeated after all workers were lost.
         futures = {client.submit(_run, job, number, pure=False): number for number in parts}
         for future in as_completed(futures):
             try:
@@ -73,7 +73,7 @@ def on_dask(job: Job, parts: Sequence[int], advance: Callable[[int], object], ad
 
 
 def _run(job: Job, number: int) -> None:
-    job.run(number)
+    job.score_part(number)
 
 
 @contextmanager
@@ -97,7 +97,7 @@ def _client(address: str | None) -> Iterator[Client]:
         raise ConfigurationError(f"expected a Dask scheduler at {address}") from error
     with client:
         try:
-            client.wait_for_workers(1, _PATIENCE)
+            client.wait_for_workers(1, _WORKER_TIMEOUT)
         except TimeoutError:
             raise ConfigurationError(f"expected workers of the Dask scheduler at {address}, and it has none") from None
         lacking = [worker for worker, found in client.run(find_spec, "drugpred").items() if found is None]

@@ -1,6 +1,6 @@
 """Which column of a file is which input: by the names of a profile, or by the headings of the decoded CSV.
 
-Columns of the index that pandas writes unless it is asked not to are passed over, and so are the drugs.
+An index that pandas wrote is ignored, and so are the drugs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from drugpred.schemas import Profile
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ID", "Headings", "find"]
+__all__ = ["ID", "ColumnMapping", "map_columns"]
 
 ID: Final = "id"
 
@@ -28,42 +28,47 @@ def _names(field: str) -> set[str]:
     return {field, HEADINGS[field].casefold(), *(alias.choices if isinstance(alias, AliasChoices) else ())}
 
 
-_MEANT: Final = {name: field for field in INPUTS for name in _names(field)} | ALIASES
+_FIELDS: Final = {name: field for field in INPUTS for name in _names(field)} | ALIASES
 _INDEX: Final = re.compile(r"|index|level_[0-9]+|unnamed: [0-9]+|__index_level_[0-9]+__")
 # The decoded CSV has them, and they are no inputs.
-_PASSED_OVER: Final = {heading.casefold() for field, heading in HEADINGS.items() if field not in (ID, *INPUTS)}
+_IGNORED: Final = {heading.casefold() for field, heading in HEADINGS.items() if field not in (ID, *INPUTS)}
 
 
-class Headings(NamedTuple):
-    """Headings of a file, spelled as there."""
+class ColumnMapping(NamedTuple):
+    """The headings of a file's columns, spelled as in the file."""
 
     inputs: dict[str, str]
     """By input, in the order of `codebook.INPUTS`."""
     id: str | None
-    """Of the column that tells rows apart, where there is one."""
+    """Of the column that identifies rows, if there is one."""
+
+    def names(self) -> dict[str, str]:
+        """Return inputs, and `ID`, by heading."""
+        names = {heading: name for name, heading in self.inputs.items()}
+        return names if self.id is None else names | {self.id: ID}
 
 
-def find(headings: Sequence[str]) -> Headings:
-    """Return where the inputs and the id stand.
+def map_columns(headings: Sequence[str]) -> ColumnMapping:
+    """Map a file's columns to inputs and the id.
 
     Raises
     ------
     DataError
-        An input is missing or there twice, or a column is neither an input, nor an id, nor one of the decoded CSV.
+        An input is missing or occurs twice, or a column is neither an input, nor an id, nor one of the decoded CSV.
     """
-    found: dict[str, list[str]] = {}
+    columns: dict[str, list[str]] = {}
     for heading in headings:
         name = heading.strip().casefold()
-        if name not in _PASSED_OVER and not _INDEX.fullmatch(name):
-            found.setdefault(_MEANT.get(name, name), []).append(heading)
+        if name not in _IGNORED and not _INDEX.fullmatch(name):
+            columns.setdefault(_FIELDS.get(name, name), []).append(heading)
     # First, because without a heading the first line is a person, whose values no message may have.
-    missing = [field for field in INPUTS if field not in found]
+    missing = [field for field in INPUTS if field not in columns]
     if missing:
         raise DataError(f"expected columns for {', '.join(missing)}", line=1)
-    twice = [field for field, those in found.items() if len(those) > 1]
+    twice = [field for field, spellings in columns.items() if len(spellings) > 1]
     if twice:
         raise DataError(f"expected one column for {', '.join(twice)}, not several", line=1)
-    unknown = [heading for name, those in found.items() if name not in (ID, *INPUTS) for heading in those]
+    unknown = [heading for name, spellings in columns.items() if name not in (ID, *INPUTS) for heading in spellings]
     if unknown:
         raise DataError(f"expected no column but the inputs and an id, and not {', '.join(map(repr, unknown))}", line=1)
-    return Headings({field: found[field][0] for field in INPUTS}, found.get(ID, [None])[0])
+    return ColumnMapping({field: columns[field][0] for field in INPUTS}, columns.get(ID, [None])[0])

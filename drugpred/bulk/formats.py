@@ -1,4 +1,4 @@
-"""Files of rows in any format, recognised by their names."""
+"""Open a file of rows in any format, by the ending of its name."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 __all__ = ["open_source"]
 
 _TEXTS: Final = (".csv", ".tsv", ".data")
-"""The last is the ending of the UCI form as published."""
+"""The last is that of the UCI form as published."""
 
 
 def open_source(path: Path) -> Source:
-    """Look at a file: its columns, and where its parts begin.
+    """Open a file to read rows from: map its columns, and find where its parts begin.
 
     Raises
     ------
     DataError
         The file cannot be read, or has other columns or types than expected.
     ConfigurationError
-        Its name tells no format.
+        Its name has no known ending.
     """
     name = path.name.lower()
     if name.endswith(".parquet"):

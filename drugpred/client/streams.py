@@ -1,4 +1,4 @@
-"""One bidirectional stream of gRPC: what goes out, what comes back, and how long to wait for it."""
+"""Bidirectional streams of gRPC, with a timeout for each answer."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from drugpred.client.statuses import translated
+from drugpred.client.statuses import translate_errors
 from drugpred.errors import DeadlineExceededError, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-__all__ = ["AsyncExchange", "Exchange"]
+__all__ = ["AsyncStream", "Stream"]
 
 
-class Exchange:
-    """One stream. Requests go through a queue, so that the caller's chunks are made in its own thread."""
+class Stream:
+    """A stream. Requests go through a queue, so that the caller's chunks are made in its own thread."""
 
     def __init__(self, procedure: Any) -> None:  # noqa: ANN401 - of a generated stub
         self._outbox: SimpleQueue[Any] = SimpleQueue()
@@ -30,34 +30,35 @@ class Exchange:
         self._outbox.put(request)
 
     def receive(self, timeout: float) -> Any:  # noqa: ANN401 - a message
-        """Return the next answer, or None at the end."""
+        """Return the next answer, or None at the end; any error closes the stream."""
         late = threading.Event()
 
-        def give_up() -> None:
+        def cancel() -> None:
             late.set()
             self._call.cancel()
 
-        timer = threading.Timer(timeout, give_up)  # a stream as a whole has no deadline
+        timer = threading.Timer(timeout, cancel)  # a stream as a whole has no deadline
         timer.daemon = True
         timer.start()
         try:
-            with translated():
+            with translate_errors():
                 return next(self._call, None)
-        except ServiceError:
-            if late.is_set():
+        except BaseException as error:
+            self.close()
+            if late.is_set() and isinstance(error, ServiceError):
                 raise DeadlineExceededError("no answer in time") from None
             raise
         finally:
             timer.cancel()
 
     def close(self) -> None:
-        """Give it up, where it has not ended."""
+        """Cancel the stream, unless it has ended."""
         self._call.cancel()  # first: an end of the requests would look as if all went well
         self._outbox.put(None)  # its thread waits for it
 
 
-class AsyncExchange:
-    """One stream. Requests go through a queue, so that answers are read while requests are written."""
+class AsyncStream:
+    """A stream. Requests go through a queue, so that answers are read while requests are written."""
 
     def __init__(self, procedure: Any) -> None:  # noqa: ANN401 - of a generated stub
         self._outbox: asyncio.Queue[Any] = asyncio.Queue()
@@ -72,15 +73,18 @@ class AsyncExchange:
         self._outbox.put_nowait(request)
 
     async def receive(self, timeout: float) -> Any:  # noqa: ANN401 - a message
-        """Return the next answer, or None at the end."""
+        """Return the next answer, or None at the end; any error closes the stream."""
         try:
             async with asyncio.timeout(timeout):
-                with translated():
+                with translate_errors():
                     answer = await self._call.read()
-        except TimeoutError:
-            raise DeadlineExceededError("no answer in time") from None
+        except BaseException as error:
+            self.close()
+            if isinstance(error, TimeoutError):
+                raise DeadlineExceededError("no answer in time") from None
+            raise
         return None if answer is grpc.aio.EOF else answer
 
     def close(self) -> None:
-        """Give it up, where it has not ended."""
+        """Cancel the stream, unless it has ended."""
         self._call.cancel()

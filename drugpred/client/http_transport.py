@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Final
 import httpx
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
+from typing_extensions import override
 
 from drugpred import codebook
-from drugpred.client.calls import Call, Model, batch_of
-from drugpred.client.transport import AsyncTransport, Requests, Transport
+from drugpred.client.blocking import resolve
+from drugpred.client.calls import Call, Model, as_batch
+from drugpred.client.transport import Transport
 from drugpred.errors import (
     DeadlineExceededError,
     Detail,
@@ -28,101 +30,81 @@ from drugpred.errors import (
 from drugpred.schemas import MAX_PROFILES, Error, Prediction
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 
     from numpy.typing import NDArray
 
-    from drugpred.client.calls import Wanted
-    from drugpred.client.retries import Policy
+    from drugpred.client.calls import StreamOptions
+    from drugpred.client.retries import RetryPolicy
     from drugpred.schemas import Batch, Profile
 
-__all__ = ["HTTP", "AsyncHTTP"]
+__all__ = ["HttpTransport"]
 
 _PREDICTIONS: Final = TypeAdapter(list[Prediction])
 
 
-class _HTTPRequests(Requests):
+class HttpTransport(Transport):
+    """The calls by httpx."""
+
+    def __init__(self, url: str, policy: RetryPolicy, tls: ssl.SSLContext | None, key: str | None) -> None:
+        super().__init__(policy)
+        headers = {"content-type": "application/json"} | ({} if key is None else {"authorization": f"Bearer {key}"})
+        make = httpx.Client if policy.blocking else httpx.AsyncClient
+        self._client = make(base_url=url, headers=headers, verify=tls or True)
+
+    @override
     def predict(self, profile: Profile) -> Call[Prediction]:
         body = profile.model_dump_json(exclude_defaults=True)
         return Call("/predict", body.encode(), Prediction.model_validate_json)
 
+    @override
     def predict_batch(self, batch: Batch) -> Call[list[Prediction]]:
         body = batch.model_dump_json(exclude_defaults=True)
         return Call("/predict_batch", body.encode(), _PREDICTIONS.validate_json)
 
+    @override
     def model(self) -> Call[Model]:
         return Call("/model", None, Model.of)
 
+    @override
     def ready(self) -> Call[bool]:
         return Call("/readyz", None, lambda _: True)
 
-
-class HTTP(_HTTPRequests, Transport):
-    """The calls by `httpx.Client`."""
-
-    def __init__(self, url: str, policy: Policy, tls: ssl.SSLContext | None, key: str | None) -> None:
-        super().__init__(policy)
-        self._client = httpx.Client(base_url=url, headers=_headers(key), verify=tls or True)
-
-    def _send(self, call: Call[object], timeout: float) -> bytes:
-        with _translated():
-            return _content(self._client.request(_method(call), call.name, content=call.request, timeout=timeout))
-
-    def stream(self, chunks: Iterable[NDArray[np.float64]], wanted: Wanted) -> Iterator[NDArray[np.float64]]:
-        """Send chunks in parts, one after another."""
-        for rows in chunks:
-            yield np.vstack([_table(self.call(self.predict_batch(part)), wanted) for part in _parts(rows, wanted)])
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._client.close()
-
-
-class AsyncHTTP(_HTTPRequests, AsyncTransport):
-    """The calls by `httpx.AsyncClient`."""
-
-    def __init__(self, url: str, policy: Policy, tls: ssl.SSLContext | None, key: str | None) -> None:
-        super().__init__(policy)
-        self._client = httpx.AsyncClient(base_url=url, headers=_headers(key), verify=tls or True)
-
     async def _send(self, call: Call[object], timeout: float) -> bytes:
-        with _translated():
-            return _content(await self._client.request(_method(call), call.name, content=call.request, timeout=timeout))
+        method = "GET" if call.request is None else "POST"
+        with _translate_errors():
+            response = self._client.request(method, call.name, content=call.request, timeout=timeout)
+            return _content(await resolve(response))
 
     async def stream(
-        self, chunks: AsyncIterable[NDArray[np.float64]], wanted: Wanted
-    ) -> AsyncIterator[NDArray[np.float64]]:
+        self, chunks: AsyncIterable[NDArray[np.float64]], options: StreamOptions
+    ) -> AsyncGenerator[NDArray[np.float64], None]:
         """Send chunks in parts, one after another."""
         async for rows in chunks:
-            answers = [await self.call(self.predict_batch(part)) for part in _parts(rows, wanted)]
-            yield np.vstack([_table(answer, wanted) for answer in answers])
+            answers = [await self.call(self.predict_batch(part)) for part in _parts(rows, options)]
+            yield np.vstack([_table(answer, options) for answer in answers])
 
+    @override
     async def close(self) -> None:
-        """Close all connections."""
-        await self._client.aclose()
+        if isinstance(self._client, httpx.Client):
+            self._client.close()
+        else:
+            await self._client.aclose()
 
 
-def _headers(key: str | None) -> dict[str, str]:
-    return {"content-type": "application/json", **({} if key is None else {"authorization": f"Bearer {key}"})}
-
-
-def _method(call: Call[object]) -> str:
-    return "GET" if call.request is None else "POST"
-
-
-def _parts(rows: NDArray[np.float64], wanted: Wanted) -> Iterator[Batch]:
+def _parts(rows: NDArray[np.float64], options: StreamOptions) -> Iterator[Batch]:
     for start in range(0, len(rows), MAX_PROFILES):
         part = rows[start : start + MAX_PROFILES].tolist()
-        yield batch_of({**codebook.describe(row), **wanted.model_dump()} for row in part)
+        yield as_batch({**codebook.describe(row), **options.model_dump()} for row in part)
 
 
-def _table(answers: list[Prediction], wanted: Wanted) -> NDArray[np.float64]:
+def _table(answers: list[Prediction], options: StreamOptions) -> NDArray[np.float64]:
     by_drug = [{risk["drug"]: risk["probability"] for risk in answer.risks} for answer in answers]
-    return np.array([[probabilities[drug] for drug in wanted.drugs] for probabilities in by_drug])
+    return np.array([[probabilities[drug] for drug in options.drugs] for probabilities in by_drug])
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     """Raise the project's errors in place of httpx's."""
     try:
         yield
@@ -135,23 +117,23 @@ def _translated() -> Iterator[None]:
 
 
 def _content(response: httpx.Response) -> bytes:
-    """Return an answer's body, or raise what its status means."""
+    """Return a response's body, or raise the error of its status."""
     if response.status_code == HTTPStatus.OK:
         return response.content
-    said = f"the service answered {response.status_code} {response.reason_phrase}".rstrip()
+    message = f"the service answered {response.status_code} {response.reason_phrase}".rstrip()
     match response.status_code:
         case HTTPStatus.BAD_REQUEST:
-            raise InvalidRequestError(_detail(response.content, said))
+            raise InvalidRequestError(_detail(response.content, message))
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-            raise PermissionDeniedError(said)
+            raise PermissionDeniedError(message)
         case HTTPStatus.TOO_MANY_REQUESTS:
-            raise RateLimitedError(said, _retry_after(response))
+            raise RateLimitedError(message, _retry_after(response))
         case HTTPStatus.SERVICE_UNAVAILABLE:
-            raise UnavailableError(said, _retry_after(response))
+            raise UnavailableError(message, _retry_after(response))
         case HTTPStatus.GATEWAY_TIMEOUT:
-            raise DeadlineExceededError(said)
+            raise DeadlineExceededError(message)
         case _:
-            raise ServiceError(said)
+            raise ServiceError(message)
 
 
 def _detail(body: bytes, otherwise: str) -> list[Detail]:

@@ -2,18 +2,18 @@
 
 import pytest
 
-from drugpred.bulk.headings import find
+from drugpred.bulk.column_mapping import map_columns
 from drugpred.codebook import INPUTS
 from drugpred.data.parsing import HEADINGS
 from drugpred.errors import DataError
 
 
 def test_names_of_a_profile_are_found():
-    assert find(INPUTS) == (dict(zip(INPUTS, INPUTS, strict=True)), None)
+    assert map_columns(INPUTS) == (dict(zip(INPUTS, INPUTS, strict=True)), None)
 
 
 def test_headings_of_the_decoded_csv_are_found_and_its_drugs_passed_over():
-    inputs, key = find(tuple(HEADINGS.values()))
+    inputs, key = map_columns(tuple(HEADINGS.values()))
     assert inputs == {name: HEADINGS[name] for name in INPUTS}
     assert key == "ID"
 
@@ -21,17 +21,17 @@ def test_headings_of_the_decoded_csv_are_found_and_its_drugs_passed_over():
 def test_other_names_are_found_in_any_case_spacing_and_order():
     others = {"neuroticism": " NSCORE", "impulsivity": "Impulsiveness ", "sensation_seeking": "ss", "age": "AGE"}
     names = [others.get(name, name) for name in reversed(INPUTS)]
-    assert find([*names, " Id "]) == ({name: others.get(name, name) for name in INPUTS}, " Id ")
+    assert map_columns([*names, " Id "]) == ({name: others.get(name, name) for name in INPUTS}, " Id ")
 
 
 @pytest.mark.parametrize("index", ["", " ", "Unnamed: 0", "index", "level_0", "__index_level_0__"])
 def test_columns_of_pandas_index_are_passed_over(index):
-    assert find([index, *INPUTS]) == find(INPUTS)
+    assert map_columns([index, *INPUTS]) == map_columns(INPUTS)
 
 
 def test_a_misspelt_heading_of_copies_is_known():
     names = ["impuslive" if name == "impulsivity" else name for name in INPUTS]
-    assert find(names).inputs["impulsivity"] == "impuslive"
+    assert map_columns(names).inputs["impulsivity"] == "impuslive"
 
 
 @pytest.mark.parametrize(
@@ -48,12 +48,12 @@ def test_a_misspelt_heading_of_copies_is_known():
 )
 def test_other_columns_are_refused(names, message):
     with pytest.raises(DataError) as caught:
-        find(names)
+        map_columns(names)
     assert str(caught.value).startswith(message)
 
 
 def test_a_person_in_the_place_of_headings_is_not_repeated():
     with pytest.raises(DataError) as caught:
-        find(["25", "0.12345"])
+        map_columns(["25", "0.12345"])
     assert "25" not in str(caught.value)
     assert "0.12345" not in str(caught.value)

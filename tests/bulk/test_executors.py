@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from drugpred.bulk import csv_source, engines, parquet_source
+from drugpred.bulk import executors
 from drugpred.bulk.job import Job
-from drugpred.bulk.run import rejected_path
 from drugpred.errors import ConfigurationError, DataError
+from tests.bulk.conftest import files
 from tests.conftest import skip
 
 
@@ -27,27 +27,13 @@ def cluster():
         yield cluster
 
 
-@pytest.fixture
-def many_parts(people, table, write, monkeypatch):
-    """Write a file of ten parts or more with bad rows in some."""
-    monkeypatch.setattr(parquet_source, "_PART_ROWS", 500)
-    monkeypatch.setattr(csv_source, "_PART_BYTES", 50_000)
-    rows = people.copy()
-    rows[::700, 6] = 99
-    return lambda name: write(name, table(rows), **({"row_group_size": 500} if name.endswith("parquet") else {}))
-
-
-def files(output):
-    return output.read_bytes(), rejected_path(output).read_bytes()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("source", "output"), [("in.parquet", "out.parquet"), ("in.csv", "out.csv")])
 def test_a_cluster_writes_what_one_process_writes(many_parts, run, cluster, tmp_path, monkeypatch, source, output):
     path = many_parts(source)
     (tmp_path / "whole").mkdir()
     counts = run(path, tmp_path / "whole" / output)
-    monkeypatch.setattr(Job, "run", None)  # of this process, in which nothing is to be done
+    monkeypatch.setattr(Job, "score_part", None)  # of this process, in which nothing is to be done
     address = cluster.scheduler_address
     assert run(path, tmp_path / output, engine="dask", cluster=address) == counts == (4992, 8)
     assert files(tmp_path / output) == files(tmp_path / "whole" / output)
@@ -75,7 +61,7 @@ def test_the_part_of_a_lost_worker_is_given_to_another(many_parts, run, cluster,
 def test_without_an_address_the_cores_of_this_machine_work(many_parts, cluster, run, tmp_path, monkeypatch):
     path = many_parts("in.parquet")
     run(path, tmp_path / "whole.parquet")
-    monkeypatch.setattr(Job, "run", None)
+    monkeypatch.setattr(Job, "score_part", None)
     assert run(path, tmp_path / "out.parquet", engine="dask") == (4992, 8)
     assert files(tmp_path / "out.parquet") == files(tmp_path / "whole.parquet")
 
@@ -116,7 +102,7 @@ def starting(**options):
 
 
 def test_a_cluster_without_workers_is_told(many_parts, run, tmp_path, monkeypatch):
-    monkeypatch.setattr(engines, "_PATIENCE", 0.1)
+    monkeypatch.setattr(executors, "_WORKER_TIMEOUT", 0.1)
     with starting(n_workers=0) as cluster:
         address = cluster.scheduler_address
         with pytest.raises(
@@ -140,12 +126,12 @@ def test_workers_that_do_not_start_are_told(many_parts, run, tmp_path, monkeypat
 @pytest.mark.slow
 def test_a_part_that_ends_every_worker_is_told():
     class Fatal:
-        def run(self, number):
+        def score_part(self, number):
             os._exit(9)
 
     told = pytest.raises(ConfigurationError, match=r"^Dask lost the workers .* parts are kept")
     with starting(n_workers=1, silence_logs=50) as cluster, told:
-        engines.on_dask(Fatal(), [0], print, cluster.scheduler_address)
+        executors.run_on_dask(Fatal(), [0], print, cluster.scheduler_address)
 
 
 @pytest.mark.slow

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drugpred import tabular
-from drugpred.client import messages
-from drugpred.client.calls import wanted_of
+from drugpred.client import converters
+from drugpred.client.calls import as_stream_options
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, NEO_TOTALS, SCORES, WINDOWS
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.schemas import Prediction, Profile
@@ -32,7 +32,7 @@ PROFILES = st.sampled_from(list(SCALES)).flatmap(
 
 @given(PROFILES.map(Profile.model_validate))
 def test_profiles(profile):
-    sent = messages.profile(profile).SerializeToString()
+    sent = converters.profile(profile).SerializeToString()
     assert Profile.model_validate(service.profile(pb.Profile.FromString(sent))) == profile
 
 
@@ -60,12 +60,12 @@ def test_predictions(window, source):
     ]
     answer = Prediction(prediction_id="7", model="drug_consumption:7", window=window, data_source=source, risks=risks)
     sent = service.prediction(answer).SerializeToString()
-    assert messages.prediction(pb.Prediction.FromString(sent)) == answer
+    assert converters.prediction(pb.Prediction.FromString(sent)) == answer
 
 
 def test_chunks(real):
-    wanted = wanted_of(["lsd", "alcohol"], "week")
-    request = pb.PredictStreamRequest.FromString(messages.chunk(7, real.X, wanted).SerializeToString())
+    wanted = as_stream_options(["lsd", "alcohol"], "week")
+    request = pb.PredictStreamRequest.FromString(converters.chunk(7, real.X, wanted).SerializeToString())
     np.testing.assert_array_equal(tabular.encode(service.columns(request)), real.X)
     assert request.chunk == 7
     assert service.options(request) == {"drugs": ["lsd", "alcohol"], "window": "week"}
@@ -73,5 +73,5 @@ def test_chunks(real):
 
 def test_answers_of_chunks():
     response = pb.PredictStreamResponse(drugs=[pb.DRUG_ALCOHOL, pb.DRUG_LSD], probabilities=[0.9, 0.1, 0.8, 0.2])
-    answer = messages.probabilities(response, 2, wanted_of(["lsd", "alcohol"], "year"))
+    answer = converters.probabilities(response, 2, as_stream_options(["lsd", "alcohol"], "year"))
     np.testing.assert_array_equal(answer, [[0.1, 0.9], [0.2, 0.8]])

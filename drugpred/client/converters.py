@@ -1,0 +1,107 @@
+"""Between `drugpred.schemas` and protobuf messages, for callers.
+
+The constants of the enums are the codebook's names, and their numbers its codes from 1 on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import numpy as np
+
+from drugpred import codebook
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.schemas import Prediction, Risk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from drugpred.client.calls import StreamOptions
+    from drugpred.codebook import DataSource, Drug, Window
+    from drugpred.schemas import Profile
+
+__all__ = ["chunk", "prediction", "probabilities", "profile"]
+
+_SCORES: Final = tuple(score.name for score in codebook.SCORES)
+
+
+def profile(profile: Profile) -> pb.Profile:
+    """Return the message of a profile."""
+    codes: dict[str, Any] = {
+        category.name: category.codes[getattr(profile, category.name)] + 1 for category in codebook.CATEGORIES
+    }
+    return pb.Profile(
+        scale=f"SCALE_{profile.scale.upper()}",
+        band=codes.pop("age"),
+        **codes,
+        **{name: getattr(profile, name) for name in _SCORES},
+        drugs=_drugs(profile.drugs),
+        window=_window(profile.window),
+        include=[f"INCLUDE_{addition.upper()}" for addition in profile.include],
+    )
+
+
+def prediction(message: pb.Prediction) -> Prediction:
+    """Return the answer of a message."""
+    return Prediction.model_construct(
+        prediction_id=message.prediction_id,
+        model=message.model,
+        window=cast("Window", pb.Window.Name(message.window).removeprefix("WINDOW_").lower()),
+        data_source=cast("DataSource", pb.DataSource.Name(message.data_source).removeprefix("DATA_SOURCE_").lower()),
+        risks=[_risk(risk) for risk in message.risks],
+    )
+
+
+def chunk(number: int, rows: NDArray[np.float64], options: StreamOptions) -> pb.PredictStreamRequest:
+    """Return people's rows as packed columns."""
+    categories = len(codebook.CATEGORIES)
+    codes = (rows[:, :categories].astype(np.int64) + 1).T.tolist()
+    return pb.PredictStreamRequest(
+        chunk=number,
+        **dict(zip(codebook.INPUTS, codes + rows[:, categories:].T.tolist(), strict=True)),
+        drugs=_drugs(options.drugs),
+        window=_window(options.window),
+    )
+
+
+def probabilities(message: pb.PredictStreamResponse, people: int, options: StreamOptions) -> NDArray[np.float64]:
+    """Return the answer for a chunk, shape (people, drugs)."""
+    drugs = [_drug(number) for number in message.drugs]
+    table = np.array(message.probabilities).reshape(people, len(drugs))
+    return table[:, [drugs.index(drug) for drug in options.drugs]]
+
+
+def _risk(message: pb.Risk) -> Risk:
+    risk: Risk = {
+        "drug": _drug(message.drug),
+        "probability": message.probability,
+        "prediction": 1 if message.prediction else 0,
+        "label": codebook.RISK_LABELS[message.prediction],
+        "threshold": message.threshold,
+        "base_rate": message.base_rate,
+        "auc": message.auc if message.HasField("auc") else None,
+        "reliable": message.reliable,
+    }
+    if message.HasField("windows"):
+        risk["windows"] = {window: getattr(message.windows, window) for window in codebook.WINDOWS}
+    if message.HasField("explanation"):
+        contributions = message.explanation.contributions
+        risk["explanation"] = {
+            "base": message.explanation.base,
+            "contributions": {name: getattr(contributions, name) for name in codebook.INPUTS},
+        }
+    return risk
+
+
+def _drug(number: int) -> Drug:
+    return cast("Drug", pb.Drug.Name(number).removeprefix("DRUG_").lower())
+
+
+def _drugs(drugs: Iterable[Drug]) -> list[str]:
+    return [f"DRUG_{drug.upper()}" for drug in drugs]
+
+
+def _window(window: Window) -> str:
+    return f"WINDOW_{window.upper()}"

@@ -1,0 +1,138 @@
+"""The calls over gRPC."""
+
+from __future__ import annotations
+
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from typing_extensions import override
+
+from drugpred.client import converters
+from drugpred.client.blocking import resolve
+from drugpred.client.calls import Call, Model
+from drugpred.client.statuses import translate_errors
+from drugpred.client.streams import AsyncStream, Stream
+from drugpred.client.transport import Transport
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from drugpred.client.calls import StreamOptions
+    from drugpred.client.retries import RetryPolicy
+    from drugpred.schemas import Batch, Prediction, Profile
+
+__all__ = ["GrpcTransport"]
+
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", 16 * 2**20),  # 1000 answers with all that can be included are over 4 MB
+    # A channel without a connection connects again as soon as a call is retried.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+)
+
+
+class GrpcTransport(Transport):
+    """The calls by `grpc` or `grpc.aio`, whose channel belongs to the event loop in which the first call makes it."""
+
+    def __init__(self, url: str, policy: RetryPolicy, tls: grpc.ChannelCredentials | None, key: str | None) -> None:
+        super().__init__(policy)
+        self._url, self._tls = urlsplit(url), tls
+        self._metadata = None if key is None else (("authorization", f"Bearer {key}"),)
+        if policy.blocking:
+            self._procedures  # noqa: B018 - made now, because threads may share it
+
+    @cached_property
+    def _channel(self) -> Any:  # noqa: ANN401 - without stubs grpc has no types
+        library = grpc if self.policy.blocking else grpc.aio
+        if self._url.scheme == "grpcs":
+            return library.secure_channel(self._url.netloc, self._tls or grpc.ssl_channel_credentials(), _OPTIONS)
+        return library.insecure_channel(self._url.netloc, _OPTIONS)
+
+    @cached_property
+    def _procedures(self) -> dict[str, Any]:
+        """The stubs' methods, by name."""
+        stubs: tuple[Any, ...] = (pb_grpc.DrugPredictionStub, health_pb2_grpc.HealthStub)
+        methods = {name: method for stub in stubs for name, method in vars(stub(self._channel)).items()}
+        return {name: partial(method, metadata=self._metadata) for name, method in methods.items()}
+
+    @override
+    def predict(self, profile: Profile) -> Call[Prediction]:
+        request = pb.PredictRequest(profile=converters.profile(profile))
+        return Call("Predict", request, lambda response: converters.prediction(response.prediction))
+
+    @override
+    def predict_batch(self, batch: Batch) -> Call[list[Prediction]]:
+        request = pb.PredictBatchRequest(profiles=map(converters.profile, batch.profiles))
+        return Call("PredictBatch", request, lambda response: list(map(converters.prediction, response.predictions)))
+
+    @override
+    def model(self) -> Call[Model]:
+        return Call("GetModel", pb.GetModelRequest(), lambda response: Model.of(response.card))
+
+    @override
+    def ready(self) -> Call[bool]:
+        serving = health_pb2.HealthCheckResponse.SERVING
+        return Call("Check", health_pb2.HealthCheckRequest(), lambda response: response.status == serving)
+
+    async def _send(self, call: Call[Any], timeout: float) -> Any:  # noqa: ANN401 - the procedure's message
+        with translate_errors():
+            return await resolve(self._procedures[call.name](call.request, timeout=timeout))
+
+    async def stream(
+        self, chunks: AsyncIterable[NDArray[np.float64]], options: StreamOptions
+    ) -> AsyncGenerator[NDArray[np.float64], None]:
+        """Send chunks in one stream, each while the one before it is answered.
+
+        Until its first answer a stream is retried as any call, and never later.
+        """
+        calls = _chunks(chunks, options)
+        if (first := await anext(calls)) is None:
+            return
+        stream, answer = await self.policy.run(lambda timeout: self._open(first, timeout))
+        try:
+            yield first.read(answer)
+            waiting = None
+            async for call in calls:
+                stream.send(call and call.request)
+                if waiting:
+                    yield waiting.read(await resolve(stream.receive(self.policy.timeout)))
+                waiting = call
+            await resolve(stream.receive(self.policy.timeout))  # the end: the service sees that all was received
+        finally:
+            stream.close()
+
+    async def _open(self, first: Call[Any], timeout: float) -> tuple[Stream | AsyncStream, Any]:
+        stream = (Stream if self.policy.blocking else AsyncStream)(self._procedures[first.name])
+        stream.send(first.request)
+        return stream, await resolve(stream.receive(timeout))
+
+    @override
+    async def close(self) -> None:
+        if "_channel" in vars(self):
+            await resolve(self._channel.close())
+
+
+def _chunk(number: int, rows: NDArray[np.float64], options: StreamOptions) -> Call[NDArray[np.float64]]:
+    def read(response: pb.PredictStreamResponse | None) -> NDArray[np.float64]:
+        if response is None:
+            raise ValueError("the stream ended early")
+        return converters.probabilities(response, len(rows), options)
+
+    return Call("PredictStream", converters.chunk(number, rows, options), read)
+
+
+async def _chunks(
+    chunks: AsyncIterable[NDArray[np.float64]], options: StreamOptions
+) -> AsyncIterator[Call[NDArray[np.float64]] | None]:
+    number = 0
+    async for rows in chunks:
+        yield _chunk(number, rows, options)
+        number += 1
+    yield None
