@@ -42,11 +42,8 @@ if TYPE_CHECKING:
     from locust.env import Environment
     from locust.stats import StatsEntry
 
-RATE: Final = 10.0
-"""Requests a second of one user, for as long as answers take less than a tenth of a second."""
-
-SECONDS: Final = 60.0
-"""How long an answer over gRPC may take, as over HTTP by default."""
+RATE: Final = 10.0  # requests a second of one user, for as long as answers take less than a tenth of a second
+SECONDS: Final = 60.0  # how long an answer over gRPC may take, as over HTTP by default
 
 # Without it a waiting call would stop every user.
 grpc_gevent.init_gevent()

@@ -90,9 +90,9 @@ def check(wanted: Mapping[str, Levels], measured: Mapping[str, Mapping[str, floa
     """Judge every level by measurements of the same names; those of an endpoint that nobody asked are missed."""
     verdicts = []
     for endpoint, levels in wanted.items():
-        found = measured.get(endpoint, {})
+        figures = measured.get(endpoint, {})
         for field, level in levels.model_dump(exclude_none=True).items():
-            kind, figure = _KINDS[field], found.get(field, math.nan)
+            kind, figure = _KINDS[field], figures.get(field, math.nan)
             text = kind.text(figure) if endpoint in measured else "no request"
             bound = f"{kind.bound} {kind.text(level)}"
             # Comparing with not-a-number is False.

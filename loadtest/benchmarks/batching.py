@@ -18,9 +18,7 @@ from loadtest.benchmarks.tables import REQUESTS, table
 from loadtest.harness.servers import bentoml_serve, exit_on_error, free_ports, newest_model, run
 
 DISPATCHERS: Final = ("none", "drugpred", "stock")
-BURST: Final = 128
-"""Clients of a burst."""
-
+BURST: Final = 128  # clients of a burst
 BODY: Final = {"profiles": [EXAMPLE]}
 
 

@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from loadtest.benchmarks.tables import Shown
 
 KEY: Final = "load"
-BATCH: Final = 1000
-"""Profiles of one batch request."""
+BATCH: Final = 1000  # profiles of one batch request
 
 
 @exit_on_error()

@@ -39,12 +39,12 @@ _BYTES: Final = """
 def main() -> None:
     """Measure and print."""
     url = page_of(sys.argv[1] if len(sys.argv) > 1 else URL)
-    found = shutil.which("chromium") or shutil.which("google-chrome")
-    if found is None:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
         raise SystemExit("error: no Chromium; apt-get install chromium")
     first, painted, size = [], [], 0
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         for _ in range(VISITS):
             # A context of its own has an empty cache.
             page = browser.new_page()

@@ -36,12 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Growth", "Sample", "growths", "main", "soak", "table", "wrong"]
 
-USERS: Final = "20"
-"""Of the locustfile, each of whom asks ten times a second."""
-
-BAD: Final = "1000"
-"""Requests of a round of bad ones."""
-
+USERS: Final = "20"  # of the locustfile, each of whom asks ten times a second
+BAD: Final = "1000"  # requests of a round of bad ones
 _WARM_UP: Final = 30.0
 _ROUND: Final = 60.0
 _INTERVAL: Final = 3.0
@@ -96,9 +92,9 @@ def main() -> None:
     if seconds < 30 * _INTERVAL:
         parser.error("expected 1.5 minutes or more: thirds of less show nothing")
     samples, failures = soak(seconds)
-    found = growths(samples)
-    print(table(found))
-    failures += wrong(found)
+    changes = growths(samples)
+    print(table(changes))
+    failures += wrong(changes)
     if failures:
         print("\nWrong:", *failures, sep="\n")
         raise SystemExit(1)
@@ -206,31 +202,31 @@ def _read(workers: Sequence[psutil.Process], home: Path, seconds: float) -> Iter
 
 def growths(samples: Sequence[Sample]) -> list[Growth]:
     """Return how each thing that each process holds has changed from the second third of the time to the last."""
-    found = []
+    changes = []
     for pid in dict.fromkeys(sample.pid for sample in samples):
-        own = [sample for sample in samples if sample.pid == pid]
-        third = len(own) // 3
-        settled = own[third:]
-        for what in own[0].values:
+        readings = [sample for sample in samples if sample.pid == pid]
+        third = len(readings) // 3
+        settled = readings[third:]
+        for what in readings[0].values:
             values = [sample.values[what] for sample in settled]
             slope, _ = linear_regression([sample.hours for sample in settled], values)
             last = len(values) - third
             typical = median if what.endswith("MB") else min
-            found.append(Growth(pid, what, typical(values[:last]), typical(values[last:]), slope))
-    return found
+            changes.append(Growth(pid, what, typical(values[:last]), typical(values[last:]), slope))
+    return changes
 
 
-def table(found: Sequence[Growth]) -> str:
+def table(changes: Sequence[Growth]) -> str:
     """Return what each process held, a line for each thing."""
     lines = [f"{'worker':>8}  {'':12}{'second third':>14}{'last third':>14}{'per hour':>12}"]
-    lines += [f"{one.pid:8}  {one.what:12}{one.second:14.1f}{one.last:14.1f}{one.per_hour:+12.1f}" for one in found]
+    lines += [f"{one.pid:8}  {one.what:12}{one.second:14.1f}{one.last:14.1f}{one.per_hour:+12.1f}" for one in changes]
     return "\n".join(lines)
 
 
-def wrong(found: Sequence[Growth]) -> list[str]:
+def wrong(changes: Sequence[Growth]) -> list[str]:
     """Return what grew by more than chance makes it, a line each."""
     return [
-        f"worker {one.pid}: {one.what} grew from {one.second:.1f} to {one.last:.1f}" for one in found if one.is_leak
+        f"worker {one.pid}: {one.what} grew from {one.second:.1f} to {one.last:.1f}" for one in changes if one.is_leak
     ]
 
 

@@ -21,12 +21,8 @@ from loadtest.harness.payloads import SERVICE, chunk, draw
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CHUNK: Final = 1000
-"""People in a message."""
-
-CHUNKS: Final = 20
-"""Different ones, sent over and over."""
-
+CHUNK: Final = 1000  # people in a message
+CHUNKS: Final = 20  # different ones, sent over and over
 SECONDS: Final = 5.0
 
 

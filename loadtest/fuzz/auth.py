@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["admitted", "with_key"]
 
-_SHARE: Final = 0.9
-"""How many inputs come with the key, but of those that are about keys."""
-
+_SHARE: Final = 0.9  # how many inputs come with the key, but of those that are about keys
 _OWN: Final = {family.name for family in key_inputs.families(KEY)}
 
 _ANSWERED: Final = {"200", "OK", "message"}

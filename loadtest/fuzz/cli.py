@@ -23,7 +23,7 @@ import httpx
 import uvloop
 
 from loadtest.fuzz import grpc_inputs, http_inputs, key_inputs, process_monitor, wire_inputs
-from loadtest.fuzz.inputs import KEY, generate, plan
+from loadtest.fuzz.inputs import KEY, Service, generate, plan
 from loadtest.fuzz.oracle import repeats
 from loadtest.fuzz.runner import Runner
 
@@ -38,11 +38,8 @@ __all__ = ["FAMILIES", "fault_lines", "log_faults", "main", "run", "table"]
 _OTHERS: Final = (*http_inputs.FAMILIES, *wire_inputs.FAMILIES, *grpc_inputs.FAMILIES)
 FAMILIES: Final = (*_OTHERS, *key_inputs.families(KEY))
 
-_SHORTEST_KEY: Final = 16
-"""What is shorter may stand in an answer by chance."""
-
-_SHOWN: Final = 20
-"""Faults of a family that are printed."""
+_SHORTEST_KEY: Final = 16  # what is shorter may stand in an answer by chance
+_SHOWN: Final = 20  # faults of a family that are printed
 
 
 def main() -> None:
@@ -57,7 +54,8 @@ def main() -> None:
     parser.add_argument("--only", choices=[family.name for family in FAMILIES], metavar="FAMILY", help="of this family")
     parser.add_argument("--index", type=int, help="with --only: this one alone, which is shown too")
     arguments = parser.parse_args()
-    families = [*_OTHERS, *key_inputs.families(arguments.key or KEY)]
+    key = arguments.key or KEY
+    families = [*_OTHERS, *key_inputs.families(key)]
     families = [family for family in families if arguments.only in {None, family.name}]
     if arguments.index is None:
         try:
@@ -66,13 +64,15 @@ def main() -> None:
             parser.error(str(error))
     else:
         planned = [(families[0], arguments.index)]
-        print(repr(generate(families[0], arguments.seed, arguments.index)).replace(arguments.key or KEY, KEY)[:2000])
+        print(repr(generate(families[0], arguments.seed, arguments.index)).replace(key, KEY)[:2000])
     try:
-        wrong = run(arguments.http, arguments.grpc, planned, arguments.seed, arguments.key)
+        url, (grpc_host, _, grpc_port) = urlsplit(arguments.http), arguments.grpc.rpartition(":")
+        at = (url.hostname or "", url.port or 80), (grpc_host, int(grpc_port))
+        wrong = run(Service(*at, key, wants_key=bool(arguments.key)), planned, arguments.seed)
     except (LookupError, httpx.HTTPError) as error:
         raise SystemExit(f"error: {error}") from error
     if arguments.log:
-        wrong += log_faults(arguments.log, arguments.key or KEY)
+        wrong += log_faults(arguments.log, key)
     if wrong:
         print("\nWrong:", *wrong, sep="\n")
         sys.exit(1)
@@ -84,24 +84,26 @@ def _key(text: str) -> str:
     return text
 
 
-def run(http: str, grpc: str, planned: Sequence[tuple[Family, int]], seed: int, key: str | None = None) -> list[str]:
+def run(service: Service, planned: Sequence[tuple[Family, int]], seed: int) -> list[str]:
     """Send inputs, print what became of them, and return what was wrong."""
-    before, start = process_monitor.predict(http, key), process_monitor.usage(http)
-    split = urlsplit(http)
+    host, port = service.http
+    headers = {"authorization": f"Bearer {service.key}"} if service.wants_key else {}
+    client = httpx.Client(base_url=f"http://{host}:{port}", timeout=10, headers=headers)
+    before, start = process_monitor.predict(client), process_monitor.usage(port)
     begun = time.monotonic()
-    runner = Runner(split.hostname or "", split.port or 80, grpc, seed, key)
+    runner = Runner(service, seed)
     half = len(planned) // 2
     with process_monitor.LowestMemory(start) as lowest:
         uvloop.run(runner.send(planned[:half]))
-        middle = lowest.of(process_monitor.usage(http))
+        middle = lowest.of(process_monitor.usage(port))
         uvloop.run(runner.send(planned[half:]))
         seconds = time.monotonic() - begun
         print(table(runner.counts))
         print(f"\n{len(planned):,} inputs of {len(runner.counts)} families in {seconds:.0f} s, seed {seed}")
         try:
-            end = lowest.of(process_monitor.usage(http))
-            same = process_monitor.same_answer(before, process_monitor.predict(http, key))
-            counted = process_monitor.metrics(http, key)
+            end = lowest.of(process_monitor.usage(port))
+            same = process_monitor.same_answer(before, process_monitor.predict(client))
+            counted = client.get("/metrics").raise_for_status().content
         except (LookupError, httpx.HTTPError) as error:
             return [*fault_lines(runner.faults), f"the service does not answer any more: {error}"]
     for pid in start:
@@ -111,7 +113,7 @@ def run(http: str, grpc: str, planned: Sequence[tuple[Family, int]], seed: int, 
         ]
         print(f"worker {pid} at the start, after half and at the end: {'; '.join(holds)}")
     wrong = fault_lines(runner.faults) + process_monitor.faults(start, middle, end, len(planned))
-    if repeats(counted, key or KEY):
+    if repeats(counted, service.key):
         wrong.append("/metrics: a value that was sent")
     return wrong if same else [*wrong, "the same person gets another prediction than before"]
 
@@ -120,8 +122,8 @@ def table(counts: Mapping[str, Counter[str]]) -> str:
     """Return how many inputs of each family were tried, and how they were answered."""
     rows = [f"{'family':26}{'tried':>8}  answers"]
     for name in sorted(counts):
-        found = ", ".join(f"{status} {n:,}" for status, n in sorted(counts[name].items()))
-        rows.append(f"{name:26}{counts[name].total():8,}  {found}")
+        answers = ", ".join(f"{status} {n:,}" for status, n in sorted(counts[name].items()))
+        rows.append(f"{name:26}{counts[name].total():8,}  {answers}")
     return "\n".join(rows)
 
 
@@ -130,11 +132,11 @@ def fault_lines(faults: Sequence[Fault]) -> list[str]:
     by_family = defaultdict(list)
     for fault in faults:
         by_family[fault.family].append(fault)
-    told = []
-    for family, found in sorted(by_family.items()):
-        told += [f'--only "{family}" --index {one.number}: {one.what}' for one in found[:_SHOWN]]
-        told += [f"{family}: {len(found) - _SHOWN} more"] * (len(found) > _SHOWN)
-    return told
+    shown = []
+    for family, faulty in sorted(by_family.items()):
+        shown += [f'--only "{family}" --index {one.number}: {one.what}' for one in faulty[:_SHOWN]]
+        shown += [f"{family}: {len(faulty) - _SHOWN} more"] * (len(faulty) > _SHOWN)
+    return shown
 
 
 def log_faults(log: Path, key: str = KEY) -> list[str]:

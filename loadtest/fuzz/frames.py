@@ -25,8 +25,7 @@ FIELDS: Final = {
 """The headers of a call."""
 
 _DATA, _HEADERS = 0, 1
-_LONGEST: Final = 2**14
-"""Bytes of a frame, as a server takes them that says nothing else."""
+_LONGEST: Final = 2**14  # bytes of a frame, as a server takes them that says nothing else
 _END_STREAM, _END_HEADERS = 1, 4
 
 
@@ -62,8 +61,7 @@ def varint(n: int) -> bytes:
     return coded + bytes([n])
 
 
-SETTINGS: Final = PREFACE + frame(4, 0, 0, b"")
-"""What a connection begins with."""
+SETTINGS: Final = PREFACE + frame(4, 0, 0, b"")  # what a connection begins with
 
 
 def call(method: bytes, message: bytes, fields: Sequence[tuple[bytes, bytes]]) -> bytes:
@@ -74,7 +72,7 @@ def call(method: bytes, message: bytes, fields: Sequence[tuple[bytes, bytes]]) -
 
 
 def partial_call(method: bytes, message: bytes, length: int) -> bytes:
-    """Return a connection with one call whose message, said to be so long, ends too early."""
+    """Return a connection with one call whose message ends before the length that it claims."""
     block = headers(*(FIELDS | {b":path": method}).items())
     content = b"\0" + length.to_bytes(4) + message
     parts = [frame(_DATA, 0, 1, content[at : at + _LONGEST]) for at in range(0, len(content), _LONGEST)]

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
-from loadtest.fuzz.inputs import KEY
 from loadtest.fuzz.oracle import LATE, SECONDS, SILENCE, Outcome, judge_call
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from loadtest.fuzz.clock import Clock
-    from loadtest.fuzz.inputs import Call
+    from loadtest.fuzz.inputs import Call, Service
 
 __all__ = ["Caller"]
 
@@ -32,34 +31,23 @@ _UNHEARD: Final = "Internal error from Core"
 
 
 class Caller:
-    """A client with a connection of its own; to be made and used in an event loop.
+    """A client with a connection of its own; to be made and used in an event loop."""
 
-    Parameters
-    ----------
-    address : str
-        HOST:PORT.
-    clock : Clock
-        What time is measured by.
-    key : str
-        The API key that no answer may tell.
-    """
-
-    def __init__(self, address: str, clock: Clock, key: str = KEY) -> None:
-        self._address = address
-        self._key = key
+    def __init__(self, service: Service, clock: Clock) -> None:
+        self._service = service
         self._clock = clock
 
     @cached_property
     def channel(self) -> grpc.aio.Channel:
         """The connection."""
-        return grpc.aio.insecure_channel(self._address, _OPTIONS)
+        return grpc.aio.insecure_channel("{}:{}".format(*self._service.grpc), _OPTIONS)
 
     async def call(self, sent: Call) -> Outcome:
         """Call and judge what comes back."""
         started = self._clock.now()
         if sent.streaming:
-            each = _each(sent.messages, silent=sent.silent)
-            call = self.channel.stream_stream(sent.method)(each, sent.timeout, sent.metadata)
+            messages = _send(sent.messages, silent=sent.silent)
+            call = self.channel.stream_stream(sent.method)(messages, sent.timeout, sent.metadata)
         else:
             call = self.channel.unary_unary(sent.method)(sent.messages[0], timeout=sent.timeout, metadata=sent.metadata)
         if sent.cancel_after is not None:
@@ -77,7 +65,7 @@ class Caller:
                 return Outcome(str((await call.code()).name))
             answer = b"".join([part async for part in call]) if sent.streaming else await call
             # Values are not looked for: reflection answers with what was asked.
-            return Outcome("OK", "OK tells the key" if self._key.encode() in answer else None)
+            return Outcome("OK", "OK repeats the key" if self._service.key.encode() in answer else None)
         except asyncio.CancelledError:
             if not call.cancelled():  # it is this task that ends
                 raise
@@ -86,14 +74,14 @@ class Caller:
             if error.details() == _UNHEARD:
                 return Outcome("ended before all was sent")
             trailing = repr(tuple(error.trailing_metadata() or ())).encode()
-            return judge_call(error.code(), error.details(), trailing, self._key)
+            return judge_call(error.code(), error.details(), trailing, self._service.key)
 
     async def close(self) -> None:
         """End the connection."""
         await self.channel.close()
 
 
-async def _each(messages: Sequence[bytes], *, silent: bool) -> AsyncIterator[bytes]:
+async def _send(messages: Sequence[bytes], *, silent: bool) -> AsyncIterator[bytes]:
     for message in messages:
         yield message
     if silent:

@@ -9,48 +9,31 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from loadtest.fuzz import frames
-from loadtest.fuzz.inputs import KEY, Exchange, Mode, Port
+from loadtest.fuzz.inputs import Exchange, Mode, Port
 from loadtest.fuzz.oracle import LATE, SECONDS, SILENCE, Outcome, judge_response, repeats
 from loadtest.harness.http1 import read_response
 
 if TYPE_CHECKING:
     from loadtest.fuzz.clock import Clock
+    from loadtest.fuzz.inputs import Service
     from loadtest.harness.http1 import Response
 
 __all__ = ["Connection"]
 
-_MAX: Final = 15.0
-"""Seconds after which nothing more is waited for."""
-
-_QUIET: Final = 0.1
-"""Seconds without a byte, after which the server is taken to wait for more."""
-
-_LATER: Final = 0.01
-"""Seconds between a head and its body, where they are sent apart."""
-
-_UNREAD: Final = 0.5
-"""Seconds for which a client reads nothing."""
-
+_MAX: Final = 15.0  # seconds after which nothing more is waited for
+_QUIET: Final = 0.1  # seconds without a byte, after which the server is taken to wait for more
+_LATER: Final = 0.01  # seconds between a head and its body, where they are sent apart
+_UNREAD: Final = 0.5  # seconds for which a client reads nothing
 _RESET: Final = struct.pack("ii", 1, 0)
 _LIMIT: Final = 2**26
 
 
 class Connection:
-    """A connection to one address that is made where it is needed; one exchange at a time.
+    """A connection to one of the ports, made when it is needed; one exchange at a time."""
 
-    Parameters
-    ----------
-    host, port
-        Where to.
-    clock : Clock
-        What time is measured by.
-    key : str
-        The API key that no answer may tell.
-    """
-
-    def __init__(self, host: str, port: int, clock: Clock, key: str = KEY) -> None:
-        self._address = host, port
-        self._key = key
+    def __init__(self, service: Service, port: Port, clock: Clock) -> None:
+        self._address = service.http if port is Port.HTTP else service.grpc
+        self._key = service.key
         self._clock = clock
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
@@ -114,7 +97,7 @@ class Connection:
         return Outcome("unread" if mode is Mode.UNREAD else "cut")
 
     async def _all(self, sent: Exchange, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Outcome:
-        """Return the worst of all answers until the server ends the connection, once it is told that no more comes."""
+        """Return the worst of all answers until the server ends the connection, after the end of what is sent."""
         received = asyncio.StreamReader(_LIMIT)
         content = b""
         with contextlib.suppress(ConnectionError, RuntimeError):

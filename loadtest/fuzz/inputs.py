@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["KEY", "MARK", "Call", "Exchange", "Family", "Mode", "Port", "generate", "mutate", "plan"]
+__all__ = ["KEY", "MARK", "Call", "Exchange", "Family", "Mode", "Port", "Service", "generate", "mutate", "plan"]
 
 MARK: Final = "Zq7Marked3"
 """Stands in inputs wherever a person's value could; it must come back in no answer and stand in no log."""
 
 KEY: Final = "Kx5RightKey-where-none-is-told"
-"""The API key where --key does not tell one; what is true of `MARK` is true of keys."""
+"""The API key if --key does not name one; what is true of `MARK` is true of keys."""
 
 
 class Mode(Enum):
@@ -26,7 +26,7 @@ class Mode(Enum):
     END = auto()
     """An answer or the end of the connection."""
     WAIT = auto()
-    """The same, but the server may wait for more until it is told that no more comes."""
+    """The same, but the server may wait for more until the client ends its side."""
     CUT = auto()
     """Nothing: the client closes the connection."""
     RESET = auto()
@@ -73,6 +73,16 @@ class Call(NamedTuple):
     """Whether the client, of a stream that is cancelled, takes no answer."""
 
 
+class Service(NamedTuple):
+    """Where inputs are sent, and the key that no answer may hold."""
+
+    http: tuple[str, int]
+    """Host and port."""
+    grpc: tuple[str, int]
+    key: str = KEY
+    wants_key: bool = False
+
+
 class Family(NamedTuple):
     """Inputs of a kind."""
 
@@ -92,8 +102,8 @@ def generate(family: Family, seed: int, index: int) -> Exchange | Call:
 
 def plan(families: Sequence[Family], requests: int, seed: int) -> list[tuple[Family, int]]:
     """Return which inputs to send, so many in all, mixed; of each family at least one."""
-    whole = sum(family.share for family in families)
-    counts = [max(1, int(requests * family.share / whole)) for family in families]
+    total = sum(family.share for family in families)
+    counts = [max(1, int(requests * family.share / total)) for family in families]
     largest = counts.index(max(counts))
     counts[largest] += requests - sum(counts)
     if counts[largest] < 1:

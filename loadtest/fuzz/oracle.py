@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 __all__ = ["LATE", "SECONDS", "SILENCE", "Outcome", "judge_call", "judge_response", "repeats"]
 
-SECONDS: Final = 1.0
-"""What an answer may take."""
-
+SECONDS: Final = 1.0  # what an answer may take
 SILENCE: Final = 12.0
 """What the end of a request may take whose client goes silent: the 10 seconds in which it may arrive, and two more."""
 
 LATE: Final = f"no answer within {SECONDS:.0f} s"
 
-_TELLING: Final = {401: "www-authenticate", 429: "retry-after"}
-"""By status, the header that its answers must have."""
+_REQUIRED_HEADERS: Final = {
+    401: "www-authenticate",
+    429: "retry-after",
+}  # by status, the header that its answers must have
 
 _FAULTS: Final = {StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.DATA_LOSS}
 
@@ -50,7 +50,7 @@ def judge_response(answer: Response, key: str = KEY) -> Outcome:
         return Outcome(status, f"status {status}")
     if repeats(answer.raw_head + _anonymous(answer), key):
         return Outcome(status, f"status {status} repeats what was sent")
-    if (name := _TELLING.get(answer.status)) and name not in answer.headers:
+    if (name := _REQUIRED_HEADERS.get(answer.status)) and name not in answer.headers:
         return Outcome(status, f"status {status} without {name}")
     if answer.status >= 400 and answer.body is not None and not _is_error(answer):
         return Outcome(status, f"status {status} without the shape of errors")
@@ -69,8 +69,8 @@ def _anonymous(answer: Response) -> bytes:
 def _is_error(answer: Response) -> bool:
     try:
         content = json.loads(answer.body or b"")
-        told = all(set(detail) == {"loc", "msg", "type"} for detail in content["detail"])
-        return told and set(content) == {"error", "detail"} and isinstance(content["error"], str)
+        shaped = all(set(detail) == {"loc", "msg", "type"} for detail in content["detail"])
+        return shaped and set(content) == {"error", "detail"} and isinstance(content["error"], str)
     except (ValueError, TypeError, KeyError):
         return False
 

@@ -11,24 +11,19 @@ from loadtest.fuzz.auth import admitted, with_key
 from loadtest.fuzz.clock import Clock
 from loadtest.fuzz.grpc_client import Caller
 from loadtest.fuzz.http_client import Connection
-from loadtest.fuzz.inputs import KEY, Call, Exchange, Mode, Port, generate
+from loadtest.fuzz.inputs import Call, Exchange, Mode, Port, generate
 from loadtest.fuzz.oracle import LATE, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from loadtest.fuzz.inputs import Family
+    from loadtest.fuzz.inputs import Family, Service
 
 __all__ = ["Fault", "Runner"]
 
-_CLIENTS: Final = 16
-"""Inputs on their way at a time."""
-
-_TRIES: Final = 3
-"""Of what was late among others: late is what is so each time with the service to itself."""
-
-_MAX_LATE: Final = 100
-"""Inputs that are tried again."""
+_CLIENTS: Final = 16  # inputs on their way at a time
+_TRIES: Final = 3  # of what was late among others: late is what is so each time with the service to itself
+_MAX_LATE: Final = 100  # inputs that are tried again
 
 
 class Fault(NamedTuple):
@@ -41,30 +36,18 @@ class Fault(NamedTuple):
 
 
 class Runner:
-    """Sends to one service, and counts.
+    """Sends inputs drawn from a seed to one service, and counts."""
 
-    Parameters
-    ----------
-    host, port
-        Of HTTP.
-    address : str
-        HOST:PORT of gRPC.
-    seed : int
-        What inputs are drawn from.
-    key : str or None
-        The API key that the service wants; None where it wants none.
-    """
-
-    def __init__(self, host: str, port: int, address: str, seed: int, key: str | None = None) -> None:
-        self._host, self._port, self._address, self._seed, self._key = host, port, address, seed, key
+    def __init__(self, service: Service, seed: int) -> None:
+        self._service, self._seed = service, seed
         self.counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.faults: list[Fault] = []
 
     async def send(self, planned: Sequence[tuple[Family, int]]) -> None:
-        """Send inputs; `counts` and `faults` tell what became of them."""
+        """Send inputs; `counts` and `faults` then hold the outcomes."""
         clock = Clock()
         measuring = asyncio.create_task(clock.run())
-        clients = [_Client(self._host, self._port, self._address, clock, self._key) for _ in range(_CLIENTS)]
+        clients = [_Client(self._service, clock) for _ in range(_CLIENTS)]
         one = asyncio.Lock()
         waiting = iter(planned)
         silent: list[asyncio.Task[None]] = []
@@ -94,12 +77,12 @@ class Runner:
         measuring.cancel()
 
     def _made(self, family: Family, index: int) -> Exchange | Call:
-        if self._key is None:
-            return generate(family, self._seed, index)
-        return with_key(family, self._seed, index, self._key)
+        if self._service.wants_key:
+            return with_key(family, self._seed, index, self._service.key)
+        return generate(family, self._seed, index)
 
     async def _wait(self, family: Family, index: int, sent: Exchange | Call, clock: Clock) -> None:
-        client = _Client(self._host, self._port, self._address, clock, self._key)
+        client = _Client(self._service, clock)
         self._keep(family, index, await client.outcome(sent))
         await client.close()
 
@@ -126,14 +109,10 @@ def _waits(sent: Exchange | Call) -> bool:
 class _Client:
     """A connection of each kind."""
 
-    def __init__(self, host: str, port: int, address: str, clock: Clock, key: str | None) -> None:
-        grpc_host, _, grpc_port = address.rpartition(":")
-        self._key = key
-        self._connections = {
-            Port.HTTP: Connection(host, port, clock, key or KEY),
-            Port.GRPC: Connection(grpc_host, int(grpc_port), clock, key or KEY),
-        }
-        self._caller = Caller(address, clock, key or KEY)
+    def __init__(self, service: Service, clock: Clock) -> None:
+        self._service = service
+        self._connections = {port: Connection(service, port, clock) for port in Port}
+        self._caller = Caller(service, clock)
 
     async def outcome(self, sent: Exchange | Call) -> Outcome:
         """Send an input, and return what became of it."""
@@ -141,7 +120,7 @@ class _Client:
             outcome = await self._caller.call(sent)
         else:
             outcome = await self._connections[sent.port].exchange(sent)
-        if self._key and admitted(sent, outcome, self._key):
+        if self._service.wants_key and admitted(sent, outcome, self._service.key):
             return Outcome(outcome.status, f"{outcome.status} without the key")
         return outcome
 

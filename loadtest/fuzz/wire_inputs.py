@@ -94,11 +94,9 @@ def _altered(draw: random.Random) -> Exchange:
 
 def _cut(draw: random.Random) -> Exchange:
     path = draw.choice(tuple(bodies.VALID))
-    whole = draw.choice(
-        (request("POST", path, bodies.VALID[path]), _CHUNKED + b"%x\r\n" % len(_BODY) + _BODY + b"\r\n")
-    )
-    at = draw.randrange(len(whole) + 1)
-    return Exchange(whole[:at], draw.choice((Mode.CUT, Mode.RESET)), keep=False)
+    data = draw.choice((request("POST", path, bodies.VALID[path]), _CHUNKED + b"%x\r\n" % len(_BODY) + _BODY + b"\r\n"))
+    at = draw.randrange(len(data) + 1)
+    return Exchange(data[:at], draw.choice((Mode.CUT, Mode.RESET)), keep=False)
 
 
 def _claims(draw: random.Random) -> Exchange:
@@ -109,8 +107,8 @@ def _claims(draw: random.Random) -> Exchange:
 
 
 def _slow(draw: random.Random) -> Exchange:
-    whole = draw.choice((_POST, _GET, _CHUNKED))
-    return Exchange(whole[: draw.randrange(len(whole))], Mode.SLOW, keep=False)
+    data = draw.choice((_POST, _GET, _CHUNKED))
+    return Exchange(data[: draw.randrange(len(data))], Mode.SLOW, keep=False)
 
 
 _OFFERS: Final = (
@@ -193,10 +191,10 @@ def _http2(draw: random.Random) -> Exchange:
             settings = draw.choice((1, 2, 3, 4, 5, 6, 9)).to_bytes(2) + draw.choice((0, 1, 2**31, 2**32 - 1)).to_bytes(
                 4
             )
-            each = draw.choice(
+            unusual = draw.choice(
                 (frame(4, 0, 0, settings), frame(8, 0, 0, b"\x7f\xff\xff\xff"), frame(6, 0, 0, bytes(8)))
             )
-            data = SETTINGS + each * draw.choice((1, 10, 500))
+            data = SETTINGS + unusual * draw.choice((1, 10, 500))
         case 4:  # streams that are opened and reset, as fast as may be
             block = headers(*FIELDS.items())
             opened = [

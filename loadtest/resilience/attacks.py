@@ -29,18 +29,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ATTACKS", "Target"]
 
-_FROM: Final = ("127.0.0.2", 0)
-"""Another address than that of the callers."""
+_FROM: Final = ("127.0.0.2", 0)  # another address than that of the callers
 
-_PAUSE: Final = 1.0
-"""Seconds until what was refused or ended is tried again."""
-
-_PEOPLE: Final = 10_000
-"""Of a chunk of a stream, the most that is taken."""
-
-_BYTES: Final = 2_000_000
-"""Of a message, nearly the longest that is taken."""
-
+_PAUSE: Final = 1.0  # seconds until what was refused or ended is tried again
+_PEOPLE: Final = 10_000  # of a chunk of a stream, the most that is taken
+_BYTES: Final = 2_000_000  # of a message, nearly the longest that is taken
 _INFERENCE: Final = "/inference.GRPCInferenceService"
 _OPTIONS: Final = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1))
 

@@ -21,15 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Answered", "ask"]
 
-RATE: Final = 20
-"""Requests a second over each of HTTP and gRPC, whatever became of those before."""
-
-PROBES: Final = 5
-"""Times a second that /readyz is asked, on a connection of its own as Kubernetes does."""
-
-_TIMEOUT: Final = 10.0
-"""Seconds until an answer must have come."""
-
+RATE: Final = 20  # requests a second over each of HTTP and gRPC, whatever became of those before
+PROBES: Final = 5  # times a second that /readyz is asked, on a connection of its own as Kubernetes does
+_TIMEOUT: Final = 10.0  # seconds until an answer must have come
 _CHUNK: Final = chunk(draw(10))
 _EXPLAINED: Final = json.dumps(EXAMPLE | {"include": ["explanation"]})
 

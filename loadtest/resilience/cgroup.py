@@ -17,11 +17,8 @@ __all__ = ["Group", "limited"]
 
 _ROOT: Final = Path("/sys/fs/cgroup")
 
-_PERIOD: Final = 100_000
-"""Microseconds over which processor time is counted; the kernel's default."""
-
-_PATIENCE: Final = 5.0
-"""Seconds in which the kernel must notice that the last process of a group has ended."""
+_PERIOD: Final = 100_000  # microseconds over which processor time is counted; the kernel's default
+_TIMEOUT: Final = 5.0  # seconds in which the kernel must notice that the last process of a group has ended
 
 
 @dataclass(frozen=True)
@@ -66,21 +63,21 @@ def _limits(memory: int, quota: int) -> dict[Path, dict[str, str]]:
     if (_ROOT / "cgroup.controllers").exists():
         return {_ROOT / name: {"memory.max": str(memory), "cpu.max": f"{quota} {_PERIOD}"}}
     return {
-        _own("memory") / name: {"memory.limit_in_bytes": str(memory)},
-        _own("cpu") / name: {"cpu.cfs_quota_us": str(quota)},
+        _own_group("memory") / name: {"memory.limit_in_bytes": str(memory)},
+        _own_group("cpu") / name: {"cpu.cfs_quota_us": str(quota)},
     }
 
 
-def _own(resource: str) -> Path:
+def _own_group(resource: str) -> Path:
     """Return the group of this process, of version 1; in a container, which does not see it, the container's."""
     lines = (line.split(":", 2) for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines())
     path = next((path for _, controllers, path in lines if resource in controllers.split(",")), "/")
-    own = _ROOT / resource / path.lstrip("/")
-    return own if own.exists() else _ROOT / resource
+    folder = _ROOT / resource / path.lstrip("/")
+    return folder if folder.exists() else _ROOT / resource
 
 
 def _remove(folder: Path) -> None:
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _TIMEOUT
     while True:
         try:
             folder.rmdir()

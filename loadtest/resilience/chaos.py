@@ -32,16 +32,15 @@ if TYPE_CHECKING:
 
     from loadtest.harness.servers import Service
 
-__all__ = ["Killed", "Storm", "storm"]
+__all__ = ["Kill", "Report", "kill_workers"]
 
 WORKERS: Final = 2
 
-_TIMEOUT: Final = 60
-"""Seconds until a killed worker must be replaced."""
+_TIMEOUT: Final = 60  # seconds until a killed worker must be replaced
 
 
 @dataclass
-class Killed:
+class Kill:
     """One worker that was killed."""
 
     http: frozenset[int]
@@ -55,10 +54,10 @@ class Killed:
 
 
 @dataclass
-class Storm:
+class Report:
     """What became of the requests."""
 
-    kills: list[Killed] = field(default_factory=list)
+    kills: list[Kill] = field(default_factory=list)
     answered: Counter[str] = field(default_factory=Counter)
     """By kind of client."""
     lost: Counter[str] = field(default_factory=Counter)
@@ -72,7 +71,7 @@ class Storm:
     scrape: float = 0.0
     """Seconds that /metrics took at the end."""
 
-    def report(self) -> str:
+    def text(self) -> str:
         """Return it in lines to print."""
         waits = sorted(kill.seconds for kill in self.kills)
         lines = [
@@ -96,13 +95,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Kill random workers under load, and count what is lost.")
     parser.add_argument("--kills", type=int, default=200, help="how often (default: 200)")
     kills = parser.parse_args().kills
-    found = storm(newest_model(), kills)
-    print(found.report())
-    if found.unexplained:
+    report = kill_workers(newest_model(), kills)
+    print(report.text())
+    if report.unexplained:
         raise SystemExit(1)
 
 
-def storm(model: bentoml.Model, kills: int) -> Storm:
+def kill_workers(model: bentoml.Model, kills: int) -> Report:
     """Serve a model, and kill workers.
 
     Raises
@@ -111,36 +110,36 @@ def storm(model: bentoml.Model, kills: int) -> Storm:
         The server does not start, or does not replace a worker.
     """
     with serve(model, WORKERS) as server:
-        found = asyncio.run(_storm(server, kills))
+        report = asyncio.run(_kill_workers(server, kills))
         begun = time.monotonic()
         counted = httpx.get(f"{server.url}/metrics", timeout=_TIMEOUT).text
-        found.scrape = time.monotonic() - begun
-        found.files = sum(1 for _ in (server.home / "prometheus_multiproc_dir").iterdir())
-        _check_counts(found, counted)
-        _check_end(found, server)
-    return found
+        report.scrape = time.monotonic() - begun
+        report.files = sum(1 for _ in (server.home / "prometheus_multiproc_dir").iterdir())
+        _check_counts(report, counted)
+        _check_end(report, server)
+    return report
 
 
-async def _storm(server: Service, kills: int) -> Storm:
-    found = Storm()
+async def _kill_workers(server: Service, kills: int) -> Report:
+    report = Report()
     stop = asyncio.Event()
-    outcomes = Outcomes(found.answered)
+    outcomes = Outcomes(report.answered)
     loading = asyncio.create_task(load(server.port, server.grpc_port, outcomes, stop))
     await _until_all_answer(server)
     for _ in range(kills):
         worker = random.choice(server.workers())
-        found.kills.append(await _kill(worker, server))
-        _explain(found, outcomes)
+        report.kills.append(await _kill(worker, server))
+        _explain(report, outcomes)
     stop.set()
     await loading
-    _explain(found, outcomes)
-    return found
+    _explain(report, outcomes)
+    return report
 
 
-async def _kill(worker: psutil.Process, server: Service) -> Killed:
+async def _kill(worker: psutil.Process, server: Service) -> Kill:
     worker.send_signal(signal.SIGSTOP)  # so that it accepts nothing more while its connections are listed
     accepted = [connection for connection in worker.net_connections("tcp") if connection.raddr]
-    killed = Killed(
+    kill = Kill(
         frozenset(connection.raddr.port for connection in accepted if connection.laddr.port == server.port),
         sum(connection.laddr.port == server.grpc_port for connection in accepted),
     )
@@ -152,10 +151,10 @@ async def _kill(worker: psutil.Process, server: Service) -> Killed:
     # Its port is closed after all else is given back.
     while _listening(server.grpc_port) == listening and time.monotonic() < begun + 1:
         await asyncio.sleep(0.01)
-    killed.gone = time.monotonic()
+    kill.gone = time.monotonic()
     await _until_all_answer(server)
-    killed.seconds = time.monotonic() - begun
-    return killed
+    kill.seconds = time.monotonic() - begun
+    return kill
 
 
 def _listening(port: int) -> int:
@@ -188,24 +187,24 @@ def _answers(worker: psutil.Process, server: Service) -> bool:
     return listens and any(connection.laddr.port == server.port and connection.raddr for connection in connections)
 
 
-def _explain(found: Storm, outcomes: Outcomes) -> None:
+def _explain(report: Report, outcomes: Outcomes) -> None:
     """Sort what was lost since the last kill."""
-    last = found.kills[-1]
+    last = report.kills[-1]
     left = last.grpc  # each of its connections has one call in flight at most
     for failure in outcomes.failures:
         if failure.port in last.http:
-            found.lost[failure.kind] += 1
+            report.lost[failure.kind] += 1
         elif failure.kind == "grpc new" and failure.begun < last.gone and failure.error.startswith("UNAVAILABLE"):
-            found.waiting[failure.kind] += 1
+            report.waiting[failure.kind] += 1
         elif failure.kind == "grpc" and left:
             left -= 1
-            found.lost[failure.kind] += 1
+            report.lost[failure.kind] += 1
         else:
-            found.unexplained.append(f"kill {len(found.kills)}: {failure.kind}, {failure.error}")
+            report.unexplained.append(f"kill {len(report.kills)}: {failure.kind}, {failure.error}")
     outcomes.failures.clear()
 
 
-def _check_counts(found: Storm, metrics: str) -> None:
+def _check_counts(report: Report, metrics: str) -> None:
     """Hold /metrics against what was answered; of what was lost some was counted, but not answered."""
     for kinds, pattern in (
         (("kept", "new"), r'bentoml_service_request_total\{endpoint="/predict",http_response_code="200".*\} (\S+)'),
@@ -214,20 +213,20 @@ def _check_counts(found: Storm, metrics: str) -> None:
     ):
         counted = sum(map(float, re.findall(pattern, metrics)))
         answered, *all_lost = (
-            sum(counts[kind] for kind in kinds) for counts in (found.answered, found.lost, found.waiting)
+            sum(counts[kind] for kind in kinds) for counts in (report.answered, report.lost, report.waiting)
         )
         lost = sum(all_lost)
         if not answered <= counted <= answered + lost:
-            found.unexplained.append(f"{'+'.join(kinds)}: {answered} answered, {lost} lost, {counted:.0f} counted")
+            report.unexplained.append(f"{'+'.join(kinds)}: {answered} answered, {lost} lost, {counted:.0f} counted")
 
 
-def _check_end(found: Storm, server: Service) -> None:
+def _check_end(report: Report, server: Service) -> None:
     family = server.family()
     server.process.terminate()
     code = server.process.wait(_TIMEOUT)
     left = psutil.wait_procs(family, timeout=5)[1]
     if code or left:
-        found.unexplained.append(f"SIGTERM: exit code {code}, {len(left)} processes left")
+        report.unexplained.append(f"SIGTERM: exit code {code}, {len(left)} processes left")
 
 
 if __name__ == "__main__":

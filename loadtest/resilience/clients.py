@@ -23,14 +23,9 @@ __all__ = ["Failure", "Outcomes", "load"]
 
 _CLIENTS: Final = {"kept": 6, "new": 2, "batch": 2, "grpc": 4, "grpc new": 2}
 
-_REQUESTS: Final = 50
-"""On one connection, so that all workers have some."""
-
-_INTERVAL: Final = 0.005
-"""Seconds between requests of a client."""
-
-_TIMEOUT: Final = 20
-"""Seconds until an answer must have come."""
+_REQUESTS: Final = 50  # on one connection, so that all workers have some
+_INTERVAL: Final = 0.005  # seconds between requests of a client
+_TIMEOUT: Final = 20  # seconds until an answer must have come
 
 # A connection of its own, and no retry behind our back.
 _OPTIONS: Final = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0))

@@ -45,15 +45,9 @@ __all__ = ["Outcome", "main", "missed", "table"]
 MEGABYTES: Final = 512
 PROCESSORS: Final = 2
 
-MAX_SECONDS: Final = 1.0
-"""In which all but one in a hundred requests of a caller must be answered."""
-
-MAX_PROBE_SECONDS: Final = 0.5
-"""For the slowest answer of /readyz."""
-
-MAX_RATIO: Final = 1.3
-"""Of the memory a minute after an attack to that before it."""
-
+MAX_SECONDS: Final = 1.0  # in which all but one in a hundred requests of a caller must be answered
+MAX_PROBE_SECONDS: Final = 0.5  # for the slowest answer of /readyz
+MAX_RATIO: Final = 1.3  # of the memory a minute after an attack to that before it
 _WARM_UP: Final = 5.0
 _RECOVERY: Final = 60.0
 _INTERVAL: Final = 0.2
@@ -84,8 +78,8 @@ class Outcome:
 
     def seconds(self, kind: str, share: float) -> float:
         """Return within which time that share of requests was answered."""
-        found = sorted(one.seconds for one in self.answered if one.kind == kind)
-        return found[math.ceil(share * len(found)) - 1]
+        durations = sorted(one.seconds for one in self.answered if one.kind == kind)
+        return durations[math.ceil(share * len(durations)) - 1]
 
     def failures(self, kind: str) -> Counter[str]:
         """Return how requests failed."""

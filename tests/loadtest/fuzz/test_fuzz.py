@@ -238,7 +238,9 @@ def outcome(address, sent):
     async def exchange():
         measured = clock.Clock()
         measuring = asyncio.create_task(measured.run())
-        found = await http_client.Connection(*address, measured).exchange(sent)
+        found = await http_client.Connection(inputs.Service(address, address), inputs.Port.HTTP, measured).exchange(
+            sent
+        )
         measuring.cancel()
         return found
 
@@ -455,20 +457,18 @@ def test_the_answer_is_asked_for_again_where_the_limit_was_reached(monkeypatch):
     asked, slept = [], []
 
     def answer(request):
-        asked.append((request.url.path, request.headers["authorization"]))
+        asked.append(request.url.path)
         if len(asked) == 2:
             return httpx.Response(429, headers={"retry-after": "3"})
         return httpx.Response(200, json={"risks": []})
 
-    client = httpx.Client
-    monkeypatch.setattr(httpx, "Client", lambda **of: client(transport=httpx.MockTransport(answer), **of))
+    client = httpx.Client(base_url="http://service", transport=httpx.MockTransport(answer))
     monkeypatch.setattr(process_monitor.time, "sleep", slept.append)
-    assert process_monitor.predict("http://service", RIGHT) == {"risks": []}
+    assert process_monitor.predict(client) == {"risks": []}
     assert slept == [3]
-    assert [path for path, _ in asked] == ["/readyz", "/predict", "/predict"]
-    assert {key for _, key in asked} == {f"Bearer {RIGHT}"}
+    assert asked == ["/readyz", "/predict", "/predict"]
 
 
 def test_a_port_on_which_no_service_listens():
     with pytest.raises(LookupError, match="expected a `bentoml serve`"):
-        process_monitor.usage("http://127.0.0.1:1")
+        process_monitor.usage(1)
