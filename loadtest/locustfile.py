@@ -1,15 +1,16 @@
 r"""Load on a running service, over HTTP and gRPC.
 
 usage: locust -f loadtest/locustfile.py PredictUser --headless --host http://127.0.0.1:3000 -u 55 -r 55 -t 30s \
-           --levels loadtest/levels.yaml --html report.html
+           --levels loadtest/slo.yaml --html report.html
 
-Which users come is told by their class; where none is named, all do. Each asks RATE times a second, so that their
+Users are named by their class; if none is named, all come. Each asks RATE times a second, so that their
 number sets the load. A wrong answer counts as a failure. With --levels, whether service levels were met decides the
 exit code. A file of loadtest/shapes, given with -f as well, lets the number of users change over time.
 """
 
 # locust has no types for what is decorated and called here.
 # mypy: disallow-untyped-calls=false, disallow-untyped-decorators=false
+# ruff: noqa: RUF012 - class attributes as locust declares them
 
 from __future__ import annotations
 
@@ -22,8 +23,6 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import grpc
-import levels
-import people
 from grpc.experimental import gevent as grpc_gevent
 from locust import FastHttpUser, User, constant_pacing, events, task
 from locust.exception import StopTest
@@ -33,6 +32,8 @@ from drugpred.codebook import DRUGS
 from drugpred.errors import ConfigurationError
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.settings import Settings
+from loadtest import slo
+from loadtest.harness import payloads
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -41,13 +42,8 @@ if TYPE_CHECKING:
     from locust.env import Environment
     from locust.stats import StatsEntry
 
-RATE: Final = 10.0
-"""Requests a second of one user, for as long as answers take less than a tenth of a second."""
-
-SECONDS: Final = 60.0
-"""How long an answer over gRPC may take, as over HTTP by default."""
-
-METHOD: Final = "/drugpred.v1.DrugPrediction/Predict"
+RATE: Final = 10.0  # requests a second of one user, for as long as answers take less than a tenth of a second
+SECONDS: Final = 60.0  # how long an answer over gRPC may take, as over HTTP by default
 
 # Without it a waiting call would stop every user.
 grpc_gevent.init_gevent()
@@ -67,16 +63,16 @@ class _Paced(User):
 
 class _HTTPUser(_Paced, FastHttpUser):
     abstract = True
-    default_headers = {"Content-Type": "application/json"}  # noqa: RUF012 - as locust declares it
+    default_headers = {"Content-Type": "application/json"}
 
-    def ask_one(self) -> None:
+    def predict(self) -> None:
         """POST /predict."""
-        self._ask("/predict", random.choice(people.PROFILES), lambda answer: [len(answer["risks"])] == [len(DRUGS)])
+        self._ask("/predict", random.choice(payloads.PROFILES), lambda answer: [len(answer["risks"])] == [len(DRUGS)])
 
-    def ask_many(self) -> None:
+    def predict_batch(self) -> None:
         """POST /predict_batch."""
-        expected = [len(DRUGS)] * people.BATCH
-        body = random.choice(people.BATCHES)
+        expected = [len(DRUGS)] * payloads.BATCH
+        body = random.choice(payloads.BATCHES)
         self._ask("/predict_batch", body, lambda answers: [len(answer["risks"]) for answer in answers] == expected)
 
     def _ask(self, path: str, body: str, complete: Callable[[Any], bool]) -> None:
@@ -92,35 +88,21 @@ class _HTTPUser(_Paced, FastHttpUser):
 
 
 class PredictUser(_HTTPUser):
-    """Somebody who asks of one person at a time."""
+    """A client that asks for one person at a time."""
 
-    @task
-    def predict(self) -> None:
-        """POST /predict."""
-        self.ask_one()
+    tasks = [_HTTPUser.predict]
 
 
 class PredictBatchUser(_HTTPUser):
-    """Somebody who asks of many people at once."""
+    """A client that asks for many people at once."""
 
-    @task
-    def predict_batch(self) -> None:
-        """POST /predict_batch."""
-        self.ask_many()
+    tasks = [_HTTPUser.predict_batch]
 
 
 class MixedUser(_HTTPUser):
-    """Somebody who asks of one person mostly, of many at times."""
+    """A client that asks for one person mostly, for many at times."""
 
-    @task(3)
-    def predict(self) -> None:
-        """POST /predict."""
-        self.ask_one()
-
-    @task(1)
-    def predict_batch(self) -> None:
-        """POST /predict_batch."""
-        self.ask_many()
+    tasks = [*[_HTTPUser.predict] * 3, _HTTPUser.predict_batch]
 
 
 class GrpcUser(_Paced):
@@ -134,7 +116,7 @@ class GrpcUser(_Paced):
         address = f"{host}:{options.grpc_port}"
         # Channels to one address share a connection by default.
         self.channel = grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)])
-        self.ask = self.channel.unary_unary(METHOD, response_deserializer=pb.PredictResponse.FromString)
+        self.ask = self.channel.unary_unary(payloads.PREDICT, response_deserializer=pb.PredictResponse.FromString)
 
     def on_stop(self) -> None:
         """Hang up."""
@@ -143,7 +125,7 @@ class GrpcUser(_Paced):
     @task
     def predict(self) -> None:
         """Call Predict."""
-        message = random.choice(people.MESSAGES)
+        message = random.choice(payloads.MESSAGES)
         length, fault = 0, None
         started = time.perf_counter()
         try:
@@ -158,7 +140,7 @@ class GrpcUser(_Paced):
                 fault = f"expected {len(DRUGS)} risks"
         self.environment.events.request.fire(
             request_type="gRPC",
-            name=METHOD,
+            name=payloads.PREDICT,
             response_time=milliseconds,
             response_length=length,
             exception=fault,
@@ -181,7 +163,7 @@ def read_levels(environment: Environment, **_: object) -> None:
     if not (options and options.levels and runner) or isinstance(runner, WorkerRunner):
         return
     try:
-        wanted = levels.read(Path(options.levels))
+        wanted = slo.read(Path(options.levels))
     except ConfigurationError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -191,16 +173,16 @@ def read_levels(environment: Environment, **_: object) -> None:
         measured = {f"{entry.method} {entry.name}": measure(entry) for entry in stats.entries.values()}
         if stats.total.num_requests:
             measured["Aggregated"] = measure(stats.total)
-        verdicts = levels.check(wanted, measured)
+        verdicts = slo.check(wanted, measured)
         met = all(verdict.met for verdict in verdicts)
         # A failed request is judged by its level, an exception of a user is none of the service.
         environment.process_exit_code = 0 if met and not runner.exceptions else 1
-        environment.events.quit.add_listener(lambda **_: print(levels.table(verdicts)))  # after locust's own tables
+        environment.events.quit.add_listener(lambda **_: print(slo.table(verdicts)))  # after locust's own tables
 
     environment.events.quitting.add_listener(judge)
 
 
-def measure(entry: StatsEntry) -> levels.Measured:
+def measure(entry: StatsEntry) -> dict[str, float]:
     """Return what locust measured; it rounds response times to milliseconds, from 100 on to two digits."""
-    p50, p95, p99 = (entry.get_response_time_percentile(share) for share in (0.5, 0.95, 0.99))
-    return levels.Measured(p50, p95, p99, entry.fail_ratio, entry.total_rps)
+    times = {f"p{share}_ms": entry.get_response_time_percentile(share / 100) for share in (50, 95, 99)}
+    return times | {"error_rate": entry.fail_ratio, "requests_per_second": entry.total_rps}

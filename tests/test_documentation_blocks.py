@@ -229,7 +229,7 @@ def test_every_block_does_what_it_says(clone, uci_path, default_store, store, tm
             for extra in ("bulk", "track", "load")
         },
         "-u 55 -r 55 -t 30s": "-u 9 -r 9 -t 12s",
-        "loadtest/levels.yaml": f"'{levels}'",
+        "loadtest/slo.yaml": f"'{levels}'",
     }
     blocks = [block for document in DOCUMENTS for block in blocks_of(clone, document)]
     run(blocks, clone, scratch, environment, shorter, ALONE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stages import Stages
+from loadtest.shapes.stages import Stages
 
 
 class Ramp(Stages):

@@ -1,23 +1,29 @@
-"""The modules of loadtest/, and real servers to load."""
+"""Real servers to load, and one of a model that nothing reads."""
 
-import importlib
-from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.end_to_end.conftest import launch, serve, server  # noqa: F401 - fixtures
 
-ROOT = Path(__file__).parents[2]
+# Answers 200, and leaves a child behind that takes no notice of SIGTERM.
+STUBBORN = """
+import http.server, os, signal, sys, time
+if os.fork() == 0:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(600)
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.rfile.read(int(self.headers["content-length"])))
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
 
 
 @pytest.fixture
-def module(monkeypatch):
-    """Return what imports a module of loadtest/ as locust does: from its own folder."""
-
-    def load(path: str):
-        monkeypatch.syspath_prepend(ROOT / "loadtest" / Path(path).parent)
-        # It would patch the whole process for gevent.
-        monkeypatch.setenv("LOCUST_SKIP_MONKEY_PATCH", "1")
-        return importlib.import_module(Path(path).name)
-
-    return load
+def model(tmp_path):
+    """Return what a server must be told of a stored model that it does not read."""
+    path = tmp_path / "models" / "drug_consumption" / "abc"
+    path.mkdir(parents=True)
+    return SimpleNamespace(path=str(path), tag="drug_consumption:abc")

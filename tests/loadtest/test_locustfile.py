@@ -213,7 +213,7 @@ def test_the_service_levels_of_the_readme_are_met(serve, default_store, tmp_path
     with serve(home) as server:
         command = [sys.executable, "-m", "locust", "-f", "loadtest/locustfile.py", "PredictUser", "--headless"]
         command += ["--only-summary", "--host", server.url, "-u", "55", "-r", "55", "-t", "20s"]
-        command += ["--levels", "loadtest/levels.yaml"]
+        command += ["--levels", "loadtest/slo.yaml"]
         # Once more where something else took the machine's cores for a while, never with other levels.
         for _ in range(2):
             done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True)

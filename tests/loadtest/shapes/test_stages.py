@@ -2,6 +2,7 @@
 
 import time
 from argparse import Namespace
+from importlib import import_module
 
 import pytest
 
@@ -9,10 +10,12 @@ SHAPES = {"steady": "Steady", "ramp": "Ramp", "spike": "Spike", "soak": "Soak"}
 
 
 @pytest.fixture
-def users(module):
+def users(monkeypatch):
+    monkeypatch.setenv("LOCUST_SKIP_MONKEY_PATCH", "1")  # it would patch the whole process for gevent
+
     def count(name, seconds, **options):
         """Return how many users there are after each of so many seconds."""
-        shape = getattr(module(f"shapes/{name}"), SHAPES[name])()
+        shape = getattr(import_module(f"loadtest.shapes.{name}"), SHAPES[name])()
         options = {"num_users": None, "run_time": None} | options
         shape.runner = Namespace(environment=Namespace(parsed_options=Namespace(**options)))
         counts = []

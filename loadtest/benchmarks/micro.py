@@ -1,0 +1,66 @@
+"""What one profile costs in the process that serves, without HTTP: python -m loadtest.benchmarks.micro.
+
+Prints microseconds per profile with the newest stored model, and what the stored scikit-learn pipeline takes in
+the same run. BLAS is held to one thread.
+"""
+
+from __future__ import annotations
+
+import json
+import timeit
+from typing import TYPE_CHECKING
+
+import numpy as np
+import skops.io
+from threadpoolctl import threadpool_limits
+
+from drugpred import model_store
+from drugpred.schemas import EXAMPLE, Profile
+from drugpred.scoring import Scorer
+from drugpred.training.estimators import TRUSTED
+from loadtest.harness.payloads import draw
+from loadtest.harness.servers import exit_on_error, newest_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REPEATS = 3
+
+
+def microseconds(call: Callable[[], object], profiles: int = 1) -> float:
+    """Return the best of several timings, per profile: what disturbs a timing only ever adds to it."""
+    timer = timeit.Timer(call)
+    number, _ = timer.autorange()
+    return min(timer.repeat(REPEATS, number)) / number / profiles * 1e6
+
+
+@exit_on_error()
+def main() -> None:
+    """Measure and print."""
+    stored = model_store.read(newest_model())
+    pipeline = skops.io.load(stored.path / "pipeline.skops", trusted=TRUSTED)
+    predictor, scorer = stored.predictor, Scorer(stored)
+    body = json.dumps(EXAMPLE).encode()
+    profile = Profile.model_validate_json(body)
+    row = np.array([profile.row()], np.float64)
+    rows = draw(1000)
+    answer = scorer.predict([profile])[0]
+    with threadpool_limits(1):
+        probabilities = microseconds(lambda: predictor.predict_proba(row))
+        encoded = microseconds(lambda: predictor.predict_proba(np.array([profile.row()], np.float64)))
+        print(f"{'us per profile':48}{'us':>10}")
+        for name, figure in {
+            "encoded row -> 18 drugs x 6 windows": probabilities,
+            "validated profile -> 18 drugs x 6 windows": encoded,
+            "the same from rows, in batches of 1000": microseconds(lambda: predictor.predict_proba(rows), len(rows)),
+            "JSON -> validated profile": microseconds(lambda: Profile.model_validate_json(body)),
+            "validated profile -> answer": microseconds(lambda: scorer.predict([profile])),
+            "answer -> JSON": microseconds(answer.model_dump_json),
+            "explanation of 18 drugs": microseconds(lambda: stored.explainer.explain(row[0])),
+            "stored scikit-learn pipeline, 1 row": microseconds(lambda: pipeline.predict_proba(row)),
+        }.items():
+            print(f"{name:48}{figure:10.1f}")
+
+
+if __name__ == "__main__":
+    main()

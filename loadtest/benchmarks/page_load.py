@@ -1,0 +1,74 @@
+"""Bytes that the page loads, and milliseconds until it shows its first ranked result, of a service that runs.
+
+usage: python -m loadtest.benchmarks.page_load [URL]
+
+The URL is that of the service or its page, http://127.0.0.1:3000 if none is given.
+Needs Chromium and playwright (`pip install -e '.[test]'`).
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from statistics import median, quantiles
+from typing import Final
+from urllib.parse import urlsplit
+
+from playwright.sync_api import sync_playwright
+
+URL: Final = "http://127.0.0.1:3000"
+PATH: Final = "/app"
+VISITS: Final = 20
+FLAGS: Final = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+
+# The page marks when the result is part of it; Chromium itself says when the first figure was painted.
+_WATCH: Final = """
+new MutationObserver(() => document.querySelector('#risks .figure')?.setAttribute('elementtiming', 'result'))
+  .observe(document, {childList: true, subtree: true});
+new PerformanceObserver(list => { globalThis.painted ??= list.getEntries()[0].renderTime; console.debug('painted'); })
+  .observe({type: 'element', buffered: true});
+"""
+_FIRST: Final = "performance.getEntriesByName('first result')[0].startTime"
+_BYTES: Final = """
+[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
+  .filter(entry => new URL(entry.name).pathname.startsWith('/app'))
+  .map(entry => entry.decodedBodySize).reduce((a, b) => a + b)
+"""
+
+
+def main() -> None:
+    """Measure and print."""
+    url = page_of(sys.argv[1] if len(sys.argv) > 1 else URL)
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        raise SystemExit("error: no Chromium; apt-get install chromium")
+    first, painted, size = [], [], 0
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        for _ in range(VISITS):
+            # A context of its own has an empty cache.
+            page = browser.new_page()
+            page.add_init_script(_WATCH)
+            # Asked whether it has, the page would first run what playwright asks with, 0.3 MB of it.
+            with page.expect_console_message(lambda message: message.text == "painted"):
+                page.goto(url, wait_until="commit")
+            page.wait_for_load_state("networkidle")
+            first.append(page.evaluate(_FIRST))
+            painted.append(page.evaluate("painted"))
+            size = page.evaluate(_BYTES)
+            page.close()
+        browser.close()
+    print(f"{size} bytes")
+    for what, times in (("in the page", first), ("painted", painted)):
+        slow = quantiles(times, n=10, method="inclusive")[-1]
+        print(f"first result {what} after {median(times):.0f} ms (90th percentile {slow:.0f}, {VISITS} visits)")
+
+
+def page_of(url: str) -> str:
+    """Return the page's URL, given that or the service's."""
+    parts = urlsplit(url)
+    return parts._replace(path=parts.path.removesuffix(PATH).rstrip("/") + PATH).geturl()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""The environment of each peer, in the user's cache."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pooch
+
+__all__ = ["SCORER", "EnvironmentFailedError", "python"]
+
+SCORER: Final = "scorer"
+"""The environment of this project with something added."""
+
+_HERE: Final = Path(__file__).parent
+_ROOT: Final = _HERE.parents[2]
+_VERSIONS: Final = _ROOT / "configs" / "locks" / "dev.txt"
+
+
+class EnvironmentFailedError(Exception):
+    """The environment could not be made; the message is pip's first error, of all that is printed."""
+
+
+def python(name: str) -> Path:
+    """Return the interpreter of an environment, which is made if it is not as wanted.
+
+    Parameters
+    ----------
+    name : str
+        Of the file of requirements. Except for `SCORER`, they come beside what reads the scikit-learn pipeline: that
+        needs no more of this project than its code, whose requirements not every peer can meet.
+
+    Raises
+    ------
+    EnvironmentFailedError
+        Something could not be installed.
+    """
+    requirements = _HERE / f"{name}.txt"
+    folder = Path(pooch.os_cache("drugpred")) / "peers" / name
+    interpreter, made = folder / "bin" / "python", folder / "made"
+    project = name == SCORER
+    first = ["-c", _VERSIONS, "-e", _ROOT] if project else ["-r", _HERE / "pipeline.txt"]
+    files = (requirements, _VERSIONS, _ROOT / "pyproject.toml" if project else _HERE / "pipeline.txt")
+    wanted = "\n".join([*map(str, first), sys.version, *(file.read_text(encoding="utf-8") for file in files)])
+    if not made.is_file() or made.read_text(encoding="utf-8") != wanted:
+        print(f"making the environment of {name} in {folder}", file=sys.stderr)
+        install = [interpreter, "-m", "pip", "install", "-qq"]
+        # In two steps: what the peer asks for must not choose the versions of what reads the model.
+        for command in (
+            [sys.executable, "-m", "venv", "--clear", folder],
+            [*install, *first],
+            [*install, "-r", requirements],
+        ):
+            _run(*map(str, command))
+        made.write_text(wanted, encoding="utf-8")
+    return interpreter
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        print(done.stdout, file=sys.stderr)
+        lines = [line.strip() for line in done.stdout.splitlines()] or [f"exit code {done.returncode}"]
+        why = next((line for line in lines if line.startswith("ERROR:")), lines[-1])
+        raise EnvironmentFailedError(f"no environment: {why}")

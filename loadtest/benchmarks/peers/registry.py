@@ -1,0 +1,94 @@
+"""What is compared with: how each peer is started, what it is asked, and where its answer holds the probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from drugpred.schemas import EXAMPLE
+from loadtest.benchmarks.peers import environments
+from loadtest.harness.payloads import EXAMPLE_ROW
+from loadtest.harness.servers import bentoml_serve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MEASURE", "PEERS", "Peer", "chosen", "risks", "service_of"]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another way to serve the same model."""
+
+    name: str
+    """Of its module."""
+    title: str
+    body: object
+    """What it is POSTed as JSON: EXAMPLE."""
+    probabilities: Callable[[Any], list[float]]
+    """Reads the 18 of its answer."""
+    path: str = "/predict"
+    bentoml: bool = False
+    """Whether it is a BentoML service."""
+    scorer: bool = False
+    """Whether it serves this project's predictor, not the scikit-learn pipeline."""
+
+    def command(self, port: int) -> list[str]:
+        """Return what starts it, once its environment is made.
+
+        Raises
+        ------
+        EnvironmentFailedError
+            It could not be made.
+        """
+        python = str(environments.python(environments.SCORER if self.scorer else self.name))
+        if self.bentoml:
+            return bentoml_serve(service_of(self.name), port, python)
+        return [python, "-m", f"{__package__}.{self.name}", str(port)]
+
+
+def service_of(name: str) -> str:
+    """Return what `bentoml serve` is given to serve a module of this package."""
+    return f"{__package__}.{name}:Service"
+
+
+def risks(answer: dict[str, Any]) -> list[float]:
+    """Return the probabilities in an answer of this service."""
+    return [risk["probability"] for risk in answer["risks"]]
+
+
+MEASURE: Final = Peer("fastapi_scorer", "FastAPI, our predictor", EXAMPLE, risks, scorer=True)
+"""What ratios are of."""
+
+PEERS: Final = (
+    MEASURE,
+    Peer("fastapi_pipeline", "FastAPI, pipeline", EXAMPLE, list),
+    Peer("bentoml_stock", "BentoML stock, our predictor", EXAMPLE, risks, bentoml=True, scorer=True),
+    Peer("bentoml_tuned", "BentoML tuned: async, no log, no tracing", EXAMPLE, risks, bentoml=True, scorer=True),
+    Peer("bentoml_pipeline", "BentoML, pipeline", {"rows": [EXAMPLE_ROW]}, lambda answer: answer[0], bentoml=True),
+    Peer(
+        "mlserver",
+        "MLServer, pipeline",
+        {"inputs": [{"name": "rows", "shape": [1, len(EXAMPLE_ROW)], "datatype": "FP64", "data": EXAMPLE_ROW}]},
+        lambda answer: answer["outputs"][0]["data"],
+        "/v2/models/drug_consumption/infer",
+    ),
+    Peer(
+        "mlflow", "MLflow, pipeline", {"inputs": [EXAMPLE_ROW]}, lambda answer: answer["predictions"][0], "/invocations"
+    ),
+    Peer("litserve", "LitServe, pipeline", {"row": EXAMPLE_ROW}, lambda answer: answer["probabilities"]),
+)
+
+
+def chosen(names: str) -> list[Peer]:
+    """Return the peers of a list like "mlserver,litserve", in the order of `PEERS`; `MEASURE` is always among them.
+
+    Raises
+    ------
+    ValueError
+        There is no such peer; the message lists those there are.
+    """
+    wanted = {name for name in names.split(",") if name}
+    if unknown := wanted - {peer.name for peer in PEERS}:
+        raise ValueError(f"no peer {', '.join(sorted(unknown))}; expected {', '.join(peer.name for peer in PEERS)}")
+    return [peer for peer in PEERS if peer is MEASURE or peer.name in wanted]

@@ -1,0 +1,13 @@
+"""Our predictor, as the peers that serve it read it."""
+
+from __future__ import annotations
+
+from drugpred.scoring import Scorer
+from drugpred.settings import Settings
+
+__all__ = ["load"]
+
+
+def load() -> Scorer:
+    """Return the scorer of the stored model."""
+    return Scorer.from_settings(Settings())

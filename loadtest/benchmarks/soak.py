@@ -1,0 +1,234 @@
+"""Load a service of its own for long, and show what grows: python -m loadtest.benchmarks.soak --minutes 60.
+
+Valid requests by HTTP and gRPC (loadtest/locustfile.py), feedback over connections of its own, and each minute a
+round of bad ones (loadtest/fuzz), at a moderate rate. Every few seconds it reads what each worker holds. After a
+warm-up the last third is held against the second: the median of memory may grow by 3 % or 3 MB, whichever is more, the
+least number of open files, connections and threads by 8. What grows more is named at the end, as are failed requests;
+then the exit code is 1. Disk use is only shown: which answers took feedback is remembered for 90 days.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import count
+from statistics import linear_regression, median
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import httpx
+import psutil
+
+from loadtest.benchmarks.generators import LoadError
+from loadtest.harness.payloads import PROFILES
+from loadtest.harness.servers import ROOT, exit_on_error, newest_model, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from loadtest.harness.servers import Service
+
+__all__ = ["Growth", "Sample", "growths", "main", "soak", "table", "wrong"]
+
+USERS: Final = "20"  # of the locustfile, each of whom asks ten times a second
+BAD: Final = "1000"  # requests of a round of bad ones
+_WARM_UP: Final = 30.0
+_ROUND: Final = 60.0
+_INTERVAL: Final = 3.0
+_PAUSE: Final = 0.5
+_TIMEOUT: Final = 60.0
+"""Seconds: of the warm-up, from one round to the next, between readings, between two answers that get feedback, and for
+which an end is waited for."""
+
+_MAX_SHARE: Final = 0.03
+_MAX_MB: Final = 3.0
+_MAX_NUMBER: Final = 8
+"""What may be added from the second third to the last: memory by a share or MB, other things by a number."""
+
+
+class Sample(NamedTuple):
+    """What one process holds at a time, and the folder of the server."""
+
+    pid: int
+    hours: float
+    values: dict[str, float]
+    """By what is measured."""
+
+
+class Growth(NamedTuple):
+    """How something has changed since the warm-up."""
+
+    pid: int
+    what: str
+    second: float
+    """Of the second third of the time: the median of memory and disk, the least of numbers, which rise and fall with a
+    round of bad requests."""
+    last: float
+    """That of the last."""
+    per_hour: float
+    """Fitted to both, by least squares."""
+
+    @property
+    def is_leak(self) -> bool:
+        """Whether it grew by more than chance makes it."""
+        more = self.last - self.second
+        if self.what == "USS MB":  # what a process shares with others is theirs too
+            return more > max(_MAX_MB, _MAX_SHARE * self.second)
+        return not self.what.endswith("MB") and more > _MAX_NUMBER
+
+
+@exit_on_error()
+def main() -> None:
+    """Load, measure and print."""
+    parser = argparse.ArgumentParser(description="Load a service for long, and show what grows.")
+    parser.add_argument("--minutes", type=float, default=60, help="of load after the warm-up (default: %(default)s)")
+    seconds = 60 * parser.parse_args().minutes
+    if seconds < 30 * _INTERVAL:
+        parser.error("expected 1.5 minutes or more: thirds of less show nothing")
+    samples, failures = soak(seconds)
+    changes = growths(samples)
+    print(table(changes))
+    failures += wrong(changes)
+    if failures:
+        print("\nWrong:", *failures, sep="\n")
+        raise SystemExit(1)
+
+
+def soak(seconds: float) -> tuple[list[Sample], list[str]]:
+    """Load a service of the newest stored model; return what was measured and what failed.
+
+    Raises
+    ------
+    StoredModelError
+        There is no stored model.
+    ServerError
+        The service does not start.
+    """
+    failures: list[str] = []
+    with serve(newest_model()) as server:
+        with (
+            _running("valid requests", failures, partial(_valid, server)),
+            _running("bad requests", failures, partial(_bad, server)),
+            _running("feedback", failures, partial(_feedback, server)),
+        ):
+            time.sleep(_WARM_UP)
+            workers = server.workers()
+            samples = list(_read(workers, server.home, seconds))
+        if server.workers() != workers:
+            failures.append("a worker ended")
+    return samples, failures
+
+
+@contextmanager
+def _running(title: str, failures: list[str], drive: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Let something ask the service in a thread of its own, until the end."""
+    ended = threading.Event()
+
+    def run() -> None:
+        try:
+            drive(ended)
+        except (LoadError, httpx.HTTPError) as error:
+            failures.append(f"{title}: {error}")
+
+    thread = threading.Thread(target=run, name=title)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _valid(server: Service, ended: threading.Event) -> None:
+    """Let locust's users ask."""
+    command = [sys.executable, "-m", "locust", "-f", "loadtest/locustfile.py", "MixedUser", "GrpcUser", "--headless"]
+    command += ["--only-summary", "--host", server.url, "--grpc-port", str(server.grpc_port), "-u", USERS, "-r", USERS]
+    with TemporaryFile("w+", encoding="utf-8") as log:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)  # noqa: S603 - our own
+        ended.wait()
+        process.terminate()  # its exit code and output show what failed
+        process.wait(_TIMEOUT)
+        if process.returncode:
+            log.seek(0)
+            raise LoadError(f"locust ended with {process.returncode}\n{log.read()[-3000:]}")
+
+
+def _bad(server: Service, ended: threading.Event) -> None:
+    """Send a round of bad requests each minute, each of another seed."""
+    command = [sys.executable, "-m", "loadtest.fuzz", "--http", server.url, "--grpc", server.address]
+    for seed in count(1):
+        begun = time.monotonic()
+        ask = [*command, "--requests", BAD, "--seed", str(seed)]
+        done = subprocess.run(ask, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own
+        if done.returncode:
+            raise LoadError(f"seed {seed}\n{(done.stdout + done.stderr)[-3000:]}")
+        if ended.wait(max(0.0, _ROUND - (time.monotonic() - begun))):
+            return
+
+
+def _feedback(server: Service, ended: threading.Event) -> None:
+    """Ask and report what turned out, over a connection of its own each time."""
+    while not ended.wait(_PAUSE):
+        with httpx.Client(base_url=server.url, timeout=_TIMEOUT) as client:
+            answer = client.post("/predict", content=PROFILES[0]).raise_for_status().json()
+            outcomes = {"prediction_id": answer["prediction_id"], "outcomes": {"cannabis": True}}
+            client.post("/feedback", json=outcomes).raise_for_status()
+
+
+def _read(workers: Sequence[psutil.Process], home: Path, seconds: float) -> Iterator[Sample]:
+    begun = time.monotonic()
+    while (passed := time.monotonic() - begun) < seconds:
+        disk = sum(path.lstat().st_size for path in home.rglob("*") if path.is_file() and not path.is_symlink()) / 1e6
+        for worker in workers:
+            with suppress(psutil.NoSuchProcess):  # which is reported at the end
+                memory = worker.memory_full_info()
+                values = {
+                    "RSS MB": memory.rss / 1e6,
+                    "USS MB": memory.uss / 1e6,
+                    "open files": float(worker.num_fds()),
+                    "connections": float(len(worker.net_connections())),
+                    "threads": float(worker.num_threads()),
+                    "disk MB": disk,
+                }
+                yield Sample(worker.pid, passed / 3600, values)
+        time.sleep(_INTERVAL)
+
+
+def growths(samples: Sequence[Sample]) -> list[Growth]:
+    """Return how each thing that each process holds has changed from the second third of the time to the last."""
+    changes = []
+    for pid in dict.fromkeys(sample.pid for sample in samples):
+        readings = [sample for sample in samples if sample.pid == pid]
+        third = len(readings) // 3
+        settled = readings[third:]
+        for what in readings[0].values:
+            values = [sample.values[what] for sample in settled]
+            slope, _ = linear_regression([sample.hours for sample in settled], values)
+            last = len(values) - third
+            typical = median if what.endswith("MB") else min
+            changes.append(Growth(pid, what, typical(values[:last]), typical(values[last:]), slope))
+    return changes
+
+
+def table(changes: Sequence[Growth]) -> str:
+    """Return what each process held, a line for each thing."""
+    lines = [f"{'worker':>8}  {'':12}{'second third':>14}{'last third':>14}{'per hour':>12}"]
+    lines += [f"{one.pid:8}  {one.what:12}{one.second:14.1f}{one.last:14.1f}{one.per_hour:+12.1f}" for one in changes]
+    return "\n".join(lines)
+
+
+def wrong(changes: Sequence[Growth]) -> list[str]:
+    """Return what grew by more than chance makes it, a line each."""
+    return [
+        f"worker {one.pid}: {one.what} grew from {one.second:.1f} to {one.last:.1f}" for one in changes if one.is_leak
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Generated bad requests, and whether each is answered properly."""

@@ -1,0 +1,1 @@
+"""What several commands need: servers, payloads, HTTP on the wire."""

@@ -1,0 +1,1 @@
+"""What callers notice while workers are killed or somebody attacks."""

@@ -1,0 +1,45 @@
+"""Benchmarks run as the README says."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*command: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_the_benchmark_prints_what_a_profile_costs(store):
+    lines = run("loadtest.benchmarks.micro", BENTOML_HOME=str(store)).splitlines()
+    costs = {name.strip(): float(cost) for name, cost in (line.rsplit(maxsplit=1) for line in lines[1:])}
+    assert costs["encoded row -> 18 drugs x 6 windows"] > 0
+    assert costs["validated profile -> 18 drugs x 6 windows"] > 0
+
+
+@pytest.mark.slow
+def test_the_stream_is_measured(server):
+    report = run("loadtest.benchmarks.stream", server.grpc)
+    assert re.fullmatch(r"[\d,]+ profiles/s, [1-9]\d* chunks of 1000 in \d+\.\d s\n", report)
+
+
+@pytest.mark.slow
+def test_rows_are_scored_in_bulk(store):
+    heading, row = run("loadtest.benchmarks.bulk", "--rows", "1000", BENTOML_HOME=str(store)).splitlines()
+    assert heading.split() == ["rows", "rows/s", "rows/CPU", "s", "peak", "MB"]
+    assert float(row.split()[-1]) > 10

@@ -1,0 +1,31 @@
+"""Workers that are killed under load take with them what they had accepted, and nothing else."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from .conftest import ROOT
+
+
+@pytest.mark.slow
+def test_thirty_kills_lose_only_what_the_killed_had_accepted(store):
+    done = subprocess.run(
+        [sys.executable, "-m", "loadtest.resilience.chaos", "--kills", "30"],
+        cwd=ROOT,
+        env=os.environ | {"BENTOML_HOME": str(store)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    kills, answered = re.match(r"(\d+) kills, ([\d,]+) requests answered", done.stdout).groups()
+    assert kills == "30"
+    assert int(answered.replace(",", "")) > 1000
+    assert "lost otherwise: 0" in done.stdout
+    # Were they not found on the connections of the killed, nothing would be tested.
+    assert int(re.search(r"lost on connections of a killed worker: (\d+)", done.stdout)[1]) > 0
+    assert "10 files of metrics" in done.stdout  # five of each worker, however many there were one after another

@@ -1,0 +1,33 @@
+"""The soak as a command, for as long as CI can wait; `--minutes 60` is the one that tells."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.end_to_end.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+def test_nothing_grows(copied_store):
+    done = subprocess.run(
+        [sys.executable, "-m", "loadtest.benchmarks.soak", "--minutes", "2"],
+        cwd=ROOT,
+        env=os.environ | {"BENTOML_HOME": str(copied_store)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = {line[10:22].strip() for line in done.stdout.splitlines()[1:]}
+    assert told == {"RSS MB", "USS MB", "open files", "connections", "threads", "disk MB"}
+
+
+def test_too_short_to_tell():
+    command = [sys.executable, "-m", "loadtest.benchmarks.soak", "--minutes", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert "expected 1.5 minutes or more" in done.stderr

@@ -1,0 +1,29 @@
+"""Callers with a key while others attack without one, for as long as CI can wait."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.end_to_end.conftest import ROOT
+
+ATTACKS = ("smuggling", "silent-probes", "half-bodies")
+
+
+@pytest.mark.slow
+def test_callers_do_not_notice_those_without_a_key(copied_store):
+    options = [option for attack in ATTACKS for option in ("--attack", attack)]
+    done = subprocess.run(
+        [sys.executable, "-m", "loadtest.resilience.under_attack", "--seconds", "5", *options],
+        cwd=ROOT,
+        env=os.environ | {"BENTOML_HOME": str(copied_store)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = {line.split()[0]: line.split() for line in done.stdout.splitlines()[2:]}
+    assert set(lines) == set(ATTACKS)
+    assert all(int(cells[1].replace(",", "")) > 0 for cells in lines.values())

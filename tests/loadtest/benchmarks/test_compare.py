@@ -1,0 +1,84 @@
+"""The comparison with peers: what it reports, and once all of it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from drugpred.errors import StoredModelError
+from loadtest.benchmarks import compare
+from tests.conftest import ROOT, skip
+
+
+def test_what_was_not_measured_is_printed_and_the_exit_code_is_1(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["compare.py"])
+    monkeypatch.setattr(shutil, "which", lambda tool: tool)
+    monkeypatch.setattr(compare, "compare", lambda peers, seconds: ["MLServer, pipeline: no environment: why"])
+    with pytest.raises(SystemExit) as ended:
+        compare.main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().out == "\nNot measured:\nMLServer, pipeline: no environment: why\n"
+
+
+def test_without_a_model_it_says_so(monkeypatch):
+    def missing(peers, seconds):
+        raise StoredModelError("no model drug_consumption in the BentoML model store; run `python train.py` first")
+
+    monkeypatch.setattr(sys, "argv", ["compare.py"])
+    monkeypatch.setattr(shutil, "which", lambda tool: tool)
+    monkeypatch.setattr(compare, "compare", missing)
+    with pytest.raises(SystemExit, match=r"^error: no model drug_consumption in the BentoML model store"):
+        compare.main()
+
+
+def test_without_load_generators_it_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["compare.py"])
+    monkeypatch.setattr(shutil, "which", lambda tool: None)
+    with pytest.raises(SystemExit, match=r"^install h2load and wrk first"):
+        compare.main()
+
+
+def test_an_unknown_peer_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["compare.py", "--peers", "flask"])
+    with pytest.raises(SystemExit) as ended:
+        compare.main()
+    assert ended.value.code == 2
+    assert "no peer flask; expected fastapi_scorer, fastapi_pipeline," in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_every_target_answers_without_an_error(store):
+    # it exits with 1 where a request failed, or targets differ in their probabilities
+    if not (shutil.which("h2load") and shutil.which("wrk")):
+        skip("no h2load and wrk to load servers with: apt-get install nghttp2-client wrk")
+    done = subprocess.run(
+        [sys.executable, "-m", "loadtest.benchmarks.compare", "--seconds", "1", "--peers", "fastapi_pipeline"],
+        cwd=ROOT,
+        env=os.environ | {"BENTOML_HOME": str(store)},
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = {
+        title: [float(figure) for figure in row.split()]
+        for title, row in re.findall(r"^(\S.*?)  +([\d. ]+)$", done.stdout, re.MULTILINE)
+    }
+    assert {title: len(row) for title, row in rows.items()} == {
+        "drugpred, HTTP": 9,
+        "drugpred, gRPC": 9,
+        "FastAPI, our predictor": 9,
+        "FastAPI, pipeline": 9,
+        "18 drugs": 4,
+        "1 drug": 4,
+        "1 worker": 8,
+        "2 workers": 8,
+        "open": 9,
+        "keys and limit": 9,
+    }
+    assert all(figure > 0 for row in rows.values() for figure in row)
+    assert rows["FastAPI, our predictor"][2::3] == [1, 1, 1]
+    assert rows["1 worker"][2::4] == [1, 1]
