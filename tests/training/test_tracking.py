@@ -224,7 +224,7 @@ def test_mlflow_reports_to_nobody(mlflow):
 
 
 def test_mlflow_is_imported_for_tracking_only():
-    assert finish(start("import sys, drugpred.training.command; print('mlflow' in sys.modules)")) == ["False"]
+    assert finish(start("import sys, drugpred.training.tracking; print('mlflow' in sys.modules)")) == ["False"]
 
 
 def test_several_at_once_make_one_store(mlflow, tmp_path):
