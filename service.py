@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from drugpred.serving import patches
+
+patches.apply()  # before a module that makes a metric is imported
+
 import asyncio
 import gc
 from pathlib import Path
 
 import bentoml
 import yaml
-from bentoml._internal.context import server_context
 from bentoml.images import Image
 
 from drugpred import model_store
@@ -28,7 +31,6 @@ from drugpred.serving.middleware.error_format import ErrorFormatMiddleware
 from drugpred.serving.middleware.fast_path import FastPathMiddleware, PredictionService
 from drugpred.serving.middleware.security_headers import SecurityHeadersMiddleware, cors
 from drugpred.serving.middleware.shutdown import ConnectionCloseMiddleware, GracefulShutdown
-from drugpred.serving.patches import apply
 from drugpred.serving.predictions import score
 from drugpred.serving.startup import Startup
 from drugpred.serving.supervision import ready, starting
@@ -37,7 +39,6 @@ from drugpred.settings import Settings
 CONFIGS = Path(__file__).parent / "configs"
 
 launch = Startup()
-apply.install(launch.listen)
 door = Door()
 line = PredictionService()
 draining = GracefulShutdown()
@@ -91,7 +92,7 @@ class DrugPrediction:
             await self.grpc.start()
         draining.listen(self.grpc.announce_end)
         self.scorer.telemetry.start()
-        if server_context.worker_index is not None:
+        if bentoml.server_context.worker_index is not None:
             logs.write_in_thread()
         gc.collect()
         gc.freeze()  # what was imported stays, and a batch of a thousand would have it searched a hundred times

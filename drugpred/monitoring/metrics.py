@@ -13,7 +13,6 @@ from prometheus_client import Counter, Gauge
 
 from drugpred import __version__
 from drugpred.monitoring.drift import quantile
-from drugpred.serving.patches import prometheus_files
 
 if TYPE_CHECKING:
     from drugpred.model_store import StoredModel
@@ -30,8 +29,6 @@ __all__ = [
     "SCORES",
     "publish",
 ]
-
-prometheus_files.install()  # before any of them is made
 
 LABELS: Final = ("Low Risk", "High Risk")
 """As in answers; the place of a label is its prediction."""

@@ -16,10 +16,10 @@ from typing_extensions import override
 from drugpred import model_store
 from drugpred.schemas import Prediction, Profile
 from drugpred.scoring import Scorer
+from drugpred.serving import patches
 from drugpred.serving.batching import AdaptiveBatcher
 from drugpred.serving.capacity import MAX_WAITING
 from drugpred.serving.middleware.fast_path import FastPathMiddleware, PredictionService
-from drugpred.serving.patches import apply
 from drugpred.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ SLOW: Final = 0.005
 MOST: Final = 1000
 
 dispatcher = os.environ["DISPATCHER"]
-apply.install()
+patches.apply()
 
 
 class _Direct(AdaptiveBatcher[Profile, str]):

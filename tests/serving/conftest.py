@@ -13,12 +13,15 @@ from drugpred.monitoring.feedback.service import FeedbackService
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from drugpred.scoring import Scorer
+from drugpred.serving import patches
 from drugpred.serving.access.policy import AccessPolicy
 from drugpred.serving.app import App
 from drugpred.serving.grpc.server import Server
 from drugpred.serving.middleware.shutdown import GracefulShutdown
 from drugpred.settings import Settings
 from tests.certificates import make_certificates
+
+patches.apply(["grpc_unary", "grpc_log"])  # as service.py does
 
 
 @pytest.fixture(scope="session")

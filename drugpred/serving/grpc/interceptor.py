@@ -16,6 +16,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from grpc import StatusCode
 
+from drugpred.limits import WRITE_TIMEOUT
 from drugpred.serving.access.api_keys import Scope
 from drugpred.serving.access.policy import (
     ANY_KEY,
@@ -32,7 +33,6 @@ from drugpred.serving.grpc.errors import Malformed
 from drugpred.serving.grpc.in_flight import InFlightCalls
 from drugpred.serving.grpc.timeouts import MAX_ARRIVING, CallSlots, TimeoutExceededError
 from drugpred.serving.grpc.write_budget import WriteBudget
-from drugpred.serving.patches.uvicorn_limits import WRITE_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from drugpred.limits import REQUEST_TIMEOUT
 from drugpred.serving.access.policy import OverloadedError, caller_name
 from drugpred.serving.capacity import SharedCapacityLimiter
-from drugpred.serving.patches.uvicorn_limits import REQUEST_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
