@@ -1,6 +1,8 @@
 """The Bento: what `bentoml serve` serves."""
 
-from __future__ import annotations
+from drugpred.serving import patches
+
+patches.apply()  # before a module that makes a metric is imported
 
 from pathlib import Path
 
@@ -14,7 +16,6 @@ from drugpred.scoring import Scorer
 from drugpred.serving.access.policy import AccessPolicy
 from drugpred.serving.app import create_app
 from drugpred.serving.middleware import MIDDLEWARE
-from drugpred.serving.patches import apply
 from drugpred.serving.predictions import PredictionService, json_response
 from drugpred.serving.startup import Startup
 from drugpred.serving.v2.dataplane import DataPlane
@@ -22,9 +23,6 @@ from drugpred.serving.worker import Worker
 from drugpred.settings import Settings
 
 CONFIGS = Path(__file__).parent / "configs"
-
-startup = Startup()
-apply.install(startup.listen)
 
 
 @bentoml.service(
@@ -40,7 +38,7 @@ class DrugPrediction:
     @staticmethod
     def check() -> None:
         """End `bentoml serve` if a worker could not start."""
-        startup.check()
+        Startup().check()
 
     def __init__(self) -> None:
         with Worker.starting():

@@ -6,7 +6,7 @@ import os
 import re
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -24,6 +24,7 @@ _COMPOSE: Final = {"DRUGPRED_IMAGE"}
 _EXPECTED: Final = {
     "grpc_port": "a port from 0 to 65535",
     "fast_path": "1 or 0",
+    "patches": "on or off",
     "cors_origins": "origins like https://one.example:8443, separated by commas, without a path",
 }
 
@@ -112,6 +113,10 @@ class Settings(DataSettings):
 
     grpc_client_ca: Path | None = None
     """CA certificates in PEM format; with them a client must have a certificate that they signed (mutual TLS)."""
+
+    patches: Literal["on", "off"] = "on"
+    """`off` leaves BentoML, uvicorn, prometheus_client and grpcio as they are: slower and less guarded, as
+    drugpred/serving/patches/README.md says."""
 
     @field_validator("grpc_port", mode="before")
     @classmethod

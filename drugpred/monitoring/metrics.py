@@ -14,7 +14,6 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from drugpred import __version__
 from drugpred.monitoring.drift import quantile
-from drugpred.serving.patches import prometheus_files
 
 if TYPE_CHECKING:
     from drugpred.model_store import StoredModel
@@ -41,7 +40,6 @@ __all__ = [
     "publish",
 ]
 
-prometheus_files.install()  # before any of them is made
 
 PROFILES: Final = Counter("drugpred_profiles", "Profiles that were answered.")
 INPUTS: Final = Counter("drugpred_input", "Profiles that were answered, by input and bin.", ["feature", "bin"])

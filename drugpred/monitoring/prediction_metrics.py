@@ -1,12 +1,10 @@
-"""Counts profiles and answers: noted in a microsecond, counted together once a second."""
+"""Counts of profiles and answers: noted in a microsecond, counted together once a second."""
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
-import weakref
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
@@ -17,7 +15,6 @@ from drugpred import codebook
 from drugpred.monitoring.binning import Binning
 from drugpred.monitoring.failure_log import FailureLog
 from drugpred.monitoring.metrics import INPUTS, PREDICTIONS, PROBABILITY, PROFILES, SCORES
-from drugpred.serving.patches import prometheus_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +49,7 @@ _MAX: Final = 64 * _EARLY
 class PredictionCounter:
     """Notes what was answered, and counts it in a thread between `start` and `stop`.
 
-    Several threads may use it. A process that is forked begins with nothing noted.
+    Several threads may use it.
 
     Parameters
     ----------
@@ -67,7 +64,7 @@ class PredictionCounter:
             window: np.array([card.drugs[drug][window].threshold for drug in codebook.DRUGS])
             for window in codebook.WINDOWS
         }
-        # Looked up once; and series that begin at 0 tell Prometheus of their first increase.
+        # Looked up once; and Prometheus sees the first increase of series that begin at 0.
         self._inputs = [INPUTS.labels(*of) for of in self._input_bins.series]
         self._scores = [SCORES.labels(*of) for of in self._score_bins.series]
         self._predictions, self._probability = (
@@ -81,28 +78,10 @@ class PredictionCounter:
         self._thread: threading.Thread | None = None
         self._failures = FailureLog(logger, "profiles are counted again", _SETTLED_SECONDS)
         self._counting = threading.Lock()
-        self._reset()
-        _telemetries.add(self)
-
-    def _reset(self) -> None:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._noted: list[_Noted] = []
         self._waiting = 0
-
-    def before_fork(self) -> None:
-        """Wait for a count to end, and begin none: its thread would be missing in the child."""
-        self._counting.acquire()
-
-    def after_fork(self, *, child: bool) -> None:
-        """Go on; in a child from nothing."""
-        self._counting.release()
-        if not child:
-            return
-        self._reset()
-        if self._thread:
-            self._thread = None
-            self.start()
 
     def add(
         self,
@@ -165,7 +144,6 @@ class PredictionCounter:
             self._wake.wait(_SECONDS)
             self._wake.clear()
             self._try_to_flush()
-            prometheus_files.restore()
 
     def _try_to_flush(self) -> None:
         try:
@@ -200,26 +178,6 @@ class PredictionCounter:
             for label, predicted in zip(codebook.RISK_LABELS, (~high & chosen, high & chosen), strict=True):
                 _increase(self._predictions[each, label], np.count_nonzero(predicted, axis=0))
                 _increase(self._probability[each, label], np.einsum("ij,ij->j", p, predicted))
-
-
-_telemetries: Final[weakref.WeakSet[PredictionCounter]] = weakref.WeakSet()
-
-
-def _after_fork(*, child: bool) -> None:
-    for each in _telemetries:
-        each.after_fork(child=child)
-
-
-def _before_fork() -> None:
-    for each in _telemetries:
-        each.before_fork()
-
-
-os.register_at_fork(
-    before=_before_fork,
-    after_in_parent=partial(_after_fork, child=False),
-    after_in_child=partial(_after_fork, child=True),
-)
 
 
 @lru_cache(256)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import threading
 from contextlib import suppress
 from logging.handlers import QueueHandler, QueueListener
 from typing import Final
@@ -32,6 +33,18 @@ class _Queue(QueueHandler):
         with suppress(queue.Full):
             self.queue.put_nowait(record)
 
+    def stop(self) -> bool:
+        """Return whether all lines were written within `_END_SECONDS`."""
+        written = threading.Event()
+
+        def stop() -> None:
+            with suppress(queue.Full):
+                self.listener.stop()  # which never returns if nobody reads
+                written.set()
+
+        threading.Thread(target=stop, daemon=True).start()
+        return written.wait(_END_SECONDS)
+
 
 _queues: Final[list[_Queue]] = []
 
@@ -48,14 +61,9 @@ def end() -> None:
     """Wait a moment for what is not written yet, and then write as before."""
     while _queues:
         waiting = _queues.pop()
-        thread = waiting.listener._thread  # its stop() would never return if nobody reads
-        with suppress(queue.Full):
-            waiting.listener.enqueue_sentinel()
-        if thread is not None:
-            thread.join(_END_SECONDS)
-            if not thread.is_alive():
-                waiting.handler.filters = waiting.filters
-                _replace(waiting, waiting.handler)
+        if waiting.stop():
+            waiting.handler.filters = waiting.filters
+            _replace(waiting, waiting.handler)
 
 
 def _loggers() -> list[logging.Logger]:

@@ -1,4 +1,4 @@
-"""Whether an address can be listened on, and by whom it is taken."""
+"""Checks that an address can be listened on, and finds the processes that take it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Final
 import psutil
 
 from drugpred.errors import ConfigurationError
+from drugpred.serving.supervision import VARIABLE
 
 __all__ = ["address", "probe", "reserve"]
 
 _ALL: Final = ("0.0.0.0", "::")  # noqa: S104  # nosec B104 - either is both to gRPC
-_WORKER: Final = "_bentoml_impl.worker.service"
 
 
 def address(host: str, port: int) -> str:
@@ -103,7 +103,7 @@ def _bind(found: socket.socket, host: str, port: int, advice: str) -> None:
 
 
 def _by(port: int) -> str:
-    """Return by whom a port is used, as far as this user may know."""
+    """Return which processes use a port, as far as this user may know."""
     holders = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
@@ -113,14 +113,15 @@ def _by(port: int) -> str:
                 holders.append(process)
     if not holders:
         return ""
-    if all(map(_is_left, holders)):
+    if all(map(_is_orphan, holders)):
         pids = " ".join(str(each.pid) for each in holders)
         return f" by workers whose server is gone (end them: kill {pids})"
     return f" by {', '.join(f'process {each.pid} ({each.name()})' for each in holders)}"
 
 
-def _is_left(process: psutil.Process) -> bool:
+def _is_orphan(process: psutil.Process) -> bool:
+    """Return whether a process is a worker whose server is gone."""
     with suppress(psutil.Error):
         parent = process.parent()
-        return _WORKER in process.cmdline() and (parent is None or "serve" not in parent.cmdline())
+        return VARIABLE in process.environ() and (parent is None or "serve" not in parent.cmdline())
     return False

@@ -1,9 +1,10 @@
-"""What is checked, settled and logged before the first worker of `bentoml serve` starts."""
+"""Checks, settings and log lines before the first worker of `bentoml serve` starts."""
 
 from __future__ import annotations
 
 import logging
 import os
+import resource
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -11,23 +12,26 @@ from drugpred import __version__, model_store
 from drugpred.errors import ConfigurationError, DrugpredError
 from drugpred.monitoring.feedback.dedup import SqliteTokenStore, token_store
 from drugpred.monitoring.feedback.prediction_id import PredictionIdSigner, new_key
-from drugpred.serving import handles, ports
+from drugpred.serving import patches, ports
 from drugpred.serving.access.policy import AccessPolicy
 from drugpred.serving.grpc import binding
-from drugpred.serving.patches import prometheus_files
 from drugpred.serving.ports import address
 from drugpred.settings import Settings, make_paths_absolute
 
 if TYPE_CHECKING:
     import socket
 
+    from drugpred.serving.access.api_keys import ReloadingApiKeys
     from drugpred.serving.patches.circus_arbiter import ServingAddress
 
-__all__ = ["Startup"]
+__all__ = ["Startup", "raise_file_limit"]
 
 logger = logging.getLogger("bentoml.drugpred")  # whose lines BentoML shows, unless --quiet
 
 _LOCALHOST: Final = {"0.0.0.0": "localhost", "::": "localhost"}  # noqa: S104  # nosec B104 - as a browser calls them
+
+_OPEN_FILES: Final = 2048
+"""For 1000 connections of HTTP, as many of gRPC, and what a worker opens itself."""
 
 
 class Startup:
@@ -37,7 +41,7 @@ class Startup:
         model_store.disable_telemetry()
 
     def check(self) -> None:
-        """Check all that a worker needs, and give workers what they share by the environment.
+        """Check all that a worker needs, and set what workers share in the environment.
 
         Raises
         ------
@@ -56,12 +60,12 @@ class Startup:
         if configured := os.environ.get("BENTOML_CONFIG"):
             os.environ["BENTOML_CONFIG"] = str(Path(configured).absolute())
         self._settings = settings = Settings()
-        self._bundle = model_store.load(settings.model)
+        model = model_store.load(settings.model)
         binding.check(settings)
-        self._admission = AccessPolicy.from_settings(settings)
+        keys = AccessPolicy.from_settings(settings).keys
         _check_store(settings, home)
         if settings.feedback_key is not None:
-            PredictionIdSigner.of(settings.feedback_key.get_secret_value(), self._bundle)
+            PredictionIdSigner.of(settings.feedback_key.get_secret_value(), model)
         else:
             os.environ["DRUGPRED_FEEDBACK_KEY"] = new_key()  # one for all workers
         # Threads of BLAS wait for each other in a busy loop, at ten times the cost of one alone.
@@ -70,14 +74,24 @@ class Startup:
         os.environ.setdefault("MALLOC_ARENA_MAX", "1")
         # Messages of 256 kB and more go back to the system, and leave no gaps: 64 streams took 482 MB, now 407.
         os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(256 * 1024))
+        raise_file_limit()
+        logger.info(
+            "drugpred %s serves %s, trained on %s respondents",
+            __version__,
+            model.tag,
+            "SIMULATED" if model.card.data.source == "simulated" else "the real",
+        )
+        _log_access(keys, settings.rate_limit or "none")
+        if arbiter := patches.applied("circus_arbiter"):
+            arbiter.Supervisor.before_start(self.listen)
 
     def listen(self, place: ServingAddress) -> dict[str, str]:
-        """Check where to serve, keep the port of gRPC, log what is served, and return variables for workers.
+        """Check where to serve, reserve the port of gRPC, log both, and return environment variables for workers.
 
         Raises
         ------
         ConfigurationError
-            An address is taken, a certificate does not fit, or there is no room for metrics.
+            An address is taken, or a certificate does not fit.
         """
         if place.tls:
             binding.check_files(place.tls, "HTTP")
@@ -85,43 +99,33 @@ class Startup:
         self._grpc = ports.reserve(
             place.host, self._settings.grpc_port, "set DRUGPRED_GRPC_PORT to another one for gRPC"
         )
-        prometheus_files.make(place.metrics, range(1, place.workers + 1))
-        handles.raise_limit()
-        self._log(place, self._grpc)
+        self._log_addresses(place, self._grpc)
         return {"BENTOML_HOST": place.host, "DRUGPRED_GRPC_PORT": str(self._grpc.getsockname()[1])}
 
-    def _log(self, place: ServingAddress, grpc: socket.socket) -> None:
-        settings = self._settings
-        simulated = self._bundle.card.data.source == "simulated"
+    def _log_addresses(self, place: ServingAddress, grpc: socket.socket) -> None:
         url = f"http{'s' * bool(place.tls)}://{address(_LOCALHOST.get(place.host, place.host), place.port)}"
-        logger.info(
-            "drugpred %s serves %s, trained on %s respondents",
-            __version__,
-            self._bundle.tag,
-            "SIMULATED" if simulated else "the real",
-        )
         logger.info(
             "HTTP on %s, gRPC on %s%s; workers: %d",
             address(place.host, place.port),
             address(place.host, grpc.getsockname()[1]),
-            " by TLS" if settings.grpc_certificate else "",
+            " by TLS" if self._settings.grpc_certificate else "",
             place.workers,
         )
         logger.info("the page is %s/app, the documentation %s/", url, url)
-        keys = self._admission.keys
-        limit = settings.rate_limit or "none"
-        if keys.enabled:
-            logger.info("API keys: %d; rate limit: %s", len(keys), limit)
-        else:
-            logger.warning(
-                "no API keys are set (DRUGPRED_API_KEYS_FILE): everybody who reaches this server is let in; rate "
-                "limit: %s",
-                limit,
-            )
+
+
+def _log_access(keys: ReloadingApiKeys, limit: str) -> None:
+    if keys.enabled:
+        logger.info("API keys: %d; rate limit: %s", len(keys), limit)
+    else:
+        logger.warning(
+            "no API keys are set (DRUGPRED_API_KEYS_FILE): everybody who reaches this server is let in; rate limit: %s",
+            limit,
+        )
 
 
 def _check_store(settings: Settings, home: Path) -> None:
-    """Check where used feedback is remembered; below a home that cannot be written nothing is, and all else works."""
+    """Check where used feedback is remembered; below a home that cannot be written, take none."""
     seen = token_store(settings, home)
     if not isinstance(seen, SqliteTokenStore):
         return
@@ -131,3 +135,14 @@ def _check_store(settings: Settings, home: Path) -> None:
         if settings.feedback_folder is not None:
             raise ConfigurationError(f"DRUGPRED_FEEDBACK_FOLDER: {error}") from None
         logger.warning("feedback is not taken: %s; DRUGPRED_FEEDBACK_FOLDER may be another folder", error)
+
+
+def raise_file_limit() -> None:
+    """Let this process, and workers that it starts, open the files they need, as far as the hard limit allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= _OPEN_FILES:
+        return
+    most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < _OPEN_FILES:
+        logger.warning("expected a limit of %d open files (ulimit -n), found %d: connections wait", _OPEN_FILES, most)

@@ -1,6 +1,6 @@
-"""What a worker and the process that supervises it know of each other: a socket that both have.
+"""The socket between a worker and its supervisor (`patches.circus_arbiter`); without one, nothing here has an effect.
 
-The worker says on it that it is ready, or why it cannot start; and it ends when the other end is closed, which the
+The worker reports on it that it is ready, or why it cannot start; and it ends when the other end is closed, which the
 kernel does even where the supervisor was killed.
 """
 
@@ -30,23 +30,23 @@ READY: Final = "ready"
 
 @contextmanager
 def starting() -> Iterator[None]:
-    """Let a worker end at once with one line where what it does to start fails for a reason that is known."""
+    """End the worker at once with one line if a step of its start fails for a known reason."""
     try:
         yield
     except (DrugpredError, OSError) as error:
         if VARIABLE not in os.environ:
             raise
-        _say(str(error))
+        _send(str(error))
         logger.error("this worker cannot start: %s", error)  # noqa: TRY400 - the reason is all that helps
         logging.shutdown()
         os._exit(1)  # nothing has begun, and uvicorn would log a traceback
 
 
 def ready(orphaned: Callable[[], None]) -> None:
-    """Say that the worker answers, and call back when its supervisor is gone; to be called in its event loop."""
+    """Report that the worker answers, and call back when its supervisor is gone; to be called in its event loop."""
     if VARIABLE not in os.environ:
         return
-    _say(READY)
+    _send(READY)
     loop, connection = asyncio.get_running_loop(), int(os.environ[VARIABLE])
 
     def closed() -> None:
@@ -57,7 +57,7 @@ def ready(orphaned: Callable[[], None]) -> None:
     loop.add_reader(connection, closed)
 
 
-def _say(what: str) -> None:
-    line = f"{os.getpid()} {' '.join(what.split())}\n".encode()
+def _send(message: str) -> None:
+    line = f"{os.getpid()} {' '.join(message.split())}\n".encode()
     with suppress(OSError), socket.socket(fileno=os.dup(int(os.environ[VARIABLE]))) as connection:
         connection.sendall(line)

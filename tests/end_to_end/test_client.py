@@ -16,6 +16,8 @@ from drugpred.errors import InvalidRequestError
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.schemas import EXAMPLE
 
+pytestmark = pytest.mark.conformance
+
 SAMPLE = slice(None, None, 9)
 CHUNKS = 3
 WINDOW = "year"

@@ -73,6 +73,7 @@ def chunk_of(rows, **options):
 # --- answers
 
 
+@pytest.mark.conformance
 def test_it_answers_what_http_answers(stub, client):
     risks = client.post("/predict", json=EXAMPLE).json()["risks"]
     answer = stub.Predict(REQUEST).prediction
@@ -84,6 +85,7 @@ def test_it_answers_what_http_answers(stub, client):
         assert said.reliable == risk["reliable"]
 
 
+@pytest.mark.conformance
 def test_a_stream_tells_of_everybody(stub, real, expected):
     parts = np.array_split(real.X, 3)
     answers = stub.PredictStream(chunk_of(part, chunk=i, window="WINDOW_YEAR") for i, part in enumerate(parts))
@@ -91,16 +93,19 @@ def test_a_stream_tells_of_everybody(stub, real, expected):
     assert np.allclose(said, expected[:, :, WINDOWS.index("year")], atol=1e-12, rtol=0)
 
 
+@pytest.mark.conformance
 def test_the_model_is_the_one_that_http_tells_of(stub, client):
     answer = stub.GetModel(pb.GetModelRequest())
     assert json.loads(answer.card) == client.get("/model").json()
 
 
+@pytest.mark.conformance
 def test_health_and_reflection_are_served(server, channel):
     assert healthy(server.grpc)
     assert "drugpred.v1.DrugPrediction" in ProtoReflectionDescriptorDatabase(channel).get_services()
 
 
+@pytest.mark.conformance
 def test_calls_are_counted_beside_requests(stub, client):
     def counts():
         families = text_string_to_metric_families(client.get("/metrics").text)
@@ -139,6 +144,7 @@ MARKS = {"neuroticism": 0.57721566490, "extraversion": -0.91596559417, "openness
 MALFORMED = {"years": 2685452001, "gender": 1303577269, "agreeableness": 4669201609.5, "window": 1902160583}
 
 
+@pytest.mark.conformance
 def test_no_value_of_a_profile_is_written_anywhere(server, stub, client, store, real):
     person, wrong = pb.Profile(), pb.Profile()
     for message, values in ((person, MARKS), (wrong, MARKS | MALFORMED)):
@@ -165,6 +171,7 @@ def test_no_value_of_a_profile_is_written_anywhere(server, stub, client, store, 
     assert [value for value in values if any(value in text for text in said)] == []
 
 
+@pytest.mark.conformance
 def test_whatever_comes_the_server_stays_healthy(server, channel):
     raw = REQUEST.SerializeToString()
     for request, code in (
@@ -291,6 +298,7 @@ def test_64_streams_of_10000_people_a_chunk_hold_what_is_documented(loaded, real
 # --- for the operator
 
 
+@pytest.mark.conformance
 @pytest.mark.slow
 def test_clients_prove_themselves_where_the_operator_wants_it(serve, store, tmp_path):
     folder = make_certificates(tmp_path)
@@ -329,6 +337,7 @@ def connections(worker, address, status):
     return sum(each.laddr.port == port and each.status == status for each in worker.net_connections())
 
 
+@pytest.mark.conformance
 @pytest.mark.slow
 def test_two_workers_share_the_port_and_add_up(serve, store):
     with serve(store, **TWO_WORKERS) as server, ExitStack() as stack:
@@ -349,6 +358,7 @@ def test_two_workers_share_the_port_and_add_up(serve, store):
             )
 
 
+@pytest.mark.conformance
 @pytest.mark.slow
 def test_a_worker_tells_that_it_ends_before_it_does(serve, store):
     with serve(store) as server, server.client() as client, grpc.insecure_channel(server.grpc, OWN) as channel:
@@ -369,6 +379,7 @@ def test_a_worker_tells_that_it_ends_before_it_does(serve, store):
 PROBES = ["/readyz", "/v2/health/ready", f"/v2/models/{NAME}/ready", f"/v2/models/{NAME}/versions/{{version}}/ready"]
 
 
+@pytest.mark.conformance
 @pytest.mark.slow
 def test_every_probe_tells_that_a_worker_ends(serve, copied_store, stored_model):
     """Whichever a balancer asks, without a key though keys are set, it hears in time to send requests elsewhere."""
@@ -413,6 +424,7 @@ def count(home):
     }
 
 
+@pytest.mark.conformance
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_sigterm_under_load_loses_no_call_that_was_taken(launch, copied_store, workers):

@@ -19,6 +19,8 @@ from drugpred import __version__
 from drugpred.codebook import DRUGS, INPUTS, WINDOWS
 from drugpred.schemas import EXAMPLE, Error, Health, Prediction, Profile
 
+pytestmark = pytest.mark.conformance
+
 RISK = ["drug", "probability", "prediction", "label", "threshold", "base_rate", "auc", "reliable"]
 CLIENTS = 32
 

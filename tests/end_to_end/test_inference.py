@@ -13,6 +13,8 @@ from drugpred.proto.inference import grpc_service_pb2 as pb
 from drugpred.proto.inference import grpc_service_pb2_grpc as pb_grpc
 from drugpred.schemas import Error
 
+pytestmark = pytest.mark.conformance
+
 MODEL = "drug_consumption"
 LABELS = {category.name for category in CATEGORIES}
 

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 TRAINING_ONLY = {"imblearn", "joblib", "matplotlib", "pandas", "pooch", "scipy", "sklearn", "skops"}
 
 
+@pytest.mark.conformance
 def test_the_service_imports_nothing_that_trains(store):
     code = """if True:
         import sys
@@ -36,6 +37,7 @@ def test_the_service_imports_nothing_that_trains(store):
     assert not loaded & TRAINING_ONLY
 
 
+@pytest.mark.conformance
 def test_workers_hold_nothing_that_trains_and_little_memory(server, client):
     client.post("/predict", json=EXAMPLE)
     (worker,) = server.workers
@@ -58,6 +60,7 @@ MALFORMED = {
 }
 
 
+@pytest.mark.conformance
 def test_no_value_of_a_profile_is_written_anywhere(server, client, store):
     for profile, status in ((EXAMPLE | MARKS, 200), (EXAMPLE | MALFORMED, 400)):
         assert client.post("/predict", json=profile).status_code == status
@@ -72,6 +75,7 @@ def test_no_value_of_a_profile_is_written_anywhere(server, client, store):
     assert [value for value in values if any(str(value).encode() in content for content in written)] == []
 
 
+@pytest.mark.conformance
 @pytest.mark.slow
 def test_two_workers_share_the_requests_add_up_and_end_by_sigterm(serve, store):
     with serve(store, BENTOML_CONFIG_OPTIONS="services.drugpred.workers=2") as server:
@@ -86,7 +90,7 @@ def test_two_workers_share_the_requests_add_up_and_end_by_sigterm(serve, store):
                 }
             last = families["bentoml_service_last_request_timestamp_seconds"].samples
             answered = {sample.labels["pid"] for sample in last}
-        assert answered == {"worker1", "worker2"}
+        assert len(answered) == 2
         total = sum(
             sample.value
             for sample in families["bentoml_service_request"].samples
@@ -98,6 +102,7 @@ def test_two_workers_share_the_requests_add_up_and_end_by_sigterm(serve, store):
     assert not any(worker.is_running() for worker in workers)
 
 
+@pytest.mark.conformance
 def test_an_empty_store_ends_the_start_with_what_to_do(launch, tmp_path):
     server = launch(tmp_path)
     try:
@@ -108,6 +113,7 @@ def test_an_empty_store_ends_the_start_with_what_to_do(launch, tmp_path):
     assert server.output.splitlines()[-1].endswith(message)
 
 
+@pytest.mark.conformance
 def test_a_model_that_was_altered_ends_the_start(launch, copied_store):
     (card,) = copied_store.rglob("card.json")
     card.write_text(card.read_text().replace('"keep"', '"drop"'))
@@ -119,6 +125,7 @@ def test_a_model_that_was_altered_ends_the_start(launch, copied_store):
     assert "card.json is not as it was written" in server.output.splitlines()[-1]
 
 
+@pytest.mark.conformance
 def test_another_model_can_be_asked_for_and_must_exist(launch, store):
     server = launch(store, DRUGPRED_MODEL="drug_consumption:nowhere")
     try:

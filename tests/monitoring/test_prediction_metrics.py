@@ -1,9 +1,5 @@
 """What was answered is counted, all of it and nothing twice."""
 
-import gc
-import os
-import subprocess
-import sys
 import threading
 import time
 
@@ -231,76 +227,3 @@ def test_a_failure_is_told_once_and_counting_goes_on(telemetry, people, monkeypa
     wait_until(lambda: found.total("predictions", drug="lsd") == 1)
     telemetry.stop()
     assert [record.getMessage() for record in caplog.records] == ["profiles were not counted"]
-
-
-def test_nothing_keeps_it(stored_model):
-    made = PredictionCounter(stored_model.card)
-    assert made in module._telemetries
-    n = len(module._telemetries)
-    del made
-    gc.collect()
-    assert len(module._telemetries) < n
-
-
-@pytest.mark.parametrize("child", [False, True])
-def test_a_parent_keeps_what_it_noted_and_a_child_begins_with_nothing(telemetry, people, child):
-    found = Difference()
-    telemetry.add(people[0][:1], people[1][:1], "decade", ALL)
-    module._before_fork()
-    module._after_fork(child=child)
-    telemetry.start()
-    telemetry.stop()
-    assert found.total("profiles") == (0 if child else 1)
-
-
-def test_a_child_goes_on_counting(telemetry, people):
-    found = Difference()
-    telemetry.start()
-    parents = telemetry._thread
-    module._before_fork()
-    module._after_fork(child=True)
-    assert telemetry._thread is not parents
-    telemetry.add(people[0][:1], people[1][:1], "decade", ALL)
-    telemetry.stop()
-    parents.join(timeout=30)  # here it is there, as in no child, and ends as it was told
-    assert found.total("profiles") == 1
-
-
-FORK = """
-import os, sys, time
-import numpy as np
-from bentoml._internal.models import ModelStore
-from drugpred import model_store
-from drugpred.codebook import DRUGS
-from drugpred.monitoring.prediction_metrics import PredictionCounter
-
-stored_model = model_store.read(ModelStore(sys.argv[1] + "/models").get(model_store.NAME))
-telemetry = PredictionCounter(stored_model.card)
-rows = np.zeros((1, 12))
-probabilities = stored_model.predictor.predict_proba(rows)
-
-def note(n):
-    for _ in range(n):
-        telemetry.add(rows, probabilities, "decade", frozenset(DRUGS))
-
-if sys.argv[2] == "started":
-    telemetry.start()
-note(5)
-child = os.fork()
-if child == 0:
-    note(3)
-    telemetry.stop()
-    os._exit(0)
-assert os.waitpid(child, 0)[1] == 0
-telemetry.stop()
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("state", ["started", "new"])
-def test_a_fork_counts_nothing_twice(store, tmp_path, state):
-    environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", FORK, store, state], env=environment, check=True, timeout=60)
-    read = "from drugpred.monitoring.merged import _totals; print(_totals({'drugpred_profiles': ()})[0][()])"
-    done = subprocess.run([sys.executable, "-c", read], env=environment, check=True, capture_output=True, text=True)
-    assert float(done.stdout) == 8

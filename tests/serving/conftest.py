@@ -14,6 +14,7 @@ from drugpred.monitoring.feedback.service import FeedbackService
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from drugpred.scoring import Scorer
+from drugpred.serving import patches
 from drugpred.serving.access.policy import AccessPolicy
 from drugpred.serving.app import create_app
 from drugpred.serving.grpc.server import Server
@@ -22,6 +23,8 @@ from drugpred.serving.predictions import PredictionService
 from drugpred.serving.v2.dataplane import DataPlane
 from drugpred.settings import Settings
 from tests.certificates import make_certificates
+
+patches.apply(["grpc_unary", "grpc_log"])  # as service.py does
 
 
 def service_of(scorer, settings=None):

@@ -1,5 +1,6 @@
 """Whether an address can be listened on is asked of that address, and the answer says by whom it is taken."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 from drugpred.errors import ConfigurationError
 from drugpred.serving import ports as module
 from drugpred.serving.ports import probe, reserve
+from drugpred.serving.supervision import VARIABLE
 
 HOLDER = """
 import socket, sys
@@ -23,10 +25,11 @@ def holder():
     """Return what listens in another process, and returns its port and process."""
     started = []
 
-    def start(host, *more):
+    def start(host, **environment):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        command = [sys.executable, "-c", HOLDER, host, str(int(family)), *more]
-        started.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        command = [sys.executable, "-c", HOLDER, host, str(int(family))]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        started.append(subprocess.Popen(command, **pipes, text=True, env=os.environ | environment))
         return int(started[-1].stdout.readline()), started[-1]
 
     yield start
@@ -59,7 +62,7 @@ def test_a_port_is_free_where_another_address_has_it(holder):
 
 
 def test_workers_that_were_left_are_named(holder):
-    port, process = holder("127.0.0.1", "_bentoml_impl.worker.service")
+    port, process = holder("127.0.0.1", **{VARIABLE: "3"})
     with pytest.raises(ConfigurationError, match=rf"workers whose server is gone \(end them: kill {process.pid}\)"):
         probe("127.0.0.1", port, "choose")
 

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import os
+import resource
 import socket
 
 import pytest
@@ -11,7 +12,6 @@ from bentoml._internal.models import ModelStore
 
 from drugpred.errors import ConfigurationError
 from drugpred.serving import startup as module
-from drugpred.serving.patches import prometheus_files
 from drugpred.serving.patches.circus_arbiter import ServingAddress
 from drugpred.serving.startup import Startup
 
@@ -29,10 +29,10 @@ def environ(monkeypatch, store, tmp_path):
 
 
 @pytest.fixture
-def place(tmp_path):
+def place():
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    return ServingAddress("127.0.0.1", port, 2, tmp_path / "metrics", {})
+    return ServingAddress("127.0.0.1", port, 2, {})
 
 
 def launched(place):
@@ -54,7 +54,6 @@ def test_workers_get_what_they_share(environ, place, tmp_path):
     assert environ["BENTOML_CONFIG"] == str(tmp_path / "config.yaml")
     assert environ["DRUGPRED_FEEDBACK_FOLDER"] == str(tmp_path / "used")
     assert len(environ["DRUGPRED_FEEDBACK_KEY"]) >= 32
-    assert len(list(place.metrics.iterdir())) == 10
 
 
 @pytest.mark.parametrize(
@@ -103,16 +102,6 @@ def test_certificates_of_http_are_checked(environ, place, tmp_path):
         launched(place._replace(tls={"certificate": tmp_path / "file"}))
 
 
-def test_room_for_metrics_is_taken(environ, place, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    environ["DRUGPRED_GRPC_PORT"] = "0"
-    monkeypatch.setattr(prometheus_files, "_allocate", full)
-    with pytest.raises(ConfigurationError, match="expected 10 MB and 10 files of room"):
-        launched(place)
-
-
 LINE = "caller predict 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 
@@ -137,7 +126,34 @@ def test_a_few_lines_say_what_runs(environ, place, monkeypatch, caplog, stored_m
     assert (
         f"{stored_model.tag}, trained on {'SIMULATED' if source == 'simulated' else 'the real'} respondents" in lines[0]
     )
-    assert f"HTTP on 127.0.0.1:{place.port}, gRPC on 127.0.0.1:{port}; workers: 2" in lines[1]
-    assert f"http://127.0.0.1:{place.port}/app" in lines[2]
-    assert said in lines[3]
+    assert said in lines[1]
+    assert f"HTTP on 127.0.0.1:{place.port}, gRPC on 127.0.0.1:{port}; workers: 2" in lines[2]
+    assert f"http://127.0.0.1:{place.port}/app" in lines[3]
     assert ("everybody" in caplog.text) == ("DRUGPRED_API_KEYS" not in setting)
+
+
+@pytest.fixture
+def limit():
+    """Return what sets the soft limit; it is as before in the end."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield lambda soft: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_low_limit_is_raised_and_a_high_one_stays(limit, caplog):
+    limit(256)
+    module.raise_file_limit()
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 2048
+    limit(3000)
+    module.raise_file_limit()
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 3000
+    assert not caplog.records
+
+
+def test_a_hard_limit_that_is_too_low_is_said(monkeypatch, caplog):
+    set_to = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 512))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: set_to.append(limits))
+    module.raise_file_limit()
+    assert set_to == [(512, 512)]
+    assert "expected a limit of 2048 open files (ulimit -n), found 512" in caplog.text

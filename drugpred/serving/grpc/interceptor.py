@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 from grpc import StatusCode
 
 from drugpred.errors import PayloadTooLargeError, RequestError, RequestTimeoutError
+from drugpred.limits import WRITE_TIMEOUT
 from drugpred.monitoring.metrics import observe_call
 from drugpred.serving.access.api_keys import Scope
 from drugpred.serving.access.policy import ANY_KEY, HEALTH, AccessRule, caller_name, extract_key
@@ -26,7 +27,6 @@ from drugpred.serving.grpc.errors import CallStatus, status_of
 from drugpred.serving.grpc.in_flight import InFlightCalls
 from drugpred.serving.grpc.timeouts import MAX_ARRIVING, CallSlots
 from drugpred.serving.grpc.write_budget import WriteBudget
-from drugpred.serving.patches.uvicorn_limits import WRITE_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, Any, Final
 
+import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2, drug_prediction_pb2_grpc
 from drugpred.proto.inference import grpc_service_pb2, grpc_service_pb2_grpc
+from drugpred.serving import patches
 from drugpred.serving.grpc.binding import credentials
 from drugpred.serving.grpc.interceptor import CallInterceptor
 from drugpred.serving.grpc.servicer import DrugPredictionServicer
-from drugpred.serving.patches.grpc_unary import CompletionQueueServer, MethodRegistry, make_server
 from drugpred.serving.v2.grpc import InferenceServicer
 
 if TYPE_CHECKING:
@@ -55,11 +55,6 @@ _OPTIONS: Final = (
     ("grpc.http2.max_ping_strikes", 2),
 )
 
-# It would put metadata that is not UTF-8 into the log, among which an API key may be, and where a client gave up just
-# when its answer was to be sent, a traceback.
-_UNLOGGED: Final = ("Invalid encoding", "ExecuteBatchError raised")
-logging.getLogger("grpc._cython.cygrpc").addFilter(lambda record: not record.getMessage().startswith(_UNLOGGED))
-
 GRACE: Final = 20.0
 """Seconds that calls may take to end, once no more are taken."""
 
@@ -86,19 +81,22 @@ class Server:
     def __init__(self, service: Any, settings: Settings, address: str) -> None:  # noqa: ANN401 - see service.py
         guard = CallInterceptor(service.access)
         self._gate = guard.gate
-        self._server = make_server([guard], options=_OPTIONS)
-        handlers = MethodRegistry(self._server)
+        self._server = grpc.aio.server(interceptors=[guard], options=_OPTIONS)
+        unary = patches.applied("grpc_unary")
+        handlers = unary.MethodRegistry(self._server) if unary else self._server
         self._health = health.aio.HealthServicer()
         prediction = DrugPredictionServicer(service.scorer, service.predictions)
         inference = InferenceServicer(service.inference, self._health)
         drug_prediction_pb2_grpc.add_DrugPredictionServicer_to_server(prediction, handlers)  # type: ignore[no-untyped-call]
         grpc_service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, handlers)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, handlers)
-        self._lane = CompletionQueueServer.beside(
-            self._server, {_FAST: handlers.by_name[_FAST]}, [guard], service.predictions.batcher
-        )
+        self._lane = None
+        if unary:
+            fast = {_FAST: handlers.by_name[_FAST]}
+            self._lane = unary.attach(self._server, fast, [guard], service.predictions.batcher)
         guard.lane = {_FAST} if self._lane else frozenset()
-        handlers.tell(guard.lane)
+        if unary:
+            handlers.register_all_but(guard.lane)
         reflection.enable_server_reflection((*_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
         certificates = credentials(settings)
         self.port: int = (

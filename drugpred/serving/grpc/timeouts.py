@@ -6,9 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from drugpred.errors import OverloadedError, RequestTimeoutError
+from drugpred.limits import REQUEST_TIMEOUT
 from drugpred.serving.access.policy import caller_name
 from drugpred.serving.capacity import SharedCapacityLimiter
-from drugpred.serving.patches.uvicorn_limits import REQUEST_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

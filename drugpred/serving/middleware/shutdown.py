@@ -1,8 +1,8 @@
-"""How a worker ends: it tells that it will, and then takes no more requests.
+"""How a worker ends: it announces the end, and then takes no more requests.
 
-uvicorn closes connections at once when it is told to end, and a request that is on its way then gets no answer. So
-between SIGTERM and its end every answer ends its connection, and whoever balances load sees that the worker is not
-ready; then no more connections are taken; and those that there are, are answered.
+At SIGTERM uvicorn closes connections at once, and a request that is on its way then gets no answer. So first every
+answer ends its connection, and load balancers see that the worker is not ready; then no more connections are taken; and
+the requests of those that there are get their answers.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import signal
 from typing import TYPE_CHECKING, Any, Final
 
 import bentoml
-import uvicorn
-from bentoml._internal.context import server_context
+from bentoml import server_context
+
+from drugpred.serving import patches
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -34,27 +35,29 @@ _ARRIVAL: Final = 0.1
 
 
 class GracefulShutdown:
-    """Whether the worker was told to end."""
+    """Whether the worker is ending."""
 
     begun = False
 
     def listen(self, announce: Callable[[], Awaitable[None]]) -> None:
-        """From now on, let SIGTERM announce the end first. To be called in uvicorn's event loop."""
+        """From now on, let SIGTERM announce the end before its present handler, uvicorn's, is called.
+
+        To be called in uvicorn's event loop.
+        """
         end = signal.getsignal(signal.SIGTERM)
-        server = getattr(end, "__self__", None)
-        if not isinstance(server, uvicorn.Server):
+        if not callable(end):
             if server_context.worker_index is not None:
-                logger.warning("SIGTERM is not uvicorn's: requests that are on their way at the end get no answer")
+                logger.warning("SIGTERM has no handler: requests that are on their way at the end get no answer")
             return
         loop = asyncio.get_running_loop()
 
         async def drain() -> None:
             await announce()
             await asyncio.sleep(_NOTICE)
-            for listener in server.servers:
-                listener.close()
-            await asyncio.sleep(_ARRIVAL)
-            server.handle_exit(signal.SIGTERM, None)
+            if (uvicorn := patches.applied("uvicorn_server")) and uvicorn.Server.running:
+                uvicorn.Server.running.close_listeners()
+                await asyncio.sleep(_ARRIVAL)
+            end(signal.SIGTERM, None)
 
         def begin(_number: int, _frame: FrameType | None) -> None:
             if not self.begun:

@@ -1,4 +1,8 @@
-"""What starts the workers, and starts them again: circus' arbiter, which ends where no worker can start."""
+"""Starts workers and replaces those that ended, where BentoML leaves it to circus' arbiter alone.
+
+That one looks for workers that ended every 10 seconds, restarts without end one that always fails, refuses a signal
+while it runs a command, and logs a traceback at each look while it reloads. In a container BentoML replaces no worker.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,12 @@ import logging
 import socket
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from bentoml._internal.utils import circus
 
 from drugpred.errors import DrugpredError
+from drugpred.serving.patches import applied, replace
 from drugpred.serving.supervision import READY, VARIABLE
 
 if TYPE_CHECKING:
@@ -18,17 +23,17 @@ if TYPE_CHECKING:
 
     from circus.watcher import Watcher
 
-__all__ = ["ServingAddress", "Supervisor"]
+__all__ = ["ServingAddress", "Supervisor", "apply"]
 
 logger = logging.getLogger(__name__)
 
-_LOOK_SECONDS: Final = 1.0
-"""How often it is looked for workers that ended."""
+_CHECK_SECONDS: Final = 1.0
+"""How often the arbiter looks for workers that ended."""
 
-_TRIES: Final = 3
-"""Workers that end one after the other before they are ready."""
+_MAX_FAILURES: Final = 3
+"""Workers in a row that end before they are ready."""
 
-_PATIENCE_SECONDS: Final = 0.1
+_BUSY_SECONDS: Final = 0.1
 """After which a command is tried again that came while another one ran."""
 
 _PAUSE_SECONDS: Final = 60.0
@@ -45,10 +50,17 @@ class ServingAddress(NamedTuple):
     host: str
     port: int
     workers: int
-    metrics: Path
-    """The folder of their metrics."""
     tls: dict[str, Path]
     """Of HTTP: certificate, key and ca."""
+
+
+def apply() -> None:
+    """Have BentoML start workers by `Supervisor`."""
+    replace(circus, "Arbiter", Supervisor)
+
+
+def _prepare_nothing(_: ServingAddress) -> Mapping[str, str]:
+    return {}
 
 
 class Supervisor(circus.Arbiter):
@@ -56,35 +68,37 @@ class Supervisor(circus.Arbiter):
 
     Parameters
     ----------
-    prepare : callable
-        Is given the place, raises DrugpredError where it cannot be served there, and returns environment variables of
-        the workers.
     watchers : list of Watcher
     """
 
-    def __init__(
-        self,
-        prepare: Callable[[ServingAddress], Mapping[str, str]],
-        watchers: list[Watcher],
-        **options: Any,  # noqa: ANN401 - circus'
-    ) -> None:
-        super().__init__(watchers, **{**options, "check_delay": _LOOK_SECONDS})
-        self._prepare = prepare
+    _prepare: ClassVar[Callable[[ServingAddress], Mapping[str, str]]] = staticmethod(_prepare_nothing)
+
+    @classmethod
+    def before_start(cls, prepare: Callable[[ServingAddress], Mapping[str, str]]) -> None:
+        """Set what is called before the first worker starts.
+
+        It returns environment variables for the workers, or raises DrugpredError where the service cannot be served
+        at an address.
+        """
+        cls._prepare = staticmethod(prepare)
+
+    def __init__(self, watchers: list[Watcher], **options: Any) -> None:  # noqa: ANN401 - circus'
+        super().__init__(watchers, **{**options, "check_delay": _CHECK_SECONDS})
         self._ready: set[int] = set()
         self._reasons: dict[int, str] = {}
         self._failures = 0
         self._failed: str | None = None
 
     def start(self, cb: Callable[[Any], Any] | None = None) -> None:
-        """Serve until the end of the server.
+        """Run workers until the server ends.
 
         Raises
         ------
         SystemExit
-            It cannot be served, or no worker starts.
+            The service cannot be served, or no worker starts.
         """
         try:
-            self._settle()
+            self._configure()
             super().start(cb)
         except DrugpredError as error:
             raise SystemExit(f"error: {error}") from None
@@ -113,10 +127,10 @@ class Supervisor(circus.Arbiter):
             return None
         if self._exclusive_running_command is None:
             return command()
-        self.loop.call_later(_PATIENCE_SECONDS, self._when_free, command)
+        self.loop.call_later(_BUSY_SECONDS, self._when_free, command)
         return None
 
-    def _settle(self) -> None:
+    def _configure(self) -> None:
         (service,) = (each for each in self.watchers if each.name == _SERVICE)
         http = self.sockets[_HTTP]
         tls = {}
@@ -125,32 +139,35 @@ class Supervisor(circus.Arbiter):
                 at = service.args.index(flag) + 1
                 tls[name] = Path(service.args[at]).absolute()  # workers run in another folder
                 service.args[at] = str(tls[name])
-        metrics = Path(service.env["PROMETHEUS_MULTIPROC_DIR"])
-        variables = self._prepare(ServingAddress(http.host, http.port, service.numprocesses, metrics, tls))
-        self._here, self._theirs = socket.socketpair()
-        self._here.setblocking(False)
-        self._theirs.set_inheritable(True)
-        service.env.update({**variables, VARIABLE: str(self._theirs.fileno())})
-        service.hooks["after_reap"] = self._reaped
+        variables = type(self)._prepare(ServingAddress(http.host, http.port, service.numprocesses, tls))
+        if files := applied("prometheus_files"):
+            files.make(Path(service.env["PROMETHEUS_MULTIPROC_DIR"]), range(1, service.numprocesses + 1))
+        self._messages, self._workers_end = socket.socketpair()
+        self._messages.setblocking(False)
+        self._workers_end.set_inheritable(True)
+        service.env.update({**variables, VARIABLE: str(self._workers_end.fileno())})
+        service.hooks["after_reap"] = self._count_exit
+        service.respawn = True
 
-    def _reaped(self, *, watcher: Watcher, process_pid: int, exit_code: int, **_: object) -> bool:
-        self._hear()
+    def _count_exit(self, *, watcher: Watcher, process_pid: int, exit_code: int, **_: object) -> bool:
+        self._read_messages()
         reason = self._reasons.pop(process_pid, f"exit code {exit_code}; the lines above say why")
         if process_pid in self._ready:
             self._ready.discard(process_pid)
         elif not (self._stopping or watcher.is_stopping()):
             self._failures += 1
-        if self._failures == _TRIES:
+        if self._failures == _MAX_FAILURES:
             self._failures = 0
-            self._give_up(watcher, f"{_TRIES} workers ended one after the other before they were ready: {reason}")
+            many = f"{_MAX_FAILURES} workers ended one after the other before they were ready"
+            self._give_up(watcher, f"{many}: {reason}")
         return True
 
-    def _give_up(self, watcher: Watcher, why: str) -> None:
+    def _give_up(self, watcher: Watcher, reason: str) -> None:
         if self._ready.isdisjoint(watcher.processes):
-            self._failed = why
+            self._failed = reason
             watcher.numprocesses = 0  # with which the arbiter ends
             return
-        logger.error("%s; the others go on, and another is tried in %.0f seconds", why, _PAUSE_SECONDS)
+        logger.error("%s; the others go on, and another is tried in %.0f seconds", reason, _PAUSE_SECONDS)
         watcher.numprocesses -= 1
 
         def again() -> None:
@@ -158,15 +175,16 @@ class Supervisor(circus.Arbiter):
 
         self.loop.call_later(_PAUSE_SECONDS, again)
 
-    def _hear(self) -> None:
-        heard = b""
+    def _read_messages(self) -> None:
+        """Note which workers are ready, and why others ended, as they report it by `supervision`."""
+        received = b""
         with suppress(BlockingIOError):
             while True:
-                heard += self._here.recv(1 << 16)
-        for line in heard.decode().splitlines():
-            pid, _, what = line.partition(" ")
-            if what == READY:
+                received += self._messages.recv(1 << 16)
+        for line in received.decode().splitlines():
+            pid, _, message = line.partition(" ")
+            if message == READY:
                 self._ready.add(int(pid))
                 self._failures = 0
             else:
-                self._reasons[int(pid)] = what
+                self._reasons[int(pid)] = message

@@ -1,15 +1,14 @@
-"""A lane beside a grpc.aio server's event loop, for unary methods that take microseconds.
+"""A thread beside a grpc.aio server's event loop, for unary methods that take microseconds.
 
 grpc.aio brings each call to its handler by a poller thread, a socket, the event loop and three tasks, which costs
-several predictions. A lane is a thread that takes the calls of some methods from a completion queue of its own of the
-same server, and drives the same handlers through the same interceptors. What suspends goes on in the event loop, so a
-handler that is about to wait or to take long says `await asyncio.sleep(0)`.
+several predictions. The thread takes the calls of some methods from a completion queue of its own of the same server,
+and drives the same handlers through the same interceptors. A handler that suspends goes on in the event loop, so one
+that is about to wait or to take long says `await asyncio.sleep(0)`.
 
-It also refuses the calls of methods that there are not: grpc.aio would decode their names, and where one is not UTF-8
-its server ends for good.
+It also refuses the calls of unknown methods: grpc.aio would decode their names, and where one is not UTF-8 its server
+ends for good.
 
-It stands on what grpc's own synchronous server stands on (`grpc._cython.cygrpc`), which is no public interface: where
-a release of grpcio has it no more, there is no lane, and grpc.aio answers all.
+It uses what grpc's own synchronous server uses (`grpc._cython.cygrpc`), which is no public interface.
 """
 
 from __future__ import annotations
@@ -22,17 +21,18 @@ import time
 from functools import partial
 from math import inf
 from types import coroutine
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import grpc
 from grpc import StatusCode
 from grpc._cython import cygrpc
 
 from drugpred.errors import OverloadedError, RequestTimeoutError
+from drugpred.limits import REQUEST_TIMEOUT, WRITE_TIMEOUT
 from drugpred.monitoring.metrics import observe_call
 from drugpred.serving.batching import Job
 from drugpred.serving.grpc.timeouts import MAX_ARRIVING
-from drugpred.serving.patches.uvicorn_limits import REQUEST_TIMEOUT, WRITE_TIMEOUT
+from drugpred.serving.patches import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Generator, Mapping, Sequence
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from drugpred.serving.batching import AdaptiveBatcher
 
 
-__all__ = ["CompletionQueueServer", "MethodRegistry", "make_server"]
+__all__ = ["CompletionQueueServer", "MethodRegistry", "apply", "attach"]
 
 logger = logging.getLogger(__name__)
 
@@ -70,10 +70,24 @@ _PARTS: Final = (
 _Metadata = tuple[tuple[str, str | bytes], ...]
 
 
-class MethodRegistry:
-    """What generated code takes for a server to add handlers to.
+def apply() -> None:
+    """Have `grpc.aio.server` make servers to which `attach` can attach a thread.
 
-    The server must not hear of a lane's methods by name: it would share their calls with the lane.
+    Raises
+    ------
+    AttributeError
+        grpcio lacks a part that the thread needs.
+    """
+    for name in _PARTS:
+        getattr(cygrpc, name)
+    if not issubclass(cygrpc.AioServer, _AttachableServer):
+        replace(cygrpc, "AioServer", type("AioServer", (_AttachableServer, cygrpc.AioServer), {}))
+
+
+class MethodRegistry:
+    """Takes the handlers of generated code in place of a server.
+
+    The server must not know the thread's methods by name: it would share their calls with the thread.
     """
 
     def __init__(self, server: grpc.aio.Server) -> None:
@@ -88,40 +102,39 @@ class MethodRegistry:
         """Note the methods of a service."""
         self.by_name |= {f"/{service}/{name}": handler for name, handler in handlers.items()}
 
-    def tell(self, lane: Collection[str]) -> None:
-        """Tell the server of all methods but a lane's: those that it is not told of by name are unknown to it."""
-        for method in self.by_name.keys() - set(lane):
+    def register_all_but(self, methods: Collection[str]) -> None:
+        """Register all methods but these with the server, to which they are then unknown."""
+        for method in self.by_name.keys() - set(methods):
             _, service, name = method.split("/")
             self._server.add_registered_method_handlers(service, {name: self.by_name[method]})
 
 
-class _Leaving:
-    """What a server stands on; where there is a lane, it leaves the calls of unknown methods to it."""
+class _AttachableServer:
+    """The core of a grpc.aio server, which leaves the calls of unknown methods to an attached thread."""
 
-    has_lane = False
+    is_attached = False
 
     def _make_request_call_future(self, method: bytes | None) -> asyncio.Future[Any]:
-        if method is None and self.has_lane:
+        if method is None and self.is_attached:
             return asyncio.get_running_loop().create_future()
         future: asyncio.Future[Any] = super()._make_request_call_future(method)  # type: ignore[misc]
         return future
 
 
-def _missing() -> list[str]:
-    """Return what a lane stands on and this release of grpcio does not have."""
-    return [name for name in _PARTS if not hasattr(cygrpc, name)]
-
-
-def make_server(interceptors: Sequence[grpc.aio.ServerInterceptor], **options: Any) -> grpc.aio.Server:  # noqa: ANN401
-    """Return `grpc.aio.server` of these interceptors and options, beside which a lane may be."""
-    if _missing():
-        return grpc.aio.server(interceptors=interceptors, **options)
-    stock = cygrpc.AioServer
-    cygrpc.AioServer = type("AioServer", (_Leaving, stock), {})
-    try:
-        return grpc.aio.server(interceptors=interceptors, **options)
-    finally:
-        cygrpc.AioServer = stock
+def attach(
+    server: grpc.aio.Server,
+    handlers: Mapping[str, grpc.RpcMethodHandler],
+    interceptors: Sequence[grpc.aio.ServerInterceptor],
+    batcher: AdaptiveBatcher[Any, Any],
+) -> CompletionQueueServer | None:
+    """Return the thread of a server that has not started, or None, with a line in the log, where it cannot have one."""
+    core = getattr(server, "_server", None)
+    queue_server = next((each for each in gc.get_referents(core) if isinstance(each, cygrpc.Server)), None)
+    if queue_server is None or not isinstance(core, _AttachableServer):
+        logger.warning("gRPC Predict is slower than it could be: the server of grpc.aio is not as expected")
+        return None
+    core.is_attached = True
+    return CompletionQueueServer(queue_server, handlers, interceptors, batcher)
 
 
 class CompletionQueueServer:
@@ -158,32 +171,13 @@ class CompletionQueueServer:
         self._core.register_completion_queue(self._queue)
         for method in handlers:
             self._core.register_method(method)
-        self._thread = threading.Thread(target=self._run, name="grpc lane", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="grpc unary", daemon=True)
         self._lock = threading.Lock()
         self._asking = True
         self._closed = False
         # Since when, the oldest first.
         self._arriving: dict[_Context, float] = {}
         self._leaving: dict[_Context, float] = {}
-
-    @classmethod
-    def beside(
-        cls,
-        server: grpc.aio.Server,
-        handlers: Mapping[str, grpc.RpcMethodHandler],
-        interceptors: Sequence[grpc.aio.ServerInterceptor],
-        batcher: AdaptiveBatcher[Any, Any],
-    ) -> Self | None:
-        """Return a lane of a server that is not yet started, None where grpcio has none to offer."""
-        server_core = getattr(server, "_server", None)
-        stock = getattr(cygrpc, "Server", ())
-        core = next((found for found in gc.get_referents(server_core) if stock and isinstance(found, stock)), None)
-        if core is None or _missing():
-            logger.warning("gRPC Predict is slower than it could be: grpcio has no %s", ", ".join(_missing()) or "core")
-            return None
-        if isinstance(server_core, _Leaving):
-            server_core.has_lane = True
-        return cls(core, handlers, interceptors, batcher)
 
     def start(self) -> None:
         """Take calls, from an event loop and after the server has started."""
@@ -357,19 +351,19 @@ class CompletionQueueServer:
 
 
 class _Details(NamedTuple):
-    """A call, as interceptors are told of it."""
+    """A call, as interceptors get it."""
 
     method: str
     invocation_metadata: _Metadata
 
 
 class _Context:
-    """What a unary handler may ask and tell of its call: that part of `grpc.aio.ServicerContext`."""
+    """The part of `grpc.aio.ServicerContext` that a unary handler may use."""
 
     answering: Coroutine[Any, Any, None]
     """The handler."""
     loop: asyncio.AbstractEventLoop | None = None
-    """Where it goes on, once it has left the lane."""
+    """Where it goes on, once it has left the thread."""
     received: asyncio.Future[bytes] | None = None
     """The message that it waits for there."""
     answer = b""
@@ -425,7 +419,7 @@ class _Context:
         self.answer = message
 
     def end(self) -> None:
-        """Tell who wants to hear it that the answer is sent."""
+        """Call back those that wait until the answer is sent."""
         for callback in self._callbacks:
             callback(self)
 

@@ -15,22 +15,23 @@ import mmap
 import os
 import struct
 import threading
+import time
 import weakref
-from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
-from bentoml._internal.context import server_context
+from bentoml import server_context
 from prometheus_client import values
 from prometheus_client.mmap_dict import MmapedDict
 
 from drugpred.errors import ConfigurationError
 from drugpred.monitoring.failure_log import FailureLog
+from drugpred.serving.patches import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["install", "make", "restore"]
+__all__ = ["apply", "make", "restore"]
 
 logger = logging.getLogger(__name__)
 
@@ -46,18 +47,22 @@ _VALUE: Final = struct.Struct("dd")
 
 _FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 
+_RESTORE_SECONDS: Final = 1.0
+"""How often a worker looks whether its files are there."""
 
-def install() -> None:
+
+def apply() -> None:
     """Have this process count in such files from now on; to be called before the first metric is made."""
     if values.ValueClass is values.MutexValue:  # there is but this process
         return
-    values.MmapedDict = _WithRoom  # type: ignore[attr-defined]
+    replace(values, "MmapedDict", _AllocatedDict)
     folder = Path(os.environ.get(_FOLDER, ""))
     worker = server_context.worker_index
     if worker is not None:
         make(folder, [worker])
         _empty(_path(folder, _IN_PROGRESS, worker))  # what was in progress is no longer
-        values.ValueClass = values.MultiProcessValue(partial(_identifier, f"worker{worker}", os.getpid()))  # type: ignore[no-untyped-call]
+        values.ValueClass = values.MultiProcessValue(lambda: f"worker{worker}")  # type: ignore[no-untyped-call]
+        threading.Thread(target=_keep_restoring, name="metrics files", daemon=True).start()
     elif not folder.is_dir():  # BentoML gives workers another one
         values.ValueClass = values.MutexValue
 
@@ -83,7 +88,7 @@ def make(folder: Path, workers: Iterable[int]) -> None:
 
 def restore() -> None:
     """Make the files again that were removed, with what they had counted."""
-    for each in list(_WithRoom.opened):
+    for each in list(_AllocatedDict.opened):
         try:
             each.restore()
         except OSError as error:
@@ -99,12 +104,14 @@ def _path(folder: Path, kind: str, worker: int) -> Path:
     return folder / f"{kind}_worker{worker}.db"
 
 
-def _identifier(name: str, process: int) -> str:
-    return name if os.getpid() == process else str(os.getpid())  # a process that is forked has files of its own
+def _keep_restoring() -> None:
+    while True:
+        time.sleep(_RESTORE_SECONDS)
+        restore()
 
 
-class _WithRoom(MmapedDict):
-    opened: Final[weakref.WeakSet[_WithRoom]] = weakref.WeakSet()
+class _AllocatedDict(MmapedDict):
+    opened: Final[weakref.WeakSet[_AllocatedDict]] = weakref.WeakSet()
 
     def __init__(self, filename: str, read_mode: bool = False) -> None:
         self.path = Path(filename)

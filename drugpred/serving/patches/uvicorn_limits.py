@@ -1,7 +1,11 @@
-"""Limits on how a request arrives, which uvicorn leaves to a proxy: its head, its time, and how many connect."""
+"""Limits on how a request arrives, which uvicorn leaves to a proxy: its head, its time, and how many connect.
+
+uvicorn waits for ever for a request, and takes headers of any length.
+"""
 
 from __future__ import annotations
 
+import json
 import socket
 from collections import deque
 from http import HTTPStatus
@@ -10,18 +14,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import httptools
 from typing_extensions import override
+from uvicorn.protocols.http import auto
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from drugpred.limits import REQUEST_TIMEOUT, WRITE_TIMEOUT
 from drugpred.monitoring.metrics import LIMITED
-from drugpred.schemas import Error
 from drugpred.serving.capacity import WRITE_BACKLOG
+from drugpred.serving.patches import replace
 
 if TYPE_CHECKING:
     import asyncio
 
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-__all__ = ["MAX_HEAD_BYTES", "REQUEST_TIMEOUT", "WRITE_TIMEOUT", "Protocol"]
+__all__ = ["MAX_HEAD_BYTES", "Protocol", "apply"]
 
 MAX_CONNECTIONS: Final = 1000
 """Of a worker."""
@@ -34,12 +40,6 @@ MAX_BYTES: Final = 5 * 2**20
 
 MAX_PIPELINED: Final = 16
 """Requests of a connection that wait for the answer to an earlier one."""
-
-REQUEST_TIMEOUT: Final = 10.0
-"""Within which a request arrives, or the first one of a connection begins to."""
-
-WRITE_TIMEOUT: Final = 30.0
-"""For which a client may leave an answer untaken."""
 
 IDLE_SECONDS: Final = 75
 """For which a connection is kept between requests: proxies keep theirs for 60 and should be the ones to end it."""
@@ -62,6 +62,11 @@ _TEXTS: Final = {
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: f"expected headers of {MAX_HEAD_BYTES} bytes or fewer",
     HTTPStatus.SERVICE_UNAVAILABLE: f"expected {MAX_CONNECTIONS} connections or fewer; try again later",
 }
+
+
+def apply() -> None:
+    """Have servers that are started from now on speak HTTP by `Protocol`."""
+    replace(auto, "AutoHTTPProtocol", Protocol)
 
 
 class Protocol(HttpToolsProtocol):
@@ -183,7 +188,7 @@ class Protocol(HttpToolsProtocol):
         answering = any(one.response_started and not one.response_complete for one in self._unanswered)
         answered = not self._in_head and self.cycle.response_complete  # before it had wholly arrived
         if not answering and not answered:
-            body = Error(error=_TEXTS[status], detail=[]).model_dump_json().encode()
+            body = json.dumps({"error": _TEXTS[status], "detail": []}, separators=(",", ":")).encode()
             head = [
                 f"HTTP/1.1 {status.value} {status.phrase}",
                 "content-type: application/json",

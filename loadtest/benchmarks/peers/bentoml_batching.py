@@ -15,10 +15,10 @@ from typing_extensions import override
 
 from drugpred.schemas import Prediction, Profile
 from drugpred.scoring import PredictedArrays, Scorer
+from drugpred.serving import patches
 from drugpred.serving.batching import AdaptiveBatcher
 from drugpred.serving.capacity import MAX_WAITING
 from drugpred.serving.middleware.fast_path import FastPathMiddleware
-from drugpred.serving.patches import apply
 from drugpred.serving.predictions import PredictionService
 from drugpred.settings import Settings
 
@@ -33,7 +33,7 @@ SLOW: Final = 0.005
 MAX_BATCH_SIZE: Final = 1000
 
 dispatcher = os.environ["DISPATCHER"]
-apply.install()
+patches.apply()
 
 
 class _Unbatched(AdaptiveBatcher[Profile, PredictedArrays]):

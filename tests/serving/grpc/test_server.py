@@ -21,6 +21,7 @@ from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from drugpred.proto.inference import grpc_service_pb2 as inference
 from drugpred.proto.inference import grpc_service_pb2_grpc as inference_grpc
+from drugpred.serving import patches
 from drugpred.serving.grpc import interceptor, timeouts
 from drugpred.serving.grpc import server as server_module
 from drugpred.serving.patches import grpc_unary
@@ -456,21 +457,19 @@ def test_clients_that_keep_coming_do_not_keep_it_from_ending(own, run, real, mes
 @pytest.fixture(params=["AioServer", "Server", "CompletionQueue", "ReceiveMessageOperation"])
 def missing(request, monkeypatch):
     """A release of grpcio that has a part no more on which the lane stands; what its own modules use they have."""
+    monkeypatch.setattr(patches, "_applied", {})
     public = SimpleNamespace(**vars(grpc_unary.cygrpc))
     for module in ("grpc.aio._server", "grpc._channel"):
         monkeypatch.setattr(importlib.import_module(module), "cygrpc", public)
-    with monkeypatch.context() as patch:
-        patch.delattr(grpc_unary.cygrpc, request.param)
-        importlib.reload(grpc_unary)
-        monkeypatch.setattr(server_module, "CompletionQueueServer", grpc_unary.CompletionQueueServer)
-        monkeypatch.setattr(server_module, "MethodRegistry", grpc_unary.MethodRegistry)
-        monkeypatch.setattr(server_module, "make_server", grpc_unary.make_server)
-        yield request.param
-    importlib.reload(grpc_unary)
+    monkeypatch.delattr(grpc_unary.cygrpc, request.param)
+    return request.param
 
 
-def test_without_what_a_lane_stands_on_grpc_aio_answers_all(missing, serving, scorer, message_of, real, caplog):
-    with caplog.at_level(logging.WARNING), serving(scorer) as server:
+def test_without_what_the_patch_needs_grpc_aio_answers_all(missing, serving, scorer, message_of, real, caplog):
+    patches.apply(["grpc_unary"])
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line == f"without the patch grpc_unary: module 'grpc._cython.cygrpc' has no attribute '{missing}'"
+    with serving(scorer) as server:
         assert server._lane is None
         with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
             stub = pb_grpc.DrugPredictionStub(channel)
@@ -481,5 +480,3 @@ def test_without_what_a_lane_stands_on_grpc_aio_answers_all(missing, serving, sc
             with pytest.raises(grpc.RpcError) as caught:
                 channel.unary_unary("/drugpred.v1.DrugPrediction/Nothing")(b"", timeout=10)
             assert caught.value.code() is StatusCode.UNIMPLEMENTED
-    (line,) = (record.getMessage() for record in caplog.records if record.name == grpc_unary.__name__)
-    assert line == f"gRPC Predict is slower than it could be: grpcio has no {missing}"

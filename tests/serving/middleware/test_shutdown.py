@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
-import uvicorn
-from bentoml._internal.context import server_context
+from bentoml import server_context
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from drugpred.serving import patches
 from drugpred.serving.middleware import shutdown as draining_module
 from drugpred.serving.middleware.shutdown import ConnectionCloseMiddleware, GracefulShutdown
 
@@ -34,17 +34,18 @@ def test_answers_end_their_connections_while_the_worker_drains(begun):
     assert answer.headers.get("connection") == ("close" if begun else None)
 
 
-def test_sigterm_is_announced_before_it_brings_the_end(monkeypatch):
+@pytest.mark.parametrize("patched", [True, False])
+def test_sigterm_is_announced_before_it_brings_the_end(monkeypatch, patched):
     monkeypatch.setattr(draining_module, "_NOTICE", 0.1)
     happened = []
 
-    class Recording(uvicorn.Server):
-        def handle_exit(self, number, frame):
-            happened.append("end")
-
-    class Listener:
-        def close(self):
+    class Running:
+        @staticmethod
+        def close_listeners():
             happened.append("take no more")
+
+    patch = {"uvicorn_server": SimpleNamespace(Server=SimpleNamespace(running=Running))}
+    monkeypatch.setattr(patches, "_applied", patch if patched else {})
 
     async def announce():
         happened.append("announce")
@@ -61,18 +62,16 @@ def test_sigterm_is_announced_before_it_brings_the_end(monkeypatch):
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.3)
 
-    server = Recording(uvicorn.Config(None))
-    server.servers = [Listener()]
-    before = signal.signal(signal.SIGTERM, server.handle_exit)
+    before = signal.signal(signal.SIGTERM, lambda *_: happened.append("end"))
     try:
         asyncio.run(ask())
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert happened == ["announce", "take no more", "end"]
+    assert happened == ["announce", *(["take no more"] if patched else []), "end"]
 
 
 @pytest.mark.parametrize("worker", [None, 1])
-def test_where_uvicorn_is_not_found_signals_stay_as_they_are_and_a_worker_says_so(monkeypatch, caplog, worker):
+def test_where_nothing_handles_sigterm_it_stays_so_and_a_worker_logs_it(monkeypatch, caplog, worker):
     monkeypatch.setattr(server_context, "worker_index", worker)
     before = signal.getsignal(signal.SIGTERM)
     GracefulShutdown().listen(lambda: None)

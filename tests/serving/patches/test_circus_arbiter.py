@@ -15,19 +15,21 @@ from bentoml._internal.utils import circus
 from bentoml.serving import create_watcher
 from circus.sockets import CircusSocket
 from drugpred.errors import ConfigurationError
-from drugpred.serving.patches import apply, circus_arbiter
+from drugpred.serving import patches
 
 def prepare(place):
-    print("place", place.host, place.workers, place.metrics, dict(place.tls), flush=True)
-    if len(sys.argv) > 2:
+    print("place", place.host, place.workers, dict(place.tls), flush=True)
+    if "".join(sys.argv[2:3]):
         raise ConfigurationError(sys.argv[2])
     return {"GIVEN": "given"}
 
-circus_arbiter._LOOK_SECONDS = 0.1
+patches.apply(["circus_arbiter", *sys.argv[3:]])
+circus_arbiter = patches.applied("circus_arbiter")
+circus_arbiter._CHECK_SECONDS = 0.1
 circus_arbiter._PAUSE_SECONDS = 0.5
-apply.install(prepare)
+circus_arbiter.Supervisor.before_start(prepare)
 arguments = ["-c", sys.argv[1], "--ssl-certfile", "a.pem"]
-watcher = create_watcher("service", arguments, numprocesses=2, env={"PROMETHEUS_MULTIPROC_DIR": "/metrics"})
+watcher = create_watcher("service", arguments, numprocesses=2, env={"PROMETHEUS_MULTIPROC_DIR": "a.pem/metrics"})
 arbiter = circus.create_standalone_arbiter([watcher], sockets=[CircusSocket("_bento_api_server", "127.0.0.1", 0)])
 arbiter.exit_stack.callback(print, "cleaned up", flush=True)
 arbiter.start()
@@ -73,7 +75,9 @@ def start(tmp_path):
         process = subprocess.Popen(
             [sys.executable, "-c", SERVER, WORKER + behaves, *more],
             cwd=tmp_path,
-            env=os.environ | {"MARK": str(tmp_path / "mark"), "PYTHONPATH": os.pathsep.join(sys.path)},
+            env=os.environ
+            | {"MARK": str(tmp_path / "mark"), "PYTHONPATH": os.pathsep.join(sys.path)}
+            | {"BENTOML_CONTAINERIZED": "true"},  # where BentoML replaces no worker
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -116,7 +120,13 @@ def test_workers_that_never_are_ready_end_the_server_with_their_reason(start, be
 def test_what_cannot_be_prepared_ends_the_server_before_a_worker_starts(start, tmp_path):
     output, _ = start("fail()", "no place").communicate(timeout=60)
     tls = {"certificate": tmp_path / "a.pem"}
-    assert output.splitlines() == [f"place 127.0.0.1 2 /metrics {tls}", "cleaned up", "error: no place"]
+    assert output.splitlines() == [f"place 127.0.0.1 2 {tls}", "cleaned up", "error: no place"]
+
+
+def test_no_room_for_metrics_ends_the_server_before_a_worker_starts(start, tmp_path):
+    (tmp_path / "a.pem").touch()  # no folder
+    output, _ = start("fail()", "", "prometheus_files").communicate(timeout=60)
+    assert output.splitlines()[-1].startswith("error: expected 10 MB and 10 files of room in a.pem/metrics for the met")
 
 
 def test_others_go_on_while_one_cannot_start(start):

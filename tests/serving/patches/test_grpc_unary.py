@@ -14,7 +14,7 @@ import pytest
 from drugpred.errors import OverloadedError, RequestTimeoutError
 from drugpred.serving.batching import AdaptiveBatcher
 from drugpred.serving.patches import grpc_unary as lanes
-from drugpred.serving.patches.grpc_unary import CompletionQueueServer, MethodRegistry
+from drugpred.serving.patches.grpc_unary import MethodRegistry, attach
 
 SERVICE = "test.Service"
 
@@ -124,11 +124,10 @@ def serve(run, methods):
             made = {name: served(getattr(methods, name)) for name in names}
             handlers.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, made)])
             handlers.add_registered_method_handlers(SERVICE, made)
-            lane = (
-                CompletionQueueServer.beside(server, handlers.by_name, interceptors, methods.batcher)
-                if beside
-                else None
-            )
+            unary = dict(handlers.by_name)
+            handlers.add_registered_method_handlers(SERVICE, {"Other": made["Echo"]})  # as real servers have one
+            handlers.register_all_but(unary)
+            lane = attach(server, unary, interceptors, methods.batcher) if beside else None
             port = server.add_insecure_port("127.0.0.1:0")
             await server.start()
             if lane:
@@ -154,7 +153,7 @@ def serve(run, methods):
                 yield call
         finally:
             run(stop())
-        assert "grpc lane" not in [thread.name for thread in threading.enumerate()]
+        assert "grpc unary" not in [thread.name for thread in threading.enumerate()]
 
     return serve
 
@@ -167,7 +166,7 @@ def call(serve):
 
 def test_it_answers_in_its_own_thread(call, methods):
     assert call("Echo", b"hello")[0] == b"hello"
-    assert methods.threads == ["grpc lane"]
+    assert methods.threads == ["grpc unary"]
     assert methods.ended.wait(10)
 
 
@@ -183,7 +182,7 @@ def test_what_suspends_goes_on_in_the_event_loop(call, methods, loop):
         assert call("Echo", b"meanwhile")[0] == b"meanwhile"
         loop.call_soon_threadsafe(methods.held.set)
         assert slow.result()[0] == b"at last"
-    assert set(methods.threads) == {"grpc lane", loop_thread(loop)}
+    assert set(methods.threads) == {"grpc unary", loop_thread(loop)}
 
 
 def loop_thread(loop):
@@ -317,11 +316,11 @@ def test_interceptors_are_asked(serve):
 def test_without_a_lane_the_server_answers(serve, methods):
     with serve(beside=False) as call:
         assert call("Echo", b"hello")[0] == b"hello"
-    assert methods.threads != ["grpc lane"]
+    assert methods.threads != ["grpc unary"]
 
 
 def test_there_is_no_lane_where_grpcio_hides_its_server_elsewhere():
-    assert CompletionQueueServer.beside(object(), {}, [], None) is None
+    assert attach(object(), {}, [], None) is None
 
 
 def test_a_call_that_outlasts_the_server_is_ended(serve, methods):

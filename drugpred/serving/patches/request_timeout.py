@@ -1,0 +1,28 @@
+"""No timer of BentoML for each request.
+
+Its TimeoutMiddleware makes a task and a timer for each request, and a request whose application raised waits for the
+timer. BentoML's configuration cannot turn it off. Requests end without it: reading, waiting and writing have limits of
+their own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bentoml._internal.server.http import traffic
+
+from drugpred.serving.patches import replace
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+__all__ = ["apply"]
+
+
+def apply() -> None:
+    """Have BentoML add nothing in the place of its middleware."""
+    replace(traffic, "TimeoutMiddleware", _without_timeout)
+
+
+def _without_timeout(app: ASGIApp, timeout: float) -> ASGIApp:  # noqa: ARG001 - BentoML's signature
+    return app

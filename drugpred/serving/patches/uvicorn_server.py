@@ -1,0 +1,36 @@
+"""Lets a worker that ends close its listeners before uvicorn closes its connections, which it does at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import uvicorn
+from typing_extensions import override
+
+from drugpred.serving.patches import replace
+
+if TYPE_CHECKING:
+    import socket
+
+__all__ = ["Server", "apply"]
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which is found by `running` once it has started."""
+
+    running: ClassVar[Server | None] = None
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        Server.running = self
+
+    def close_listeners(self) -> None:
+        """Take no more connections."""
+        for listener in self.servers:
+            listener.close()
+
+
+def apply() -> None:
+    """Have BentoML's workers start this server."""
+    replace(uvicorn, "Server", Server)
