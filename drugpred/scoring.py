@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from drugpred.codebook import Drug, Window
+    from drugpred.codebook import Drug
     from drugpred.model_store import StoredModel
+    from drugpred.selection import Selection
     from drugpred.settings import Settings
 
 __all__ = ["PredictedArrays", "Scorer"]
@@ -74,31 +75,29 @@ class Scorer:
         model = model_store.load(settings.model)
         return cls(model, key.get_secret_value() if key else None)
 
-    def predict_proba(self, rows: NDArray[np.float64], window: Window, drugs: frozenset[Drug]) -> NDArray[np.float64]:
+    def predict_proba(self, rows: NDArray[np.float64], selection: Selection) -> NDArray[np.float64]:
         """Return the probability of use of every drug in every window, as `Predictor` does, and count the answers.
 
         Parameters
         ----------
         rows : ndarray of shape (n, 12)
-        window : str
-            The window that the answers tell of.
-        drugs : frozenset of str
-            The drugs that they tell of.
+        selection : Selection
+            What the answers are about.
 
         Returns
         -------
         ndarray of shape (n, 18, 6)
         """
         probabilities = self.model.predictor.predict_proba(rows)
-        self.telemetry.add(rows, probabilities, window, drugs)
+        self.telemetry.add(rows, probabilities, selection)
         return probabilities
 
     def predict_arrays(self, profiles: Sequence[Profile]) -> list[PredictedArrays]:
         """Return what answers for profiles are made of, in their order, and count them."""
         rows = np.array([profile.row() for profile in profiles], np.float64)
         probabilities = self.model.predictor.predict_proba(rows)
-        self.telemetry.add_profiles(profiles, rows, probabilities)
         selections = [select(profile.window, profile.drugs) for profile in profiles]
+        self.telemetry.add_each(rows, probabilities, selections)
         # Of the other windows it would take longer to make Python's numbers than to compute them.
         within = {
             window: probabilities[:, :, window].tolist()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from functools import lru_cache
 from itertools import groupby
-from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -22,12 +20,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from prometheus_client import Counter
 
-    from drugpred.codebook import Drug, Window
     from drugpred.model_store import Card
-    from drugpred.schemas import Profile
+    from drugpred.selection import Selection
 
     # A named tuple would take as long to make as all the rest of noting it.
-    _Noted = tuple[NDArray[np.float64], NDArray[np.float64], Window, frozenset[Drug]]
+    _Noted = tuple[NDArray[np.float64], NDArray[np.float64], Selection]
 
 __all__ = ["PredictionCounter"]
 
@@ -83,26 +80,18 @@ class PredictionCounter:
         self._noted: list[_Noted] = []
         self._waiting = 0
 
-    def add(
-        self,
-        rows: NDArray[np.float64],
-        probabilities: NDArray[np.float64],
-        window: Window,
-        drugs: frozenset[Drug],
-    ) -> None:
+    def add(self, rows: NDArray[np.float64], probabilities: NDArray[np.float64], selection: Selection) -> None:
         """Note profiles that were answered; nobody may change the arrays afterwards.
 
         Parameters
         ----------
         rows : ndarray of shape (n, 12)
         probabilities : ndarray of shape (n, 18, 6)
-        window : str
-            The window that was asked for.
-        drugs : frozenset of str
-            The drugs that were asked for.
+        selection : Selection
+            What was asked for.
         """
         with self._lock:
-            self._noted.append((rows, probabilities, window, drugs))
+            self._noted.append((rows, probabilities, selection))
             self._waiting += len(rows)
             waiting = self._waiting
         if waiting >= _EARLY:
@@ -111,17 +100,14 @@ class PredictionCounter:
             else:
                 self._wake.set()
 
-    def add_profiles(
-        self, profiles: Sequence[Profile], rows: NDArray[np.float64], probabilities: NDArray[np.float64]
+    def add_each(
+        self, rows: NDArray[np.float64], probabilities: NDArray[np.float64], selections: Sequence[Selection]
     ) -> None:
-        """Note profiles that may have asked for different things, otherwise as `add`."""
-        if len(profiles) == 1:
-            self.add(rows, probabilities, profiles[0].window, profiles[0].drugs)
-            return
+        """Note profiles that asked for n selections, otherwise as `add`."""
         start = 0
-        for (window, drugs), alike in groupby(profiles, attrgetter("window", "drugs")):
+        for selection, alike in groupby(selections):
             stop = start + len(list(alike))
-            self.add(rows[start:stop], probabilities[start:stop], window, drugs)
+            self.add(rows[start:stop], probabilities[start:stop], selection)
             start = stop
 
     def start(self) -> None:
@@ -162,27 +148,21 @@ class PredictionCounter:
                 self._count(noted)
 
     def _count(self, noted: Sequence[_Noted]) -> None:
-        rows, probabilities, windows, drugs = zip(*noted, strict=True)
+        rows, probabilities, selections = zip(*noted, strict=True)
         sizes = [len(each) for each in rows]
         probability = np.concatenate(probabilities)
         PROFILES.inc(len(probability))
         _increase(self._inputs, self._input_bins.count(np.concatenate(rows).T))
         _increase(self._scores, self._score_bins.count(probability[:, :, codebook.DECADE].T))
-        window = np.repeat([codebook.WINDOW_INDEX[each] for each in windows], sizes)
-        asked = np.repeat([_mask(each) for each in drugs], sizes, axis=0)
-        for each in set(windows):
-            place = codebook.WINDOW_INDEX[each]
-            within = window == place
-            p = probability[within, :, place]
-            high, chosen = p >= self._thresholds[each], asked[within]
+        windows = np.repeat([selection.window_index for selection in selections], sizes)
+        selected = np.repeat([selection.mask for selection in selections], sizes, axis=0)
+        for window, index in {(selection.window, selection.window_index) for selection in selections}:
+            within = windows == index
+            p = probability[within, :, index]
+            high, chosen = p >= self._thresholds[window], selected[within]
             for label, predicted in zip(codebook.RISK_LABELS, (~high & chosen, high & chosen), strict=True):
-                _increase(self._predictions[each, label], np.count_nonzero(predicted, axis=0))
-                _increase(self._probability[each, label], np.einsum("ij,ij->j", p, predicted))
-
-
-@lru_cache(256)
-def _mask(drugs: frozenset[Drug]) -> list[bool]:
-    return [drug in drugs for drug in codebook.DRUGS]
+                _increase(self._predictions[window, label], np.count_nonzero(predicted, axis=0))
+                _increase(self._probability[window, label], np.einsum("ij,ij->j", p, predicted))
 
 
 def _increase(series: Sequence[Counter], by: NDArray[np.int64] | NDArray[np.float64]) -> None:

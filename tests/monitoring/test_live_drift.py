@@ -13,6 +13,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from drugpred.codebook import DRUGS, INPUTS, WINDOWS
 from drugpred.monitoring import drift as live
 from drugpred.monitoring.prediction_metrics import PredictionCounter
+from drugpred.selection import select
 
 WORKER = """
 import sys
@@ -22,6 +23,7 @@ from drugpred import model_store
 from drugpred.codebook import DRUGS
 from drugpred.monitoring import metrics
 from drugpred.monitoring.prediction_metrics import PredictionCounter
+from drugpred.selection import select
 
 store, path, start, stop = sys.argv[1:]
 stored_model = model_store.read(ModelStore(store + "/models").get(model_store.NAME))
@@ -29,7 +31,7 @@ metrics.publish(stored_model)
 telemetry = PredictionCounter(stored_model.card)
 telemetry.start()
 rows = np.load(path)[int(start):int(stop)]
-telemetry.add(rows, stored_model.predictor.predict_proba(rows), "year", frozenset(DRUGS))
+telemetry.add(rows, stored_model.predictor.predict_proba(rows), select("year", frozenset(DRUGS)))
 telemetry.stop()
 """
 
@@ -161,6 +163,6 @@ def test_nothing_tells_of_a_person(store, tmp_path):
 def test_one_process_alone_is_read_as_well(stored_model, real):
     before = live.live_drift(stored_model.card).inputs["age"].n
     telemetry = PredictionCounter(stored_model.card)
-    telemetry.add(real.X, stored_model.predictor.predict_proba(real.X), "week", frozenset({"lsd"}))
+    telemetry.add(real.X, stored_model.predictor.predict_proba(real.X), select("week", frozenset({"lsd"})))
     telemetry.stop()
     assert live.live_drift(stored_model.card).inputs["age"].n == before + 1885

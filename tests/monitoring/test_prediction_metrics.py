@@ -11,6 +11,7 @@ from drugpred.codebook import DRUGS, WINDOWS
 from drugpred.monitoring import prediction_metrics as module
 from drugpred.monitoring.prediction_metrics import PredictionCounter
 from drugpred.schemas import EXAMPLE, Profile
+from drugpred.selection import select
 
 ALL = frozenset(DRUGS)
 COUNTERS = ("profiles", "input", "score", "predictions", "probability")
@@ -94,7 +95,7 @@ def expected(card, people, window, drugs):
 def test_counts_are_those_of_profiles_one_by_one(stored_model, telemetry, people, window, drugs):
     rows, probabilities = (each[:200] for each in people)
     found = Difference()
-    telemetry.add(rows, probabilities, window, frozenset(drugs))
+    telemetry.add(rows, probabilities, select(window, frozenset(drugs)))
     assert found.read() == {}
     telemetry.flush()
     assert found.read() == pytest.approx(expected(stored_model.card, (rows, probabilities), window, drugs))
@@ -104,10 +105,16 @@ def test_what_is_noted_apart_is_counted_together(stored_model, telemetry, people
     rows, probabilities = people
     found, same = Difference(), {}
     for i, (size, window, drugs) in enumerate(
-        [(1, "decade", ALL), (1, "year", {"lsd"}), (30, "year", ALL), (1, "decade", {"crack"}), (2, "decade", ALL)]
+        [
+            (1, "decade", ALL),
+            (1, "year", {"lsd"}),
+            (30, "year", ALL),
+            (1, "decade", {"crack"}),
+            (2, "decade", ALL),
+        ]
     ):
         part = rows[40 * i : 40 * i + size], probabilities[40 * i : 40 * i + size]
-        telemetry.add(*part, window, frozenset(drugs))
+        telemetry.add(*part, select(window, frozenset(drugs)))
         for of, value in expected(stored_model.card, part, window, drugs).items():
             same[of] = same.get(of, 0.0) + value
     telemetry.flush()
@@ -123,7 +130,7 @@ def test_profiles_of_a_batch_may_ask_for_different_things(stored_model, telemetr
     rows = np.array([profile.row() for profile in profiles])
     probabilities = stored_model.predictor.predict_proba(rows)
     found, same = Difference(), {}
-    telemetry.add_profiles(profiles, rows, probabilities)
+    telemetry.add_each(rows, probabilities, [select(profile.window, profile.drugs) for profile in profiles])
     telemetry.flush()
     for i, (window, drug) in enumerate(asked):
         for of, value in expected(
@@ -148,7 +155,7 @@ def test_threads_lose_nothing(telemetry, people):
 
     def note():
         for i in range(1500):
-            telemetry.add(rows[i : i + 1], probabilities[i : i + 1], "decade", ALL)
+            telemetry.add(rows[i : i + 1], probabilities[i : i + 1], select("decade", ALL))
             if i % 100 == 0:
                 telemetry.flush()
 
@@ -170,7 +177,7 @@ def test_threads_lose_nothing(telemetry, people):
 def test_it_counts_without_being_asked(telemetry, people):
     found = Difference()
     telemetry.start()
-    telemetry.add(people[0][:1], people[1][:1], "decade", ALL)
+    telemetry.add(people[0][:1], people[1][:1], select("decade", ALL))
     wait_until(lambda: found.total("profiles") == 1)
     telemetry.stop()
 
@@ -180,7 +187,7 @@ def test_many_are_counted_early(telemetry, people, monkeypatch):
     found = Difference()
     telemetry.start()
     for _ in range(-(-module._EARLY // len(people[0]))):
-        telemetry.add(*people, "decade", ALL)
+        telemetry.add(*people, select("decade", ALL))
     wait_until(lambda: found.total("profiles") >= module._EARLY)
     telemetry.stop()
 
@@ -188,7 +195,7 @@ def test_many_are_counted_early(telemetry, people, monkeypatch):
 def test_what_nobody_counts_is_counted_by_who_notes_it(telemetry, people):
     found = Difference()
     while found.total("profiles") == 0:
-        telemetry.add(*people, "decade", ALL)
+        telemetry.add(*people, select("decade", ALL))
         assert len(telemetry._noted) * len(people[0]) <= module._MAX
     assert found.total("profiles") >= module._MAX
     assert telemetry._noted == []
@@ -202,7 +209,7 @@ def test_what_cannot_be_counted_costs_no_answer(telemetry, people, monkeypatch, 
     monkeypatch.setattr(module, "_EARLY", 1)
     monkeypatch.setattr(telemetry, "_count", full)
     for _ in range(3):
-        telemetry.add(people[0][:1], people[1][:1], "decade", ALL)
+        telemetry.add(people[0][:1], people[1][:1], select("decade", ALL))
     telemetry.stop()
     assert [record.getMessage() for record in caplog.records] == ["profiles were not counted"]
 
@@ -211,7 +218,7 @@ def test_it_starts_again(telemetry, people):
     found = Difference()
     for n in (1, 2):
         telemetry.start()
-        telemetry.add(people[0][:1], people[1][:1], "decade", ALL)
+        telemetry.add(people[0][:1], people[1][:1], select("decade", ALL))
         telemetry.stop()
         assert found.total("profiles") == n
     telemetry.stop()
@@ -221,9 +228,9 @@ def test_a_failure_is_told_once_and_counting_goes_on(telemetry, people, monkeypa
     found = Difference()
     monkeypatch.setattr(module, "_SECONDS", 0.01)
     telemetry.start()
-    telemetry.add(people[0][:1], np.zeros((1, 3)), "decade", ALL)
+    telemetry.add(people[0][:1], np.zeros((1, 3)), select("decade", ALL))
     wait_until(lambda: caplog.records)
-    telemetry.add(people[0][1:2], people[1][1:2], "decade", ALL)
+    telemetry.add(people[0][1:2], people[1][1:2], select("decade", ALL))
     wait_until(lambda: found.total("predictions", drug="lsd") == 1)
     telemetry.stop()
     assert [record.getMessage() for record in caplog.records] == ["profiles were not counted"]

@@ -136,9 +136,7 @@ class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
         for start in range(0, len(people), SLICE_ROWS):
             if start:
                 await yield_slice()
-            probabilities = self._scorer.predict_proba(
-                people[start : start + SLICE_ROWS], options.window, options.drugs
-            )
+            probabilities = self._scorer.predict_proba(people[start : start + SLICE_ROWS], selection)
             selected += probabilities[:, selection.drug_indices, selection.window_index].ravel().tolist()
         return pb.PredictStreamResponse(
             chunk=request.chunk,

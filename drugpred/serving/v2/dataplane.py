@@ -13,9 +13,10 @@ import numpy as np
 from pydantic import Field, Strict, TypeAdapter, ValidationError
 
 from drugpred import __version__
-from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, WINDOW_INDEX, Drug
+from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, Drug
 from drugpred.errors import Fault, InvalidArgumentError, UnknownModelError, field_path
 from drugpred.schemas import faults
+from drugpred.selection import select
 from drugpred.serving.scheduling import SLICE_ROWS, yield_slice
 from drugpred.serving.v2.types import ModelMetadata, ServerMetadata, TensorMetadata
 from drugpred.tabular import MAX_ROWS, ColumnError, category_codes, encode
@@ -132,15 +133,15 @@ class DataPlane:
         except ColumnError as error:
             place = () if error.row is None else (error.row,)
             raise InvalidTensorError.at("inputs", error.field, "data", *place, expected=error.expected) from None
-        window = WINDOW_INDEX[parameters.window]
         drugs: Sequence[Drug] = asked or DRUGS
+        selection = select(parameters.window, frozenset(drugs))
         by_drug = np.empty((len(DRUGS), len(people)))
         for start in range(0, len(people), SLICE_ROWS):
             if start:
                 await yield_slice()
             part = slice(start, start + SLICE_ROWS)
-            probabilities = self._scorer.predict_proba(people[part], parameters.window, frozenset(drugs))
-            by_drug[:, part] = probabilities[:, :, window].T
+            probabilities = self._scorer.predict_proba(people[part], selection)
+            by_drug[:, part] = probabilities[:, :, selection.window_index].T
         return {drug: by_drug[_PLACES[drug]] for drug in drugs}
 
 

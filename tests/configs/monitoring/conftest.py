@@ -12,6 +12,7 @@ from drugpred.codebook import DRUGS, WINDOWS
 from drugpred.monitoring import metrics, outcome_metrics
 from drugpred.monitoring import metrics as rpc
 from drugpred.monitoring.prediction_metrics import PredictionCounter
+from drugpred.selection import select
 from drugpred.serving import batching
 
 SERVED = {"service_name": "drugpred", "service_version": "1", "runner_name": "drugpred"}
@@ -29,7 +30,7 @@ def counting(stored_model, real):
         rows = real.X[rng.integers(len(real.X), size=200)]
         probabilities = stored_model.predictor.predict_proba(rows)
         for window in WINDOWS:
-            telemetry.add(rows, probabilities, window, frozenset(DRUGS))
+            telemetry.add(rows, probabilities, select(window, frozenset(DRUGS)))
         telemetry.flush()
         for window in WINDOWS:
             for each in probabilities[:20, :, WINDOWS.index(window)].tolist():

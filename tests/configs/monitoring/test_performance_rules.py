@@ -75,7 +75,7 @@ def survey(stored_model, real):
         else:
             chosen = np.full(len(said), fill_value=True)
         said, users = said[chosen], users[chosen]
-        telemetry.add(real.X[chosen], probabilities[chosen], window, EVERYBODY)
+        telemetry.add(real.X[chosen], probabilities[chosen], select(window, EVERYBODY))
         signed = tokens.sign(probabilities[chosen], [select(window, EVERYBODY)] * len(said))
         claims = [tokens.verify(token) for token in signed]
         for claim, used in zip(claims, users.tolist(), strict=True):
