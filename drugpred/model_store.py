@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 import bentoml
-from bentoml._internal.configuration.containers import BentoMLContainer
-from bentoml._internal.models import Model, ModelStore
+from bentoml._internal.configuration.containers import BentoMLContainer  # the only one that knows the bento's store
+from bentoml._internal.models import Model, ModelStore  # bentoml.models reads the store of BENTOML_HOME alone
 from bentoml.exceptions import BentoMLException, NotFound
 from pydantic import BaseModel, ConfigDict, ValidationError
 

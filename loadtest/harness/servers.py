@@ -103,7 +103,7 @@ class Service(Server):
 def is_worker(process: psutil.Process) -> bool:
     """Return whether a process is a worker of BentoML."""
     with suppress(psutil.Error):  # one that has just ended
-        return "_bentoml_impl.worker.service" in process.cmdline()
+        return "_bentoml_impl.worker.service" in process.cmdline()  # nothing public says what a process is
     return False
 
 
