@@ -25,11 +25,10 @@ from typing_extensions import NotRequired, TypedDict  # noqa: UP035 - pydantic w
 from drugpred import codebook
 from drugpred.codebook import Category, DataSource, Drug, RiskLabel, Scale, Score, Window
 from drugpred.errors import Fault
+from drugpred.limits import MAX_EXPLANATIONS, MAX_PROFILES
 
 __all__ = [
     "EXAMPLE",
-    "MAX_EXPLANATIONS",
-    "MAX_PROFILES",
     "Batch",
     "Error",
     "Explanation",
@@ -41,12 +40,6 @@ __all__ = [
     "Risk",
     "faults",
 ]
-
-MAX_PROFILES: Final = 1000
-"""The most profiles of one batch."""
-
-MAX_EXPLANATIONS: Final = 100
-"""The most of them that may include an explanation: they take a second."""
 
 _MAX_FAULTS: Final = 2000
 """Enough for a mistake of each of a thousand people; a list takes ten milliseconds."""

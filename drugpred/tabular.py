@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 import numpy as np
 
 from drugpred.codebook import CATEGORIES, INPUTS, NEO_TOTALS, SCORES, SINGLE, Scale
+from drugpred.limits import MAX_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,10 +30,7 @@ if TYPE_CHECKING:
 
     from drugpred.codebook import Category
 
-__all__ = ["MAX_ROWS", "Checked", "ColumnError", "category_codes", "encode", "validate"]
-
-MAX_ROWS: Final = 10_000
-"""The most people of one call."""
+__all__ = ["Checked", "ColumnError", "category_codes", "encode", "validate"]
 
 _N_CATEGORIES: Final = len(CATEGORIES)
 _CODES: Final = [(0, len(category.labels) - 1) for category in CATEGORIES]

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from drugpred import codebook
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES, SINGLE, WINDOWS, describe
 from drugpred.data import respondents
-from drugpred.schemas import EXAMPLE, MAX_PROFILES, Batch, Profile, faults
+from drugpred.limits import MAX_PROFILES
+from drugpred.schemas import EXAMPLE, Batch, Profile, faults
 
 NEO = [score for score in SCORES if score.is_neo]
 OTHERS = [score for score in SCORES if not score.is_neo]

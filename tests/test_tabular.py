@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from drugpred import codebook
 from drugpred.codebook import CATEGORIES, INPUTS, SCORES
+from drugpred.limits import MAX_ROWS
 from drugpred.schemas import Profile
-from drugpred.tabular import MAX_ROWS, ColumnError, category_codes, encode, validate
+from drugpred.tabular import ColumnError, category_codes, encode, validate
 
 NEO = [score for score in SCORES if score.is_neo]
 SCALES = ["standardized", "raw"]

@@ -27,7 +27,8 @@ from drugpred.errors import (
     ServiceError,
     UnavailableError,
 )
-from drugpred.schemas import MAX_PROFILES, Error, Prediction
+from drugpred.limits import MAX_PROFILES
+from drugpred.schemas import Error, Prediction
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Iterator

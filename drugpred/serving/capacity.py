@@ -5,39 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from drugpred.errors import OverloadedError
+from drugpred.limits import MAX_UNREAD_BYTES
 
 if TYPE_CHECKING:
     import asyncio
 
 __all__ = [
-    "MAX_BYTES",
-    "MAX_BYTES_EACH",
-    "MAX_SLOW",
-    "MAX_SLOW_EACH",
-    "MAX_WAITING",
     "WRITE_BACKLOG",
     "CapacityLimiter",
     "SharedCapacityLimiter",
     "WriteBacklog",
 ]
-
-MAX_BYTES: Final = 16 * 2**20
-"""Of all bodies that a worker has taken and not answered."""
-
-MAX_BYTES_EACH: Final = MAX_BYTES // 2
-"""Those of one caller."""
-
-MAX_WAITING: Final = 20_000
-"""Profiles that wait for their batch: they take a second, and 50 MB."""
-
-MAX_SLOW: Final = 64
-"""Requests with explanations, of which a worker makes a hundred a second."""
-
-MAX_SLOW_EACH: Final = MAX_SLOW // 4
-"""Those of one caller."""
-
-MAX_UNTAKEN: Final = 32 * 2**20
-"""Bytes of answers that clients do not take. The longest answer has 6 MB."""
 
 
 class CapacityLimiter:
@@ -170,5 +148,5 @@ class WriteBacklog:
         self._waiting -= amount
 
 
-WRITE_BACKLOG: Final = WriteBacklog(MAX_UNTAKEN)
+WRITE_BACKLOG: Final = WriteBacklog(MAX_UNREAD_BYTES)
 """Of a worker."""

@@ -13,13 +13,13 @@ from pydantic.json_schema import models_json_schema
 
 from drugpred import __version__
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, NEO_TOTALS, SCORES
+from drugpred.limits import MAX_ROWS
 from drugpred.model_store import NAME
 from drugpred.monitoring.feedback.prediction_id import TOKEN_LENGTH
 from drugpred.monitoring.feedback.service import Feedback
 from drugpred.schemas import EXAMPLE, Batch, Error, Profile
 from drugpred.serving.endpoints import ENDPOINTS
 from drugpred.serving.v2.types import InferenceRequest
-from drugpred.tabular import MAX_ROWS
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -9,12 +9,13 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from drugpred.errors import RequestError
+from drugpred.limits import MAX_EXPLAINING, MAX_EXPLAINING_EACH, MAX_WAITING_PROFILES, SLICE_PROFILES
 from drugpred.serving.access.policy import caller_name
 from drugpred.serving.batching import AdaptiveBatcher
-from drugpred.serving.capacity import MAX_SLOW, MAX_SLOW_EACH, MAX_WAITING, SharedCapacityLimiter
+from drugpred.serving.capacity import SharedCapacityLimiter
 from drugpred.serving.rendering import JSONRenderer
 from drugpred.serving.responses import error_response
-from drugpred.serving.scheduling import SLICE_PROFILES, yield_slice
+from drugpred.serving.scheduling import yield_slice
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
@@ -44,11 +45,11 @@ class PredictionService:
 
     def __init__(self, scorer: Scorer) -> None:
         self.batcher: AdaptiveBatcher[Profile, PredictedArrays] = AdaptiveBatcher(
-            scorer.predict_arrays, SLICE_PROFILES, MAX_WAITING
+            scorer.predict_arrays, SLICE_PROFILES, MAX_WAITING_PROFILES
         )
         self._scorer = scorer
         self._renderer = JSONRenderer(scorer.model)
-        self._slow = SharedCapacityLimiter(MAX_SLOW, MAX_SLOW_EACH)
+        self._slow = SharedCapacityLimiter(MAX_EXPLAINING, MAX_EXPLAINING_EACH)
 
     async def predict(self, profile: Profile, client: str | None = None) -> str:
         """Return the prediction for a profile as JSON.

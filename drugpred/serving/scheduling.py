@@ -12,21 +12,13 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
+from drugpred.limits import LARGE_REQUEST_BYTES
 from drugpred.serving.access.policy import caller_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-__all__ = ["LARGE_BYTES", "SLICE_PROFILES", "SLICE_ROWS", "exclusive", "yield_slice"]
-
-LARGE_BYTES: Final = 16 * 1024
-"""Bytes of a request from which on it takes turns: some 50 profiles."""
-
-SLICE_PROFILES: Final = 100
-"""Profiles that are answered before others have their turn, in some 10 ms."""
-
-SLICE_ROWS: Final = 1000
-"""The same of people as columns."""
+__all__ = ["exclusive", "yield_slice"]
 
 _PASSES: Final = 4
 """Passes of the event loop in which a small request is accepted, read and answered."""
@@ -106,7 +98,7 @@ _MINE: Final[ContextVar[_Turn | None]] = ContextVar("mine", default=None)
 @asynccontextmanager
 async def exclusive(size: int) -> AsyncIterator[None]:
     """Let a request of so many bytes do its work: one large one at a time, those of a caller in their order."""
-    if size <= LARGE_BYTES:
+    if size <= LARGE_REQUEST_BYTES:
         yield
         return
     mine = _Turn(_TURNS.setdefault(asyncio.get_running_loop(), _Turns()), caller_name())

@@ -16,7 +16,8 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from drugpred import codebook
-from drugpred.schemas import EXAMPLE, MAX_PROFILES, Profile
+from drugpred.limits import MAX_PROFILES
+from drugpred.schemas import EXAMPLE, Profile
 from drugpred.serving.middleware.security_headers import BASE_POLICY
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import grpc
 import uvloop
 
+from drugpred.limits import MAX_EXPLANATIONS, MAX_PROFILES
 from drugpred.model_store import NAME
-from drugpred.schemas import EXAMPLE, MAX_EXPLANATIONS, MAX_PROFILES
+from drugpred.schemas import EXAMPLE
 from loadtest.fuzz import frames
 from loadtest.harness import http1
 from loadtest.harness.payloads import PREDICT, SERVICE, chunk, draw

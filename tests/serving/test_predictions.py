@@ -7,11 +7,11 @@ import pytest
 from starlette.requests import ClientDisconnect
 
 from drugpred.errors import OverloadedError
+from drugpred.limits import MAX_EXPLAINING, MAX_EXPLAINING_EACH
 from drugpred.schemas import EXAMPLE, Profile
 from drugpred.scoring import Scorer
 from drugpred.serving.access.api_keys import Key
 from drugpred.serving.access.policy import CALLER
-from drugpred.serving.capacity import MAX_SLOW, MAX_SLOW_EACH
 from drugpred.serving.predictions import PredictionService, unless_disconnected
 
 PLAIN, EXPLAINED = (Profile.model_validate(EXAMPLE | {"include": include}) for include in ([], ["explanation"]))
@@ -129,14 +129,14 @@ def asked(callers):
 @pytest.mark.parametrize("key", [None, Key("alice", frozenset())])
 def test_one_caller_has_a_quarter_of_the_slow_work(key):
     other = ("192.0.2.2", None)
-    refused = asked([("192.0.2.1", key)] * MAX_SLOW + [other] * 3)
-    assert refused == [False] * MAX_SLOW_EACH + [True] * (MAX_SLOW - MAX_SLOW_EACH) + [False] * 3
+    refused = asked([("192.0.2.1", key)] * MAX_EXPLAINING + [other] * 3)
+    assert refused == [False] * MAX_EXPLAINING_EACH + [True] * (MAX_EXPLAINING - MAX_EXPLAINING_EACH) + [False] * 3
 
 
 def test_all_callers_together_have_all_of_it():
-    refused = asked([(f"192.0.2.{i}", None) for i in range(MAX_SLOW + 2)])
-    assert refused == [False] * MAX_SLOW + [True] * 2
-    assert asked([(None, None)] * (MAX_SLOW + 1)) == [False] * MAX_SLOW + [True]
+    refused = asked([(f"192.0.2.{i}", None) for i in range(MAX_EXPLAINING + 2)])
+    assert refused == [False] * MAX_EXPLAINING + [True] * 2
+    assert asked([(None, None)] * (MAX_EXPLAINING + 1)) == [False] * MAX_EXPLAINING + [True]
 
 
 def test_work_ends_where_its_client_leaves():

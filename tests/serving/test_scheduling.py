@@ -4,16 +4,17 @@ import asyncio
 
 import pytest
 
+from drugpred.limits import LARGE_REQUEST_BYTES
 from drugpred.serving.access.api_keys import Key
 from drugpred.serving.access.policy import CALLER
-from drugpred.serving.scheduling import LARGE_BYTES, exclusive, yield_slice
+from drugpred.serving.scheduling import exclusive, yield_slice
 
 
 def test_large_requests_go_one_after_another_in_their_order():
     done = []
 
     async def large(name):
-        async with exclusive(LARGE_BYTES + 1):
+        async with exclusive(LARGE_REQUEST_BYTES + 1):
             for part in range(3):
                 done.append((name, part))
                 await yield_slice()
@@ -30,7 +31,7 @@ def test_callers_take_turns():
 
     async def large(caller, number):
         CALLER.set(Key(caller, frozenset()))
-        async with exclusive(LARGE_BYTES + 1):
+        async with exclusive(LARGE_REQUEST_BYTES + 1):
             await yield_slice()
             done.append((caller, number))
 
@@ -48,7 +49,7 @@ def test_a_long_request_lets_other_callers_go_between_its_slices():
 
     async def large(caller, slices):
         CALLER.set(Key(caller, frozenset()))
-        async with exclusive(LARGE_BYTES + 1):
+        async with exclusive(LARGE_REQUEST_BYTES + 1):
             for _ in range(slices):
                 await yield_slice()
             done.append(caller)
@@ -63,7 +64,7 @@ def test_a_long_request_lets_other_callers_go_between_its_slices():
 def test_one_that_is_cancelled_while_another_caller_has_its_turn_takes_nothing():
     async def large(caller, begun, end):
         CALLER.set(Key(caller, frozenset()))
-        async with exclusive(LARGE_BYTES + 1):
+        async with exclusive(LARGE_REQUEST_BYTES + 1):
             begun.set()
             while not end.is_set():
                 await yield_slice()
@@ -87,7 +88,7 @@ def test_one_that_is_cancelled_while_another_caller_has_its_turn_takes_nothing()
 
 def test_a_small_request_waits_for_none_of_them():
     async def beside():
-        async with exclusive(LARGE_BYTES + 1), asyncio.timeout(1), exclusive(LARGE_BYTES):
+        async with exclusive(LARGE_REQUEST_BYTES + 1), asyncio.timeout(1), exclusive(LARGE_REQUEST_BYTES):
             return True
 
     assert asyncio.run(beside())
@@ -96,7 +97,7 @@ def test_a_small_request_waits_for_none_of_them():
 @pytest.mark.parametrize("end", [ValueError, asyncio.CancelledError])
 def test_one_that_ends_badly_lets_the_next_one_go_on(end):
     async def fails():
-        async with exclusive(LARGE_BYTES + 1):
+        async with exclusive(LARGE_REQUEST_BYTES + 1):
             await yield_slice()
             raise end
 
@@ -106,7 +107,7 @@ def test_one_that_ends_badly_lets_the_next_one_go_on(end):
         waiting = asyncio.create_task(fails())
         await asyncio.sleep(0)
         waiting.cancel()
-        async with asyncio.timeout(1), exclusive(LARGE_BYTES + 1):
+        async with asyncio.timeout(1), exclusive(LARGE_REQUEST_BYTES + 1):
             with pytest.raises(end):
                 await failing
 

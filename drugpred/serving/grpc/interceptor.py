@@ -17,7 +17,15 @@ from google.protobuf.message import DecodeError
 from grpc import StatusCode
 
 from drugpred.errors import PayloadTooLargeError, RequestError, RequestTimeoutError
-from drugpred.limits import WRITE_TIMEOUT
+from drugpred.limits import (
+    MAX_ARRIVING_CALLS,
+    MAX_CALLS,
+    MAX_CALLS_EACH,
+    MAX_OPEN_CALLS,
+    MAX_UNREAD_MESSAGE_BYTES,
+    STREAM_IDLE_TIMEOUT,
+    WRITE_TIMEOUT,
+)
 from drugpred.monitoring.metrics import observe_call
 from drugpred.serving.access.api_keys import Scope
 from drugpred.serving.access.policy import ANY_KEY, HEALTH, AccessRule, caller_name, extract_key
@@ -25,7 +33,7 @@ from drugpred.serving.capacity import CapacityLimiter
 from drugpred.serving.grpc import message_limits
 from drugpred.serving.grpc.errors import CallStatus, status_of
 from drugpred.serving.grpc.in_flight import InFlightCalls
-from drugpred.serving.grpc.timeouts import MAX_ARRIVING, CallSlots
+from drugpred.serving.grpc.timeouts import CallSlots
 from drugpred.serving.grpc.write_budget import WriteBudget
 
 if TYPE_CHECKING:
@@ -33,7 +41,7 @@ if TYPE_CHECKING:
 
     from drugpred.serving.access.policy import AccessPolicy
 
-__all__ = ["MAX_CALLS", "CallInterceptor"]
+__all__ = ["CallInterceptor"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,21 +52,6 @@ _RULES: Final = {
     **dict.fromkeys(("Predict", "PredictBatch", "PredictStream", "ModelInfer"), AccessRule(scope=Scope.PREDICT)),
     **dict.fromkeys(("GetModel", "ServerMetadata", "ModelMetadata"), AccessRule(scope=Scope.READ)),
 }
-
-MAX_CALLS: Final = 64
-"""That need a key, each of which may hold the longest message or answer."""
-
-MAX_CALLS_EACH: Final = MAX_CALLS // 2
-"""Those of one caller."""
-
-MAX_OPEN: Final = 100
-"""In progress at once of each method of health and reflection, whose messages and answers are short."""
-
-MAX_ANSWER_BYTES: Final = 32 * 2**20
-"""Of answers that are being taken; each is held twice, by Python and by grpc."""
-
-STREAM_IDLE_TIMEOUT: Final = 300.0
-"""After which a stream that says nothing is ended."""
 
 _SHORT: Final = 64 * 2**10
 """The longest message of methods that are not in `message_limits.LIMITS`, as over HTTP."""
@@ -88,9 +81,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     def __init__(self, admission: AccessPolicy) -> None:
         self.gate = InFlightCalls()
         self.admission = admission
-        self.answers = WriteBudget(MAX_ANSWER_BYTES, WRITE_TIMEOUT)
+        self.answers = WriteBudget(MAX_UNREAD_MESSAGE_BYTES, WRITE_TIMEOUT)
         self._calls = CallSlots(MAX_CALLS, MAX_CALLS_EACH)
-        self._arriving = CallSlots(MAX_ARRIVING, MAX_ARRIVING)
+        self._arriving = CallSlots(MAX_ARRIVING_CALLS, MAX_ARRIVING_CALLS)
         self._guarded: dict[str, grpc.RpcMethodHandler] = {}
 
     async def intercept_service(
@@ -116,7 +109,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if method not in self.lane:
             call.places = self._calls if need.key else self._arriving
         if short or not need.key:
-            call.bound = CapacityLimiter(MAX_OPEN)
+            call.bound = CapacityLimiter(MAX_OPEN_CALLS)
         return grpc.stream_stream_rpc_method_handler(call.answer, None, call.serialize)
 
 

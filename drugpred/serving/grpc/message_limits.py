@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES
 from drugpred.errors import Fault, InvalidArgumentError
+from drugpred.limits import MAX_PROFILES, MAX_ROWS
 from drugpred.monitoring.rejection_metrics import count_tensors
-from drugpred.schemas import MAX_PROFILES
-from drugpred.tabular import MAX_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

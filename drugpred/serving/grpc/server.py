@@ -9,6 +9,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from drugpred.limits import MAX_GRPC_CONNECTIONS, SHUTDOWN_GRACE
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2, drug_prediction_pb2_grpc
 from drugpred.proto.inference import grpc_service_pb2, grpc_service_pb2_grpc
 from drugpred.serving import patches
@@ -31,9 +32,6 @@ _NAMES: Final = (
 _FAST: Final = "/drugpred.v1.DrugPrediction/Predict"
 """The method that takes microseconds."""
 
-MAX_CONNECTIONS: Final = 2000
-"""Of a worker."""
-
 _OPTIONS: Final = (
     ("grpc.so_reuseport", 1),  # the workers of one service share the port
     # 10,000 people are 0.7 MB in a chunk and 1.6 MB of the Open Inference Protocol, 1000 profiles 0.2 MB.
@@ -41,7 +39,7 @@ _OPTIONS: Final = (
     ("grpc.max_metadata_size", 8 * 2**10),
     ("grpc.absolute_max_metadata_size", 16 * 2**10),
     ("grpc.max_concurrent_streams", 100),  # of one connection
-    ("grpc.max_allowed_incoming_connections", MAX_CONNECTIONS),
+    ("grpc.max_allowed_incoming_connections", MAX_GRPC_CONNECTIONS),
     # Else grpc lets each stream send 4 MB ahead, whether or not anybody reads it.
     ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.lookahead_bytes", 64 * 2**10),
@@ -54,9 +52,6 @@ _OPTIONS: Final = (
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.http2.max_ping_strikes", 2),
 )
-
-GRACE: Final = 20.0
-"""Seconds that calls may take to end, once no more are taken."""
 
 _QUIET: Final = 0.2
 """Seconds in which a call that was sent arrives, or a client hears that the server ends."""
@@ -117,7 +112,7 @@ class Server:
         """Tell whoever asks for the health, or whether it is ready, that the server takes no more calls soon."""
         await self._health.enter_graceful_shutdown()
 
-    async def stop(self, grace: float = GRACE) -> None:
+    async def stop(self, grace: float = SHUTDOWN_GRACE) -> None:
         """Take no more calls, and wait for those that were taken.
 
         grpc cancels what arrived and no handler has begun yet. So all that arrives is begun and held back for a moment,

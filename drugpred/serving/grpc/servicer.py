@@ -11,14 +11,15 @@ from typing_extensions import override
 from drugpred import codebook
 from drugpred.codebook import Drug, Scale, Window
 from drugpred.errors import Fault, InvalidArgumentError
+from drugpred.limits import MAX_PROFILES, SLICE_PROFILES, SLICE_ROWS
 from drugpred.monitoring.rejection_metrics import count_column, count_validation
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
-from drugpred.schemas import MAX_PROFILES, Batch, Profile, faults
+from drugpred.schemas import Batch, Profile, faults
 from drugpred.selection import select
 from drugpred.serving.grpc import converters
 from drugpred.serving.predictions import is_slow
-from drugpred.serving.scheduling import SLICE_PROFILES, SLICE_ROWS, exclusive, yield_slice
+from drugpred.serving.scheduling import exclusive, yield_slice
 from drugpred.tabular import ColumnError, encode
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from drugpred.errors import OverloadedError, RequestTimeoutError
 from drugpred.limits import REQUEST_TIMEOUT
@@ -15,10 +15,7 @@ if TYPE_CHECKING:
 
     import grpc
 
-__all__ = ["MAX_ARRIVING", "CallSlots"]
-
-MAX_ARRIVING: Final = 16
-"""Calls that wait for their message and may each hold the longest one: those that need no key, and those of a lane."""
+__all__ = ["CallSlots"]
 
 
 class CallSlots:

@@ -15,9 +15,10 @@ from drugpred.errors import (
     RequestError,
     UnsupportedEncodingError,
 )
+from drugpred.limits import MAX_BODY_BYTES, MAX_BODY_BYTES_EACH
 from drugpred.serving import endpoints
 from drugpred.serving.access.policy import caller_name, extract_key
-from drugpred.serving.capacity import MAX_BYTES, MAX_BYTES_EACH, SharedCapacityLimiter
+from drugpred.serving.capacity import SharedCapacityLimiter
 from drugpred.serving.responses import error_response
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class AccessMiddleware:
 
     def __init__(self, app: ASGIApp, service: Callable[[], Any] = bentoml.get_current_service) -> None:
         self.app = app
-        self.bodies = SharedCapacityLimiter(MAX_BYTES, MAX_BYTES_EACH)
+        self.bodies = SharedCapacityLimiter(MAX_BODY_BYTES, MAX_BODY_BYTES_EACH)
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -28,10 +28,9 @@ from grpc import StatusCode
 from grpc._cython import cygrpc
 
 from drugpred.errors import OverloadedError, RequestTimeoutError
-from drugpred.limits import REQUEST_TIMEOUT, WRITE_TIMEOUT
+from drugpred.limits import MAX_ARRIVING_CALLS, MAX_LEAVING_CALLS, REQUEST_TIMEOUT, WRITE_TIMEOUT
 from drugpred.monitoring.metrics import observe_call
 from drugpred.serving.batching import Job
-from drugpred.serving.grpc.timeouts import MAX_ARRIVING
 from drugpred.serving.patches import replace
 
 if TYPE_CHECKING:
@@ -48,9 +47,6 @@ _NO_FLAGS: Final = 0
 
 _NEVER: Final = 2.0**62
 """Deadlines after it are none, in seconds."""
-
-MAX_LEAVING: Final = 1000
-"""Calls whose answer, of 5 kB at most, is being taken."""
 
 _LOOK_SECONDS: Final = 1.0
 
@@ -300,7 +296,7 @@ class CompletionQueueServer:
 
     def _receive(self, context: _Context) -> None:
         """Let a call's message come, in place of that of the call that has waited longest where too many do."""
-        if len(self._arriving) >= MAX_ARRIVING and (oldest := self._oldest(self._arriving, inf)):
+        if len(self._arriving) >= MAX_ARRIVING_CALLS and (oldest := self._oldest(self._arriving, inf)):
             self._go_on(oldest, OverloadedError())
         with self._lock:
             self._arriving[context] = time.monotonic()
@@ -332,7 +328,7 @@ class CompletionQueueServer:
 
     def _finish(self, context: _Context, close: tuple[cygrpc.Operation, ...] = ()) -> None:
         """Send the answer, or what the call ends with; of the answers that nobody takes the oldest makes room."""
-        if len(self._leaving) >= MAX_LEAVING and (oldest := self._oldest(self._leaving, inf)):
+        if len(self._leaving) >= MAX_LEAVING_CALLS and (oldest := self._oldest(self._leaving, inf)):
             oldest.call.cancel()
         with self._lock:
             self._leaving[context] = time.monotonic()

@@ -17,7 +17,15 @@ from typing_extensions import override
 from uvicorn.protocols.http import auto
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from drugpred.limits import REQUEST_TIMEOUT, WRITE_TIMEOUT
+from drugpred.limits import (
+    HTTP_IDLE_TIMEOUT,
+    MAX_HEAD_BYTES,
+    MAX_HTTP_CONNECTIONS,
+    MAX_PIPELINED,
+    MAX_REQUEST_BYTES,
+    REQUEST_TIMEOUT,
+    WRITE_TIMEOUT,
+)
 from drugpred.monitoring.metrics import LIMITED
 from drugpred.serving.capacity import WRITE_BACKLOG
 from drugpred.serving.patches import replace
@@ -27,22 +35,7 @@ if TYPE_CHECKING:
 
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-__all__ = ["MAX_HEAD_BYTES", "Protocol", "apply"]
-
-MAX_CONNECTIONS: Final = 1000
-"""Of a worker."""
-
-MAX_HEAD_BYTES: Final = 32 * 1024
-"""Of a request line and headers."""
-
-MAX_BYTES: Final = 5 * 2**20
-"""Of a request in all. Over the longest body that is taken: the end of a longer one is not waited for."""
-
-MAX_PIPELINED: Final = 16
-"""Requests of a connection that wait for the answer to an earlier one."""
-
-IDLE_SECONDS: Final = 75
-"""For which a connection is kept between requests: proxies keep theirs for 60 and should be the ones to end it."""
+__all__ = ["Protocol", "apply"]
 
 _CROWDED_IDLE_SECONDS: Final = 5
 """The same of connections that are made while half of the bound is used."""
@@ -58,9 +51,9 @@ _DROPPED: Final[deque[tuple[bytes, bytes]]] = deque(maxlen=0)
 _TEXTS: Final = {
     HTTPStatus.BAD_REQUEST: "expected a request as HTTP/1.1 describes it",
     HTTPStatus.REQUEST_TIMEOUT: f"expected the whole request within {REQUEST_TIMEOUT:.0f} seconds",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"expected a request of {MAX_BYTES} bytes or fewer",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"expected a request of {MAX_REQUEST_BYTES} bytes or fewer",
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: f"expected headers of {MAX_HEAD_BYTES} bytes or fewer",
-    HTTPStatus.SERVICE_UNAVAILABLE: f"expected {MAX_CONNECTIONS} connections or fewer; try again later",
+    HTTPStatus.SERVICE_UNAVAILABLE: f"expected {MAX_HTTP_CONNECTIONS} connections or fewer; try again later",
 }
 
 
@@ -94,9 +87,9 @@ class Protocol(HttpToolsProtocol):
         super().connection_made(transport)
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         self._since = self.loop.time()
-        crowded = len(self.connections) > MAX_CONNECTIONS / 2
-        self.timeout_keep_alive = _CROWDED_IDLE_SECONDS if crowded else IDLE_SECONDS
-        if len(self.connections) > MAX_CONNECTIONS:
+        crowded = len(self.connections) > MAX_HTTP_CONNECTIONS / 2
+        self.timeout_keep_alive = _CROWDED_IDLE_SECONDS if crowded else HTTP_IDLE_TIMEOUT
+        if len(self.connections) > MAX_HTTP_CONNECTIONS:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "load")
             return
         self._connected.add(self)
@@ -123,7 +116,7 @@ class Protocol(HttpToolsProtocol):
         if self._received > MAX_HEAD_BYTES and not self.transport.is_closing():
             if self._in_head:
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "size")
-            elif self._received > MAX_BYTES:
+            elif self._received > MAX_REQUEST_BYTES:
                 self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "size")
 
     def _feed(self, data: bytes) -> None:

@@ -15,11 +15,12 @@ from pydantic import Field, Strict, TypeAdapter, ValidationError
 from drugpred import __version__
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, Drug
 from drugpred.errors import Fault, InvalidArgumentError, UnknownModelError, field_path
+from drugpred.limits import MAX_ROWS, SLICE_ROWS
 from drugpred.schemas import faults
 from drugpred.selection import select
-from drugpred.serving.scheduling import SLICE_ROWS, yield_slice
+from drugpred.serving.scheduling import yield_slice
 from drugpred.serving.v2.types import ModelMetadata, ServerMetadata, TensorMetadata
-from drugpred.tabular import MAX_ROWS, ColumnError, category_codes, encode
+from drugpred.tabular import ColumnError, category_codes, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 import bentoml
 from typing_extensions import override
 
+from drugpred.limits import MAX_WAITING_PROFILES
 from drugpred.schemas import Prediction, Profile
 from drugpred.scoring import PredictedArrays, Scorer
 from drugpred.serving import patches
 from drugpred.serving.batching import AdaptiveBatcher
-from drugpred.serving.capacity import MAX_WAITING
 from drugpred.serving.middleware.fast_path import FastPathMiddleware
 from drugpred.serving.predictions import PredictionService
 from drugpred.settings import Settings
@@ -71,7 +71,7 @@ class Service:
         self.predictions = {"fast": PredictionService(self.scorer), "slow": PredictionService(slow)}
         if dispatcher == "none":
             for each in self.predictions.values():
-                each.batcher = _Unbatched(each.batcher._call, MAX_BATCH_SIZE, MAX_WAITING)
+                each.batcher = _Unbatched(each.batcher._call, MAX_BATCH_SIZE, MAX_WAITING_PROFILES)
 
     @batched  # type: ignore[untyped-decorator]
     async def fast(self, profiles: list[Profile]) -> list[Prediction]:

@@ -248,7 +248,7 @@ def test_a_call_whose_message_does_not_come_ends(guarded, monkeypatch):
 
 
 def test_long_answers_that_nobody_takes_are_bounded_and_given_back(serving, scorer, chunk_of, real, monkeypatch):
-    monkeypatch.setattr(interceptor, "MAX_ANSWER_BYTES", 3 * 2**20)
+    monkeypatch.setattr(interceptor, "MAX_UNREAD_MESSAGE_BYTES", 3 * 2**20)
     monkeypatch.setattr(interceptor, "WRITE_TIMEOUT", 0.5)
     chunk = chunk_of(np.resize(real.X, (10_000, 12)))
     with serving(scorer) as server:

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES, WINDOWS
+from drugpred.limits import MAX_PROFILES, MAX_ROWS
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
-from drugpred.schemas import MAX_PROFILES, Profile
+from drugpred.schemas import Profile
 from drugpred.serving.grpc import converters
-from drugpred.tabular import MAX_ROWS
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ import httpx
 import pytest
 from prometheus_client import REGISTRY
 
+from drugpred.limits import MAX_BODY_BYTES
 from drugpred.schemas import Error
 from drugpred.serving import endpoints
 from drugpred.serving.access.policy import AccessPolicy
-from drugpred.serving.capacity import MAX_BYTES
 from drugpred.serving.middleware.access import AccessMiddleware
 from drugpred.serving.openapi import build
 from drugpred.settings import Settings
@@ -94,7 +94,7 @@ def test_a_body_without_an_end_is_not_read_to_it():
 
 def test_more_bodies_than_can_be_held_are_refused_and_given_back():
     ask = asking()
-    ask.bodies.acquire(MAX_BYTES - 10, None)
+    ask.bodies.acquire(MAX_BODY_BYTES - 10, None)
     answer = ask(content=b" " * 11)
     assert refused(answer) == (503, "overloaded; try again later")
     assert answer.headers["retry-after"] == "1"
@@ -107,7 +107,7 @@ def test_what_raises_gives_back_what_it_held():
         raise RuntimeError("a fault")
 
     ask = asking(fails)
-    ask.bodies.acquire(MAX_BYTES - 10, None)
+    ask.bodies.acquire(MAX_BODY_BYTES - 10, None)
     for _ in range(3):
         with pytest.raises(RuntimeError):
             ask(content=b" " * 10)
@@ -204,9 +204,9 @@ def test_what_inflates_counts_in_the_bound_of_all():
 
     ask = asking(held)
     assert ask(content=packed, headers={"content-encoding": "gzip"}).status_code == 200
-    ask.bodies.acquire(MAX_BYTES - 10_000, None)
+    ask.bodies.acquire(MAX_BODY_BYTES - 10_000, None)
     assert ask(content=packed, headers={"content-encoding": "gzip"}).status_code == 503
-    assert ask.bodies.held == MAX_BYTES - 10_000
+    assert ask.bodies.held == MAX_BODY_BYTES - 10_000
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", gzip.compress(b"{}")[:-1], gzip.compress(b"{}") + b"x", b"\x1f\x8b"])

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from drugpred.schemas import EXAMPLE, MAX_PROFILES, Prediction, Predictions
+from drugpred.limits import MAX_PROFILES, SLICE_PROFILES
+from drugpred.schemas import EXAMPLE, Prediction, Predictions
 from drugpred.scoring import Scorer
 from drugpred.serving.access.policy import AccessPolicy
 from drugpred.serving.middleware.access import AccessMiddleware
 from drugpred.serving.middleware.fast_path import FastPathMiddleware
 from drugpred.serving.predictions import PredictionService
-from drugpred.serving.scheduling import SLICE_PROFILES
 from drugpred.settings import Settings
 
 

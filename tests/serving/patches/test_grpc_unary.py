@@ -251,7 +251,7 @@ def test_a_call_without_a_message_ends(serve, monkeypatch, name):
 
 
 def test_of_too_many_calls_without_a_message_the_oldest_make_room(serve, monkeypatch):
-    monkeypatch.setattr(lanes, "MAX_ARRIVING", 3)
+    monkeypatch.setattr(lanes, "MAX_ARRIVING_CALLS", 3)
     with serve() as call:
         silent = [call.channel.stream_stream(f"/{SERVICE}/Echo")(silence(), timeout=30) for _ in range(8)]
         ended = 0
@@ -274,7 +274,7 @@ def test_a_call_that_left_the_lane_before_its_message_came_gets_it(serve):
 
 @pytest.mark.parametrize(("most", "seconds", "ended"), [(4, 30, 5), (1000, 0.2, 9)], ids=["room", "time"])
 def test_an_answer_that_nobody_takes_is_ended(serve, monkeypatch, methods, most, seconds, ended):
-    monkeypatch.setattr(lanes, "MAX_LEAVING", most)
+    monkeypatch.setattr(lanes, "MAX_LEAVING_CALLS", most)
     monkeypatch.setattr(lanes, "WRITE_TIMEOUT", seconds)
     options = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 1024), ("grpc.use_local_subchannel_pool", 1)]
     with serve() as call, grpc.insecure_channel(f"127.0.0.1:{call.port}", options) as other:

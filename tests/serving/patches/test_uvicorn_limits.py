@@ -13,13 +13,14 @@ import pytest
 import uvicorn
 from prometheus_client import REGISTRY
 
+from drugpred.limits import MAX_HEAD_BYTES
 from drugpred.schemas import Error
 from drugpred.serving.access.policy import AccessPolicy
 from drugpred.serving.capacity import WRITE_BACKLOG
 from drugpred.serving.middleware.access import AccessMiddleware
 from drugpred.serving.middleware.error_format import ErrorFormatMiddleware
 from drugpred.serving.patches import uvicorn_limits as module
-from drugpred.serving.patches.uvicorn_limits import MAX_HEAD_BYTES, Protocol
+from drugpred.serving.patches.uvicorn_limits import Protocol
 from drugpred.settings import Settings
 
 
@@ -180,7 +181,7 @@ def test_headers_within_the_bound_are_taken_behind_a_long_body(connect):
 
 
 def test_trailers_without_an_end_are_cut_off(connect, monkeypatch):
-    monkeypatch.setattr(module, "MAX_BYTES", 100_000)
+    monkeypatch.setattr(module, "MAX_REQUEST_BYTES", 100_000)
     connection = connect()
     send(connection, b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n")
     for _ in range(200):
@@ -238,7 +239,7 @@ def test_an_answer_that_nobody_takes_is_dropped(connect, monkeypatch):
 
 
 def test_more_connections_than_the_bound_are_told_to_come_back(connect, monkeypatch):
-    monkeypatch.setattr(module, "MAX_CONNECTIONS", 3)
+    monkeypatch.setattr(module, "MAX_HTTP_CONNECTIONS", 3)
     before = counted("load")
     time.sleep(0.2)  # those of earlier tests end
     first = [connect() for _ in range(3)]
@@ -434,5 +435,5 @@ def test_connections_are_kept_longer_than_proxies_keep_theirs(connect, monkeypat
 
     until(lambda: not Protocol._connected)
     assert kept() == 75
-    monkeypatch.setattr(module, "MAX_CONNECTIONS", 4)
+    monkeypatch.setattr(module, "MAX_HTTP_CONNECTIONS", 4)
     assert [kept() for _ in range(3)] == [75, 5, 5]

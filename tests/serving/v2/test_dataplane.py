@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from drugpred import __version__
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES, SINGLE, WINDOWS
+from drugpred.limits import MAX_ROWS
 from drugpred.schemas import EXAMPLE, Profile
 from drugpred.scoring import Scorer
 from drugpred.serving.v2.dataplane import DataPlane, InvalidTensorError, Tensor, UnknownModelError
 from drugpred.serving.v2.types import Parameters
-from drugpred.tabular import MAX_ROWS
 
 LABELS = {category.name: category.labels for category in CATEGORIES}
 NEO = [score for score in SCORES if score.is_neo]

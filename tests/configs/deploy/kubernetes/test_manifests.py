@@ -111,7 +111,7 @@ def mebibytes(quantity: str) -> int:
 def test_there_is_time_to_answer_what_was_taken(name):
     for server in of(environment(name), "Deployment"):
         waited = container(server)["lifecycle"]["preStop"]["sleep"]["seconds"]
-        ending = waited + shutdown._NOTICE + shutdown._ARRIVAL + rpc.GRACE
+        ending = waited + shutdown._NOTICE + shutdown._ARRIVAL + rpc.SHUTDOWN_GRACE
         assert ending + 10 <= pod(server)["terminationGracePeriodSeconds"]
 
 
