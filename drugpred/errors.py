@@ -139,12 +139,9 @@ class StoredModelError(DrugpredError):
 class Fault(NamedTuple):
     """One thing wrong with a request."""
 
-    loc: tuple[str | int, ...]
-    """Where: the names and indices from the request down."""
-    msg: str
-    """What was expected."""
-    type: str = "unexpected"
-    """What is wrong, in pydantic's words."""
+    loc: tuple[str | int, ...]  # where: the names and indices from the request down
+    msg: str  # what was expected
+    type: str = "unexpected"  # what is wrong, in pydantic's words
 
 
 def field_path(loc: Sequence[str | int]) -> str:
@@ -378,10 +375,8 @@ class ServiceError(DrugpredError):
 class Detail(NamedTuple):
     """One thing wrong with a request."""
 
-    loc: tuple[str | int, ...]
-    """Where: the names and places from the request down."""
-    msg: str
-    """What was expected."""
+    loc: tuple[str | int, ...]  # where: the names and places from the request down
+    msg: str  # what was expected
 
 
 class InvalidRequestError(ServiceError):

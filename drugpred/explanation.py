@@ -30,8 +30,7 @@ are long enough for numpy's full speed."""
 _UNITS: Final = 8
 """Hidden units whose tables are made at once, so that they stay in the processor's cache: two of 262 kB."""
 
-_STEEP: Final = 300.0
-"""From 354 on, the exponential function of twice a number overflows."""
+_STEEP: Final = 300.0  # from 354 on, the exponential function of twice a number overflows
 
 _LARGEST: Final = np.array([1.0] * len(LEVELS) + [max(-score.lowest, score.highest) for score in codebook.SCORES])
 """The largest absolute value of each design column."""

@@ -53,8 +53,7 @@ __all__ = [
     "write",
 ]
 
-NAME = "drug_consumption"
-"""The model's name in the store."""
+NAME = "drug_consumption"  # the model's name in the store
 
 _SUMS: Final = "SHA256SUMS"
 _AGAIN: Final = "train again with `python train.py`"

@@ -28,8 +28,7 @@ _COLUMNS: Final = np.concatenate(
 )
 """The input that each design column is made of: one column a level, then one a score."""
 
-STARTS: Final = np.unique(_COLUMNS, return_index=True)[1]
-"""The first design column of each input."""
+STARTS: Final = np.unique(_COLUMNS, return_index=True)[1]  # the first design column of each input
 
 N_COLUMNS: Final = len(_COLUMNS)
 

@@ -41,11 +41,8 @@ __all__ = [
     "faults",
 ]
 
-_MAX_FAULTS: Final = 2000
-"""Enough for a mistake of each of a thousand people; a list takes ten milliseconds."""
-
-_UNKNOWN: Final = "extra_forbidden"
-"""pydantic's type of the error."""
+_MAX_FAULTS: Final = 2000  # enough for a mistake of each of a thousand people; a list takes ten milliseconds
+_UNKNOWN: Final = "extra_forbidden"  # pydantic's type of the error
 
 _CATEGORIES: Final = {category.name: category for category in codebook.CATEGORIES}
 _SCORES: Final = {score.name: score for score in codebook.SCORES}

@@ -31,12 +31,9 @@ __all__ = ["PredictedArrays", "Scorer"]
 class PredictedArrays(NamedTuple):
     """What is predicted for a profile."""
 
-    row: NDArray[np.float64]
-    """Of shape (12,)."""
-    probabilities: NDArray[np.float64]
-    """Of shape (18, 6)."""
-    selected: list[float]
-    """Those of each drug, within the window that the profile selects."""
+    row: NDArray[np.float64]  # of shape (12,)
+    probabilities: NDArray[np.float64]  # of shape (18, 6)
+    selected: list[float]  # those of each drug, within the window that the profile selects
     prediction_id: str
 
 

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Selection", "select"]
 
-_KEPT: Final = 256
-"""Selections that are made once: 6 windows and the usual choices of drugs."""
+_KEPT: Final = 256  # selections that are made once: 6 windows and the usual choices of drugs
 
 
 class Selection:

@@ -18,8 +18,7 @@ __all__ = ["DataSettings", "Settings", "make_paths_absolute"]
 
 _PREFIX: Final = "DRUGPRED_"
 
-_COMPOSE: Final = {"DRUGPRED_IMAGE"}
-"""What configs/deploy/compose.yaml reads itself."""
+_COMPOSE: Final = {"DRUGPRED_IMAGE"}  # what configs/deploy/compose.yaml reads itself
 
 _EXPECTED: Final = {
     "grpc_port": "a port from 0 to 65535",

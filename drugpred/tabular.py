@@ -101,8 +101,7 @@ class Checked(NamedTuple):
 
     values: NDArray[np.float64]
     """Of shape (12, n), in the order of `codebook.INPUTS`; impossible values are replaced by possible ones."""
-    possible: NDArray[np.bool_]
-    """Of the same shape."""
+    possible: NDArray[np.bool_]  # of the same shape
 
 
 def validate(columns: Mapping[str, NDArray[Any]], scale: Scale = "standardized") -> Checked:

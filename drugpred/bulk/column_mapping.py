@@ -37,10 +37,8 @@ _IGNORED: Final = {heading.casefold() for field, heading in HEADINGS.items() if 
 class ColumnMapping(NamedTuple):
     """The headings of a file's columns, spelled as in the file."""
 
-    inputs: dict[str, str]
-    """By input, in the order of `codebook.INPUTS`."""
-    id: str | None
-    """Of the column that identifies rows, if there is one."""
+    inputs: dict[str, str]  # by input, in the order of `codebook.INPUTS`
+    id: str | None  # of the column that identifies rows, if there is one
 
     def names(self) -> dict[str, str]:
         """Return inputs, and `ID`, by heading."""

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ColumnarNetwork"]
 
-_BLOCK: Final = 1024
-"""People at a time: their arrays stay within a core's cache, which doubles the speed."""
+_BLOCK: Final = 1024  # people at a time: their arrays stay within a core's cache, which doubles the speed
 
 _LEVEL_INPUTS: Final = np.repeat(
     np.arange(len(codebook.CATEGORIES)), [len(category.labels) for category in codebook.CATEGORIES]

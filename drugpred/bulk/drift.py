@@ -25,19 +25,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Gap", "Measured", "headline", "measure", "table"]
 
-_ROWS: Final = 10_000
-"""Scored at a time."""
+_ROWS: Final = 10_000  # scored at a time
 
 
 class Gap(NamedTuple):
     """Rows without a possible value of an input."""
 
-    missing: float
-    """The share of rows that have no value."""
-    unseen: float
-    """The share of rows that have a value that no respondent trained on could have."""
-    drifted: bool
-    """Whether either is more frequent than by chance."""
+    missing: float  # the share of rows that have no value
+    unseen: float  # the share of rows that have a value that no respondent trained on could have
+    drifted: bool  # whether either is more frequent than by chance
 
     def __str__(self) -> str:
         shares = {"missing": self.missing, "unseen": self.unseen}
@@ -48,14 +44,10 @@ class Measured(NamedTuple):
     """The drift of a file."""
 
     drift: Drift
-    inputs: dict[str, list[int]]
-    """By input, the count of each bin."""
-    scores: dict[str, list[int]]
-    """By drug, likewise."""
-    rejected: int
-    """Rows that are no possible profile; they are not counted."""
-    gaps: dict[str, Gap]
-    """By input, the reasons why they are none."""
+    inputs: dict[str, list[int]]  # by input, the count of each bin
+    scores: dict[str, list[int]]  # by drug, likewise
+    rejected: int  # rows that are no possible profile; they are not counted
+    gaps: dict[str, Gap]  # by input, the reasons why they are none
 
     @property
     def drifted(self) -> bool | None:

@@ -18,17 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["PICTURES", "draw", "write"]
 
-PICTURES: Final = (".html", ".svg")
-"""The formats, by the endings of the files' names."""
+PICTURES: Final = (".html", ".svg")  # the formats, by the endings of the files' names
 
 _ACROSS: Final = 5
 _WIDTH: Final = 210
 _HEIGHT: Final = 140
 _MARGIN: Final = 10
-_TOP: Final = 62
-"""Of the legend."""
-_BARS: Final = 84
-"""The highest bar."""
+_TOP: Final = 62  # of the legend
+_BARS: Final = 84  # the highest bar
 
 _STYLE: Final = (
     "text{font:11px sans-serif;fill:#222}.title{font-size:15px}.name{font-weight:bold}"

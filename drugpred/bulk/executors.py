@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_locally", "run_on_dask"]
 
-_WORKER_TIMEOUT: Final = 10
-"""Seconds to wait for a first worker."""
+_WORKER_TIMEOUT: Final = 10  # seconds to wait for a first worker
 
 _LOST: Final = (
     "Dask lost the workers of a part again and again: killed, perhaps for their memory. Finished parts are kept, and"

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["open_source"]
 
-_TEXTS: Final = (".csv", ".tsv", ".data")
-"""The last is that of the UCI form as published."""
+_TEXTS: Final = (".csv", ".tsv", ".data")  # the last is that of the UCI form as published
 
 
 def open_source(path: Path) -> Source:

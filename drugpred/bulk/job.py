@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LINE", "Job"]
 
-LINE = "line"
-"""The column that identifies rows if the file has no id."""
+LINE = "line"  # the column that identifies rows if the file has no id
 
 
 @dataclass(frozen=True)

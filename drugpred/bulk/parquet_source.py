@@ -26,12 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ParquetSource"]
 
-_PART_ROWS: Final = 500_000
-"""Row groups are taken together up to here; larger ones stay as they are."""
+_PART_ROWS: Final = 500_000  # row groups are taken together up to here; larger ones stay as they are
 
 _CHUNK_ROWS: Final = 1 << 14
-_BUFFER: Final = 1 << 20
-"""Bytes read at a time of each column: without it, a row group would be read whole."""
+_BUFFER: Final = 1 << 20  # bytes read at a time of each column: without it, a row group would be read whole
 
 _DICTIONARIES: Final = {"PLAIN", "PLAIN_DICTIONARY", "RLE_DICTIONARY", "RLE", "BIT_PACKED"}
 """Encodings of text, and of what is missing, that pyarrow reads as dictionaries; the others it reads as text."""

@@ -45,8 +45,7 @@ __all__ = ["Options", "rejected_path", "score"]
 
 _EDGE_BYTES: Final = 1 << 16
 _MARKER: Final = "run.json"
-_MARKER_START: Final = '{"drugpred score": '
-"""The beginning of the file that marks a folder as that of a run."""
+_MARKER_START: Final = '{"drugpred score": '  # the beginning of the file that marks a folder as that of a run
 _FILE_NAME: Final = re.compile(
     r"lock|(run\.json|[0-9]{6,}((\.rejected)?\.csv|\.parquet|\.json))(\.[0-9a-f]{32})?|joined(\.parquet|(\.rejected)?\.csv)"
 )

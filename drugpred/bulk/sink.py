@@ -27,10 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["REJECTED", "Counts", "Scored", "Sink"]
 
 _BUFFER: Final = 1 << 20
-_BATCHES: Final = 4
-"""Of a part, in a row group of the output: some 65,000 rows."""
-REJECTED: Final = b"line,column,expected\n"
-"""The first line of a file of rejected rows."""
+_BATCHES: Final = 4  # of a part, in a row group of the output: some 65,000 rows
+REJECTED: Final = b"line,column,expected\n"  # the first line of a file of rejected rows
 
 
 class Counts(NamedTuple):
@@ -43,12 +41,10 @@ class Counts(NamedTuple):
 class Scored(NamedTuple):
     """What became of a chunk of rows."""
 
-    batch: pa.RecordBatch
-    """The rows that were scored."""
+    batch: pa.RecordBatch  # the rows that were scored
     faults: list[tuple[int, str, str]]
     """The line, the column and what was expected there, of all that is wrong with the others."""
-    rejected: int
-    """How many rows these are."""
+    rejected: int  # how many rows these are
 
 
 class Sink(NamedTuple):

@@ -17,33 +17,25 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "Chunk", "Part", "Source"]
 
-FORMATS: Final = (".csv", ".parquet")
-"""The formats of outputs, by the endings of their names."""
+FORMATS: Final = (".csv", ".parquet")  # the formats of outputs, by the endings of their names
 
 
 class Part(NamedTuple):
     """A stretch of a file."""
 
-    start: int
-    """Its first byte, or its first row group."""
+    start: int  # its first byte, or its first row group
     stop: int
-    line: int
-    """The number of its first line, or row."""
-    size: int
-    """What progress is counted in: bytes of a CSV, rows of Parquet."""
+    line: int  # the number of its first line, or row
+    size: int  # what progress is counted in: bytes of a CSV, rows of Parquet
 
 
 class Chunk(NamedTuple):
     """Some thousand consecutive rows."""
 
-    columns: dict[str, pa.Array]
-    """By input, and the id if there is one."""
-    lines: NDArray[Any]
-    """Of the same length: a row's line in the file, in Parquet its number from 1."""
-    malformed: list[tuple[int, str]]
-    """Lines that could not be parsed, with what was expected; they are in no column."""
-    size: int
-    """What progress is counted in: bytes of a CSV, rows of Parquet."""
+    columns: dict[str, pa.Array]  # by input, and the id if there is one
+    lines: NDArray[Any]  # of the same length: a row's line in the file, in Parquet its number from 1
+    malformed: list[tuple[int, str]]  # lines that could not be parsed, with what was expected; they are in no column
+    size: int  # what progress is counted in: bytes of a CSV, rows of Parquet
 
 
 @dataclass(frozen=True)

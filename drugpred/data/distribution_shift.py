@@ -26,8 +26,7 @@ __all__ = ["LABEL_NOISE", "MAX_STRENGTH", "SHIFTS", "draw", "mislabel", "shift"]
 
 LABEL_NOISE: Final = "label-noise"
 
-MAX_STRENGTH: Final = 1000.0
-"""In either direction; everybody is at the end of every scale long before."""
+MAX_STRENGTH: Final = 1000.0  # in either direction; everybody is at the end of every scale long before
 
 _INPUTS: Final = {"older": "age", "impulsive": "impulsivity"} | {name: name for name in codebook.INPUTS}
 

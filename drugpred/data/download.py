@@ -28,8 +28,7 @@ URLS: Final = (
     "https://archive.ics.uci.edu/static/public/373/drug+consumption+quantified.zip",
 )
 
-_TIMEOUT: Final = (5, 20)
-"""Seconds to connect, and to wait for each read."""
+_TIMEOUT: Final = (5, 20)  # seconds to connect, and to wait for each read
 
 
 def load(path: Path | None = None) -> Respondents:

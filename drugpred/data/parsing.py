@@ -30,11 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ALIASES", "COLUMNS", "HEADINGS", "LAST_USES", "find_delimiter", "is_uci_form", "parse", "split_fields"]
 
-LAST_USES: Final = (*DRUGS, "semeron")
-"""The columns of last use, by readable name."""
-
-COLUMNS: Final = (*INPUTS, *LAST_USES)
-"""The columns that `parse` returns, by readable name."""
+LAST_USES: Final = (*DRUGS, "semeron")  # the columns of last use, by readable name
+COLUMNS: Final = (*INPUTS, *LAST_USES)  # the columns that `parse` returns, by readable name
 
 *_first_17, _last = DRUG_COLUMNS.items()
 HEADINGS: Final = (
@@ -44,12 +41,10 @@ HEADINGS: Final = (
 )
 """Headings of the decoded CSV by readable name, in the order of both forms."""
 
-ALIASES: Final = {"impuslive": "impulsivity"}
-"""Misspelt headings of copies in circulation."""
+ALIASES: Final = {"impuslive": "impulsivity"}  # misspelt headings of copies in circulation
 
 _SEPARATORS: Final = {",": "commas", ";": "semicolons", "\t": "tabs"}
-_SEP_LINE: Final = re.compile(r'"?sep=([,;\t])"?\r?\n?')
-"""The line that names the separator to Excel."""
+_SEP_LINE: Final = re.compile(r'"?sep=([,;\t])"?\r?\n?')  # the line that names the separator to Excel
 
 _ID: Final = re.compile(r"[0-9]{1,18}|sim-[1-9][0-9]{0,17}")
 _NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")

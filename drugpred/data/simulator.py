@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHUNK_ROWS", "Cohort", "cut_points"]
 
-CHUNK_ROWS: Final = 20_000
-"""Respondents drawn at once, which limits memory to about 50 MB."""
+CHUNK_ROWS: Final = 20_000  # respondents drawn at once, which limits memory to about 50 MB
 
 _complementary_error = np.frompyfunc(math.erfc, 1, 1)  # numpy has none, and scipy would be needed for it alone
 

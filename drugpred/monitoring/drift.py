@@ -43,8 +43,7 @@ __all__ = [
     "quantile",
 ]
 
-MIN_PROFILES: Final = 100
-"""Profiles from which on drift is told."""
+MIN_PROFILES: Final = 100  # profiles from which on drift is told
 
 _FALSE_ALARM: Final = 0.01 / (len(INPUTS) + len(DRUGS))
 """Of one variable, so that all together raise one in 100 looks at most (Bonferroni)."""

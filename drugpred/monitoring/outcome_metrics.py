@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BINS", "count", "prepare", "record"]
 
-BINS: Final = tuple(f"{i / 10:.1f}-{(i + 1) / 10:.1f}" for i in range(10))
-"""Bins of probability."""
+BINS: Final = tuple(f"{i / 10:.1f}-{(i + 1) / 10:.1f}" for i in range(10))  # bins of probability
 
 _KINDS: Final = ("not used", "used")
 

@@ -30,17 +30,13 @@ __all__ = ["PredictionCounter"]
 
 logger = logging.getLogger(__name__)
 
-_SECONDS: Final = 1.0
-"""The longest that what was noted waits: a killed process loses no more."""
-
-_SETTLED_SECONDS: Final = 60.0
-"""For how long it works before the log says so again."""
+_SECONDS: Final = 1.0  # the longest that what was noted waits: a killed process loses no more
+_SETTLED_SECONDS: Final = 60.0  # for how long it works before the log says so again
 
 _EARLY: Final = 1024
 """So many profiles are counted at once without waiting; each holds a kilobyte, which should stay in the cache."""
 
-_MAX: Final = 64 * _EARLY
-"""So many are counted by whoever notes one more: the thread does not keep up."""
+_MAX: Final = 64 * _EARLY  # so many are counted by whoever notes one more: the thread does not keep up
 
 
 class PredictionCounter:

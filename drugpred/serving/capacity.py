@@ -148,5 +148,4 @@ class WriteBacklog:
         self._waiting -= amount
 
 
-WRITE_BACKLOG: Final = WriteBacklog(MAX_UNREAD_BYTES)
-"""Of a worker."""
+WRITE_BACKLOG: Final = WriteBacklog(MAX_UNREAD_BYTES)  # of a worker

@@ -34,18 +34,13 @@ _PREDICT, _READ = AccessRule(scope=Scope.PREDICT), AccessRule(scope=Scope.READ)
 class Endpoint(NamedTuple):
     """A path, or several that differ in what stands for `{…}`."""
 
-    path: str
-    """It ends with `*` if it is the beginning of paths."""
+    path: str  # it ends with `*` if it is the beginning of paths
     rule: AccessRule
-    summary: str = ""
-    """In the OpenAPI document; endpoints without one are not in it."""
+    summary: str = ""  # in the OpenAPI document; endpoints without one are not in it
     answer: type[BaseModel] | None = None
-    request: type[BaseModel] | None = None
-    """Of a POST; all others are GETs."""
-    max_body_bytes: int = 0
-    """Many times what the longest request needs, so that it may be indented."""
-    errors: tuple[str, ...] = ()
-    """Statuses that are its own, besides those of every endpoint of its method."""
+    request: type[BaseModel] | None = None  # of a POST; all others are GETs
+    max_body_bytes: int = 0  # many times what the longest request needs, so that it may be indented
+    errors: tuple[str, ...] = ()  # statuses that are its own, besides those of every endpoint of its method
 
 
 ENDPOINTS: Final = (

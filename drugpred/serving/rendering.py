@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["JSONRenderer"]
 
-_TEMPLATES: Final = 256
-"""How many are kept, of 6 windows, any choice of drugs, and with the other windows or without."""
+_TEMPLATES: Final = 256  # how many are kept, of 6 windows, any choice of drugs, and with the other windows or without
 
 _LOW, _HIGH = (f'{prediction},"label":"{label}"' for prediction, label in enumerate(RISK_LABELS))
 
@@ -29,10 +28,8 @@ _LOW, _HIGH = (f'{prediction},"label":"{label}"' for prediction, label in enumer
 class _Template(NamedTuple):
     """All that predictions for one selection have in common."""
 
-    text: str
-    """With a place for each number that depends on the person."""
-    drugs: list[tuple[int, float]]
-    """The index of each in the codebook, and its threshold."""
+    text: str  # with a place for each number that depends on the person
+    drugs: list[tuple[int, float]]  # the index of each in the codebook, and its threshold
 
 
 class JSONRenderer:

@@ -26,5 +26,4 @@ def _handle(_: Request, error: Exception) -> Response:
     return error_response(error)  # type: ignore[arg-type]  # Starlette's type of handlers is wider
 
 
-ERROR_HANDLERS: Final = {RequestError: _handle}
-"""How Starlette answers what a route raises."""
+ERROR_HANDLERS: Final = {RequestError: _handle}  # how Starlette answers what a route raises

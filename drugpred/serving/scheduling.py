@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["exclusive", "yield_slice"]
 
-_PASSES: Final = 4
-"""Passes of the event loop in which a small request is accepted, read and answered."""
+_PASSES: Final = 4  # passes of the event loop in which a small request is accepted, read and answered
 
 
 class _Turns:

@@ -30,8 +30,7 @@ logger = logging.getLogger("bentoml.drugpred")  # whose lines BentoML shows, unl
 
 _LOCALHOST: Final = {"0.0.0.0": "localhost", "::": "localhost"}  # noqa: S104  # nosec B104 - as a browser calls them
 
-_OPEN_FILES: Final = 2048
-"""For 1000 connections of HTTP, as many of gRPC, and what a worker opens itself."""
+_OPEN_FILES: Final = 2048  # for 1000 connections of HTTP, as many of gRPC, and what a worker opens itself
 
 
 class Startup:

@@ -22,8 +22,7 @@ __all__ = ["READY", "VARIABLE", "ready", "starting"]
 
 logger = logging.getLogger(__name__)
 
-VARIABLE: Final = "_DRUGPRED_SUPERVISOR"
-"""The environment variable that has the socket's file descriptor."""
+VARIABLE: Final = "_DRUGPRED_SUPERVISOR"  # the environment variable that has the socket's file descriptor
 
 READY: Final = "ready"
 

@@ -42,8 +42,7 @@ _POLICY: Final = f"{BASE_POLICY}; script-src 'self'; style-src 'self'; img-src '
 # Asked for again each time, and answered with 304: a page of two versions would be worse than a round trip.
 _HEADERS: Final = {"Cache-Control": "no-cache"}
 
-_PLACE: Final = b'<script type="application/json" id="rules"></script>'
-"""Where the page wants the rules of its form."""
+_PLACE: Final = b'<script type="application/json" id="rules"></script>'  # where the page wants the rules of its form
 
 
 class _Report:

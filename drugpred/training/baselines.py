@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BASELINES", "PENALTY", "Baseline", "Difference", "JointForest", "compare", "comparison_table"]
 
-PENALTY: Final = 5.0
-"""L2 penalty of logistic regression: the best of 1, 2, 5, 10 and 33 on the default folds."""
+PENALTY: Final = 5.0  # L2 penalty of logistic regression: the best of 1, 2, 5, 10 and 33 on the default folds
 
 _TWO_WINDOWS: Final[tuple[codebook.Window, ...]] = ("decade", "year")
 """Enough for all headline figures but the ranked probability score; six would take three times as long."""
@@ -63,8 +62,7 @@ class Baseline(NamedTuple):
     """A model to compare the configured one with."""
 
     description: str
-    make_estimator: Callable[[int], BaseEstimator]
-    """Return an unfitted estimator, given a seed."""
+    make_estimator: Callable[[int], BaseEstimator]  # return an unfitted estimator, given a seed
     threshold: float | None = None
     """Probability from which on use is predicted; None for the base rate of the training rows."""
 
@@ -103,13 +101,10 @@ class Difference(NamedTuple):
     """Difference of a headline metric between two models on the same folds."""
 
     figure: str
-    own: float
-    """The configured model's."""
+    own: float  # the configured model's
     other: float
-    difference: float
-    """The other's minus the configured model's."""
-    low: float
-    """Lower bound of the 95% interval, see `corrected_half_widths`; nan with a single fold."""
+    difference: float  # the other's minus the configured model's
+    low: float  # lower bound of the 95% interval, see `corrected_half_widths`; nan with a single fold
     high: float
 
     @property

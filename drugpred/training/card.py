@@ -28,8 +28,7 @@ __all__ = ["build_card"]
 
 _PACKAGES: Final = ("bentoml", "imbalanced-learn", "numpy", "pandas", "scikit-learn", "skops")
 
-_DIGITS: Final = 4
-"""More digits would be noise."""
+_DIGITS: Final = 4  # more digits would be noise
 
 _MIN_PER_OUTCOME: Final = 100
 _MIN_AUC: Final = 0.7

@@ -34,15 +34,11 @@ TRUSTED: Final = ["drugpred.training.estimators.CumulativeNetwork", "drugpred.tr
 
 _ARRAYS: Final = ("inputs", "bias", "outputs", "output_bias", "direct")
 
-_SIMULATED: Final = 5000
-"""Respondents to distil the forest with; 20,000 give the same metrics."""
+_SIMULATED: Final = 5000  # respondents to distil the forest with; 20,000 give the same metrics
 
 _LEAF: Final = 5
-_FEATURES: Final = 4
-"""Of the forest; other sensible choices changed the metrics by less than their error."""
-
-_MIN_PROBABILITY: Final = 2e-3
-"""A leaf of users only predicts 1, whose log-odds are infinite."""
+_FEATURES: Final = 4  # of the forest; other sensible choices changed the metrics by less than their error
+_MIN_PROBABILITY: Final = 2e-3  # a leaf of users only predicts 1, whose log-odds are infinite
 
 
 def cumulative_targets(last_use: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MIN_RESPONDENTS", "cross_validate_model", "load_respondents"]
 
-MIN_RESPONDENTS: Final = 200
-"""With fewer, folds would lack users or non-users of nearly every drug."""
+MIN_RESPONDENTS: Final = 200  # with fewer, folds would lack users or non-users of nearly every drug
 
 
 def load_respondents(data: Path | None, config: Configuration, console: Console) -> Respondents:

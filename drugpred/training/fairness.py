@@ -27,26 +27,19 @@ if TYPE_CHECKING:
 __all__ = ["MIN_PEOPLE", "MIN_PER_OUTCOME", "MIN_SHOWN", "Figures", "Group", "by_group", "is_disclosable", "thresholds"]
 
 MIN_PEOPLE: Final = 30
-MIN_PER_OUTCOME: Final = 10
-"""Groups of fewer respondents, or of fewer users or non-users, have no metrics."""
-MIN_SHOWN: Final = 10
-"""The size of smaller groups is not shown either."""
+MIN_PER_OUTCOME: Final = 10  # groups of fewer respondents, or of fewer users or non-users, have no metrics
+MIN_SHOWN: Final = 10  # the size of smaller groups is not shown either
 
 
 class Figures(NamedTuple):
     """Metrics of the model within a group."""
 
-    base_rate: Estimate
-    """Share of users."""
+    base_rate: Estimate  # share of users
     auc: Estimate
-    selection_rate: Estimate
-    """Share of respondents who are predicted to use."""
-    true_positive_rate: Estimate
-    """Selection rate among users."""
-    false_positive_rate: Estimate
-    """Selection rate among non-users."""
-    calibration_gap: Estimate
-    """Mean probability minus share of users: positive if the group's use is overestimated."""
+    selection_rate: Estimate  # share of respondents who are predicted to use
+    true_positive_rate: Estimate  # selection rate among users
+    false_positive_rate: Estimate  # selection rate among non-users
+    calibration_gap: Estimate  # mean probability minus share of users: positive if the group's use is overestimated
 
 
 class Group(NamedTuple):
@@ -55,10 +48,8 @@ class Group(NamedTuple):
     drug: str
     attribute: str
     label: str
-    people: int | None
-    """None if fewer than `MIN_SHOWN`."""
-    figures: Figures | None
-    """None unless they can be disclosed, see `is_disclosable`."""
+    people: int | None  # none if fewer than `MIN_SHOWN`
+    figures: Figures | None  # none unless they can be disclosed, see `is_disclosable`
 
 
 def thresholds(evaluation: Evaluation) -> Floats:

@@ -46,11 +46,9 @@ WHY: Final = (
 class Treatment(NamedTuple):
     """One treatment of class imbalance."""
 
-    classifier: Callable[[int], ClassifierMixin]
-    """Return an unfitted classifier, given a seed."""
+    classifier: Callable[[int], ClassifierMixin]  # return an unfitted classifier, given a seed
     sampler: Sampler = "none"
-    evens_out: bool = True
-    """Whether it trains as if there were as many users as non-users."""
+    evens_out: bool = True  # whether it trains as if there were as many users as non-users
 
 
 def _forest(seed: int) -> ClassifierMixin:
@@ -80,11 +78,9 @@ class Result(NamedTuple):
     threshold: str
     figure: str
     value: float
-    low: float
-    """Of the 95% interval."""
+    low: float  # of the 95% interval
     high: float
-    difference: float
-    """From plain logistic regression, with its 95% interval."""
+    difference: float  # from plain logistic regression, with its 95% interval
     difference_low: float
     difference_high: float
 

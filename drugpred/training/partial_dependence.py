@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MIN_LEVEL_COUNT", "Effect", "compute"]
 
-MIN_LEVEL_COUNT: Final = 30
-"""Levels of fewer respondents are left out: the model has learned little of them."""
+MIN_LEVEL_COUNT: Final = 30  # levels of fewer respondents are left out: the model has learned little of them
 
 _MAX_ROWS: Final = 2000
 _QUANTILES: Final = np.linspace(0.05, 0.95, 10)
@@ -32,12 +31,10 @@ class Effect(NamedTuple):
     """Partial dependence on one input."""
 
     name: str
-    labels: tuple[str, ...]
-    """Of a category's levels; empty for a score."""
+    labels: tuple[str, ...]  # of a category's levels; empty for a score
     values: Floats
     """The codes of the levels, or values of the score from the 5th to the 95th percentile; shape (values,)."""
-    probabilities: Floats
-    """Mean probability of use, shape (values, 18)."""
+    probabilities: Floats  # mean probability of use, shape (values, 18)
 
     @property
     def change(self) -> Floats:

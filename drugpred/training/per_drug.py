@@ -44,8 +44,7 @@ def logistic(penalty: float, class_weight: str | None = None) -> LogisticRegress
 class _Fitted(NamedTuple):
     """One fitted classifier."""
 
-    classifier: Any
-    """None if everybody or nobody was a user."""
+    classifier: Any  # none if everybody or nobody was a user
     slope: float | None
     """Probabilities are expit(slope * response + intercept), or those of the classifier if it is None."""
     intercept: float

@@ -33,11 +33,8 @@ METRIC: Final = "decade_log_loss"
 """The mean log-loss of 18 drugs, lower is better: a proper score, which both worse ranking and worse calibration raise.
 One metric only, because several tests would often refuse an equal model by chance."""
 
-_CONFIDENCE: Final = 0.9
-"""Of the two-sided interval: an equal model is refused in one of twenty runs."""
-
-_DIGITS: Final = 4
-"""Differences are rounded as they are printed."""
+_CONFIDENCE: Final = 0.9  # of the two-sided interval: an equal model is refused in one of twenty runs
+_DIGITS: Final = 4  # differences are rounded as they are printed
 
 _FORCE: Final = "--force stores it all the same"
 

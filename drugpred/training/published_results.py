@@ -20,12 +20,9 @@ __all__ = ["PUBLISHED", "WHY_OPTIMISTIC", "PublishedResult", "published_table"]
 class PublishedResult(NamedTuple):
     """One drug's best model."""
 
-    method: str
-    """DT is a decision tree, kNN nearest neighbours, LDA linear discriminant analysis."""
-    n_features: int
-    """Out of ten: age, gender, education and the seven scores."""
-    sensitivity: float
-    """In percent, as is specificity."""
+    method: str  # DT is a decision tree, kNN nearest neighbours, LDA linear discriminant analysis
+    n_features: int  # out of ten: age, gender, education and the seven scores
+    sensitivity: float  # in percent, as is specificity
     specificity: float
 
 

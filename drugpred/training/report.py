@@ -66,8 +66,7 @@ _METRIC_NAMES: Final = {name: name.replace("_", " ") for name in (*METRICS, "cal
 
 _WITHIN: Final = {"ever": "a lifetime"} | {window: f"a {window}" for window in codebook.WINDOWS[1:]}
 
-_LAST_USE: Final = ("never", "earlier", *codebook.WINDOWS[1:])
-"""Classes of last use, one word each."""
+_LAST_USE: Final = ("never", "earlier", *codebook.WINDOWS[1:])  # classes of last use, one word each
 
 
 def render(card: Card, evaluation: Evaluation, X: Floats, predict: Callable[[Floats], Floats]) -> dict[str, bytes]:

@@ -17,15 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["make_background"]
 
-_SIZE: Final = 28
-"""An explanation takes 10 ms, and 20 ms with twice as many."""
+_SIZE: Final = 28  # an explanation takes 10 ms, and 20 ms with twice as many
 
 _SEED: Final = 0
 _DRAWN: Final = 20_000
 _CANDIDATES: Final = 2_000
 _MIXTURES: Final = 12
-_SWEEPS: Final = 6
-"""More sweeps change almost nothing."""
+_SWEEPS: Final = 6  # more sweeps change almost nothing
 
 
 def make_background(predictor: Predictor) -> bytes:

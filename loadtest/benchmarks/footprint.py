@@ -26,12 +26,9 @@ STARTS: Final = 5
 class Footprint(NamedTuple):
     """What one start took."""
 
-    seconds: float
-    """From the command to the first 200 of /readyz."""
-    rss: float
-    """MB of memory that the worker has, what it shares with other processes too."""
-    uss: float
-    """MB of memory that would be free if the worker ended."""
+    seconds: float  # from the command to the first 200 of /readyz
+    rss: float  # MB of memory that the worker has, what it shares with other processes too
+    uss: float  # MB of memory that would be free if the worker ended
 
 
 @exit_on_error()

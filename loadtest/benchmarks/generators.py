@@ -44,16 +44,12 @@ class LoadError(Exception):
 class Measured(NamedTuple):
     """What one server did in one round."""
 
-    rate: float
-    """Requests a second."""
-    milliseconds: float
-    """Median of what a request took."""
-    cores: float
-    """Processors that the load generator kept busy."""
+    rate: float  # requests a second
+    milliseconds: float  # median of what a request took
+    cores: float  # processors that the load generator kept busy
 
 
-Load = Callable[[int, int], Measured]
-"""Load something from a number of clients for a number of seconds."""
+Load = Callable[[int, int], Measured]  # load something from a number of clients for a number of seconds
 
 
 def require(*tools: str) -> None:

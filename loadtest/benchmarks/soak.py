@@ -57,8 +57,7 @@ class Sample(NamedTuple):
 
     pid: int
     hours: float
-    values: dict[str, float]
-    """By what is measured."""
+    values: dict[str, float]  # by what is measured
 
 
 class Growth(NamedTuple):
@@ -69,10 +68,8 @@ class Growth(NamedTuple):
     second: float
     """Of the second third of the time: the median of memory and disk, the least of numbers, which rise and fall with a
     round of bad requests."""
-    last: float
-    """That of the last."""
-    per_hour: float
-    """Fitted to both, by least squares."""
+    last: float  # that of the last
+    per_hour: float  # fitted to both, by least squares
 
     @property
     def is_leak(self) -> bool:

@@ -35,8 +35,7 @@ class Target(NamedTuple):
 
     title: str
     load: Load
-    probabilities: Sequence[float]
-    """Its answer to EXAMPLE."""
+    probabilities: Sequence[float]  # its answer to EXAMPLE
 
 
 def of_service(service: Service) -> list[Target]:

@@ -49,8 +49,7 @@ class Exchange(NamedTuple):
 
     data: bytes
     mode: Mode = Mode.ANSWER
-    keep: bool = True
-    """Whether it is one well-framed HTTP request, whose connection serves others after it."""
+    keep: bool = True  # whether it is one well-framed HTTP request, whose connection serves others after it
     port: Port = Port.HTTP
     requests: int | None = None
     """How many requests it is, where that is sure: none may be answered twice. The first head is sent on its own."""
@@ -63,21 +62,17 @@ class Call(NamedTuple):
     messages: Sequence[bytes]
     streaming: bool = False
     metadata: Sequence[tuple[str, str | bytes]] = ()
-    timeout: float = 3.0
-    """Seconds."""
-    cancel_after: float | None = None
-    """Seconds, after which the client cancels; None for never."""
+    timeout: float = 3.0  # seconds
+    cancel_after: float | None = None  # seconds, after which the client cancels; None for never
     silent: bool = False
     """Whether the client, of a stream, then sends nothing more and does not end it either: the server must, in time."""
-    unread: bool = False
-    """Whether the client, of a stream that is cancelled, takes no answer."""
+    unread: bool = False  # whether the client, of a stream that is cancelled, takes no answer
 
 
 class Service(NamedTuple):
     """Where inputs are sent, and the key that no answer may hold."""
 
-    http: tuple[str, int]
-    """Host and port."""
+    http: tuple[str, int]  # host and port
     grpc: tuple[str, int]
     key: str = KEY
     wants_key: bool = False
@@ -87,12 +82,9 @@ class Family(NamedTuple):
     """Inputs of a kind."""
 
     name: str
-    share: float
-    """How many, relative to others."""
-    make: Callable[[random.Random], Exchange | Call]
-    """Makes one of the draws it is given, the same of the same."""
-    alone: bool = False
-    """Whether they are large, so that one is sent at a time."""
+    share: float  # how many, relative to others
+    make: Callable[[random.Random], Exchange | Call]  # makes one of the draws it is given, the same of the same
+    alone: bool = False  # whether they are large, so that one is sent at a time
 
 
 def generate(family: Family, seed: int, index: int) -> Exchange | Call:

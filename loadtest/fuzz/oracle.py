@@ -32,10 +32,8 @@ _FAULTS: Final = {StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.DATA_LOSS}
 class Outcome(NamedTuple):
     """What became of an input."""
 
-    status: str
-    """How it was answered, to count by."""
-    fault: str | None = None
-    """What is wrong with that."""
+    status: str  # how it was answered, to count by
+    fault: str | None = None  # what is wrong with that
 
 
 def repeats(content: bytes, key: str = KEY) -> bool:

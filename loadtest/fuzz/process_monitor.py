@@ -32,10 +32,8 @@ _MAX_HANDLES: Final = 16  # what its open files and connections may grow by from
 class Usage(NamedTuple):
     """What a worker holds."""
 
-    rss: float
-    """MB of memory."""
-    handles: int
-    """Files and connections that are open."""
+    rss: float  # MB of memory
+    handles: int  # files and connections that are open
     threads: int
 
 

@@ -30,8 +30,7 @@ class Fault(NamedTuple):
     """An input that was not answered properly."""
 
     family: str
-    number: int
-    """Its place in the family."""
+    number: int  # its place in the family
     what: str
 
 

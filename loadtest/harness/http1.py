@@ -17,11 +17,9 @@ class Response(NamedTuple):
     """An answer."""
 
     status: int
-    headers: Mapping[str, str]
-    """By name in lower case."""
+    headers: Mapping[str, str]  # by name in lower case
     raw_head: bytes
-    body: bytes | None
-    """None if it must have none: that of HEAD."""
+    body: bytes | None  # none if it must have none: that of HEAD
 
 
 def head(method: str, target: str, *lines: str) -> bytes:

@@ -28,8 +28,7 @@ PREDICT: Final = f"{SERVICE}/Predict"
 
 PEOPLE: Final = 10_000
 
-BATCH: Final = 100
-"""Profiles of one batch request."""
+BATCH: Final = 100  # profiles of one batch request
 
 EXAMPLE_ROW: Final = Profile.model_validate(EXAMPLE).row()
 
@@ -58,13 +57,11 @@ def chunk(rows: NDArray[np.float64]) -> bytes:
 
 _ROWS: Final = draw(PEOPLE).tolist()
 
-PROFILES: Final = [json.dumps(codebook.describe(row)) for row in _ROWS]
-"""Bodies of POST /predict."""
+PROFILES: Final = [json.dumps(codebook.describe(row)) for row in _ROWS]  # bodies of POST /predict
 
 BATCHES: Final = [
     f'{{"profiles": [{", ".join(random.Random(number).sample(PROFILES, BATCH))}]}}' for number in range(PEOPLE // BATCH)
 ]
 """Bodies of POST /predict_batch."""
 
-MESSAGES: Final = [message(row) for row in _ROWS]
-"""Requests of Predict over gRPC."""
+MESSAGES: Final = [message(row) for row in _ROWS]  # requests of Predict over gRPC

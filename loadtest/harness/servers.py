@@ -29,11 +29,8 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[2]
 
-_TIMEOUT: Final = 60
-"""Seconds until a server must answer."""
-
-_INTERVAL: Final = 0.02
-"""Seconds between two attempts."""
+_TIMEOUT: Final = 60  # seconds until a server must answer
+_INTERVAL: Final = 0.02  # seconds between two attempts
 
 
 class ServerError(Exception):

@@ -45,8 +45,7 @@ class Target(NamedTuple):
     port: int
     grpc_port: int
     key: str
-    counts: Counter[str]
-    """Requests by what became of them: `sent`, and `let in` where they must not be."""
+    counts: Counter[str]  # requests by what became of them: `sent`, and `let in` where they must not be
 
     async def connect(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Open a connection."""

@@ -31,13 +31,10 @@ _EXPLAINED: Final = json.dumps(EXAMPLE | {"include": ["explanation"]})
 class Answered(NamedTuple):
     """How a request was answered."""
 
-    kind: str
-    """`http`, `grpc` or `probe`."""
-    begun: float
-    """By the monotonic clock."""
+    kind: str  # `http`, `grpc` or `probe`
+    begun: float  # by the monotonic clock
     seconds: float
-    failure: str
-    """Empty if it was answered properly."""
+    failure: str  # empty if it was answered properly
 
 
 async def ask(port: int, grpc_port: int, key: str, answered: list[Answered], ended: asyncio.Event) -> None:

@@ -28,17 +28,14 @@ logger = logging.getLogger(__name__)
 
 _Pool = TypeVar("_Pool", "redis_connection.BlockingConnectionPool", "redis_asyncio.BlockingConnectionPool")
 
-_BUSY_SECONDS: Final = 1.0
-"""How long to wait for another worker, which needs well under a millisecond."""
+_BUSY_SECONDS: Final = 1.0  # how long to wait for another worker, which needs well under a millisecond
 
 _PRUNE_SECONDS: Final = 3600
 
-_SETTLED_SECONDS: Final = 60.0
-"""For how long it works before the log says that it works again."""
+_SETTLED_SECONDS: Final = 60.0  # for how long it works before the log says that it works again
 
 _PAGE_BYTES: Final = 4096
-_MAX_BYTES: Final = 1 << 30
-"""Of the file: room for some 50 million tokens."""
+_MAX_BYTES: Final = 1 << 30  # of the file: room for some 50 million tokens
 
 _REDIS: Final[dict[str, Any]] = {
     "max_connections": 16,
@@ -47,8 +44,7 @@ _REDIS: Final[dict[str, Any]] = {
     "socket_timeout": 0.25,
 }
 
-_CLOCK_SECONDS: Final = 24 * 3600
-"""By how much the clock of Redis may be ahead."""
+_CLOCK_SECONDS: Final = 24 * 3600  # by how much the clock of Redis may be ahead
 
 # One tree does it all: its order is that of expiry, and a token's expiry never changes. Random access is to its end.
 _TABLE: Final = "CREATE TABLE IF NOT EXISTS seen (until INTEGER, nonce BLOB, PRIMARY KEY (until, nonce)) WITHOUT ROWID"

@@ -66,11 +66,8 @@ MAX_AGE: Final = 90 * 24 * 3600
 """Seconds in which outcomes are taken: a quarter. Older ones tell little of the model's present state, and each token
 that was used must be remembered for as long."""
 
-CLOCK_SKEW: Final = 300
-"""Seconds that the clocks of two replicas may differ by."""
-
-TOKEN_LENGTH: Final = 96
-"""The characters of a token."""
+CLOCK_SKEW: Final = 300  # seconds that the clocks of two replicas may differ by
+TOKEN_LENGTH: Final = 96  # the characters of a token
 
 TOKEN_PATTERN: Final = rf"^[A-Za-z0-9_-]{{{TOKEN_LENGTH}}}$"
 """A regular expression of all tokens: 72 bytes fill 96 characters, so no two of them mean the same bytes."""
@@ -95,18 +92,15 @@ class _Packed(NamedTuple):
 
     window: int
     code: bytes
-    mask: int | None
-    """Of the bytes of the probabilities; None for all drugs."""
+    mask: int | None  # of the bytes of the probabilities; None for all drugs
 
 
 class PredictionClaim(NamedTuple):
     """What a token says, once it is known to be true."""
 
     window: Window
-    probabilities: dict[Drug, float]
-    """By drug that was asked for."""
-    issued: int
-    """Seconds since 1970."""
+    probabilities: dict[Drug, float]  # by drug that was asked for
+    issued: int  # seconds since 1970
     nonce: bytes
 
     @property

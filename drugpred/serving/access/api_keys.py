@@ -33,14 +33,12 @@ logger = logging.getLogger(__name__)
 _MAX_KEY_BYTES: Final = 256
 _MAX_FILE_BYTES: Final = 1 << 16
 
-_LOOK_SECONDS: Final = 1.0
-"""The file is looked at no more often."""
+_LOOK_SECONDS: Final = 1.0  # the file is looked at no more often
 
 _GRACE_SECONDS: Final = 60.0
 """For how long a file may be gone, as one that is being replaced, before its keys are taken no more."""
 
-_SETTLED_NS: Final = 2_000_000_000
-"""Age from which a file that changes again is sure to get another time of change."""
+_SETTLED_NS: Final = 2_000_000_000  # age from which a file that changes again is sure to get another time of change
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DIGEST: Final = re.compile(r"[0-9A-Fa-f]{64}")

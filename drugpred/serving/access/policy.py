@@ -40,19 +40,14 @@ def caller_name() -> str | None:
 class AccessRule(NamedTuple):
     """What a call needs."""
 
-    key: bool = True
-    """Whether it needs an API key, if any are configured."""
-    scope: Scope | None = None
-    """The scope that the key must have; None for any key."""
-    counted: bool = True
-    """Whether it counts towards the caller's rate."""
+    key: bool = True  # whether it needs an API key, if any are configured
+    scope: Scope | None = None  # the scope that the key must have; None for any key
+    counted: bool = True  # whether it counts towards the caller's rate
 
 
 HEALTH: Final = AccessRule(key=False, counted=False)
-STATIC: Final = AccessRule(key=False)
-"""Says nothing about a person or a model."""
-ANY_KEY: Final = AccessRule()
-"""Unknown paths: without a key nobody finds out what there is."""
+STATIC: Final = AccessRule(key=False)  # says nothing about a person or a model
+ANY_KEY: Final = AccessRule()  # unknown paths: without a key nobody finds out what there is
 
 _SCHEME: Final = len("bearer ")
 _BASIC: Final = len("basic ")

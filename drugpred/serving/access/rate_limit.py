@@ -38,11 +38,8 @@ _MAX_CALLERS: Final = 1 << 16
 
 _MAX_SECONDS: Final = 366 * 24 * 3600
 
-_REDIS_SECONDS: Final = 0.25
-"""How long a request waits for Redis, all in all."""
-
-_PAUSE_SECONDS: Final = 5.0
-"""For how long Redis is not asked where it did not answer."""
+_REDIS_SECONDS: Final = 0.25  # how long a request waits for Redis, all in all
+_PAUSE_SECONDS: Final = 5.0  # for how long Redis is not asked where it did not answer
 
 _SETTLED_SECONDS: Final = 60.0
 """For how long Redis answers before the log says that it does again: full of clients, it answers now and then."""

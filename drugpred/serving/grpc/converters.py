@@ -33,11 +33,8 @@ __all__ = [
     "profile",
 ]
 
-_TEMPLATES: Final = 256
-"""How many are kept, of 6 windows and any choice of drugs."""
-
-DRUGS: Final = {drug: pb.Drug.Value(f"DRUG_{drug.upper()}") for drug in codebook.DRUGS}
-"""Numbers of drugs."""
+_TEMPLATES: Final = 256  # how many are kept, of 6 windows and any choice of drugs
+DRUGS: Final = {drug: pb.Drug.Value(f"DRUG_{drug.upper()}") for drug in codebook.DRUGS}  # numbers of drugs
 
 WINDOWS: Final = {window: pb.Window.Value(f"WINDOW_{window.upper()}") for window in codebook.WINDOWS}
 """Numbers of windows."""

@@ -53,14 +53,9 @@ _RULES: Final = {
     **dict.fromkeys(("GetModel", "ServerMetadata", "ModelMetadata"), AccessRule(scope=Scope.READ)),
 }
 
-_SHORT: Final = 64 * 2**10
-"""The longest message of methods that are not in `message_limits.LIMITS`, as over HTTP."""
-
-_ROUNDING: Final = 0.01
-"""By how much of it a timeout is rounded up on its way."""
-
-_JITTER_SECONDS: Final = 0.02
-"""By how much the times may differ that a call and its cancellation take to come here."""
+_SHORT: Final = 64 * 2**10  # the longest message of methods that are not in `message_limits.LIMITS`, as over HTTP
+_ROUNDING: Final = 0.01  # by how much of it a timeout is rounded up on its way
+_JITTER_SECONDS: Final = 0.02  # by how much the times may differ that a call and its cancellation take to come here
 
 _Behaviour = Callable[[Any, grpc.aio.ServicerContext], Any]
 

@@ -20,18 +20,13 @@ class Field(NamedTuple):
     """What a field may hold."""
 
     name: str
-    most: int
-    """How many elements; of packed numbers how many bytes."""
-    longest: float = inf
-    """How many bytes each."""
-    packed: int = 0
-    """Of numbers, the most bytes of one."""
-    within: Mapping[int, Field] | None = None
-    """By number, the fields of each."""
+    most: int  # how many elements; of packed numbers how many bytes
+    longest: float = inf  # how many bytes each
+    packed: int = 0  # of numbers, the most bytes of one
+    within: Mapping[int, Field] | None = None  # by number, the fields of each
 
 
-_MAX_PROFILE_BYTES: Final = 512
-"""The longest that says everything once has 160 bytes."""
+_MAX_PROFILE_BYTES: Final = 512  # the longest that says everything once has 160 bytes
 
 _MAX_PARAMETERS: Final = 16
 _VARINT_BYTES, _DOUBLE_BYTES = 10, 8
@@ -69,15 +64,11 @@ LIMITS: Final[Mapping[str, Mapping[int, Field]]] = {
 }
 """By method, the fields of its requests of which there may be many, by number."""
 
-_OTHERS: Final = 0
-"""No field has this number."""
-_OTHER: Final = Field("", 1000)
-"""All fields together of which there are not many."""
+_OTHERS: Final = 0  # no field has this number
+_OTHER: Final = Field("", 1000)  # all fields together of which there are not many
 _VARINT, _BYTES = 0, 2
-_FIXED: Final = {1: 8, 5: 4}
-"""Bytes of the other types of fields."""
-_MORE: Final = 128
-"""From which on a byte is not the last one of a number."""
+_FIXED: Final = {1: 8, 5: 4}  # bytes of the other types of fields
+_MORE: Final = 128  # from which on a byte is not the last one of a number
 _MAX_NUMBER_BYTES: Final = 10
 
 

@@ -29,8 +29,7 @@ _NAMES: Final = (
 )
 """The services that have a health of their own."""
 
-_FAST: Final = "/drugpred.v1.DrugPrediction/Predict"
-"""The method that takes microseconds."""
+_FAST: Final = "/drugpred.v1.DrugPrediction/Predict"  # the method that takes microseconds
 
 _OPTIONS: Final = (
     ("grpc.so_reuseport", 1),  # the workers of one service share the port
@@ -53,11 +52,8 @@ _OPTIONS: Final = (
     ("grpc.http2.max_ping_strikes", 2),
 )
 
-_QUIET: Final = 0.2
-"""Seconds in which a call that was sent arrives, or a client hears that the server ends."""
-
-_PATIENCE: Final = 5
-"""How often that is waited for, while ever new clients call."""
+_QUIET: Final = 0.2  # seconds in which a call that was sent arrives, or a client hears that the server ends
+_PATIENCE: Final = 5  # how often that is waited for, while ever new clients call
 
 
 class Server:

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AccessMiddleware", "replay"]
 
-_WBITS: Final = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
-"""zlib's name for the encodings of a body."""
+_WBITS: Final = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}  # zlib's name for the encodings of a body
 
 _ONCE: Final = (b"host", b"authorization", b"x-api-key", b"content-encoding")
 """Headers that decide something: of two, a proxy may have read the other one."""

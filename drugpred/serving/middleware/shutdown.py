@@ -27,11 +27,8 @@ __all__ = ["ConnectionCloseMiddleware", "GracefulShutdown"]
 
 logger = logging.getLogger(__name__)
 
-_NOTICE: Final = 1.0
-"""Seconds in which requests are still taken."""
-
-_ARRIVAL: Final = 0.1
-"""Seconds in which a request arrives on a connection that was taken."""
+_NOTICE: Final = 1.0  # seconds in which requests are still taken
+_ARRIVAL: Final = 0.1  # seconds in which a request arrives on a connection that was taken
 
 
 class GracefulShutdown:

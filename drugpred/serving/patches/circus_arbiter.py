@@ -27,17 +27,10 @@ __all__ = ["ServingAddress", "Supervisor", "apply"]
 
 logger = logging.getLogger(__name__)
 
-_CHECK_SECONDS: Final = 1.0
-"""How often the arbiter looks for workers that ended."""
-
-_MAX_FAILURES: Final = 3
-"""Workers in a row that end before they are ready."""
-
-_BUSY_SECONDS: Final = 0.1
-"""After which a command is tried again that came while another one ran."""
-
-_PAUSE_SECONDS: Final = 60.0
-"""After which another worker is tried, while others serve."""
+_CHECK_SECONDS: Final = 1.0  # how often the arbiter looks for workers that ended
+_MAX_FAILURES: Final = 3  # workers in a row that end before they are ready
+_BUSY_SECONDS: Final = 0.1  # after which a command is tried again that came while another one ran
+_PAUSE_SECONDS: Final = 60.0  # after which another worker is tried, while others serve
 
 _HTTP: Final = "_bento_api_server"
 _SERVICE: Final = "service"
@@ -50,8 +43,7 @@ class ServingAddress(NamedTuple):
     host: str
     port: int
     workers: int
-    tls: dict[str, Path]
-    """Of HTTP: certificate, key and ca."""
+    tls: dict[str, Path]  # of HTTP: certificate, key and ca
 
 
 def apply() -> None:

@@ -45,16 +45,12 @@ logger = logging.getLogger(__name__)
 
 _NO_FLAGS: Final = 0
 
-_NEVER: Final = 2.0**62
-"""Deadlines after it are none, in seconds."""
+_NEVER: Final = 2.0**62  # deadlines after it are none, in seconds
 
 _LOOK_SECONDS: Final = 1.0
 
-_NOW: Final = 0.0
-"""A deadline that has passed: the queue gives what it has."""
-
-_MESSAGE: Final = object()
-"""What a handler waits for that waits for its message."""
+_NOW: Final = 0.0  # a deadline that has passed: the queue gives what it has
+_MESSAGE: Final = object()  # what a handler waits for that waits for its message
 
 _PARTS: Final = (
     *("AioServer", "CompletionQueue", "CompletionType", "Server", "ReceiveCloseOnServerOperation"),

@@ -35,20 +35,15 @@ __all__ = ["apply", "make", "restore"]
 
 logger = logging.getLogger(__name__)
 
-_ROOM: Final = 1 << 20
-"""Bytes of each file: three times what the largest needs, as all labels are from closed lists."""
+_ROOM: Final = 1 << 20  # bytes of each file: three times what the largest needs, as all labels are from closed lists
 
 _IN_PROGRESS: Final = "gauge_livesum"
-_KINDS: Final = ("counter", "histogram", "gauge_all", "gauge_mostrecent", _IN_PROGRESS)
-"""The files of one worker."""
-
-_VALUE: Final = struct.Struct("dd")
-"""A value and its time, as prometheus_client writes them."""
+_KINDS: Final = ("counter", "histogram", "gauge_all", "gauge_mostrecent", _IN_PROGRESS)  # the files of one worker
+_VALUE: Final = struct.Struct("dd")  # a value and its time, as prometheus_client writes them
 
 _FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 
-_RESTORE_SECONDS: Final = 1.0
-"""How often a worker looks whether its files are there."""
+_RESTORE_SECONDS: Final = 1.0  # how often a worker looks whether its files are there
 
 
 def apply() -> None:

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RequestMetricsMiddleware", "apply"]
 
-_OTHER: Final = "other"
-"""The endpoint of all paths that nothing here answers."""
+_OTHER: Final = "other"  # the endpoint of all paths that nothing here answers
 
 _REDIRECTS: Final = 300
 _FAILED: Final = 500

@@ -37,8 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Protocol", "apply"]
 
-_CROWDED_IDLE_SECONDS: Final = 5
-"""The same of connections that are made while half of the bound is used."""
+_CROWDED_IDLE_SECONDS: Final = 5  # the same of connections that are made while half of the bound is used
 
 _SWEEP_SECONDS: Final = 1.0
 

@@ -73,8 +73,7 @@ class Tensor(NamedTuple):
     name: str
     datatype: str
     shape: Sequence[int]
-    data: bytes | Sequence[object]
-    """In the protocol's raw form, or its elements: str or bytes, or numbers."""
+    data: bytes | Sequence[object]  # in the protocol's raw form, or its elements: str or bytes, or numbers
 
 
 class DataPlane:

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-SLOW: Final = 0.005
-"""Seconds of a call of a slow model, however many profiles it is of."""
+SLOW: Final = 0.005  # seconds of a call of a slow model, however many profiles it is of
 
 MAX_BATCH_SIZE: Final = 1000
 

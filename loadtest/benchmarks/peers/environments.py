@@ -11,8 +11,7 @@ import pooch
 
 __all__ = ["SCORER", "EnvironmentFailedError", "python"]
 
-SCORER: Final = "scorer"
-"""The environment of this project with something added."""
+SCORER: Final = "scorer"  # the environment of this project with something added
 
 _HERE: Final = Path(__file__).parent
 _ROOT: Final = _HERE.parents[2]

@@ -57,8 +57,7 @@ def risks(answer: dict[str, Any]) -> list[float]:
     return [risk["probability"] for risk in answer["risks"]]
 
 
-MEASURE: Final = Peer("fastapi_scorer", "FastAPI, our predictor", EXAMPLE, risks, scorer=True)
-"""What ratios are of."""
+MEASURE: Final = Peer("fastapi_scorer", "FastAPI, our predictor", EXAMPLE, risks, scorer=True)  # what ratios are of
 
 PEERS: Final = (
     MEASURE,
