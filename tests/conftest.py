@@ -47,6 +47,15 @@ def skip(reason: str) -> None:
     pytest.skip(reason)
 
 
+NEWER = """
+from drugpred import model_store
+old = model_store.load()
+files = [(old.path / name).read_bytes() for name in ("pipeline.skops", "network.npz", "background.npy")]
+print(model_store.write(*files, old.card, {}))
+"""
+"""Code that stores the newest model of a home once more, and prints its tag."""
+
+
 @pytest.fixture(scope="session")
 def room() -> Callable[[int], AbstractContextManager[None]]:
     """Give files no more than so many bytes for a while: what is nearest to a full disk without a disk of one's own."""

@@ -34,6 +34,7 @@ __all__ = [
     "PREDICTIONS",
     "PROBABILITY",
     "PROFILES",
+    "RATES_UNSHARED",
     "REFUSED",
     "SCORES",
     "observe_call",
@@ -54,6 +55,9 @@ REFUSED: Final = Counter("drugpred_refused", "Malformed requests, by what is wro
 DENIED: Final = Counter("drugpred_denied", "Calls whose API key does not let them in.", ["reason"])
 LIMITED: Final = Counter("drugpred_limited", "Calls that a limit ended: rate, size, time or load.", ["limit"])
 
+RATES_UNSHARED: Final = Counter(
+    "drugpred_rates_unshared", "Requests whose rate a process told by itself, because Redis did not answer."
+)
 BATCH_PROFILES: Final = Histogram(
     "drugpred_batch_profiles",
     "Profiles of requests that were answered together.",

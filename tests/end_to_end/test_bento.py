@@ -12,15 +12,10 @@ import yaml
 from bentoml._internal.bento import BentoStore
 
 from drugpred.schemas import EXAMPLE
+from tests.conftest import NEWER
 
 ROOT = Path(__file__).parents[2]
 SECRET = "token-6512bd43"
-NEWER = """
-from drugpred import model_store
-old = model_store.load()
-files = [(old.path / name).read_bytes() for name in ("pipeline.skops", "network.npz", "background.npy")]
-print(model_store.write(*files, old.card, {}))
-"""
 
 
 def run(home, folder, *arguments, **environment):

@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 
 from drugpred.client import Client
 from drugpred.schemas import EXAMPLE
+from tests.conftest import NEWER
 from tests.containers import BASE, IMAGE, SECRET
 from tests.end_to_end.conftest import free_ports
 
@@ -44,12 +45,6 @@ NOT_SERVING = {
 NOT_SERVING |= {"ruff", "scikit-learn", "scipy", "skops"}
 CREDENTIALS = re.compile(rb"://[^/@\s\"'\[]+:[^/@\s\"']+@|-----BEGIN [A-Z ]*PRIVATE KEY-----")
 PACKAGES = "app/.venv/lib/"
-NEWER = """
-from drugpred import model_store
-old = model_store.load()
-files = [(old.path / name).read_bytes() for name in ("pipeline.skops", "network.npz", "background.npy")]
-print(model_store.write(*files, old.card, {}))
-"""
 
 
 @pytest.fixture(scope="module")

@@ -11,16 +11,11 @@ import pytest
 from bentoml._internal.bento import BentoStore
 
 from drugpred.schemas import EXAMPLE
+from tests.conftest import NEWER
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-NEWER = """
-from drugpred import model_store
-old = model_store.load()
-files = [(old.path / name).read_bytes() for name in ("pipeline.skops", "network.npz", "background.npy")]
-print(model_store.write(*files, old.card, {}))
-"""
 
 
 def run(home, *command, folder=ROOT):

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from drugpred import __version__
-from drugpred.model_store import TaggedCard
+from drugpred.model_store import NAME, TaggedCard
+from drugpred.serving import endpoints
 from drugpred.serving.access.api_keys import Key, Scope
 from drugpred.serving.access.policy import CALLER
 from drugpred.serving.openapi import build
@@ -29,6 +30,14 @@ def request_(stored_model, app_of):
 @pytest.fixture(scope="module")
 def get(request_):
     return lambda path: request_("GET", path)
+
+
+def test_every_route_is_in_the_table(stored_model, app_of):
+    routes = {route.path.replace("{model}", NAME) for route in app_of(stored_model).routes}
+    assert [path for path in routes if not endpoints.find(path).path] == []
+    described = {endpoint.path for endpoint in endpoints.ENDPOINTS if endpoint.summary}
+    bentomls = {"/predict", "/predict_batch", "/livez", "/healthz", "/readyz", "/metrics"}
+    assert described - routes == bentomls
 
 
 def test_health_tells_what_is_served(get, stored_model):

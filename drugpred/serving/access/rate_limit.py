@@ -20,11 +20,10 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
-from prometheus_client import Counter
-
 from drugpred.errors import ConfigurationError
 from drugpred.monitoring.failure_log import FailureLog
 from drugpred.monitoring.feedback.dedup import redis_pool
+from drugpred.monitoring.metrics import RATES_UNSHARED
 
 if TYPE_CHECKING:
     from limits import RateLimitItem
@@ -43,10 +42,6 @@ _PAUSE_SECONDS: Final = 5.0  # for how long Redis is not asked where it did not 
 
 _SETTLED_SECONDS: Final = 60.0
 """For how long Redis answers before the log says that it does again: full of clients, it answers now and then."""
-
-_UNSHARED: Final = Counter(
-    "drugpred_rates_unshared", "Requests whose rate a process told by itself, because Redis did not answer."
-)
 
 
 @lru_cache(1024)
@@ -72,7 +67,7 @@ def client_id(address: str) -> str:
 
 
 class RateLimiter:
-    """Counts requests by caller: in memory for any thread, with Redis for one event loop.
+    """Limits how often each caller may call: in memory for any thread, with Redis for one event loop.
 
     Parameters
     ----------
@@ -115,17 +110,17 @@ class RateLimiter:
             try:
                 return await self._shared.hit(caller)
             except _UnansweredError:
-                _UNSHARED.inc()
+                RATES_UNSHARED.inc()
         return self._here.hit(caller)
 
     async def close(self) -> None:
-        """Let go of Redis."""
+        """Close the connections to Redis."""
         if self._shared is not None:
             await self._shared.close()
 
 
 class _UnansweredError(Exception):
-    """Redis does not tell."""
+    """Redis does not answer."""
 
 
 class _InMemory:

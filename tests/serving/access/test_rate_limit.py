@@ -94,7 +94,7 @@ def asked(function):
 
 
 def unshared():
-    return module._UNSHARED._value.get()
+    return module.RATES_UNSHARED._value.get()
 
 
 def test_as_many_as_the_limit_are_let_through(clock):
