@@ -121,7 +121,7 @@ class AccessPolicy:
         CALLER.set(caller)
         if rule.counted and self._rates.enabled:
             if self._rates.shared:
-                await asyncio.sleep(0)  # a lane of gRPC goes on in the event loop
+                await asyncio.sleep(0)  # gRPC's unary thread goes on in the event loop
             wait = await self._rates.hit(caller.name)
             if wait is not None:
                 raise TooManyRequestsError(wait)

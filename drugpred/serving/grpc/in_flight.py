@@ -21,7 +21,7 @@ class InFlightCalls:
     def __init__(self) -> None:
         self.entered = 0
         self._left = 0
-        self._lock = threading.Lock()  # a lane is another thread
+        self._lock = threading.Lock()  # the unary thread is another one
         self._open = asyncio.Event()
         self._open.set()
 
@@ -31,7 +31,7 @@ class InFlightCalls:
             self.entered += 1
         context.add_done_callback(self._leave)
         if not self._open.is_set():
-            await asyncio.sleep(0)  # a lane goes on in the event loop
+            await asyncio.sleep(0)  # the unary thread goes on in the event loop
             await self._open.wait()
 
     def _leave(self, _: ServicerContext) -> None:

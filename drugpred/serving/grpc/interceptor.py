@@ -61,7 +61,7 @@ _Behaviour = Callable[[Any, grpc.aio.ServicerContext], Any]
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Lets in whom `admission` does, ends every call with a proper status, and counts it.
+    """Lets in whom the policy does, ends every call with a proper status, and counts it.
 
     Who calls is known from the metadata, so that is decided first. Then the message is waited for; from when it has
     come until its answer is taken, the call has a place that no other one gets.
@@ -70,16 +70,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     nor the log sees the message, because it may hold a person's values.
     """
 
-    lane: Collection[str] = ()
-    """The methods that a lane answers, which limits them itself."""
+    unary_methods: Collection[str] = ()
+    """The methods that `grpc_unary` answers, which limits them itself."""
 
-    def __init__(self, admission: AccessPolicy) -> None:
-        self.gate = InFlightCalls()
-        self.admission = admission
+    def __init__(self, policy: AccessPolicy) -> None:
+        self.in_flight = InFlightCalls()
+        self.policy = policy
         self.answers = WriteBudget(MAX_UNREAD_MESSAGE_BYTES, WRITE_TIMEOUT)
-        self._calls = CallSlots(MAX_CALLS, MAX_CALLS_EACH)
-        self._arriving = CallSlots(MAX_ARRIVING_CALLS, MAX_ARRIVING_CALLS)
-        self._guarded: dict[str, grpc.RpcMethodHandler] = {}
+        self._slots = CallSlots(MAX_CALLS, MAX_CALLS_EACH)
+        self._keyless_slots = CallSlots(MAX_ARRIVING_CALLS, MAX_ARRIVING_CALLS)
+        self._handlers: dict[str, grpc.RpcMethodHandler] = {}
 
     async def intercept_service(
         self,
@@ -88,22 +88,22 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     ) -> grpc.RpcMethodHandler | None:
         """Return the handler of a method, wrapped once: of streams of bytes, whatever it is of."""
         method = handler_call_details.method
-        guarded = self._guarded.get(method)
-        if guarded is None:
+        wrapped = self._handlers.get(method)
+        if wrapped is None:
             handler = await continuation(handler_call_details)
             if handler is None:  # by any name: names that callers make up are no labels of metrics
                 observe_call("unknown", StatusCode.UNIMPLEMENTED.name, 0)
                 return None
-            guarded = self._guarded[method] = self._guard(method, handler)
-        return guarded
+            wrapped = self._handlers[method] = self._wrap(method, handler)
+        return wrapped
 
-    def _guard(self, method: str, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
-        need, short = _rule_for(method), method.startswith("/grpc.")
+    def _wrap(self, method: str, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
+        rule, short = _rule_for(method), method.startswith("/grpc.")
         # Who watches the health does so for ever, and is not waited for.
-        call = _Method(method, handler, self, InFlightCalls() if short else self.gate, need)
-        if method not in self.lane:
-            call.places = self._calls if need.key else self._arriving
-        if short or not need.key:
+        call = _Method(method, handler, self, InFlightCalls() if short else self.in_flight, rule)
+        if method not in self.unary_methods:
+            call.slots = self._slots if rule.key else self._keyless_slots
+        if short or not rule.key:
             call.bound = CapacityLimiter(MAX_OPEN_CALLS)
         return grpc.stream_stream_rpc_method_handler(call.answer, None, call.serialize)
 
@@ -123,13 +123,18 @@ class _NoMessageError(Exception):
 class _Method:
     """A method as it is served."""
 
-    places: CallSlots | None = None
+    slots: CallSlots | None = None
     """Where its calls wait for their message, and stay where nothing else bounds them."""
     bound: CapacityLimiter | None = None
     """Of those whose message has come."""
 
     def __init__(
-        self, method: str, handler: grpc.RpcMethodHandler, guard: CallInterceptor, gate: InFlightCalls, need: AccessRule
+        self,
+        method: str,
+        handler: grpc.RpcMethodHandler,
+        interceptor: CallInterceptor,
+        in_flight: InFlightCalls,
+        rule: AccessRule,
     ) -> None:
         self._name = method.removeprefix("/")
         self._behaviour = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
@@ -138,10 +143,10 @@ class _Method:
         self._generates = inspect.isasyncgenfunction(self._behaviour)
         self._writes = handler.response_streaming and not self._generates
         self.serialize = self._serialize if self._writes else None
-        self._admission = None if guard.admission.open else guard.admission
-        self._answers = guard.answers
-        self._gate = gate
-        self._need = need
+        self._policy = None if interceptor.policy.open else interceptor.policy
+        self._answers = interceptor.answers
+        self._in_flight = in_flight
+        self._rule = rule
         self._limits = message_limits.LIMITS.get(method.rpartition("/")[2])
 
     async def answer(self, _: object, context: grpc.aio.ServicerContext) -> None:
@@ -149,7 +154,7 @@ class _Method:
         started = perf_counter()
         code = StatusCode.OK
         try:
-            error = await self._error_of(context)
+            error = await self._answer(context)
             if error is not None:
                 code = error.code
                 # Not where the exception is caught: what is raised there holds it, it holds the request, and grpc holds
@@ -166,10 +171,10 @@ class _Method:
         finally:
             observe_call(self._name, code.name, perf_counter() - started)
 
-    async def _error_of(self, context: grpc.aio.ServicerContext) -> grpc.Status | None:
+    async def _answer(self, context: grpc.aio.ServicerContext) -> grpc.Status | None:
         """Answer a call; return what it ends with instead, if anything."""
         try:
-            await self._gate.enter(context)
+            await self._in_flight.enter(context)
             await self._run(context)
         except grpc.aio.BaseError:
             raise
@@ -186,16 +191,16 @@ class _Method:
         return None
 
     async def _run(self, context: grpc.aio.ServicerContext) -> None:
-        if self._admission:
-            await self._admission.authorize(self._need, _key(context), _address(context.peer()))
-        message = await (self._taken(self.places, context) if self.places else context.read())
+        if self._policy:
+            await self._policy.authorize(self._rule, _key(context), _address(context.peer()))
+        message = await (self._receive(self.slots, context) if self.slots else context.read())
         if self._streams:
             answering = self._behaviour(_Requests(self, context, message), context)
         elif message is grpc.aio.EOF:
             await asyncio.sleep(0)  # a call that is cancelled has no message either, just before its task is
             raise _NoMessageError
         else:
-            answering = self._behaviour(self.parsed(message), context)
+            answering = self._behaviour(self.decode(message), context)
         del message  # what was sent is let go as soon as it is parsed
         if self._generates:
             async with aclosing(answering):
@@ -208,15 +213,15 @@ class _Method:
         else:
             await self._write(self._serialized(await answering), context)
 
-    async def _taken(self, places: CallSlots, context: grpc.aio.ServicerContext) -> bytes:
+    async def _receive(self, slots: CallSlots, context: grpc.aio.ServicerContext) -> bytes:
         """Return the first message of a call, which has a place until its answer is taken."""
         caller = caller_name()
-        message = await places.acquire(context)
+        message = await slots.acquire(context)
         if self.bound is None:
-            context.add_done_callback(lambda _: places.release(caller))
+            context.add_done_callback(lambda _: slots.release(caller))
             return message
         bound = self.bound
-        places.release(caller)
+        slots.release(caller)
         bound.acquire(1)
         context.add_done_callback(lambda _: bound.release(1))
         return message
@@ -235,7 +240,7 @@ class _Method:
             if counted:
                 self._answers.release(counted)
 
-    def parsed(self, message: bytes) -> Any:  # noqa: ANN401
+    def decode(self, message: bytes) -> Any:  # noqa: ANN401
         """Return what a message says, if it does not hold too much."""
         if self._limits:
             message_limits.check(message, self._limits)
@@ -243,15 +248,15 @@ class _Method:
             raise PayloadTooLargeError(_SHORT)
         return self._deserialize(message) if self._deserialize else message
 
-    async def following(self, context: grpc.aio.ServicerContext) -> bytes:
+    async def receive_next(self, context: grpc.aio.ServicerContext) -> bytes:
         """Return the next message of a stream, which counts as a call of its own."""
         try:
             async with asyncio.timeout(STREAM_IDLE_TIMEOUT):
                 message: bytes = await context.read()
         except TimeoutError:
             raise RequestTimeoutError(STREAM_IDLE_TIMEOUT) from None
-        if self._admission and message is not grpc.aio.EOF:
-            await self._admission.authorize(self._need, _key(context), _address(context.peer()))
+        if self._policy and message is not grpc.aio.EOF:
+            await self._policy.authorize(self._rule, _key(context), _address(context.peer()))
         return message
 
 
@@ -268,11 +273,11 @@ class _Requests:
     async def __anext__(self) -> Any:  # noqa: ANN401
         message, self._first = self._first, None
         if message is None:
-            message = await self._method.following(self._context)
+            message = await self._method.receive_next(self._context)
         if message is grpc.aio.EOF:
             await asyncio.sleep(0)  # a stream that is cancelled ends too, just before its task is
             raise StopAsyncIteration
-        return self._method.parsed(message)
+        return self._method.decode(message)
 
 
 def _cancelled(context: grpc.aio.ServicerContext, elapsed: float) -> StatusCode:

@@ -70,9 +70,9 @@ class Server:
     """
 
     def __init__(self, service: Any, settings: Settings, address: str) -> None:  # noqa: ANN401 - see service.py
-        guard = CallInterceptor(service.access)
-        self._gate = guard.gate
-        self._server = grpc.aio.server(interceptors=[guard], options=_OPTIONS)
+        interceptor = CallInterceptor(service.access)
+        self._in_flight = interceptor.in_flight
+        self._server = grpc.aio.server(interceptors=[interceptor], options=_OPTIONS)
         unary = patches.applied("grpc_unary")
         handlers = unary.MethodRegistry(self._server) if unary else self._server
         self._health = health.aio.HealthServicer()
@@ -81,13 +81,13 @@ class Server:
         drug_prediction_pb2_grpc.add_DrugPredictionServicer_to_server(prediction, handlers)  # type: ignore[no-untyped-call]
         grpc_service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, handlers)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, handlers)
-        self._lane = None
+        self._unary = None
         if unary:
             fast = {_FAST: handlers.by_name[_FAST]}
-            self._lane = unary.attach(self._server, fast, [guard], service.predictions.batcher)
-        guard.lane = {_FAST} if self._lane else frozenset()
+            self._unary = unary.attach(self._server, fast, [interceptor], service.predictions.batcher)
+        interceptor.unary_methods = {_FAST} if self._unary else frozenset()
         if unary:
-            handlers.register_all_but(guard.lane)
+            handlers.register_all_but(interceptor.unary_methods)
         reflection.enable_server_reflection((*_NAMES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
         certificates = credentials(settings)
         self.port: int = (
@@ -101,8 +101,8 @@ class Server:
         for name in _NAMES:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
-        if self._lane:
-            self._lane.start()
+        if self._unary:
+            self._unary.start()
 
     async def announce_end(self) -> None:
         """Tell whoever asks for the health, or whether it is ready, that the server takes no more calls soon."""
@@ -115,19 +115,19 @@ class Server:
         in which clients that wait for their answers send nothing new; then they are told to go elsewhere.
         """
         await self.announce_end()
-        self._gate.close()
+        self._in_flight.close()
         for _ in range(_PATIENCE):
-            entered = self._gate.entered
+            entered = self._in_flight.entered
             await asyncio.sleep(_QUIET)
-            if entered == self._gate.entered:
+            if entered == self._in_flight.entered:
                 break
-        if self._lane:
-            self._lane.stop()
+        if self._unary:
+            self._unary.stop()
         stopping = asyncio.create_task(self._server.stop(grace))
         await asyncio.sleep(_QUIET)
-        self._gate.open()
-        await self._gate.wait_until_empty(grace)
+        self._in_flight.open()
+        await self._in_flight.wait_until_empty(grace)
         await self._server.stop(None)  # for those who watch the health
         await stopping
-        if self._lane:
-            await asyncio.to_thread(self._lane.close)
+        if self._unary:
+            await asyncio.to_thread(self._unary.close)

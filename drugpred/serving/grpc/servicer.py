@@ -104,7 +104,7 @@ class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
             raise InvalidArgumentError(faults(error)) from None
 
     async def _explain(self, messages: Sequence[pb.Prediction], profiles: Sequence[Profile]) -> None:
-        await asyncio.sleep(0)  # a lane goes on in the event loop
+        await asyncio.sleep(0)  # the unary thread goes on in the event loop
         for message, prediction in zip(messages, await self._predictions.explain(profiles), strict=True):
             message.CopyFrom(converters.prediction(prediction))
 

@@ -470,7 +470,7 @@ def test_without_what_the_patch_needs_grpc_aio_answers_all(missing, serving, sco
     (line,) = (record.getMessage() for record in caplog.records)
     assert line == f"without the patch grpc_unary: module 'grpc._cython.cygrpc' has no attribute '{missing}'"
     with serving(scorer) as server:
-        assert server._lane is None
+        assert server._unary is None
         with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
             stub = pb_grpc.DrugPredictionStub(channel)
             request = pb.PredictRequest(profile=message_of(real.X[0]))
