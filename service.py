@@ -46,7 +46,7 @@ class DrugPrediction:
             self.scorer = Scorer.from_settings(settings)
             self.predictions = PredictionService(self.scorer)
             self.inference = DataPlane(self.scorer)
-            self.feedback = FeedbackService.from_settings(settings, self.scorer.tokens, self.scorer.model.card)
+            self.feedback = FeedbackService.from_settings(settings, self.scorer.signer, self.scorer.model.card)
             self.access = AccessPolicy.from_settings(settings)
             self.worker = Worker(self, settings)
 
@@ -62,7 +62,7 @@ class DrugPrediction:
 
     async def __is_ready__(self) -> bool:
         """Return whether probes may send requests here."""
-        return not self.worker.shutdown.begun
+        return not self.worker.shutdown.started
 
     @bentoml.api
     async def predict(self, profile: Profile, /) -> Prediction:

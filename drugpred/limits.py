@@ -87,6 +87,6 @@ MAX_UNREAD_MESSAGE_BYTES: Final = 32 * 2**20
 STREAM_IDLE_TIMEOUT: Final = 300.0  # after which a stream that says nothing is ended
 
 MAX_ARRIVING_CALLS: Final = 16
-"""Calls that wait for their message, which may be the longest: those that need no key, and those of the unary thread."""
+"""Calls that wait for their message, which may be the longest: those without a key, and those of the unary thread."""
 
 MAX_LEAVING_CALLS: Final = 1000  # calls whose answer, of 5 kB at most, is being taken

@@ -54,8 +54,8 @@ class Scorer:
 
     def __init__(self, model: StoredModel, keys: str | None = None) -> None:
         self.model = model
-        self.tokens = PredictionIdSigner.of(keys or new_key(), model)
-        self.telemetry = PredictionCounter(model.card)
+        self.signer = PredictionIdSigner.of(keys or new_key(), model)
+        self.counter = PredictionCounter(model.card)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -86,7 +86,7 @@ class Scorer:
         ndarray of shape (n, 18, 6)
         """
         probabilities = self.model.predictor.predict_proba(rows)
-        self.telemetry.add(rows, probabilities, selection)
+        self.counter.add(rows, probabilities, selection)
         return probabilities
 
     def predict_arrays(self, profiles: Sequence[Profile]) -> list[PredictedArrays]:
@@ -94,14 +94,14 @@ class Scorer:
         rows = np.array([profile.row() for profile in profiles], np.float64)
         probabilities = self.model.predictor.predict_proba(rows)
         selections = [select(profile.window, profile.drugs) for profile in profiles]
-        self.telemetry.add_each(rows, probabilities, selections)
+        self.counter.add_each(rows, probabilities, selections)
         # Of the other windows it would take longer to make Python's numbers than to compute them.
         within = {
             window: probabilities[:, :, window].tolist()
             for window in {selection.window_index for selection in selections}
         }
         selected = [within[selection.window_index][i] for i, selection in enumerate(selections)]
-        prediction_ids = self.tokens.sign(probabilities, selections)
+        prediction_ids = self.signer.sign(probabilities, selections)
         return list(map(PredictedArrays, rows, probabilities, selected, prediction_ids))
 
     def predict(self, profiles: Sequence[Profile]) -> list[Prediction]:

@@ -51,7 +51,7 @@ class Worker:
                 raise ConfigurationError(f"gRPC cannot listen on {address}") from None
             await self._grpc.start()
         self.shutdown.listen(self._grpc.announce_end)
-        service.scorer.telemetry.start()
+        service.scorer.counter.start()
         if server_context.worker_index is not None:
             logs.write_in_thread()
         gc.collect()
@@ -62,5 +62,5 @@ class Worker:
         """Wait for the calls in flight, and count the last of them."""
         await self._grpc.stop()
         await self._service.access.close()
-        await asyncio.to_thread(self._service.scorer.telemetry.stop)
+        await asyncio.to_thread(self._service.scorer.counter.stop)
         await asyncio.to_thread(logs.end)

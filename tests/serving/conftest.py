@@ -46,7 +46,7 @@ def app_of(tmp_path_factory):
     def make(stored_model):
         service = service_of(Scorer(stored_model))
         seen = SqliteTokenStore(tmp_path_factory.mktemp("feedback"))
-        service.feedback = FeedbackService(service.scorer.tokens, seen, stored_model.card)
+        service.feedback = FeedbackService(service.scorer.signer, seen, stored_model.card)
         app = create_app(lambda: service)
         app.state.service = service
         return app

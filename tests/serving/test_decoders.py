@@ -214,7 +214,7 @@ TOKEN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 @example("\u0661" * TOKEN_LENGTH)
 def test_tokens(scorer, token):
     with pytest.raises(FeedbackError):
-        scorer.tokens.verify(token)
+        scorer.signer.verify(token)
 
 
 @given(st.integers(0, TOKEN_LENGTH - 1), st.sampled_from(TOKEN + "\n=+"))
@@ -222,10 +222,10 @@ def test_tokens_of_answers_with_one_character_altered(scorer, at, character):
     token = scorer.predict([Profile.model_validate(EXAMPLE)])[0].prediction_id
     changed = token[:at] + character + token[at + 1 :]
     if changed == token:
-        assert scorer.tokens.verify(changed).window == "decade"
+        assert scorer.signer.verify(changed).window == "decade"
     else:
         with pytest.raises(FeedbackError):
-            scorer.tokens.verify(changed)
+            scorer.signer.verify(changed)
 
 
 def person(**others):

@@ -34,7 +34,7 @@ _ARRIVAL: Final = 0.1  # seconds in which a request arrives on a connection that
 class GracefulShutdown:
     """Whether the worker is ending."""
 
-    begun = False
+    started = False
 
     def listen(self, announce: Callable[[], Awaitable[None]]) -> None:
         """From now on, let SIGTERM announce the end before its present handler, uvicorn's, is called.
@@ -57,8 +57,8 @@ class GracefulShutdown:
             end(signal.SIGTERM, None)
 
         def begin(_number: int, _frame: FrameType | None) -> None:
-            if not self.begun:
-                self.begun = True
+            if not self.started:
+                self.started = True
                 asyncio.run_coroutine_threadsafe(drain(), loop)
 
         signal.signal(signal.SIGTERM, begin)
@@ -77,7 +77,7 @@ class ConnectionCloseMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
-        if scope["type"] != "http" or not self._service().worker.shutdown.begun:
+        if scope["type"] != "http" or not self._service().worker.shutdown.started:
             await self.app(scope, receive, send)
             return
 

@@ -71,7 +71,7 @@ class InferenceEndpoints:
         return self._readiness(ModelReady(name=self._plane.name))
 
     def _readiness(self, ready: Ready) -> Response:
-        if self._service().worker.shutdown.begun:
+        if self._service().worker.shutdown.started:
             return Response(error_body("the server is ending"), 503, media_type="application/json")
         return _json(ready)
 

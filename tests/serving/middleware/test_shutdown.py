@@ -20,7 +20,7 @@ from drugpred.serving.middleware.shutdown import ConnectionCloseMiddleware, Grac
 @pytest.mark.parametrize("begun", [False, True])
 def test_answers_end_their_connections_while_the_worker_drains(begun):
     draining = GracefulShutdown()
-    draining.begun = begun
+    draining.started = begun
     service = SimpleNamespace(worker=SimpleNamespace(shutdown=draining))
     hello = Starlette(routes=[Route("/", lambda _: PlainTextResponse("hello"))])
     app = ConnectionCloseMiddleware(hello, lambda: service)
@@ -53,12 +53,12 @@ def test_sigterm_is_announced_before_it_brings_the_end(monkeypatch, patched):
     async def ask():
         draining = GracefulShutdown()
         draining.listen(announce)
-        assert not draining.begun
+        assert not draining.started
         for _ in range(2):
             os.kill(os.getpid(), signal.SIGTERM)
         async with asyncio.timeout(30):
             while "end" not in happened:
-                assert draining.begun
+                assert draining.started
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.3)
 

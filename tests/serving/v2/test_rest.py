@@ -199,7 +199,7 @@ def test_while_the_worker_drains_it_is_alive_and_not_ready(stored_model, app_of,
     request_ = request_to(ConnectionCloseMiddleware(app, lambda: app.state.service))
     ready = f"{place}/ready".format(version=stored_model.tag.partition(":")[2])
     assert request_("GET", ready).json()["ready"] is True
-    app.state.service.worker.shutdown.begun = True
+    app.state.service.worker.shutdown.started = True
     answer = request_("GET", ready)
     assert (answer.status_code, answer.headers["content-type"]) == (503, "application/json")
     assert Error.model_validate_json(answer.content, strict=True) == Error(error="the server is ending", detail=[])
