@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from drugpred.codebook import Drug, Window
 
-__all__ = ["main"]
-
 
 _File = partial(click.Path, dir_okay=False, path_type=Path)
 

@@ -21,32 +21,6 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = [
-    "AGES",
-    "CATEGORIES",
-    "DECADE",
-    "DRUGS",
-    "DRUG_COLUMNS",
-    "INPUTS",
-    "LAST_USE",
-    "NEO_TOTALS",
-    "RISK_LABELS",
-    "SCORES",
-    "SEMERON",
-    "SINGLE",
-    "WINDOWS",
-    "WINDOW_INDEX",
-    "Category",
-    "DataSource",
-    "Drug",
-    "RiskLabel",
-    "Scale",
-    "Score",
-    "Window",
-    "age_band",
-    "describe",
-]
-
 AGES: Final = (18, 120)
 """Lowest and highest age in years that a profile may have; the study had adults only."""
 

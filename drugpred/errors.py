@@ -48,49 +48,6 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = [
-    "ConfigurationError",
-    "DataError",
-    "DeadlineExceededError",
-    "Detail",
-    "DownloadError",
-    "DrugpredError",
-    "DuplicateFeedbackError",
-    "Ending",
-    "ExpiredPredictionError",
-    "Fault",
-    "FeedbackError",
-    "ForbiddenError",
-    "InvalidArgumentError",
-    "InvalidEncodingError",
-    "InvalidFeedbackError",
-    "InvalidHeadersError",
-    "InvalidRequestError",
-    "InvalidSignatureError",
-    "MissingPackageError",
-    "OverloadedError",
-    "PayloadTooLargeError",
-    "PermissionDeniedError",
-    "RateLimitedError",
-    "RequestError",
-    "RequestTimeoutError",
-    "ServiceError",
-    "StoreUnavailableError",
-    "StoredModelError",
-    "TooManyRequestsError",
-    "UnauthenticatedError",
-    "UnavailableError",
-    "UnknownModelError",
-    "UnsupportedEncodingError",
-    "WrongModelError",
-    "ending",
-    "error_body",
-    "field_path",
-    "interrupted_later",
-    "needs",
-    "reason",
-]
-
 
 class DrugpredError(Exception):
     """The root of all errors that the project raises on purpose."""

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from drugpred.predictor import Predictor
 
-__all__ = ["Explainer"]
-
 _SHAPE: Final = (len(codebook.DRUGS), len(codebook.WINDOWS))
 _N: Final = len(codebook.INPUTS)
 _SPLIT: Final = 4

@@ -4,37 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = [
-    "HTTP_IDLE_TIMEOUT",
-    "LARGE_REQUEST_BYTES",
-    "MAX_ARRIVING_CALLS",
-    "MAX_BODY_BYTES",
-    "MAX_BODY_BYTES_EACH",
-    "MAX_CALLS",
-    "MAX_CALLS_EACH",
-    "MAX_EXPLAINING",
-    "MAX_EXPLAINING_EACH",
-    "MAX_EXPLANATIONS",
-    "MAX_GRPC_CONNECTIONS",
-    "MAX_HEAD_BYTES",
-    "MAX_HTTP_CONNECTIONS",
-    "MAX_LEAVING_CALLS",
-    "MAX_OPEN_CALLS",
-    "MAX_PIPELINED",
-    "MAX_PROFILES",
-    "MAX_REQUEST_BYTES",
-    "MAX_ROWS",
-    "MAX_UNREAD_BYTES",
-    "MAX_UNREAD_MESSAGE_BYTES",
-    "MAX_WAITING_PROFILES",
-    "REQUEST_TIMEOUT",
-    "SHUTDOWN_GRACE",
-    "SLICE_PROFILES",
-    "SLICE_ROWS",
-    "STREAM_IDLE_TIMEOUT",
-    "WRITE_TIMEOUT",
-]
-
 # Both transports
 
 REQUEST_TIMEOUT: Final = 10.0  # seconds within which a request arrives, or the first one of a connection begins to

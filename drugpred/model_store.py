@@ -37,22 +37,6 @@ from drugpred.predictor import Predictor
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "NAME",
-    "Bins",
-    "Card",
-    "DataCard",
-    "StoredModel",
-    "TaggedCard",
-    "WindowCard",
-    "disable_telemetry",
-    "home",
-    "load",
-    "read",
-    "resolve",
-    "write",
-]
-
 NAME = "drug_consumption"  # the model's name in the store
 
 _SUMS: Final = "SHA256SUMS"

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["LEVELS", "N_COLUMNS", "QUANTIZATION_STEP", "STARTS", "Predictor", "design_matrix", "to_npz"]
-
 _SIZES: Final = [len(category.labels) for category in codebook.CATEGORIES]
 _N_CATEGORIES: Final = len(_SIZES)
 _N_LEVELS: Final = sum(_SIZES)

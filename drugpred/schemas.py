@@ -27,20 +27,6 @@ from drugpred.codebook import Category, DataSource, Drug, RiskLabel, Scale, Scor
 from drugpred.errors import Fault
 from drugpred.limits import MAX_EXPLANATIONS, MAX_PROFILES
 
-__all__ = [
-    "EXAMPLE",
-    "Batch",
-    "Error",
-    "Explanation",
-    "Health",
-    "Prediction",
-    "Predictions",
-    "Profile",
-    "Profiles",
-    "Risk",
-    "faults",
-]
-
 _MAX_FAULTS: Final = 2000  # enough for a mistake of each of a thousand people; a list takes ten milliseconds
 _UNKNOWN: Final = "extra_forbidden"  # pydantic's type of the error
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from drugpred.selection import Selection
     from drugpred.settings import Settings
 
-__all__ = ["PredictedArrays", "Scorer"]
-
 
 class PredictedArrays(NamedTuple):
     """What is predicted for a profile."""

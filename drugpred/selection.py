@@ -12,8 +12,6 @@ from drugpred.codebook import DRUGS, WINDOW_INDEX
 if TYPE_CHECKING:
     from drugpred.codebook import Drug, Window
 
-__all__ = ["Selection", "select"]
-
 _KEPT: Final = 256  # selections that are made once: 6 windows and the usual choices of drugs
 
 

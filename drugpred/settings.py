@@ -14,8 +14,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from drugpred.errors import ConfigurationError
 
-__all__ = ["DataSettings", "Settings", "make_paths_absolute"]
-
 _PREFIX: Final = "DRUGPRED_"
 
 _COMPOSE: Final = {"DRUGPRED_IMAGE"}  # what configs/deploy/compose.yaml reads itself

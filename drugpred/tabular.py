@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     from drugpred.codebook import Category
 
-__all__ = ["Checked", "ColumnError", "category_codes", "encode", "validate"]
-
 _N_CATEGORIES: Final = len(CATEGORIES)
 _CODES: Final = [(0, len(category.labels) - 1) for category in CATEGORIES]
 _BOUNDS: Final = {

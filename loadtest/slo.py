@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-__all__ = ["Levels", "Verdict", "check", "read", "table"]
-
 _Positive = Annotated[float, Field(gt=0)]
 
 

@@ -27,7 +27,11 @@ from drugpred.training.promotion import PromotionError
 def test_the_tree_is_as_it_is_drawn():
     drawn = [line.split() for line in errors.__doc__.splitlines() if "── " in line]
     names = {next(word for word in words if word.endswith("Error")) for words in drawn} | {"DrugpredError"}
-    assert names == {name for name in errors.__all__ if name.endswith("Error")}
+    assert names == {name for name in vars(errors) if name.endswith("Error")}
+    for words in drawn:
+        if words[-1].isupper():
+            error = getattr(errors, next(word for word in words if word.endswith("Error")))
+            assert (str(error.status), error.code) == (words[-2], words[-1])
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,6 @@ from typing import Final
 
 import httpx
 
-__all__ = ["CANNOT_TELL", "PROMOTE", "ROLL_BACK", "Seen", "chance", "judge", "main"]
-
 PROMOTE: Final = 0
 ROLL_BACK: Final = 1
 CANNOT_TELL: Final = 2

@@ -24,8 +24,6 @@ from drugpred.schemas import EXAMPLE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Check", "main"]
-
 SOURCE: Final = "uci"
 """What a model must be trained on: simulated respondents are for trying things out."""
 

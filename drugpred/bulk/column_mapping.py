@@ -18,8 +18,6 @@ from drugpred.schemas import Profile
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ID", "ColumnMapping", "map_columns"]
-
 ID: Final = "id"
 
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from drugpred.codebook import Drug, Window
     from drugpred.predictor import Predictor
 
-__all__ = ["ColumnarNetwork"]
-
 _BLOCK: Final = 1024  # people at a time: their arrays stay within a core's cache, which doubles the speed
 
 _LEVEL_INPUTS: Final = np.repeat(

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-__all__ = ["CsvSource"]
-
 _PART_BYTES: Final = 1 << 24
 _BLOCK_BYTES: Final = 1 << 22
 _MAX_HEADER_BYTES: Final = 1 << 20

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from drugpred.model_store import StoredModel
     from drugpred.monitoring.drift import Drift, Shift
 
-__all__ = ["Gap", "Measured", "headline", "measure", "table"]
-
 _ROWS: Final = 10_000  # scored at a time
 
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from drugpred.model_store import Bins, Card
     from drugpred.monitoring.drift import Shift
 
-__all__ = ["PICTURES", "draw", "write"]
-
 PICTURES: Final = (".html", ".svg")  # the formats, by the endings of the files' names
 
 _ACROSS: Final = 5

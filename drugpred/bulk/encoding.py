@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["VIEWED", "encode"]
-
 VIEWED: Final = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
 """The types of what views look at: Arrow can do little with a view itself."""
 

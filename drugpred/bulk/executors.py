@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from drugpred.bulk.job import Job
 
-__all__ = ["run_locally", "run_on_dask"]
-
 _WORKER_TIMEOUT: Final = 10  # seconds to wait for a first worker
 
 _LOST: Final = (

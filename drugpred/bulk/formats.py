@@ -13,8 +13,6 @@ from drugpred.errors import ConfigurationError
 if TYPE_CHECKING:
     from drugpred.bulk.source import Source
 
-__all__ = ["open_source"]
-
 _TEXTS: Final = (".csv", ".tsv", ".data")  # the last is that of the UCI form as published
 
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from drugpred.bulk.source import Chunk, Source
     from drugpred.codebook import Scale
 
-__all__ = ["LINE", "Job"]
-
 LINE = "line"  # the column that identifies rows if the file has no id
 
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["ParquetSource"]
-
 _PART_ROWS: Final = 500_000  # row groups are taken together up to here; larger ones stay as they are
 
 _CHUNK_ROWS: Final = 1 << 14

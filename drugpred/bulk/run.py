@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from drugpred.codebook import Drug, Scale, Window
     from drugpred.model_store import StoredModel
 
-__all__ = ["Options", "rejected_path", "score"]
-
 _EDGE_BYTES: Final = 1 << 16
 _MARKER: Final = "run.json"
 _MARKER_START: Final = '{"drugpred score": '  # the beginning of the file that marks a folder as that of a run

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-__all__ = ["REJECTED", "Counts", "Scored", "Sink"]
-
 _BUFFER: Final = 1 << 20
 _BATCHES: Final = 4  # of a part, in a row group of the output: some 65,000 rows
 REJECTED: Final = b"line,column,expected\n"  # the first line of a file of rejected rows

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from drugpred.bulk.column_mapping import ColumnMapping
 
-__all__ = ["FORMATS", "Chunk", "Part", "Source"]
-
 FORMATS: Final = (".csv", ".parquet")  # the formats of outputs, by the endings of their names
 
 

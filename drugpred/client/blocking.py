@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine, Iterator
 
-__all__ = ["iterate", "resolve", "run"]
-
 T = TypeVar("T")
 
 

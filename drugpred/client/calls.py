@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Call", "Measure", "Model", "StreamOptions", "as_batch", "as_profile", "as_rows", "as_stream_options"]
-
 T = TypeVar("T")
 _Checked = TypeVar("_Checked", bound=BaseModel)
 

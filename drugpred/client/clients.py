@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from drugpred.codebook import Drug, Window
     from drugpred.schemas import Prediction, Profile
 
-__all__ = ["AsyncClient", "Client"]
-
 
 class _Client:
     _blocking: ClassVar[bool]

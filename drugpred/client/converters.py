@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from drugpred.codebook import DataSource, Drug, Window
     from drugpred.schemas import Profile
 
-__all__ = ["chunk", "prediction", "probabilities", "profile"]
-
 _SCORES: Final = tuple(score.name for score in codebook.SCORES)
 
 

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from drugpred.client.retries import RetryPolicy
     from drugpred.schemas import Batch, Prediction, Profile
 
-__all__ = ["GrpcTransport"]
-
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", 16 * 2**20),  # 1000 answers with all that can be included are over 4 MB
     # A channel without a connection connects again as soon as a call is retried.

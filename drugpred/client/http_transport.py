@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from drugpred.client.retries import RetryPolicy
     from drugpred.schemas import Batch, Profile
 
-__all__ = ["HttpTransport"]
-
 _PREDICTIONS: Final = TypeAdapter(list[Prediction])
 
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from tenacity import RetryCallState
 
-__all__ = ["RetryPolicy"]
-
 T = TypeVar("T")
 
 # Up to half a second before the second attempt, up to twice as long before each further one.

@@ -24,8 +24,6 @@ from drugpred.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["translate_errors"]
-
 _BROKEN: Final = "Internal error from Core"
 """The details that grpc.aio gives if a stream ends while it is written to: it then loses the service's status."""
 

@@ -15,8 +15,6 @@ from drugpred.errors import DeadlineExceededError, ServiceError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-__all__ = ["AsyncStream", "Stream"]
-
 
 class Stream:
     """A stream. Requests go through a queue, so that the caller's chunks are made in its own thread."""

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from drugpred.client.retries import RetryPolicy
     from drugpred.schemas import Batch, Prediction, Profile
 
-__all__ = ["Transport"]
-
 T = TypeVar("T")
 
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["LABEL_NOISE", "MAX_STRENGTH", "SHIFTS", "draw", "mislabel", "shift"]
-
 LABEL_NOISE: Final = "label-noise"
 
 MAX_STRENGTH: Final = 1000.0  # in either direction; everybody is at the end of every scale long before

@@ -19,8 +19,6 @@ from drugpred.data.respondents import Respondents, read
 from drugpred.errors import DownloadError
 from drugpred.settings import DataSettings
 
-__all__ = ["FILE", "SHA256", "URLS", "fetch", "load"]
-
 FILE: Final = "drug_consumption.data"
 SHA256: Final = "37333e8db8a5529906b3729e5131d41313b5fa3f50dc3afeb4add892108be213"
 URLS: Final = (

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-__all__ = ["open_atomic", "open_input", "open_output", "path_text", "require_regular", "require_writable", "same_file"]
-
 _BUFFER: Final = 1 << 20
 _GZIP: Final = b"\x1f\x8b"
 _PROBE_BYTES: Final = 2 << 20  # more than a model with its report

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["ALIASES", "COLUMNS", "HEADINGS", "LAST_USES", "find_delimiter", "is_uci_form", "parse", "split_fields"]
-
 LAST_USES: Final = (*DRUGS, "semeron")  # the columns of last use, by readable name
 COLUMNS: Final = (*INPUTS, *LAST_USES)  # the columns that `parse` returns, by readable name
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from _typeshed import SupportsWrite
     from numpy.typing import NDArray
 
-__all__ = ["Respondents", "read", "simulate", "simulated_frame", "write_csv"]
-
 _REAL_DIGESTS: Final = {
     "f8319ee1cf3ee961d316d3cd7b7e2a2f98d1cd51d5bbd75527e0c227fec3a20e",  # 1885 respondents, as in the UCI form
     "94add21b2753f2dd0c1e974330a10c4e153237c39f95fde7afd21ee702572328",  # 1884: the decoded CSV lost id 1

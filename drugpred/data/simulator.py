@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["CHUNK_ROWS", "Cohort", "cut_points"]
-
 CHUNK_ROWS: Final = 20_000  # respondents drawn at once, which limits memory to about 50 MB
 
 _complementary_error = np.frompyfunc(math.erfc, 1, 1)  # numpy has none, and scipy would be needed for it alone

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from drugpred.model_store import Bins
 
-__all__ = ["Binning"]
-
 
 class Binning:
     """Counts the values of several variables at once.

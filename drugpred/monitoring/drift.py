@@ -31,18 +31,6 @@ if TYPE_CHECKING:
 
     from drugpred.model_store import Bins, Card
 
-__all__ = [
-    "MIN_PROFILES",
-    "MIN_SCORE_INDEX",
-    "Drift",
-    "Shift",
-    "is_new",
-    "live_drift",
-    "measure",
-    "population_stability_index",
-    "quantile",
-]
-
 MIN_PROFILES: Final = 100  # profiles from which on drift is told
 
 _FALSE_ALARM: Final = 0.01 / (len(INPUTS) + len(DRUGS))

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import logging
 
-__all__ = ["FailureLog"]
-
 
 class FailureLog:
     """Logs changes between failing and working.

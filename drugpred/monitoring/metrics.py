@@ -18,29 +18,6 @@ from drugpred.monitoring.drift import quantile
 if TYPE_CHECKING:
     from drugpred.model_store import StoredModel
 
-__all__ = [
-    "BATCH_PROFILES",
-    "BRIER",
-    "CALIBRATION_OUTCOMES",
-    "CALIBRATION_PROBABILITY",
-    "DENIED",
-    "FEEDBACK",
-    "GRPC_DURATION",
-    "GRPC_REQUESTS",
-    "INPUTS",
-    "LIMITED",
-    "LOG_LOSS",
-    "OUTCOMES",
-    "PREDICTIONS",
-    "PROBABILITY",
-    "PROFILES",
-    "RATES_UNSHARED",
-    "REFUSED",
-    "SCORES",
-    "observe_call",
-    "publish",
-]
-
 
 PROFILES: Final = Counter("drugpred_profiles", "Profiles that were answered.")
 INPUTS: Final = Counter("drugpred_input", "Profiles that were answered, by input and bin.", ["feature", "bin"])

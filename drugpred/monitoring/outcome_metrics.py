@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from drugpred.codebook import Drug
     from drugpred.monitoring.feedback.prediction_id import PredictionClaim
 
-__all__ = ["BINS", "count", "prepare", "record"]
-
 BINS: Final = tuple(f"{i / 10:.1f}-{(i + 1) / 10:.1f}" for i in range(10))  # bins of probability
 
 _KINDS: Final = ("not used", "used")

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     # A named tuple would take as long to make as all the rest of noting it.
     _Noted = tuple[NDArray[np.float64], NDArray[np.float64], Selection]
 
-__all__ = ["PredictionCounter"]
-
 logger = logging.getLogger(__name__)
 
 _SECONDS: Final = 1.0  # the longest that what was noted waits: a killed process loses no more

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     _Loc = Sequence[str | int]
 
-__all__ = ["count_column", "count_tensors", "count_validation"]
-
 _OTHER: Final = "other"
 _MISSING: Final = "missing"
 _UNKNOWN: Final = "unknown"

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-__all__ = ["create_app"]
-
 
 _SWAGGER_POLICY: Final = (
     f"{BASE_POLICY}; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'"

@@ -17,8 +17,6 @@ from drugpred.serving.capacity import CapacityLimiter
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-__all__ = ["AdaptiveBatcher", "Job"]
-
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
 

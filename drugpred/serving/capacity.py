@@ -10,13 +10,6 @@ from drugpred.limits import MAX_UNREAD_BYTES
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = [
-    "WRITE_BACKLOG",
-    "CapacityLimiter",
-    "SharedCapacityLimiter",
-    "WriteBacklog",
-]
-
 
 class CapacityLimiter:
     """Counts what is held, in one event loop.

@@ -23,8 +23,6 @@ from drugpred.serving.v2.types import (
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["ENDPOINTS", "Endpoint", "find"]
-
 _KIB: Final = 1024
 _MIB: Final = 1024 * _KIB
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-__all__ = ["FeedbackEndpoint"]
-
 
 class FeedbackEndpoint:
     """Gives feedback to the `feedback` of the service."""

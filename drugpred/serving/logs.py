@@ -11,8 +11,6 @@ from typing import Final
 
 from typing_extensions import override
 
-__all__ = ["end", "write_in_thread"]
-
 _MAX: Final = 10_000  # lines that wait; then new ones are lost
 _END_SECONDS: Final = 2.0  # for which the end of the worker waits for them
 

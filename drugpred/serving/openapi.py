@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from drugpred.serving.access.api_keys import Scope
     from drugpred.serving.endpoints import Endpoint
 
-__all__ = ["build"]
-
 _LABELS: Final = {category.name for category in CATEGORIES}
 _EXAMPLES: Final[dict[type[BaseModel], dict[str, Any]]] = {
     Profile: EXAMPLE,

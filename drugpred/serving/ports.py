@@ -13,8 +13,6 @@ import psutil
 from drugpred.errors import ConfigurationError
 from drugpred.serving.supervision import VARIABLE
 
-__all__ = ["address", "probe", "reserve"]
-
 _ALL: Final = ("0.0.0.0", "::")  # noqa: S104  # nosec B104 - either is both to gRPC
 
 

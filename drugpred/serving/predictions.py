@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from drugpred.schemas import Prediction, Profile
     from drugpred.scoring import PredictedArrays, Scorer
 
-__all__ = ["PredictionService", "is_slow", "json_response", "unless_disconnected"]
-
 _Result = TypeVar("_Result")
 
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from drugpred.scoring import PredictedArrays
     from drugpred.selection import Selection
 
-__all__ = ["JSONRenderer"]
-
 _TEMPLATES: Final = 256  # how many are kept, of 6 windows, any choice of drugs, and with the other windows or without
 
 _LOW, _HIGH = (f'{prediction},"label":"{label}"' for prediction, label in enumerate(RISK_LABELS))

@@ -12,8 +12,6 @@ from drugpred.monitoring.metrics import LIMITED
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-__all__ = ["ERROR_HANDLERS", "error_response"]
-
 
 def error_response(error: RequestError) -> Response:
     """Return the answer to a request that ends with an error, and count it if it exceeds a limit."""

@@ -18,8 +18,6 @@ from drugpred.serving.access.policy import caller_name
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-__all__ = ["exclusive", "yield_slice"]
-
 _PASSES: Final = 4  # passes of the event loop in which a small request is accepted, read and answered
 
 

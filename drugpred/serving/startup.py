@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from drugpred.serving.access.api_keys import ReloadingApiKeys
     from drugpred.serving.patches.circus_arbiter import ServingAddress
 
-__all__ = ["Startup", "raise_file_limit"]
-
 logger = logging.getLogger("bentoml.drugpred")  # whose lines BentoML shows, unless --quiet
 
 _LOCALHOST: Final = {"0.0.0.0": "localhost", "::": "localhost"}  # noqa: S104  # nosec B104 - as a browser calls them

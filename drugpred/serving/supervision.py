@@ -18,8 +18,6 @@ from drugpred.errors import DrugpredError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["READY", "VARIABLE", "ready", "starting"]
-
 logger = logging.getLogger(__name__)
 
 VARIABLE: Final = "_DRUGPRED_SUPERVISOR"  # the environment variable that has the socket's file descriptor

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-__all__ = ["routes", "rules"]
-
 _TYPES: Final = {
     ".css": "text/css",
     ".csv": "text/csv",

@@ -19,8 +19,6 @@ from drugpred.serving.supervision import ready, starting
 if TYPE_CHECKING:
     from drugpred.settings import Settings
 
-__all__ = ["Worker"]
-
 
 class Worker:
     """The parts of a worker that have a beginning and an end.

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["BASELINES", "PENALTY", "Baseline", "Difference", "JointForest", "compare", "comparison_table"]
-
 PENALTY: Final = 5.0  # L2 penalty of logistic regression: the best of 1, 2, 5, 10 and 33 on the default folds
 
 _TWO_WINDOWS: Final[tuple[codebook.Window, ...]] = ("decade", "year")

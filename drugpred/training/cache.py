@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["get_or_compute"]
-
 _LIBRARIES: Final = ("imbalanced-learn", "numpy", "scikit-learn", "scipy")
 _SOURCES: Final = ("codebook.py", "predictor.py", "data/cohort.npz", "data/simulator.py", "training/*.py")
 """Files of this package that a model depends on."""

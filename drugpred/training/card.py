@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from drugpred.training.configuration import Configuration
     from drugpred.training.evaluation import Evaluation
 
-__all__ = ["build_card"]
-
 _PACKAGES: Final = ("bentoml", "imbalanced-learn", "numpy", "pandas", "scikit-learn", "skops")
 
 _DIGITS: Final = 4  # more digits would be noise

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float64]
     LastUse: TypeAlias = NDArray[np.integer[Any]]
 
-__all__ = ["METRICS", "base_rates", "calibration_error", "measure", "ranked_probability_scores"]
-
 METRICS: Final = (
     "auc",
     "average_precision",

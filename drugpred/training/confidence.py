@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["Estimate", "auc", "corrected_half_widths", "mean", "share", "wilson_interval"]
-
 _Z: Final = float(norm.ppf(0.975))
 
 

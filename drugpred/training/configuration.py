@@ -15,8 +15,6 @@ from drugpred.training.per_drug import PerDrug, Sampler, logistic
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Configuration", "CrossValidationConfiguration", "LogisticConfiguration", "NetworkConfiguration", "read"]
-
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]

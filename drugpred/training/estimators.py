@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["TRUSTED", "CumulativeNetwork", "cumulative_targets", "input_mask", "make_pipeline", "quantize"]
-
 TRUSTED: Final = ["drugpred.training.estimators.CumulativeNetwork", "drugpred.training.per_drug.PerDrug"]
 """Types in a stored pipeline that `skops.io.load` must trust, besides scikit-learn's."""
 

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     Rows: TypeAlias = NDArray[np.intp]
     Split: TypeAlias = tuple[Rows, Rows]
 
-__all__ = ["Evaluation", "cross_validate", "make_folds", "reference_split"]
-
 _YEAR: Final = codebook.WINDOW_INDEX["year"]
 _CANNABIS: Final = codebook.DRUGS.index("cannabis")
 

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from drugpred.training.configuration import Configuration
     from drugpred.training.tables import Table
 
-__all__ = ["write"]
-
 
 def write(
     data: Path | None,

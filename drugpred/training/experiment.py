@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from drugpred.training.configuration import Configuration
     from drugpred.training.evaluation import Evaluation
 
-__all__ = ["MIN_RESPONDENTS", "cross_validate_model", "load_respondents"]
-
 MIN_RESPONDENTS: Final = 200  # with fewer, folds would lack users or non-users of nearly every drug
 
 

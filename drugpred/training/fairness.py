@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Integers = NDArray[np.integer[Any]]
 
-__all__ = ["MIN_PEOPLE", "MIN_PER_OUTCOME", "MIN_SHOWN", "Figures", "Group", "by_group", "is_disclosable", "thresholds"]
-
 MIN_PEOPLE: Final = 30
 MIN_PER_OUTCOME: Final = 10  # groups of fewer respondents, or of fewer users or non-users, have no metrics
 MIN_SHOWN: Final = 10  # the size of smaller groups is not shown either

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["fit"]
-
 _REPLICATES = 60
 _STEPS = 8
 

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["COMPARED_METRICS", "TREATMENTS", "Result", "Treatment", "compare_treatments", "treatments_table"]
-
 COMPARED_METRICS: Final = ("auc", "log_loss", "calibration_error", "balanced_accuracy", "geometric_mean")
 
 _TREES: Final = 50

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["MIN_LEVEL_COUNT", "Effect", "compute"]
-
 MIN_LEVEL_COUNT: Final = 30  # levels of fewer respondents are left out: the model has learned little of them
 
 _MAX_ROWS: Final = 2000

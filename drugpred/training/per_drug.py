@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["PerDrug", "Sampler", "logistic"]
-
 Sampler = Literal["none", "smote", "smotenc", "undersampling"]
 
 _MIN_PER_OUTCOME: Final = 10

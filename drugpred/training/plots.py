@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
     Floats = NDArray[np.float64]
 
-__all__ = ["Axes", "Roc", "Shares", "axis_range", "recency", "reliability", "roc"]
-
 _BINS: Final = 10
 _FALSE_POSITIVE_RATES: Final = np.linspace(0.0, 1.0, 41) ** 1.5  # closer where the curve is steep
 

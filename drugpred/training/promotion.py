@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from drugpred.training.evaluation import Evaluation
 
-__all__ = ["METRIC", "PromotionError", "require_no_regression", "store_lock"]
-
 METRIC: Final = "decade_log_loss"
 """The mean log-loss of 18 drugs, lower is better: a proper score, which both worse ranking and worse calibration raise.
 One metric only, because several tests would often refuse an equal model by chance."""

@@ -14,8 +14,6 @@ from drugpred.training.tables import Table, format_number
 if TYPE_CHECKING:
     from drugpred.model_store import Card
 
-__all__ = ["PUBLISHED", "WHY_OPTIMISTIC", "PublishedResult", "published_table"]
-
 
 class PublishedResult(NamedTuple):
     """One drug's best model."""

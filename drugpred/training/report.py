@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["render"]
-
 
 _SECTIONS: Final = {
     "use": "Use and cautions",

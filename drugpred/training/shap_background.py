@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from drugpred.predictor import Predictor
 
-__all__ = ["make_background"]
-
 _SIZE: Final = 28  # an explanation takes 10 ms, and 20 ms with twice as many
 
 _SEED: Final = 0

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from drugpred.codebook import Window
     from drugpred.model_store import Card
 
-__all__ = ["Table", "drug_table", "flatten", "format_number", "headline_table", "to_csv"]
-
 _DRUG_COLUMNS: Final = {
     "base_rate": "base rate",
     "auc": "AUC",

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from drugpred.model_store import Card
     from drugpred.training.configuration import Configuration
 
-__all__ = ["TrackedRun", "tracked_run"]
-
 _URL_USER: Final = re.compile(r"//[^/@\s]*@")
 
 _DRIVERS: Final = {"MySQLdb": "mysqlclient", "psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary"}

@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ROUNDS", "Load", "LoadError", "Measured", "h2load", "measure", "require", "wrk"]
-
 ROUNDS: Final = 3
 
 # What wrk sends, and what it prints at the end.

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
     from loadtest.harness.servers import Service
 
-__all__ = ["Growth", "Sample", "growths", "main", "soak", "table", "wrong"]
-
 USERS: Final = "20"  # of the locustfile, each of whom asks ten times a second
 BAD: Final = "1000"  # requests of a round of bad ones
 _WARM_UP: Final = 30.0

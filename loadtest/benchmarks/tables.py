@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     Shown = Mapping[str, tuple[int, int]]
     """Width and decimals by figure: requests/s, profiles/s (of batches of 1000), p50 ms, ratio, wrk cores."""
 
-__all__ = ["BATCHES", "REQUESTS", "WORKERS", "table"]
-
 REQUESTS: Final = {"requests/s": (14, 0), "p50 ms": (9, 2), "ratio": (7, 2)}
 BATCHES: Final = {"profiles/s": (14, 0), "p50 ms": (9, 2)}
 WORKERS: Final = REQUESTS | {"wrk cores": (11, 2)}

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from loadtest.benchmarks.peers.registry import Peer
     from loadtest.harness.servers import Service
 
-__all__ = ["Target", "agreeing", "of_peers", "of_service"]
-
 
 class Target(NamedTuple):
     """A way to ask for predictions."""

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from loadtest.fuzz.inputs import Family
     from loadtest.fuzz.oracle import Outcome
 
-__all__ = ["admitted", "with_key"]
-
 _SHARE: Final = 0.9  # how many inputs come with the key, but of those that are about keys
 _OWN: Final = {family.name for family in key_inputs.families(KEY)}
 

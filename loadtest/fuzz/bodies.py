@@ -15,8 +15,6 @@ from loadtest.fuzz.inputs import MARK, mutate
 if TYPE_CHECKING:
     import random
 
-__all__ = ["BATCH", "FEEDBACK", "INFER", "PREDICT", "VALID", "binary", "encoded", "large", "nested", "token", "values"]
-
 PREDICT: Final = "/predict"
 BATCH: Final = "/predict_batch"
 FEEDBACK: Final = "/feedback"

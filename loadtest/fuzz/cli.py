@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from loadtest.fuzz.inputs import Family
     from loadtest.fuzz.runner import Fault
 
-__all__ = ["FAMILIES", "fault_lines", "log_faults", "main", "run", "table"]
-
 _OTHERS: Final = (*http_inputs.FAMILIES, *wire_inputs.FAMILIES, *grpc_inputs.FAMILIES)
 FAMILIES: Final = (*_OTHERS, *key_inputs.families(KEY))
 

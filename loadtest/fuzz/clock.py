@@ -6,8 +6,6 @@ import asyncio
 import time
 from typing import Final
 
-__all__ = ["Clock"]
-
 _TICK: Final = 0.005
 
 

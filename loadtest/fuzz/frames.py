@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Sequence
 
-__all__ = ["FIELDS", "PREFACE", "SETTINGS", "call", "frame", "headers", "partial_call", "read", "varint", "with_header"]
-
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 FIELDS: Final = {

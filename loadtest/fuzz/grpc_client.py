@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from loadtest.fuzz.clock import Clock
     from loadtest.fuzz.inputs import Call, Service
 
-__all__ = ["Caller"]
-
 _OPTIONS: Final = (
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.max_send_message_length", -1),

@@ -18,8 +18,6 @@ from loadtest.harness.payloads import PREDICT, SERVICE
 if TYPE_CHECKING:
     import random
 
-__all__ = ["FAMILIES", "VALID"]
-
 _BATCH: Final = f"{SERVICE}/PredictBatch"
 _STREAM: Final = f"{SERVICE}/PredictStream"
 _MODEL: Final = f"{SERVICE}/GetModel"

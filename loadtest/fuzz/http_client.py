@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from loadtest.fuzz.inputs import Service
     from loadtest.harness.http1 import Response
 
-__all__ = ["Connection"]
-
 _MAX: Final = 15.0  # seconds after which nothing more is waited for
 _QUIET: Final = 0.1  # seconds without a byte, after which the server is taken to wait for more
 _LATER: Final = 0.01  # seconds between a head and its body, where they are sent apart

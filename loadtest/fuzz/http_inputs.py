@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Sequence
 
-__all__ = ["FAMILIES", "with_headers"]
-
 _PATHS: Final = tuple(bodies.VALID)
 _HOST: Final = b"host: localhost\r\n"
 

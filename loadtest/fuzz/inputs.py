@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["KEY", "MARK", "Call", "Exchange", "Family", "Mode", "Port", "Service", "generate", "mutate", "plan"]
-
 MARK: Final = "Zq7Marked3"
 """Stands in inputs wherever a person's value could; it must come back in no answer and stand in no log."""
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Sequence
 
-__all__ = ["families"]
-
 _Field = tuple[bytes, bytes]
 
 _KEY: Final = KEY.encode()

@@ -13,8 +13,6 @@ from loadtest.fuzz.inputs import KEY, MARK
 if TYPE_CHECKING:
     from loadtest.harness.http1 import Response
 
-__all__ = ["LATE", "SECONDS", "SILENCE", "Outcome", "judge_call", "judge_response", "repeats"]
-
 SECONDS: Final = 1.0  # what an answer may take
 SILENCE: Final = 12.0
 """What the end of a request may take whose client goes silent: the 10 seconds in which it may arrive, and two more."""

@@ -18,8 +18,6 @@ from loadtest.harness.servers import is_worker
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["LowestMemory", "Usage", "faults", "predict", "same_answer", "usage"]
-
 _MIN_INPUTS: Final = 5000  # inputs after which growth is judged: the first thousands fill caches and buffers
 _MIN_INPUTS_FOR_MEMORY: Final = 50_000  # the same of memory
 _INTERVAL: Final = 0.5  # seconds between readings of memory

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from loadtest.fuzz.inputs import Family, Service
 
-__all__ = ["Fault", "Runner"]
-
 _CLIENTS: Final = 16  # inputs on their way at a time
 _TRIES: Final = 3  # of what was late among others: late is what is so each time with the service to itself
 _MAX_LATE: Final = 100  # inputs that are tried again

@@ -12,8 +12,6 @@ from loadtest.harness.http1 import request
 if TYPE_CHECKING:
     import random
 
-__all__ = ["FAMILIES"]
-
 _BODY: Final = bodies.VALID[bodies.PREDICT]
 _POST: Final = request("POST", bodies.PREDICT, _BODY)
 _HEAD: Final = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"

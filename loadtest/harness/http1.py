@@ -8,8 +8,6 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Mapping, Sequence
 
-__all__ = ["JSON", "Response", "head", "read_response", "request"]
-
 JSON: Final = ("content-type", "application/json")
 
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["BATCH", "BATCHES", "EXAMPLE_ROW", "MESSAGES", "PREDICT", "PROFILES", "SERVICE", "chunk", "draw", "message"]
-
 SERVICE: Final = "/drugpred.v1.DrugPrediction"
 PREDICT: Final = f"{SERVICE}/Predict"
 

@@ -28,8 +28,6 @@ from loadtest.harness.payloads import PREDICT, SERVICE, chunk, draw
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-__all__ = ["ATTACKS", "Target"]
-
 _FROM: Final = ("127.0.0.2", 0)  # another address than that of the callers
 
 _PAUSE: Final = 1.0  # seconds until what was refused or ended is tried again

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     Send = Callable[[], Coroutine[Any, Any, None]]
 
-__all__ = ["Answered", "ask"]
-
 RATE: Final = 20  # requests a second over each of HTTP and gRPC, whatever became of those before
 PROBES: Final = 5  # times a second that /readyz is asked, on a connection of its own as Kubernetes does
 _TIMEOUT: Final = 10.0  # seconds until an answer must have come

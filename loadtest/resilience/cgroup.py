@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Group", "limited"]
-
 _ROOT: Final = Path("/sys/fs/cgroup")
 
 _PERIOD: Final = 100_000  # microseconds over which processor time is counted; the kernel's default

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from loadtest.harness.servers import Service
 
-__all__ = ["Kill", "Report", "kill_workers"]
-
 WORKERS: Final = 2
 
 _TIMEOUT: Final = 60  # seconds until a killed worker must be replaced

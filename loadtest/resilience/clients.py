@@ -19,8 +19,6 @@ from loadtest.harness.payloads import BATCHES, MESSAGES, PREDICT, PROFILES
 if TYPE_CHECKING:
     from collections import Counter
 
-__all__ = ["Failure", "Outcomes", "load"]
-
 _CLIENTS: Final = {"kept": 6, "new": 2, "batch": 2, "grpc": 4, "grpc new": 2}
 
 _REQUESTS: Final = 50  # on one connection, so that all workers have some

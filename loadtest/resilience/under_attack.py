@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from loadtest.resilience.callers import Answered
     from loadtest.resilience.cgroup import Group
 
-__all__ = ["Outcome", "main", "missed", "table"]
-
 MEGABYTES: Final = 512
 PROCESSORS: Final = 2
 

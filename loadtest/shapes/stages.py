@@ -8,8 +8,6 @@ from typing import ClassVar
 
 from locust import LoadTestShape
 
-__all__ = ["Stages"]
-
 
 class Stages(LoadTestShape):
     """A load in stages; locust's -u is the most users, and -t how long all of it takes."""

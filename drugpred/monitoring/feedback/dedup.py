@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from drugpred.settings import Settings
 
-__all__ = ["RedisTokenStore", "SqliteTokenStore", "TokenStore", "redis_pool", "token_store"]
-
 logger = logging.getLogger(__name__)
 
 _Pool = TypeVar("_Pool", "redis_connection.BlockingConnectionPool", "redis_asyncio.BlockingConnectionPool")

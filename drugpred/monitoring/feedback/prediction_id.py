@@ -52,16 +52,6 @@ if TYPE_CHECKING:
     from drugpred.model_store import StoredModel
     from drugpred.selection import Selection
 
-__all__ = [
-    "CLOCK_SKEW",
-    "MAX_AGE",
-    "TOKEN_LENGTH",
-    "TOKEN_PATTERN",
-    "PredictionClaim",
-    "PredictionIdSigner",
-    "new_key",
-]
-
 MAX_AGE: Final = 90 * 24 * 3600
 """Seconds in which outcomes are taken: a quarter. Older ones tell little of the model's present state, and each token
 that was used must be remembered for as long."""

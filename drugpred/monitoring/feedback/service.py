@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from drugpred.monitoring.feedback.prediction_id import PredictionIdSigner
     from drugpred.settings import Settings
 
-__all__ = ["Accepted", "Feedback", "FeedbackService"]
-
 _NAMES: Final = {"prediction_id", "outcomes", *codebook.DRUGS}
 
 

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-__all__ = ["Key", "Keys", "ReloadingApiKeys", "Scope"]
-
 logger = logging.getLogger(__name__)
 
 _MAX_KEY_BYTES: Final = 256

@@ -14,17 +14,6 @@ from drugpred.serving.access.rate_limit import RateLimiter, client_id
 if TYPE_CHECKING:
     from drugpred.settings import Settings
 
-__all__ = [
-    "ANY_KEY",
-    "CALLER",
-    "HEALTH",
-    "STATIC",
-    "AccessPolicy",
-    "AccessRule",
-    "caller_name",
-    "extract_key",
-]
-
 
 CALLER: Final[ContextVar[Key | None]] = ContextVar("caller", default=None)
 """Who makes the call that is answered: a key, or an address with the scopes that it has without one. None where every

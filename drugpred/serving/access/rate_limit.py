@@ -28,8 +28,6 @@ from drugpred.monitoring.metrics import RATES_UNSHARED
 if TYPE_CHECKING:
     from limits import RateLimitItem
 
-__all__ = ["RateLimiter", "client_id"]
-
 logger = logging.getLogger(__name__)
 
 _MAX_CALLERS: Final = 1 << 16

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from drugpred.settings import Settings
 
-__all__ = ["address", "check", "check_files", "credentials"]
-
 
 def address(port: int) -> str:
     """Return where to listen: on the address of HTTP, which `Supervisor` gives to workers; on loopback without one."""

@@ -21,18 +21,6 @@ if TYPE_CHECKING:
     from drugpred.scoring import PredictedArrays
     from drugpred.selection import Selection
 
-__all__ = [
-    "DATA_SOURCES",
-    "DRUGS",
-    "WINDOWS",
-    "MessageRenderer",
-    "columns",
-    "model",
-    "options",
-    "prediction",
-    "profile",
-]
-
 _TEMPLATES: Final = 256  # how many are kept, of 6 windows and any choice of drugs
 DRUGS: Final = {drug: pb.Drug.Value(f"DRUG_{drug.upper()}") for drug in codebook.DRUGS}  # numbers of drugs
 

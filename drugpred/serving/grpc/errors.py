@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from drugpred.errors import RequestError
 
-__all__ = ["CallStatus", "status_of"]
-
 _MAX_LENGTH: Final = 1000
 """Characters that fit into headers, where they stand three times: clients take 8192 bytes of headers by default."""
 

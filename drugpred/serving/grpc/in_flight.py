@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from grpc.aio import ServicerContext
 
-__all__ = ["InFlightCalls"]
-
 _TICK: Final = 0.01
 
 

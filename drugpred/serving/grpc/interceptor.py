@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
     from drugpred.serving.access.policy import AccessPolicy
 
-__all__ = ["CallInterceptor"]
-
 logger = logging.getLogger(__name__)
 
 _HEALTH_SERVICE: Final = "/grpc.health."

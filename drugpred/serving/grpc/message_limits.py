@@ -13,8 +13,6 @@ from drugpred.monitoring.rejection_metrics import count_tensors
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["LIMITS", "Field", "check"]
-
 
 class Field(NamedTuple):
     """What a field may hold."""

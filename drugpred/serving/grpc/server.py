@@ -21,8 +21,6 @@ from drugpred.serving.v2.grpc import InferenceServicer
 if TYPE_CHECKING:
     from drugpred.settings import Settings
 
-__all__ = ["Server"]
-
 _NAMES: Final = (
     drug_prediction_pb2.DESCRIPTOR.services_by_name["DrugPrediction"].full_name,
     grpc_service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name,

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from drugpred.scoring import Scorer
     from drugpred.serving.predictions import PredictionService
 
-__all__ = ["DrugPredictionServicer"]
-
 
 class _Options(BaseModel):
     """What a chunk asks for, with a profile's defaults."""

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     import grpc
 
-__all__ = ["CallSlots"]
-
 
 class CallSlots:
     """Slots for calls, in one event loop: for those that wait for their first message, and those whose message came.

@@ -7,8 +7,6 @@ from collections import deque
 
 from drugpred.errors import OverloadedError
 
-__all__ = ["WriteBudget"]
-
 
 class WriteBudget:
     """Counts what is held, in one event loop.

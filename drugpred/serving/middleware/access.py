@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["AccessMiddleware", "replay"]
-
 _WBITS: Final = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}  # zlib's name for the encodings of a body
 
 _ONCE: Final = (b"host", b"authorization", b"x-api-key", b"content-encoding")

@@ -16,8 +16,6 @@ from drugpred.serving.capacity import WRITE_BACKLOG
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["ErrorFormatMiddleware"]
-
 logger = logging.getLogger(__name__)
 
 

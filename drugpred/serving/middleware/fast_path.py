@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from drugpred.serving.predictions import PredictionService
 
-__all__ = ["FastPathMiddleware", "ValidationMiddleware", "fast_path"]
-
 _JSON: Final = (b"content-type", b"application/json")
 
 

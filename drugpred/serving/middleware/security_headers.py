@@ -11,8 +11,6 @@ from drugpred.settings import Settings
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["BASE_POLICY", "SecurityHeadersMiddleware", "cors"]
-
 BASE_POLICY: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 """A policy that lets nothing be loaded, for others to begin with."""
 

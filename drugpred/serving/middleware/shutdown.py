@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["ConnectionCloseMiddleware", "GracefulShutdown"]
-
 logger = logging.getLogger(__name__)
 
 _NOTICE: Final = 1.0  # seconds in which requests are still taken

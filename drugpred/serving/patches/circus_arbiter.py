@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from circus.watcher import Watcher
 
-__all__ = ["ServingAddress", "Supervisor", "apply"]
-
 logger = logging.getLogger(__name__)
 
 _CHECK_SECONDS: Final = 1.0  # how often the arbiter looks for workers that ended

@@ -8,8 +8,6 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-__all__ = ["apply"]
-
 _LOGGER: Final = "grpc._cython.cygrpc"
 _PREFIXES: Final = ("Invalid encoding", "ExecuteBatchError raised")
 

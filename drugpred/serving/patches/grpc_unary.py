@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from drugpred.serving.batching import AdaptiveBatcher
 
 
-__all__ = ["CompletionQueueServer", "MethodRegistry", "apply", "attach"]
-
 logger = logging.getLogger(__name__)
 
 _NO_FLAGS: Final = 0

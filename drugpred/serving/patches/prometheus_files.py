@@ -31,8 +31,6 @@ from drugpred.serving.patches import replace
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["apply", "make", "restore"]
-
 logger = logging.getLogger(__name__)
 
 _ROOM: Final = 1 << 20  # bytes of each file: three times what the largest needs, as all labels are from closed lists

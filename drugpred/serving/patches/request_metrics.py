@@ -20,8 +20,6 @@ from drugpred.serving.patches import applied, replace
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["RequestMetricsMiddleware", "apply"]
-
 _OTHER: Final = "other"  # the endpoint of all paths that nothing here answers
 
 _REDIRECTS: Final = 300

@@ -16,8 +16,6 @@ from drugpred.serving.patches import replace
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-__all__ = ["apply"]
-
 
 def apply() -> None:
     """Have BentoML add nothing in the place of its middleware."""

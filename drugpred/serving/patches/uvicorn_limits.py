@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-__all__ = ["Protocol", "apply"]
-
 _CROWDED_IDLE_SECONDS: Final = 5  # the same of connections that are made while half of the bound is used
 
 _SWEEP_SECONDS: Final = 1.0

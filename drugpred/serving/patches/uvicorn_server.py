@@ -12,8 +12,6 @@ from drugpred.serving.patches import replace
 if TYPE_CHECKING:
     import socket
 
-__all__ = ["Server", "apply"]
-
 
 class Server(uvicorn.Server):
     """uvicorn's server, which is found by `running` once it has started."""

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from drugpred.scoring import Scorer
     from drugpred.serving.v2.types import Parameters
 
-__all__ = ["DataPlane", "InvalidTensorError", "Tensor"]
-
 _LABELS: Final = TypeAdapter(list[Annotated[str, Strict()]])
 _NUMBERS: Final = TypeAdapter(list[Annotated[float, Strict()]])
 _WHOLE: Final = TypeAdapter(list[Annotated[int, Strict(), Field(ge=-(2**63), lt=2**63)]])

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from drugpred.serving.v2.dataplane import DataPlane
 
-__all__ = ["InferenceServicer"]
-
 _Checked = TypeVar("_Checked", Parameters, InputParameters, OutputParameters)
 
 

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     from drugpred.serving.v2.dataplane import DataPlane
 
-__all__ = ["InferenceEndpoints"]
-
 _JSON_LENGTH: Final = "inference-header-content-length"
 """The header that says how much of a body is JSON, where binary tensors stand behind it."""
 

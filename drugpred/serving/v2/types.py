@@ -12,23 +12,6 @@ from pydantic_core import PydanticCustomError
 
 from drugpred.codebook import DRUGS, INPUTS, Window
 
-__all__ = [
-    "InferenceRequest",
-    "InferenceResponse",
-    "InputParameters",
-    "Live",
-    "ModelMetadata",
-    "ModelReady",
-    "OutputParameters",
-    "Parameters",
-    "Ready",
-    "RequestInput",
-    "RequestOutput",
-    "ResponseOutput",
-    "ServerMetadata",
-    "TensorMetadata",
-]
-
 
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)

@@ -10,8 +10,6 @@ import uvicorn
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-__all__ = ["serve"]
-
 
 def serve(app: FastAPI) -> None:
     """Serve an application on the port that the command line names."""

@@ -9,8 +9,6 @@ from typing import Final
 
 import pooch
 
-__all__ = ["SCORER", "EnvironmentFailedError", "python"]
-
 SCORER: Final = "scorer"  # the environment of this project with something added
 
 _HERE: Final = Path(__file__).parent

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Decade"]
-
 
 class Decade:
     """Probabilities of use within a decade, by the pipeline in the folder that STORED_MODEL names."""

@@ -13,8 +13,6 @@ from loadtest.harness.servers import bentoml_serve
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MEASURE", "PEERS", "Peer", "chosen", "risks", "service_of"]
-
 
 @dataclass(frozen=True)
 class Peer:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from drugpred.scoring import Scorer
 from drugpred.settings import Settings
 
-__all__ = ["load"]
-
 
 def load() -> Scorer:
     """Return the scorer of the stored model."""
