@@ -253,7 +253,9 @@ def test_long_keys_count_to_their_end(long_key):
         made_with(long_key).verify(signed(made_with(long_key + "k")))
 
 
-@pytest.mark.parametrize("keys", ["", "marked-secret", f"{KEY},", f"{KEY},marked-secret", f",{KEY}", "k" * 31])
+@pytest.mark.parametrize(
+    "keys", ["", "marked-secret", f"{KEY},", f"{KEY},marked-secret", f",{KEY}", "k" * 31], ids=range(6)
+)
 def test_short_keys_are_refused_and_not_shown(keys):
     with pytest.raises(ConfigurationError, match="DRUGPRED_FEEDBACK_KEY: expected keys of 32 bytes or more") as caught:
         made_with(keys)
