@@ -44,6 +44,9 @@ class Selection:
         self.drug_indices = [index for index, drug in enumerate(DRUGS) if drug in drugs]
         self.mask = np.array([drug in drugs for drug in DRUGS])
 
+    def __repr__(self) -> str:
+        return f"Selection({self.window!r}, {self.drugs!r})"
+
 
 @lru_cache(_KEPT)
 def select(window: Window, drugs: frozenset[Drug]) -> Selection:

@@ -268,7 +268,7 @@ from drugpred.monitoring import drift
 from drugpred.predictor import Predictor
 def fail(*_):
     raise ArithmeticError(str(1 + 0.2345))
-Predictor.probabilities = drift.measure = fail
+Predictor.predict_proba = drift.measure = fail
 """
 MIDDLEWARE = """
 class Failing:

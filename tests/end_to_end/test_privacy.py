@@ -37,7 +37,7 @@ def _faulty(owner, name):
 
     def call(self, *given):
         told = repr([one.tolist() if hasattr(one, "tolist") else one for one in given])
-        if "frozenset({'heroin'})" in told:
+        if "frozenset({'heroin'})" in told or "('heroin',)" in told:
             raise RuntimeError(told)
         return method(self, *given)
 
@@ -62,7 +62,7 @@ FeedbackService.take = _take
 LEAKING = """
 from prometheus_client import Counter
 
-_predict = Scorer.predict
+_predict = Scorer.predict_arrays
 _LEAK = Counter("leak", "Of what was said.", ["said"])
 
 
@@ -74,7 +74,7 @@ def _leaking(self, profiles):
 
 
 import struct
-Scorer.predict = _leaking
+Scorer.predict_arrays = _leaking
 """
 
 

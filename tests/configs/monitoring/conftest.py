@@ -10,10 +10,8 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 
 from drugpred.codebook import DRUGS, WINDOWS
 from drugpred.monitoring import metrics, outcome_metrics
-from drugpred.monitoring import metrics as rpc
 from drugpred.monitoring.prediction_metrics import PredictionCounter
 from drugpred.selection import select
-from drugpred.serving import batching
 
 SERVED = {"service_name": "drugpred", "service_version": "1", "runner_name": "drugpred"}
 
@@ -45,10 +43,10 @@ def counting(stored_model, real):
             metrics.DENIED.labels(reason).inc()
         for limit in ("rate", "size", "time", "load"):
             metrics.LIMITED.labels(limit).inc()
-        batching.SIZES.observe(3)
+        metrics.BATCH_PROFILES.observe(3)
         for method in ("drugpred.v1.DrugPrediction/Predict", "drugpred.v1.DrugPrediction/PredictBatch"):
-            rpc.observe_call(method, "OK", 0.001)
-            rpc.observe_call(method, "INTERNAL", 0.03)
+            metrics.observe_call(method, "OK", 0.001)
+            metrics.observe_call(method, "INTERNAL", 0.03)
         return (generate_latest(REGISTRY) + bentoml.count()).decode()
 
     return count
