@@ -124,6 +124,7 @@ def test_names_are_those_that_rules_read(samples):
         "drugpred_predictions_total",
         "drugpred_probability_total",
         "drugpred_profiles_total",
+        "drugpred_rates_unshared_total",
         "drugpred_reference_ratio",
         "drugpred_reference_respondents",
         "drugpred_reference_sensitivity",
