@@ -138,7 +138,7 @@ class RequestError(DrugpredError):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Those of the answer."""
+        """Of the answer over HTTP."""
         return {} if self.retry_after is None else {"retry-after": str(int(self.retry_after))}
 
 
@@ -176,7 +176,7 @@ class UnauthenticatedError(RequestError):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Those of the answer."""
+        """Of the answer over HTTP."""
         return {"www-authenticate": "Bearer"}
 
 
@@ -229,7 +229,7 @@ class UnsupportedEncodingError(RequestError):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Those of the answer."""
+        """Of the answer over HTTP."""
         return {"accept-encoding": ", ".join(self._supported)}
 
 

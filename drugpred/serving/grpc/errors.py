@@ -36,7 +36,8 @@ def status_of(error: RequestError) -> grpc.Status:
         LIMITED.labels(error.limit).inc()
     if isinstance(error, InvalidArgumentError):
         return _bad_request(error)
-    return CallStatus(StatusCode[error.code], str(error), tuple(error.headers.items()))
+    metadata = () if error.retry_after is None else (("retry-after", str(int(error.retry_after))),)
+    return CallStatus(StatusCode[error.code], str(error), metadata)
 
 
 def _bad_request(error: InvalidArgumentError) -> grpc.Status:

@@ -9,9 +9,10 @@ from http import HTTPStatus
 from http.client import responses
 from typing import TYPE_CHECKING
 
-from drugpred.errors import error_body
+from drugpred.errors import OverloadedError, error_body
 from drugpred.schemas import Error
 from drugpred.serving.capacity import WRITE_BACKLOG
+from drugpred.serving.responses import error_response
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,42 +32,62 @@ class ErrorFormatMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and hold back an answer's start until it is known to be no error.
 
-        What raises is answered with 500 at once. While there are clients that do not take their answers, the start of
-        another answer raises OverloadedError if it would be too much.
+        What raises is answered with 500 at once. While there are clients that do not read their answers, another answer
+        is replaced by 503 if it would be too much.
         """
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        start: Message | None = None
-        body = b""
-        begun = refused = False
-        held = 0
-
-        async def shape(message: Message) -> None:
-            nonlocal start, body, begun, refused, held
-            if message["type"] == "http.response.start" and (refusal := _refusal(message)):
-                start = refusal
-            elif start is None:
-                if WRITE_BACKLOG.transports and not begun:
-                    held = _hold(message)
-                begun = True
-                await send(message)
-            else:
-                body += message.get("body", b"")
-                if not message.get("more_body"):
-                    refused = True
-                    await _send_shaped(start, body, send)
-
+        answer = _Answer(scope, receive, send)
         try:
-            await self.app(scope, receive, shape)
+            await self.app(scope, receive, answer.send)
         except Exception as error:  # noqa: BLE001 - the caller gets an answer whatever it is
             _log(error)
-            if begun:
+            if answer.begun:
                 raise ConnectionAbortedError("the answer broke off") from None  # which ends the connection
-            if not refused:  # Starlette raises what it has answered
+            if not answer.replaced:  # Starlette raises what it has answered
                 await _send_shaped({"type": "http.response.start", "status": 500, "headers": []}, b"", send)
         finally:
-            WRITE_BACKLOG.release(held)
+            WRITE_BACKLOG.release(answer.held)
+
+
+class _Answer:
+    """One answer: passed on as it is, or replaced by an error in the one format."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.begun = self.replaced = False
+        self.held = 0  # bytes that count as unread
+        self._arguments = scope, receive, send
+        self._send = send
+        self._error: Message | None = None  # its start
+        self._body = b""
+
+    async def send(self, message: Message) -> None:
+        """Take the next message of the answer."""
+        if self.begun:
+            await self._send(message)
+        elif self.replaced:
+            pass
+        elif self._error is not None:
+            self._body += message.get("body", b"")
+            if not message.get("more_body"):
+                self.replaced = True
+                await _send_shaped(self._error, self._body, self._send)
+        elif message["type"] == "http.response.start" and (refusal := _refusal(message)):
+            self._error = refusal
+        else:
+            await self._begin(message)
+
+    async def _begin(self, message: Message) -> None:
+        if WRITE_BACKLOG.transports:
+            try:
+                self.held = _hold(message)
+            except OverloadedError as error:  # Starlette would take it for an error after the start of an answer
+                self.replaced = True
+                await error_response(error)(*self._arguments)
+                return
+        self.begun = True
+        await self._send(message)
 
 
 def _refusal(start: Message) -> Message | None:

@@ -67,4 +67,4 @@ def test_one_violation_is_told_however_long():
 def test_other_errors_have_their_code_and_when_to_try_again():
     assert status_of(OverloadedError()) == (StatusCode.UNAVAILABLE, str(OverloadedError()), (("retry-after", "1"),))
     assert status_of(TooManyRequestsError(7.0)).trailing_metadata == (("retry-after", "7"),)
-    assert status_of(UnauthenticatedError("no key")).code is StatusCode.UNAUTHENTICATED
+    assert status_of(UnauthenticatedError("no key")) == (StatusCode.UNAUTHENTICATED, "no key", ())

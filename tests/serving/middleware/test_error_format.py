@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -13,9 +14,14 @@ from starlette.routing import Route
 
 from drugpred import codebook
 from drugpred.errors import InvalidArgumentError
+from drugpred.limits import MAX_UNREAD_BYTES
 from drugpred.schemas import Error, Profile, faults
+from drugpred.serving.access.policy import AccessPolicy
+from drugpred.serving.capacity import WRITE_BACKLOG
+from drugpred.serving.middleware.access import AccessMiddleware
 from drugpred.serving.middleware.error_format import ErrorFormatMiddleware
-from drugpred.serving.responses import error_response
+from drugpred.serving.responses import ERROR_HANDLERS, error_response
+from drugpred.settings import Settings
 
 PLACE = {"loc": ["profiles", 3, "age"], "msg": "expected 18 or more", "type": "unexpected"}
 
@@ -176,6 +182,23 @@ def test_what_starlette_answers_and_raises_is_answered_once(caplog):
     assert sent == ["http.response.start", "http.response.body"]
     assert "RuntimeError" in caplog.text
     assert "1.2345" not in caplog.text
+
+
+def test_an_answer_that_is_too_much_is_refused_wherever_it_is_made(monkeypatch):
+    class Full:
+        def get_write_buffer_size(self):
+            return MAX_UNREAD_BYTES
+
+    async def bare(scope, receive, send):
+        await PlainTextResponse("much")(scope, receive, send)
+
+    monkeypatch.setattr(WRITE_BACKLOG, "transports", {Full()})
+    routed = Starlette(routes=[Route("/", lambda _: PlainTextResponse("much"))], exception_handlers=ERROR_HANDLERS)
+    service = SimpleNamespace(access=AccessPolicy.from_settings(Settings()))
+    for app in (bare, routed):
+        answer = request(ErrorFormatMiddleware(AccessMiddleware(app, lambda: service)))
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert answer.json() == {"error": "overloaded; try again later", "detail": []}
 
 
 @pytest.mark.parametrize("kind", ["lifespan", "websocket"])
