@@ -27,11 +27,10 @@ class Job(Generic[_Item, _Answer]):
     Outside of an event loop, to await it yields it, and whoever drives the coroutine sends the answers.
     """
 
-    __slots__ = ("answers", "items")
+    __slots__ = ("items",)
 
-    def __init__(self, items: Sequence[_Item], answers: asyncio.Future[Sequence[_Answer]] | None = None) -> None:
+    def __init__(self, items: Sequence[_Item]) -> None:
         self.items = items
-        self.answers = answers
 
     def __await__(self) -> Generator[object, Sequence[_Answer], Sequence[_Answer]]:
         return (yield self)
@@ -56,7 +55,7 @@ class AdaptiveBatcher(Generic[_Item, _Answer]):
         self.max_batch_size = max_batch_size
         self._call = call
         self._limiter = CapacityLimiter(max_waiting)
-        self._waiting: deque[Job[_Item, _Answer]] = deque()
+        self._waiting: deque[tuple[Sequence[_Item], asyncio.Future[Sequence[_Answer]]]] = deque()
         self._scheduled = False
 
     async def submit(self, items: Sequence[_Item]) -> Sequence[_Answer]:
@@ -75,7 +74,7 @@ class AdaptiveBatcher(Generic[_Item, _Answer]):
             return await Job[_Item, _Answer](items)
         self._limiter.acquire(len(items))
         answers: asyncio.Future[Sequence[_Answer]] = loop.create_future()
-        self._waiting.append(Job(items, answers))
+        self._waiting.append((items, answers))
         if not self._scheduled:
             # It runs after what is ready now, so requests that came together are one batch.
             self._scheduled = True
@@ -85,42 +84,44 @@ class AdaptiveBatcher(Generic[_Item, _Answer]):
         finally:
             self._limiter.release(len(items))
 
-    def answer(self, jobs: Sequence[Job[_Item, _Answer]]) -> list[Sequence[_Answer] | Exception]:
-        """Return the answers to the items of each job, or what the call raises for them alone."""
-        items = jobs[0].items if len(jobs) == 1 else [item for job in jobs for item in job.items]
+    def answer(self, requests: Sequence[Sequence[_Item]]) -> list[Sequence[_Answer] | Exception]:
+        """Return the answers to the items of each request, or what the call raises for them alone."""
+        items = requests[0] if len(requests) == 1 else [item for request in requests for item in request]
         try:
             BATCH_PROFILES.observe(len(items))
             answers = self._call(items)
             if len(answers) != len(items):
                 raise ValueError(f"expected {len(items)} answers of the call")  # noqa: TRY301 - as any other fault
         except Exception as error:  # noqa: BLE001 - whatever it is, it may be the fault of one request alone
-            return [error] if len(jobs) == 1 else [self.answer([job])[0] for job in jobs]
+            return [error] if len(requests) == 1 else [self.answer([request])[0] for request in requests]
         parts: list[Sequence[_Answer] | Exception] = []
         start = 0
-        for job in jobs:
-            stop = start + len(job.items)
+        for request in requests:
+            stop = start + len(request)
             parts.append(answers[start:stop])
             start = stop
         return parts
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
-        if jobs := self._take():
-            for job, answers in zip(jobs, self.answer(jobs), strict=True):
-                if isinstance(answers, Exception):
-                    job.answers.set_exception(answers)  # type: ignore[union-attr]  # all that wait here have one
-                else:
-                    job.answers.set_result(answers)  # type: ignore[union-attr]
+        requests, futures = self._take()
+        for future, answers in zip(futures, self.answer(requests) if requests else (), strict=True):
+            if isinstance(answers, Exception):
+                future.set_exception(answers)
+            else:
+                future.set_result(answers)
         self._scheduled = bool(self._waiting)
         if self._scheduled:
             loop.call_soon(self._flush, loop)
 
-    def _take(self) -> list[Job[_Item, _Answer]]:
+    def _take(self) -> tuple[list[Sequence[_Item]], list[asyncio.Future[Sequence[_Answer]]]]:
         """Return the requests of the next call; those of clients that are gone are left out."""
-        jobs: list[Job[_Item, _Answer]] = []
+        requests: list[Sequence[_Item]] = []
+        futures: list[asyncio.Future[Sequence[_Answer]]] = []
         size = 0
-        while self._waiting and (not jobs or size + len(self._waiting[0].items) <= self.max_batch_size):
-            job = self._waiting.popleft()
-            if not job.answers.done():  # type: ignore[union-attr]
-                jobs.append(job)
-                size += len(job.items)
-        return jobs
+        while self._waiting and (not requests or size + len(self._waiting[0][0]) <= self.max_batch_size):
+            items, future = self._waiting.popleft()
+            if not future.done():
+                requests.append(items)
+                futures.append(future)
+                size += len(items)
+        return requests, futures

@@ -18,12 +18,14 @@ from drugpred.serving.responses import error_response
 from drugpred.serving.scheduling import yield_slice
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from starlette.types import Receive
 
     from drugpred.schemas import Prediction, Profile
     from drugpred.scoring import PredictedArrays, Scorer
+
+    Item = tuple[Profile, Callable[[Profile, PredictedArrays], Any]]
 
 _Result = TypeVar("_Result")
 
@@ -36,17 +38,18 @@ def is_slow(profile: Profile) -> bool:
 class PredictionService:
     """Answers requests by one scorer.
 
+    `batcher` and `render` take pairs of a profile and a function that renders its prediction, given both. It may be
+    called again if another request of the batch fails.
+
     Parameters
     ----------
     scorer : Scorer
     """
 
     def __init__(self, scorer: Scorer) -> None:
-        self.batcher: AdaptiveBatcher[Profile, PredictedArrays] = AdaptiveBatcher(
-            scorer.predict_arrays, SLICE_PROFILES, MAX_WAITING_PROFILES
-        )
+        self.batcher: AdaptiveBatcher[Item, Any] = AdaptiveBatcher(self._render, SLICE_PROFILES, MAX_WAITING_PROFILES)
         self._scorer = scorer
-        self._renderer = JSONRenderer(scorer.model)
+        self._render_json = JSONRenderer(scorer.model).render
         self._slow = SharedCapacityLimiter(MAX_EXPLAINING, MAX_EXPLAINING_EACH)
 
     async def predict(self, profile: Profile, client: str | None = None) -> str:
@@ -65,27 +68,29 @@ class PredictionService:
         """
         if is_slow(profile):
             return (await self.explain([profile], client))[0].model_dump_json()
-        (arrays,) = await self.batcher.submit([profile])
-        return self._renderer.render(profile, arrays)
+        (text,) = await self.batcher.submit([(profile, self._render_json)])
+        return str(text)
 
     async def predict_batch(self, profiles: Sequence[Profile], client: str | None = None) -> str:
         """Return the predictions for profiles as a JSON array, in their order; otherwise as `predict`."""
         if any(map(is_slow, profiles)):
             texts = [prediction.model_dump_json() for prediction in await self.explain(profiles, client)]
         else:
-            texts = [
-                self._renderer.render(profile, arrays)
-                async for part in self.slices(profiles)
-                for profile, arrays in part
-            ]
+            texts = await self.render([(profile, self._render_json) for profile in profiles])
         return f"[{','.join(texts)}]"
 
-    async def slices(self, profiles: Sequence[Profile]) -> AsyncIterator[zip[tuple[Profile, PredictedArrays]]]:
-        """Yield profiles with what is predicted for them, slice by slice; others are answered in between."""
-        for start in range(0, len(profiles), SLICE_PROFILES):
+    async def render(self, items: Sequence[Item]) -> list[Any]:
+        """Return what is rendered of each item, made slice by slice; others are answered in between."""
+        results: list[Any] = []
+        for start in range(0, len(items), SLICE_PROFILES):
             await yield_slice()
-            part = profiles[start : start + SLICE_PROFILES]
-            yield zip(part, await self.batcher.submit(part), strict=True)
+            results += await self.batcher.submit(items[start : start + SLICE_PROFILES])
+        return results
+
+    def _render(self, items: Sequence[Item]) -> list[Any]:
+        # Within the batch: one after the other it takes less time than each in the task that waits for it.
+        arrays = self._scorer.predict_arrays([profile for profile, _ in items])
+        return [render(profile, each) for (profile, render), each in zip(items, arrays, strict=True)]
 
     async def explain(self, profiles: Sequence[Profile], client: str | None = None) -> list[Prediction]:
         """Return the predictions for profiles of which some are slow, in their order; otherwise as `predict`.

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from drugpred.errors import OverloadedError
-from drugpred.serving.batching import AdaptiveBatcher, Job
+from drugpred.serving.batching import AdaptiveBatcher
 
 
 def gather(requests, call, most=1000, ticks=0):
@@ -160,7 +160,7 @@ def test_outside_of_an_event_loop_whoever_drives_it_answers():
     batcher = AdaptiveBatcher(Recording(), 10, 20)
     submitted = batcher.submit([1, 2])
     job = submitted.send(None)
-    assert batcher.answer([job, Job([3])]) == [[2, 4], [6]]
+    assert batcher.answer([job.items, [3]]) == [[2, 4], [6]]
     with pytest.raises(StopIteration) as ended:
         submitted.send([2, 4])
     assert ended.value.value == [2, 4]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -70,8 +71,7 @@ class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
         if is_slow(profile):
             await self._explain([response.prediction], [profile])
         else:
-            (arrays,) = await self._predictions.batcher.submit([profile])
-            self._renderer.render(response.prediction, profile, arrays)
+            await self._predictions.batcher.submit([(profile, partial(self._renderer.render, response.prediction))])
         return response
 
     @override
@@ -81,9 +81,10 @@ class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
         async with exclusive(request.ByteSize()):
             profiles = await self._batch(request)
             if not any(map(is_slow, profiles)):
-                async for part in self._predictions.slices(profiles):
-                    for profile, arrays in part:
-                        self._renderer.render(response.predictions.add(), profile, arrays)
+                render = self._renderer.render
+                await self._predictions.render(
+                    [(each, partial(render, response.predictions.add())) for each in profiles]
+                )
                 return response
         await self._explain([response.predictions.add() for _ in profiles], profiles)
         return response

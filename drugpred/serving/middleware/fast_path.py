@@ -41,34 +41,28 @@ class ValidationMiddleware:
     def __init__(self, app: ASGIApp, service: Callable[[], Any] = bentoml.get_current_service) -> None:
         self.app = app
         self._service = service
-        self._endpoints = {"/predict": self._predict, "/predict_batch": self._predict_batch}
+        self._models: dict[str, type[Profile | Batch]] = {"/predict": Profile, "/predict_batch": Batch}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or raise InvalidArgumentError."""
-        endpoint = self._endpoints.get(scope["path"]) if scope["type"] == "http" else None
-        if endpoint is None or scope["method"] != "POST":
+        model = self._models.get(scope["path"]) if scope["type"] == "http" else None
+        if model is None or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
         body = (await receive())["body"].removeprefix(BOM_UTF8)  # all of it, see AccessMiddleware
         try:
-            content = await endpoint(body, scope, receive)
+            await self._respond(model, body, scope, receive, send)
         except ClientDisconnect:
             return
         except ValidationError as error:
             count_validation(error)
             raise InvalidArgumentError(faults(error)) from None
-        await self._answer(content, body, scope, receive, send)
 
-    async def _predict(self, body: bytes, scope: Scope, receive: Receive) -> str:  # noqa: ARG002
-        Profile.model_validate_json(body)
-        return ""
-
-    async def _predict_batch(self, body: bytes, scope: Scope, receive: Receive) -> str:  # noqa: ARG002
+    async def _respond(
+        self, model: type[Profile | Batch], body: bytes, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         async with exclusive(len(body)):
-            Batch.model_validate_json(body)
-        return ""
-
-    async def _answer(self, _: str, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+            model.model_validate_json(body)
         headers = [header for header in scope["headers"] if header[0] != _JSON[0]]
         # It is JSON, whatever its content type.
         await self.app({**scope, "headers": [*headers, _JSON]}, replay(body, receive), send)
@@ -76,6 +70,15 @@ class ValidationMiddleware:
 
 class FastPathMiddleware(ValidationMiddleware):
     """Middleware that answers as the endpoints of the same names do, by the same `PredictionService`."""
+
+    async def _respond(
+        self, model: type[Profile | Batch], body: bytes, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        predict = self._predict if model is Profile else self._predict_batch
+        content = (await predict(body, scope, receive)).encode()
+        headers = [_JSON, (b"content-length", str(len(content)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
 
     @property
     def _predictions(self) -> PredictionService:
@@ -94,12 +97,6 @@ class FastPathMiddleware(ValidationMiddleware):
             if not any(map(is_slow, profiles)):
                 return await self._predictions.predict_batch(profiles)
         return await unless_disconnected(self._predictions.predict_batch(profiles, _client(scope)), receive)
-
-    async def _answer(self, content: str, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        answer = content.encode()
-        headers = [_JSON, (b"content-length", str(len(answer)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": answer})
 
 
 def fast_path(app: ASGIApp) -> ASGIApp:

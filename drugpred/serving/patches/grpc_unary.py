@@ -209,7 +209,7 @@ class CompletionQueueServer:
     def _answer(self) -> None:
         """Let the handlers that submitted something go on with their answers."""
         submitted, self._jobs = self._jobs, []
-        answers = self._batcher.answer([job for _, job in submitted])
+        answers = self._batcher.answer([job.items for _, job in submitted])
         for (context, _), each in zip(submitted, answers, strict=True):
             self._go_on(context, each)
 

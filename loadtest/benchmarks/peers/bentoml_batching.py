@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import time
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import bentoml
 from typing_extensions import override
 
 from drugpred.limits import MAX_WAITING_PROFILES
-from drugpred.schemas import Prediction, Profile
+from drugpred.schemas import Batch, Prediction, Profile
 from drugpred.scoring import PredictedArrays, Scorer
 from drugpred.serving import patches
 from drugpred.serving.batching import AdaptiveBatcher
@@ -35,11 +35,11 @@ dispatcher = os.environ["DISPATCHER"]
 patches.apply()
 
 
-class _Unbatched(AdaptiveBatcher[Profile, PredictedArrays]):
+class _Unbatched(AdaptiveBatcher[Any, Any]):
     """Calls for each request at once."""
 
     @override
-    async def submit(self, items: Sequence[Profile]) -> Sequence[PredictedArrays]:
+    async def submit(self, items: Sequence[Any]) -> Sequence[Any]:
         return self._call(items)
 
 
@@ -55,7 +55,7 @@ class _Endpoint(FastPathMiddleware):
 
     def __init__(self, app: ASGIApp, name: str) -> None:
         super().__init__(app, lambda: SimpleNamespace(predictions=bentoml.get_current_service().predictions[name]))
-        self._endpoints = {f"/{name}": self._predict_batch}
+        self._models = {f"/{name}": Batch}
 
 
 batched = bentoml.api(batchable=True, max_batch_size=MAX_BATCH_SIZE, max_latency_ms=10_000)
