@@ -97,7 +97,8 @@ class Settings(DataSettings):
     """Origins of other sites' pages that may send requests, separated by commas, or `*` for all."""
 
     fast_path: bool = True
-    """Whether POST /predict and /predict_batch are answered before BentoML's routing, at less than half of the cost."""
+    """Whether POST /predict and /predict_batch are answered before BentoML's routing, which costs half as much again,
+    or more."""
 
     grpc_port: int = Field(3001, ge=0, le=65535)
     """The port of gRPC, on the address that HTTP listens on; 0 for any free one."""

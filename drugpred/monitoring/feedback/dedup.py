@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 _Pool = TypeVar("_Pool", "redis_connection.BlockingConnectionPool", "redis_asyncio.BlockingConnectionPool")
 
+_UNKNOWN: Final = "expected to be able to tell whether it was counted before; try again later"
 _BUSY_SECONDS: Final = 1.0  # how long to wait for another worker, which needs well under a millisecond
 
 _PRUNE_SECONDS: Final = 3600
@@ -111,9 +112,7 @@ class SqliteTokenStore:
         except (sqlite3.Error, OSError) as error:
             self.close()  # so that the next call finds a file that was put right
             self._failures.failed(f"{self._path}: feedback is not taken: {_reason(error)}")
-            raise StoreUnavailableError(
-                "expected to be able to tell whether it was counted before; try again later"
-            ) from error
+            raise StoreUnavailableError(_UNKNOWN) from error
         self._failures.worked()
         return new
 
@@ -186,9 +185,7 @@ class RedisTokenStore:
         except (RedisError, OSError) as error:
             # By its type alone: its message may quote what was sent.
             self._failures.failed(f"Redis does not remember feedback ({type(error).__name__}): it is not taken")
-            raise StoreUnavailableError(
-                "expected to be able to tell whether it was counted before; try again later"
-            ) from error
+            raise StoreUnavailableError(_UNKNOWN) from error
         self._failures.worked()
         return new
 
