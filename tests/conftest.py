@@ -5,8 +5,6 @@ import os
 import re
 import resource
 import signal
-import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -15,14 +13,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bentoml._internal.models import ModelStore
 from hypothesis import settings
 
 from drugpred import model_store
 from drugpred.codebook import SCORES
 from drugpred.data.respondents import Respondents, read
+from tests.harness import ROOT, skip
+from tests.harness.store import copy_of, newest, trained
 
-ROOT = Path(__file__).parents[1]
+pytest_plugins = ("tests.harness.service", "tests.harness.containers", "tests.harness.browser")
+
 UCI = "drug_consumption.data"
 
 # Read by BentoML when it first reports something, and when it first looks for a model; processes that tests start
@@ -40,20 +40,11 @@ settings.register_profile("drugpred", deadline=None)
 settings.load_profile("drugpred")
 
 
-def skip(reason: str) -> None:
-    """Skip with a clear line, or fail where TESTS_MUST_NOT_SKIP is set (as .ci/run does)."""
-    if os.environ.get("TESTS_MUST_NOT_SKIP"):
-        pytest.fail(f"may not skip here: {reason}")
-    pytest.skip(reason)
-
-
-NEWER = """
-from drugpred import model_store
-old = model_store.load()
-files = [(old.path / name).read_bytes() for name in ("pipeline.skops", "network.npz", "background.npy")]
-print(model_store.write(*files, old.card, {}))
-"""
-"""Code that stores the newest model of a home once more, and prints its tag."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a module in one process, as they share what they start, and all that share the image."""
+    for item in items:
+        group = "image" if "podman" in getattr(item, "fixturenames", ()) else str(item.path.relative_to(ROOT))
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
@@ -109,40 +100,34 @@ def real(uci_path: Path) -> Respondents:
     return read(uci_path)
 
 
-def _train(home: Path, *arguments: object) -> Path:
-    command = [sys.executable, ROOT / "train.py", *map(str, arguments)]
-    environment = os.environ | {"BENTOML_HOME": str(home)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return home
-
-
-def _newest(home: Path) -> model_store.StoredModel:
-    return model_store.read(ModelStore(home / "models").get(model_store.NAME))
-
-
 @pytest.fixture(scope="session")
 def store(uci_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BENTOML_HOME with one model, trained by the command on the real data in seconds; do not add to it."""
-    return _train(tmp_path_factory.mktemp("quick"), "--data", uci_path, "--config", ROOT / "tests" / "quick.yaml")
+    return trained(tmp_path_factory, "quick", "--data", uci_path, "--config", ROOT / "tests" / "quick.yaml")
+
+
+@pytest.fixture
+def copied_store(store: Path, tmp_path: Path) -> Path:
+    """The store, for a test to alter."""
+    return copy_of(store, tmp_path / "bentoml")
 
 
 @pytest.fixture(scope="session")
 def stored_model(store: Path) -> model_store.StoredModel:
     """The model of `store`, as the service reads it."""
-    return _newest(store)
+    return newest(store)
 
 
 @pytest.fixture(scope="session")
 def default_store(uci_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BENTOML_HOME with what `python train.py` stores by default; it takes a minute, so only slow tests use it."""
-    return _train(tmp_path_factory.mktemp("default"), "--data", uci_path)
+    return trained(tmp_path_factory, "default", "--data", uci_path)
 
 
 @pytest.fixture(scope="session")
 def default_stored_model(default_store: Path) -> model_store.StoredModel:
     """The model of `default_store`."""
-    return _newest(default_store)
+    return newest(default_store)
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ import tomllib
 import pytest
 
 from drugpred.data import download
-from tests.conftest import ROOT, skip
 from tests.documentation import WrongBlockError, agree, blocks_of, run
+from tests.harness import ROOT, skip
 
 DOCUMENTS = ("README.md", "configs/README.md")
 

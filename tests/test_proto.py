@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, skip
+from tests.harness import ROOT, skip
 
 CONTRACTS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "drugpred").rglob("*.proto"))
 LINT = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import ROOT, skip
+from tests.harness import ROOT, skip
 
 WORKFLOWS = ROOT / ".github" / "workflows"
 CHAIN = ["test", "bento", "image", "index", "staging", "production", "publish"]

@@ -15,7 +15,8 @@ from drugpred.schemas import EXAMPLE
 from loadtest.benchmarks.generators import ROUNDS, LoadError, Measured, measure, require, wrk
 from loadtest.benchmarks.peers.registry import service_of
 from loadtest.benchmarks.tables import REQUESTS, table
-from loadtest.harness.servers import bentoml_serve, exit_on_error, free_ports, newest_model, run
+from loadtest.harness.ports import free_ports
+from loadtest.harness.servers import bentoml_serve, exit_on_error, newest_model, run
 
 DISPATCHERS: Final = ("none", "drugpred", "stock")
 BURST: Final = 128  # clients of a burst

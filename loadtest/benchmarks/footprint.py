@@ -11,7 +11,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from loadtest.benchmarks.peers.registry import service_of
-from loadtest.harness.servers import bentoml_serve, exit_on_error, free_ports, newest_model, run, serve
+from loadtest.harness.ports import free_ports
+from loadtest.harness.servers import bentoml_serve, exit_on_error, newest_model, run, serve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,7 +15,8 @@ from loadtest.benchmarks.generators import h2load, wrk
 from loadtest.benchmarks.peers.environments import EnvironmentFailedError
 from loadtest.benchmarks.peers.registry import risks
 from loadtest.harness.payloads import EXAMPLE_ROW, PREDICT, message
-from loadtest.harness.servers import ServerError, free_ports, run
+from loadtest.harness.ports import free_ports
+from loadtest.harness.servers import ServerError, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +18,7 @@ import psutil
 from drugpred import model_store
 from drugpred.errors import StoredModelError
 from drugpred.settings import Settings
+from loadtest.harness.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -102,13 +102,6 @@ def is_worker(process: psutil.Process) -> bool:
     with suppress(psutil.Error):  # one that has just ended
         return "_bentoml_impl.worker.service" in process.cmdline()  # nothing public says what a process is
     return False
-
-
-def free_ports(n: int) -> list[int]:
-    """Return `n` ports of loopback on which nothing listens."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(n)]
-        return [probe.getsockname()[1] for probe in probes]
 
 
 def newest_model() -> bentoml.Model:

@@ -5,15 +5,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
+import psutil
 import pytest
 
 from drugpred.bulk import executors
 from drugpred.bulk.job import Job
 from drugpred.errors import ConfigurationError, DataError
 from tests.bulk.conftest import files
-from tests.conftest import skip
+from tests.harness import skip, wait
 
 
 @pytest.fixture
@@ -157,9 +157,10 @@ def test_an_interrupt_from_the_keyboard_reaches_all_processes_and_is_a_line(many
             stderr=said,
             start_new_session=True,
         )
-    while command.poll() is None and not (tmp_path / "out.csv.parts" / "run.json").exists():
-        time.sleep(0.02)
-    time.sleep(1.5)  # workers are starting
+    started = psutil.Process(command.pid)
+    wait(
+        lambda: command.poll() is not None or len(started.children()) > 1, "the first worker"
+    )  # one is its resource tracker
     os.killpg(command.pid, signal.SIGINT)
     assert command.wait(60) == 130
     *_, last = lines = (tmp_path / "said").read_text(encoding="utf-8").splitlines()

@@ -1,7 +1,6 @@
 """What both clients do over both transports."""
 
 import asyncio
-import socket
 import subprocess
 import sys
 import traceback
@@ -20,6 +19,7 @@ from drugpred.errors import (
     UnavailableError,
 )
 from drugpred.schemas import EXAMPLE, Profile
+from tests.harness.ports import free_ports
 
 ROW = [1, 0, 6, 5, 6, 0.31, -0.58, 1.24, -0.3, -0.14, 0.53, 0.77]
 
@@ -37,9 +37,8 @@ def client(make, service):
 @pytest.fixture
 def nowhere(service):
     """A URL of the transport, at which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        yield f"{service.url.partition(':')[0]}://127.0.0.1:{probe.getsockname()[1]}"
+    (port,) = free_ports(1)
+    return f"{service.url.partition(':')[0]}://127.0.0.1:{port}"
 
 
 # --- answers

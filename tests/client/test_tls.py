@@ -9,7 +9,7 @@ import pytest
 
 from drugpred.errors import UnavailableError
 from drugpred.schemas import EXAMPLE
-from tests.conftest import skip
+from tests.harness import skip
 
 
 @pytest.fixture(scope="session")

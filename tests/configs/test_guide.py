@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from drugpred.settings import Settings
-from tests.conftest import ROOT
+from tests.harness import ROOT
 
 GUIDE = (ROOT / "configs" / "README.md").read_text(encoding="utf-8")
 ALERTS = yaml.safe_load((ROOT / "configs" / "monitoring" / "rules" / "alerts.yml").read_text(encoding="utf-8"))

@@ -18,7 +18,7 @@ from drugpred.monitoring.feedback.prediction_id import new_key
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from drugpred.schemas import EXAMPLE
-from tests.redis import running
+from tests.harness.redis import running
 
 pytestmark = pytest.mark.slow
 

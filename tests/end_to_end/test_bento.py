@@ -12,9 +12,9 @@ import yaml
 from bentoml._internal.bento import BentoStore
 
 from drugpred.schemas import EXAMPLE
-from tests.conftest import NEWER
+from tests.harness import ROOT
+from tests.harness.store import NEWER
 
-ROOT = Path(__file__).parents[2]
 SECRET = "token-6512bd43"
 
 

@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
-from .conftest import ROOT
+from tests.harness import ROOT
 
 
 @pytest.mark.slow
-def test_thirty_kills_lose_only_what_the_killed_had_accepted(store):
+def test_kills_lose_only_what_the_killed_had_accepted(store):
     done = subprocess.run(
-        [sys.executable, "-m", "loadtest.resilience.chaos", "--kills", "30"],
+        [sys.executable, "-m", "loadtest.resilience.chaos", "--kills", "10"],
         cwd=ROOT,
         env=os.environ | {"BENTOML_HOME": str(store)},
         capture_output=True,
@@ -23,7 +23,7 @@ def test_thirty_kills_lose_only_what_the_killed_had_accepted(store):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     kills, answered = re.match(r"(\d+) kills, ([\d,]+) requests answered", done.stdout).groups()
-    assert kills == "30"
+    assert kills == "10"
     assert int(answered.replace(",", "")) > 1000
     assert "lost otherwise: 0" in done.stdout
     # Were they not found on the connections of the killed, nothing would be tested.

@@ -18,9 +18,8 @@ import pytest
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from drugpred.schemas import EXAMPLE, Error
-from tests.conftest import skip
-
-from .conftest import ROOT, copy_of, wait_until_ready
+from tests.harness import ROOT, skip
+from tests.harness.store import copy_of
 
 pytestmark = pytest.mark.slow
 
@@ -322,7 +321,7 @@ def test_a_start_hook_that_fails_is_tried_again_and_then_ends_the_server(launch,
 
 def test_sigterm_lets_a_long_stream_and_long_batches_end(launch, copied_store):
     server = launch(copied_store)
-    wait_until_ready(server)
+    server.wait_until_ready()
     sent, told = [], threading.Event()
 
     def chunks():

@@ -13,7 +13,7 @@ from drugpred.client import converters
 from drugpred.codebook import INPUTS
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.schemas import EXAMPLE, Profile
-from tests.conftest import ROOT, skip
+from tests.harness import ROOT, skip
 
 pytestmark = pytest.mark.slow
 

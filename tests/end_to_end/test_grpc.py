@@ -28,8 +28,7 @@ from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from drugpred.proto.inference import grpc_service_pb2 as v2
 from drugpred.proto.inference import grpc_service_pb2_grpc as v2_grpc
 from drugpred.schemas import EXAMPLE
-from tests.certificates import make_certificates
-from tests.end_to_end.conftest import wait_until_ready
+from tests.harness.certificates import make_certificates
 
 PERSON = pb.Profile(
     years=25,
@@ -429,7 +428,7 @@ def count(home):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_sigterm_under_load_loses_no_call_that_was_taken(launch, copied_store, workers):
     server = launch(copied_store, BENTOML_CONFIG_OPTIONS=f"services.drugpred.workers={workers}")
-    wait_until_ready(server)
+    server.wait_until_ready()
     answered, failures, ending = Counter(), [], threading.Event()
 
     def ask(transport, send):

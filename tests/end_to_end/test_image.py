@@ -19,13 +19,13 @@ from packaging.requirements import Requirement
 
 from drugpred.client import Client
 from drugpred.schemas import EXAMPLE
-from tests.conftest import NEWER
-from tests.containers import BASE, IMAGE, SECRET
-from tests.end_to_end.conftest import free_ports
+from tests.harness import ROOT
+from tests.harness.containers import BASE, IMAGE, SECRET
+from tests.harness.ports import free_ports
+from tests.harness.store import NEWER
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "configs" / "locks" / "serve.txt"
 MOST = 400_000_000
 """Bytes of an image."""

@@ -11,11 +11,10 @@ import pytest
 from bentoml._internal.bento import BentoStore
 
 from drugpred.schemas import EXAMPLE
-from tests.conftest import NEWER
+from tests.harness import ROOT
+from tests.harness.store import NEWER
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).parents[2]
 
 
 def run(home, *command, folder=ROOT):

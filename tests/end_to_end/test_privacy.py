@@ -20,9 +20,9 @@ from grpc_reflection.v1alpha import reflection_pb2
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.proto.inference import grpc_service_pb2 as pb_inference
 from drugpred.serving.openapi import build
-from tests.end_to_end.conftest import ROOT
 from tests.end_to_end.marked import PERSON, TOKEN, binary_inferences, bodies, broken, fill, inference
 from tests.end_to_end.marks import IMPOSSIBLE, NUMBERS, WORD, Disk, marks_in
+from tests.harness import ROOT
 
 KEY = f"key-{WORD}"
 SCOPES = "predict,feedback,read,metrics"

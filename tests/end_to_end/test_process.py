@@ -11,8 +11,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from drugpred.schemas import EXAMPLE
+from tests.harness import ROOT
 
-ROOT = Path(__file__).parents[2]
 TRAINING_ONLY = {"imblearn", "joblib", "matplotlib", "pandas", "pooch", "scipy", "sklearn", "skops"}
 
 

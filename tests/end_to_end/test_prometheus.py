@@ -10,9 +10,9 @@ import pytest
 from drugpred.codebook import describe
 from drugpred.schemas import EXAMPLE
 from tests.configs.monitoring.test_queries import filled, panels, rules
-from tests.end_to_end.conftest import copy_of
 from tests.end_to_end.test_monitoring import ask_every_way
-from tests.prometheus import alertmanager, prometheus, webhook
+from tests.harness.prometheus import alertmanager, prometheus, webhook
+from tests.harness.store import copy_of
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from html import unescape
 import pytest
 
 from drugpred import model_store
-from tests.conftest import skip
+from tests.harness import skip
 
 COMMAND = [sys.executable, "-c", "from drugpred.cli import main; main()", "report"]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")

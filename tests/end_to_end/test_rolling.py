@@ -13,9 +13,9 @@ from drugpred.client import converters
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from drugpred.schemas import EXAMPLE, Profile
-from tests.conftest import NEWER
-from tests.deployment import deployed
 from tests.end_to_end.test_model_life import run
+from tests.harness.compose import deployed
+from tests.harness.store import NEWER
 
 pytestmark = pytest.mark.slow
 

@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-from tests.end_to_end.conftest import ROOT
+from tests.harness import ROOT
 
 pytestmark = pytest.mark.slow
 
 
 def test_nothing_grows(copied_store):
     done = subprocess.run(
-        [sys.executable, "-m", "loadtest.benchmarks.soak", "--minutes", "2"],
+        [sys.executable, "-m", "loadtest.benchmarks.soak", "--minutes", "1.5"],
         cwd=ROOT,
         env=os.environ | {"BENTOML_HOME": str(copied_store)},
         capture_output=True,

@@ -12,9 +12,10 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from drugpred.schemas import EXAMPLE
-from tests.certificates import make_certificates
-
-from .conftest import ROOT, copy_of, free_ports, wait_until_ready
+from tests.harness import ROOT
+from tests.harness.certificates import make_certificates
+from tests.harness.ports import free_ports
+from tests.harness.store import copy_of
 
 TWO_WORKERS = {"BENTOML_CONFIG_OPTIONS": "services.drugpred.workers=2"}
 
@@ -62,7 +63,7 @@ def relative(launch, store, tmp_path):
 
 @pytest.mark.slow
 def test_it_serves_from_another_folder_loses_its_metrics_and_its_workers_and_goes_on(relative, tmp_path):
-    wait_until_ready(relative)
+    relative.wait_until_ready()
     (port,) = set(re.findall(r"gRPC on 127\.0\.0\.1:(\d+) by TLS; workers: 2", relative.output))
     names = ("ca.pem", "client.key", "client.pem")
     ca, key, certificate = ((tmp_path / name).read_bytes() for name in names)
@@ -94,11 +95,11 @@ def test_it_serves_from_another_folder_loses_its_metrics_and_its_workers_and_goe
     for worker in workers:
         worker.kill()
     psutil.wait_procs(workers, timeout=10)
-    wait_until_ready(relative)
+    relative.wait_until_ready()
     assert not list((ROOT / "not").glob("*"))
     relative.process.send_signal(signal.SIGHUP)
     time.sleep(1)
-    wait_until_ready(relative)
+    relative.wait_until_ready()
     assert relative.stop() == (0, [])
     assert "Traceback" not in relative.output
 
@@ -107,7 +108,7 @@ def test_it_serves_from_another_folder_loses_its_metrics_and_its_workers_and_goe
 def test_workers_end_after_their_server_and_until_then_the_next_start_names_them(launch, copied_store):
     (port,) = free_ports(1)
     server = launch(copied_store, DRUGPRED_GRPC_PORT=str(port))
-    wait_until_ready(server)
+    server.wait_until_ready()
     (worker,) = server.workers
     worker.suspend()
     server.process.kill()

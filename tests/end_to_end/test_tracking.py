@@ -1,25 +1,22 @@
 """Training runs in a real MLflow server, asked by its client, by REST and by the addresses of its page."""
 
 import os
-import socket
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
 import numpy as np
-import psutil
 import pytest
 from bentoml._internal.models import ModelStore
 
 from drugpred import model_store
 from drugpred.schemas import EXAMPLE, Profile
-from tests.conftest import skip
+from tests.harness import ROOT, running, skip
+from tests.harness.ports import free_ports
 
-ROOT = Path(__file__).parents[2]
 QUICK = ROOT / "tests" / "quick.yaml"
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
@@ -31,39 +28,13 @@ def url(tmp_path_factory):
     if find_spec("mlflow") is None:
         skip("no MLflow: pip install -e '.[track]'")
     folder = tmp_path_factory.mktemp("mlflow")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    command = ["server", "--host", "127.0.0.1", "--port", port, "--workers", "1"]
+    (port,) = free_ports(1)
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     places = ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", f"{folder}/artifacts"]
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", *command, *places],
-            cwd=folder,
-            env=os.environ | quiet,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        wait_until_ready(process, f"http://127.0.0.1:{port}", folder / "log")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-        for each in [*family, process]:
-            each.kill()
-        process.wait()
-
-
-def wait_until_ready(process, url, log):
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(f"{url}/health", timeout=5).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.2)
-    pytest.fail(f"MLflow is not ready:\n{log.read_text()}")
+    url = f"http://127.0.0.1:{port}"
+    with running([*command, *places], folder / "log", f"{url}/health", cwd=folder, env=os.environ | quiet):
+        yield url
 
 
 @dataclass

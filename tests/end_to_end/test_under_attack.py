@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.end_to_end.conftest import ROOT
+from tests.harness import ROOT
 
 ATTACKS = ("smuggling", "silent-probes", "half-bodies")
 

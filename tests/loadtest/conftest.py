@@ -4,8 +4,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.end_to_end.conftest import launch, serve, server  # noqa: F401 - fixtures
-
 # Answers 200, and leaves a child behind that takes no notice of SIGTERM.
 STUBBORN = """
 import http.server, os, signal, sys, time

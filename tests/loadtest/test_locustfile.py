@@ -14,7 +14,7 @@ import grpc
 import pytest
 
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
-from tests.conftest import ROOT
+from tests.harness import ROOT
 
 ENDPOINTS = {
     "one": "POST /predict",

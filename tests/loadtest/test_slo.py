@@ -4,7 +4,7 @@ import pytest
 
 from drugpred.errors import ConfigurationError
 from loadtest import slo
-from tests.conftest import ROOT
+from tests.harness import ROOT
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from drugpred.serving.middleware.shutdown import GracefulShutdown
 from drugpred.serving.predictions import PredictionService
 from drugpred.serving.v2.dataplane import DataPlane
 from drugpred.settings import Settings
-from tests.certificates import make_certificates
+from tests.harness.certificates import make_certificates
 
 patches.apply(["grpc_unary", "grpc_log"])  # as service.py does
 

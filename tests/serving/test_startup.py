@@ -14,6 +14,7 @@ from drugpred.errors import ConfigurationError
 from drugpred.serving import startup as module
 from drugpred.serving.patches.circus_arbiter import ServingAddress
 from drugpred.serving.startup import Startup
+from tests.harness.ports import free_ports
 
 
 @pytest.fixture
@@ -30,8 +31,7 @@ def environ(monkeypatch, store, tmp_path):
 
 @pytest.fixture
 def place():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     return ServingAddress("127.0.0.1", port, 2, {})
 
 

@@ -17,7 +17,7 @@ from drugpred.schemas import EXAMPLE, Profile
 from drugpred.training import tracking
 from drugpred.training.configuration import Configuration
 from drugpred.training.estimators import TRUSTED
-from tests.conftest import skip
+from tests.harness import skip
 
 ROOT = Path(__file__).parents[2]
 REPORT = {"index.html": b"<p>report</p>", "plots/roc.png": b"png"}

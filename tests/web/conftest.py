@@ -1,28 +1,12 @@
 """The page in a real browser, on a real server."""
 
-import os
 import shutil
-import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.conftest import ROOT, skip
-from tests.end_to_end.conftest import Server, free_ports, launch, serve, wait_until_ready  # noqa: F401
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from loadtest.harness.ports import is_free
+from tests.harness.ports import free_ports
 
 # Tells of every breach of the Content-Security-Policy, before anything of the page runs.
 WATCH = """
@@ -30,24 +14,8 @@ addEventListener('securitypolicyviolation', event => console.error(`policy: ${ev
 """
 
 
-# Of a module: as long as it runs, playwright keeps an event loop in this thread, and no other test can have one.
-@pytest.fixture(scope="module")
-def chromium():
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        skip("no Chromium to show the page: apt-get install chromium")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        skip("no playwright to drive a browser: pip install -e '.[test]'")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture(scope="session")
-def url(serve, store, tmp_path_factory):  # noqa: F811
+def url(serve, store, tmp_path_factory):
     # A home of its own: other servers of this session run with the store itself.
     with serve(shutil.copytree(store, tmp_path_factory.mktemp("page") / "home")) as server:
         yield server.url
@@ -104,39 +72,23 @@ def api(url):
 class Restarted:
     """A server that a test stops and starts again at the same address."""
 
-    def __init__(self, home: Path, temporary: Path) -> None:
-        self.home, self.temporary = home, temporary
-        self.port, self.grpc_port = free_ports(2)
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.server = None
+    def __init__(self, launch, home):
+        self._launch, self._home = launch, home
+        self._ports = tuple(free_ports(2))
+        self.url = f"http://127.0.0.1:{self._ports[0]}"
 
     def start(self):
-        with (self.temporary / "log").open("a") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "bentoml", "serve", ".", "--host", "127.0.0.1", "--port", str(self.port)],
-                cwd=ROOT,
-                env=os.environ
-                | {
-                    "BENTOML_HOME": str(self.home),
-                    "TMPDIR": str(self.temporary),
-                    "DRUGPRED_GRPC_PORT": str(self.grpc_port),
-                },
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        self.server = Server(self.url, f"127.0.0.1:{self.grpc_port}", process, self.temporary)
-        wait_until_ready(self.server)
+        self.server = self._launch(self._home, ports=self._ports)
+        self.server.wait_until_ready()
 
     def stop(self):
         self.server.stop()
-        with socket.socket() as probe:
-            assert probe.connect_ex(("127.0.0.1", self.port)) != 0
+        assert is_free(self._ports[0])
 
 
 @pytest.fixture
-def restarted(store, tmp_path):
-    server = Restarted(shutil.copytree(store, tmp_path / "home"), tmp_path)
+def restarted(launch, copied_store):
+    server = Restarted(launch, copied_store)
     server.start()
     yield server
     server.stop()

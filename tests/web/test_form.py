@@ -153,7 +153,7 @@ def test_a_link_restores_the_form_and_no_server_sees_its_fragment(open_page, api
     page.get_by_role("button", name="Keep these answers aside").click()
     page.locator("#age").fill("60")
     page.get_by_role("button", name="Link to these answers").click()
-    page.wait_for_function("document.querySelector('#link').value.includes('#')")
+    page.wait_for_function("() => document.querySelector('#link').value.includes('#')")
     link = page.locator("#link").input_value()
     assert "age=60" in link.partition("#")[2]
     shown_before = shown(page)

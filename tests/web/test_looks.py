@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import skip
+from tests.harness import skip
 
 pytestmark = pytest.mark.slow
 

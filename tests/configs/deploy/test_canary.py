@@ -15,8 +15,8 @@ import yaml
 from scipy.stats import fisher_exact
 
 from drugpred.monitoring.metrics import _DURATION_BUCKETS as _BUCKETS
-from tests.conftest import ROOT
-from tests.prometheus import MONITORING, exposition, prometheus
+from tests.harness import ROOT
+from tests.harness.prometheus import MONITORING, exposition, prometheus
 
 COMMAND = ROOT / "configs" / "deploy" / "canary.py"
 specification = importlib.util.spec_from_file_location("canary", COMMAND)

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from drugpred.settings import Settings
-from tests.conftest import ROOT
-from tests.deployment import compose_program
-from tests.prometheus import program
+from tests.harness import ROOT
+from tests.harness.compose import compose_program
+from tests.harness.prometheus import program
 
 DEPLOY = ROOT / "configs" / "deploy"
 TEXT = (DEPLOY / "compose.yaml").read_text("utf-8")

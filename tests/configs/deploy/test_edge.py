@@ -15,10 +15,10 @@ from concurrent import futures
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import NamedTuple
 
 import grpc
 import httpx
-import psutil
 import pytest
 import yaml
 from grpc_health.v1 import health_pb2
@@ -26,18 +26,14 @@ from grpc_health.v1 import health_pb2
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2
 from drugpred.proto.inference import grpc_service_pb2
 from drugpred.serving.openapi import build
-from tests.certificates import make_certificates
-from tests.conftest import ROOT, skip
+from tests.harness import ROOT, skip, wait
+from tests.harness import running as started
+from tests.harness.certificates import make_certificates
+from tests.harness.ports import free_ports
 
 CONFIGURATION = ROOT / "configs" / "deploy" / "edge" / "haproxy.cfg"
 HOST = "127.83.0.1"
 """A loopback address of the stand-in's own, as replicas have the same ports."""
-
-
-def free_port(host="127.0.0.1"):
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return probe.getsockname()[1]
 
 
 class Replica(BaseHTTPRequestHandler):
@@ -123,6 +119,13 @@ def certificates(tmp_path_factory):
     return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
+class Edge(NamedTuple):
+    url: str
+    process: subprocess.Popen
+    ports: dict[str, int]
+    log: Path
+
+
 @contextmanager
 def edge(folder, certificates, replica, **environment):
     """Run HAProxy by the project's configuration, but for the ports and the name server."""
@@ -144,7 +147,8 @@ def edge(folder, certificates, replica, **environment):
         text = text.replace(old, new)
     path = folder / "haproxy.cfg"
     path.write_text(text, "utf-8")
-    ports = {name: free_port() for name in ("EDGE_BIND", "EDGE_GRAFANA_BIND", "EDGE_MLFLOW_BIND", "EDGE_METRICS_BIND")}
+    names = ("EDGE_BIND", "EDGE_GRAFANA_BIND", "EDGE_MLFLOW_BIND", "EDGE_METRICS_BIND")
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
     settings = {name: f"127.0.0.1:{port}" for name, port in ports.items()} | {"EDGE_TLS": str(tls)} | environment
     with (folder / "log").open("w") as log:
         command = [haproxy, "-W", "-db", "-f", path]
@@ -152,8 +156,8 @@ def edge(folder, certificates, replica, **environment):
     try:
         url = f"https://localhost:{ports['EDGE_BIND']}"
         with client(certificates) as asking:
-            wait(lambda: asking.get(f"{url}/readyz").status_code == 200, folder / "log")
-        yield url, process, ports
+            wait(lambda: status(asking, f"{url}/readyz") == 200, (folder / "log").read_text)
+        yield Edge(url, process, ports, folder / "log")
     finally:
         process.terminate()
         process.wait(30)
@@ -165,16 +169,11 @@ def put(certificates, name, tls):
     shutil.copy(certificates / f"{name}.pem", tls / "edge.pem")
 
 
-def wait(look, log):
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            if look():
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    pytest.fail(log.read_text("utf-8"))
+def status(asking, url):
+    try:
+        return asking.get(url).status_code
+    except httpx.TransportError:
+        return None
 
 
 def client(certificates, **kwargs):
@@ -190,14 +189,14 @@ def running(tmp_path_factory, certificates, replica):
 
 @pytest.fixture(scope="module")
 def asking(running, certificates):
-    with client(certificates, base_url=running[0]) as asking:
+    with client(certificates, base_url=running.url) as asking:
         yield asking
 
 
 @pytest.fixture(scope="module")
 def channel(running, certificates):
     credentials = grpc.ssl_channel_credentials((certificates / "ca.pem").read_bytes())
-    with grpc.secure_channel(running[0].removeprefix("https://"), credentials) as channel:
+    with grpc.secure_channel(running.url.removeprefix("https://"), credentials) as channel:
         yield channel
 
 
@@ -260,7 +259,7 @@ def test_a_body_of_more_than_four_mebibytes_is_refused(asking):
 
 @pytest.mark.parametrize(("version", "taken"), [("tls1_1", False), ("tls1_2", True), ("tls1_3", True)])
 def test_no_older_tls_than_1_2(running, version, taken):
-    address = running[0].removeprefix("https://")
+    address = running.url.removeprefix("https://")
     command = ["openssl", "s_client", "-connect", address, f"-{version}", "-cipher", "ALL:@SECLEVEL=0"]
     done = subprocess.run(command, input=b"", capture_output=True, check=False, timeout=30)
     assert (done.returncode == 0) is taken, done.stderr
@@ -290,7 +289,7 @@ def test_no_other_grpc_passes(channel):
 
 
 def test_prometheus_is_told_of_it_on_a_port_of_its_own(running, asking):
-    text = httpx.get(f"http://127.0.0.1:{running[2]['EDGE_METRICS_BIND']}/metrics?no-maint").text
+    text = httpx.get(f"http://127.0.0.1:{running.ports['EDGE_METRICS_BIND']}/metrics?no-maint").text
     assert 'haproxy_server_status{proxy="http",server="replica1",state="UP"} 1' in text
 
 
@@ -310,29 +309,25 @@ def test_a_run_is_kept_by_mlflow_behind_it_within_the_memory_that_it_may_take(
     program, *arguments = (
         argument.replace("0.0.0.0", HOST).replace("/mlflow/", f"{tmp_path}/") for argument in service["command"]
     )
-    with (tmp_path / "log").open("w") as log:
-        command = [Path(sys.executable).with_name(program), *arguments]
-        environment = os.environ | service["environment"] | {"HOME": str(tmp_path)}
-        process = psutil.Popen(command, env=environment, cwd=tmp_path, stdout=log, stderr=log)
-    url = f"https://localhost:{running[2]['EDGE_MLFLOW_BIND']}"
+    command = [Path(sys.executable).with_name(program), *arguments]
+    environment = os.environ | service["environment"] | {"HOME": str(tmp_path)}
+    url = f"https://localhost:{running.ports['EDGE_MLFLOW_BIND']}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
     monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(certificates / "ca.pem"))
-    try:
+    log = tmp_path / "log"
+    with started(command, log, f"http://{HOST}:5000/health", env=environment, cwd=tmp_path) as process:
         with client(certificates) as asking:
-            wait(lambda: asking.get(f"{url}/health").status_code == 200, tmp_path / "log")
+            wait(lambda: status(asking, f"{url}/health") == 200, running.log.read_text)
         command = [sys.executable, "-c", RUN]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
         used = sum(each.memory_full_info().uss for each in (process, *process.children(recursive=True)))
-    finally:
-        process.terminate()
-        process.wait(30)
-    assert "what was kept" in done.stdout.splitlines(), done.stderr
+    assert "what was kept" in done.stdout.splitlines(), (done.stderr, log.read_text(), running.log.read_text())
     assert service["mem_limit"] == "1g"
     assert used < 1 << 29
 
 
 def test_too_many_requests_from_an_address_are_refused(tmp_path, certificates, replica):
-    with edge(tmp_path, certificates, replica, EDGE_REQUESTS="40") as (url, _, _), client(certificates) as asking:
+    with edge(tmp_path, certificates, replica, EDGE_REQUESTS="40") as (url, *_), client(certificates) as asking:
         answers = [asking.get(f"{url}/health") for _ in range(60)]
     assert answers[0].status_code == 200
     assert (answers[-1].status_code, answers[-1].headers["retry-after"]) == (429, "10")
@@ -345,7 +340,7 @@ def test_a_replica_that_has_a_name_but_does_not_listen_yet_is_asked_nothing(
     starting = tuple(f"127.83.0.{number}" for number in range(2, 10))
     failures, asked = [], dict.fromkeys(("http", "grpc"), 0)
     ended = threading.Event()
-    with edge(tmp_path, certificates, replica) as (url, _, ports):
+    with edge(tmp_path, certificates, replica) as (url, _, ports, _):
 
         def ask_http():
             with client(certificates) as asking:
@@ -375,7 +370,7 @@ def test_a_replica_that_has_a_name_but_does_not_listen_yet_is_asked_nothing(
             thread.start()
         try:
             monkeypatch.setattr(Names, "addresses", (HOST, *starting))
-            wait(lambda: seen("DOWN") == 2 * len(starting), tmp_path / "log")
+            wait(lambda: seen("DOWN") == 2 * len(starting), (tmp_path / "log").read_text)
         finally:
             ended.set()
             for thread in threads:
@@ -385,19 +380,22 @@ def test_a_replica_that_has_a_name_but_does_not_listen_yet_is_asked_nothing(
 
 
 def test_nobody_ready_is_told_as_such(tmp_path, certificates, replica):
-    with edge(tmp_path, certificates, replica) as (url, _, _), client(certificates) as asking:
+    with edge(tmp_path, certificates, replica) as (url, *_), client(certificates) as asking:
         Replica.ready = False
         try:
-            wait(lambda: asking.get(f"{url}/health").status_code == 503, tmp_path / "log")
+            wait(lambda: status(asking, f"{url}/health") == 503, (tmp_path / "log").read_text)
             answer = asking.get(f"{url}/health")
         finally:
             Replica.ready = True
         assert (answer.headers["retry-after"], answer.json()["error"]) == ("1", "no server is ready")
-        wait(lambda: asking.get(f"{url}/health").status_code == 200, tmp_path / "log")
+        wait(lambda: status(asking, f"{url}/health") == 200, (tmp_path / "log").read_text)
 
 
 def test_a_new_certificate_is_taken_while_requests_go_on(tmp_path, certificates, replica, monkeypatch):
-    with edge(tmp_path, certificates, replica) as (url, process, ports), httpx.Client(verify=False, timeout=20) as kept:
+    with (
+        edge(tmp_path, certificates, replica) as (url, process, ports, _),
+        httpx.Client(verify=False, timeout=20) as kept,
+    ):
 
         def presented():
             return ssl.get_server_certificate(("127.0.0.1", ports["EDGE_BIND"])).split()

@@ -5,7 +5,7 @@ import re
 import yaml
 from bentoml.images import Image
 
-from tests.conftest import ROOT
+from tests.harness import ROOT
 
 DEPLOY = ROOT / "configs" / "deploy"
 

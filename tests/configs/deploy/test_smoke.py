@@ -11,9 +11,9 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.models import ModelStore
 
 from drugpred import model_store
-from tests.conftest import ROOT
-from tests.end_to_end.conftest import free_ports, launch, serve  # noqa: F401
-from tests.prometheus import exposition
+from tests.harness import ROOT
+from tests.harness.ports import free_ports
+from tests.harness.prometheus import exposition
 
 COMMAND = ROOT / "configs" / "deploy" / "smoke.py"
 CHECKS = ["ready", "health", "model", "prediction", "batch", "refusal", "documentation", "metrics"]
@@ -32,7 +32,7 @@ def outcomes(done: subprocess.CompletedProcess) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_a_service_that_is_well_passes(serve, store):  # noqa: F811
+def test_a_service_that_is_well_passes(serve, store):
     with serve(store) as server:
         done = smoke(server.url, f"grpc://{server.grpc}")
     assert outcomes(done) == dict.fromkeys(CHECKS, "ok"), done.stdout
@@ -41,7 +41,7 @@ def test_a_service_that_is_well_passes(serve, store):  # noqa: F811
 
 
 @pytest.mark.slow
-def test_a_key_comes_from_the_environment(serve, store):  # noqa: F811
+def test_a_key_comes_from_the_environment(serve, store):
     keys = f"smoke predict,read,metrics {sha256(KEY.encode()).hexdigest()}"
     with serve(store, DRUGPRED_API_KEYS=keys) as server:
         done = smoke(server.url, f"grpc://{server.grpc}", SMOKE_API_KEY=KEY)
@@ -70,7 +70,7 @@ def simulated_store(stored_model, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_model_of_simulated_respondents_fails(serve, simulated_store):  # noqa: F811
+def test_a_model_of_simulated_respondents_fails(serve, simulated_store):
     with serve(simulated_store) as server:
         done = smoke(server.url, f"grpc://{server.grpc}")
     assert done.returncode == 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.prometheus import alertmanager, exposition, prometheus, webhook
+from tests.harness.prometheus import alertmanager, exposition, prometheus, webhook
 
 pytestmark = pytest.mark.slow  # a real Prometheus and a real Alertmanager
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.prometheus import MONITORING, program
+from tests.harness.prometheus import MONITORING, program
 
 CASES = Path(__file__).parent / "rules"
 

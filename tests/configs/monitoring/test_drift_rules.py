@@ -7,7 +7,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from drugpred.monitoring import drift
-from tests.prometheus import exposition, prometheus, wait
+from tests.harness import wait
+from tests.harness.prometheus import exposition, prometheus
 
 pytestmark = pytest.mark.slow  # a real Prometheus
 

@@ -15,7 +15,7 @@ from drugpred.monitoring import outcome_metrics
 from drugpred.monitoring.feedback.prediction_id import PredictionIdSigner, new_key
 from drugpred.monitoring.prediction_metrics import PredictionCounter
 from drugpred.selection import select
-from tests.prometheus import MONITORING, program
+from tests.harness.prometheus import MONITORING, program
 
 ASKED = ("decade", "year")
 RARE = ("crack", "year")

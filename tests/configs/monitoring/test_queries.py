@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 
-from tests.prometheus import MONITORING, exposition, prometheus
+from tests.harness.prometheus import MONITORING, exposition, prometheus
 
 pytestmark = pytest.mark.slow  # a real Prometheus
 

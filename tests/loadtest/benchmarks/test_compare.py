@@ -10,7 +10,7 @@ import pytest
 
 from drugpred.errors import StoredModelError
 from loadtest.benchmarks import compare
-from tests.conftest import ROOT, skip
+from tests.harness import ROOT, skip
 
 
 def test_what_was_not_measured_is_printed_and_the_exit_code_is_1(monkeypatch, capsys):

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from loadtest.benchmarks import generators
-from tests.conftest import skip
+from tests.harness import skip
 
 H2LOAD = """
 finished in 5.00s, 2.00 req/s, 4.00KB/s

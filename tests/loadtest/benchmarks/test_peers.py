@@ -12,7 +12,7 @@ from drugpred.schemas import EXAMPLE, Profile
 from loadtest.benchmarks.peers import environments, registry
 from loadtest.benchmarks.peers.pipeline import Decade
 from loadtest.benchmarks.targets import of_peers
-from tests.conftest import ROOT
+from tests.harness import ROOT
 from tests.loadtest.conftest import STUBBORN
 
 NAMES = [

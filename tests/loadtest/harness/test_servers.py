@@ -11,12 +11,13 @@ import psutil
 import pytest
 
 from loadtest.harness import servers
+from tests.harness.ports import free_ports
 from tests.loadtest.conftest import STUBBORN
 
 
 @pytest.mark.slow
 def test_a_server_is_ended_with_what_it_leaves_behind(model):
-    (port,) = servers.free_ports(1)
+    (port,) = free_ports(1)
     with servers.run([sys.executable, "-c", STUBBORN, str(port)], model) as server:
         server.answer(f"http://127.0.0.1:{port}", [])
         (child,) = server.family()

@@ -13,7 +13,7 @@ import pytest
 from drugpred.errors import ConfigurationError, StoreUnavailableError
 from drugpred.monitoring.feedback import dedup as module
 from drugpred.monitoring.feedback.dedup import RedisTokenStore, SqliteTokenStore
-from tests import redis as redis_server
+from tests.harness import redis as redis_server
 
 LATER = int(time.time()) + 1000
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from drugpred.errors import ConfigurationError
 from drugpred.serving.access import rate_limit as module
 from drugpred.serving.access.rate_limit import RateLimiter, client_id
-from tests import redis as redis_server
-from tests.conftest import ROOT
+from tests.harness import ROOT
+from tests.harness import redis as redis_server
 
 PASSWORD = "marked-9d41"
 

@@ -20,7 +20,7 @@ from drugpred.serving import patches
 from drugpred.serving.patches import request_timeout, uvicorn_server
 from drugpred.serving.patches.circus_arbiter import Supervisor
 from drugpred.serving.patches.request_metrics import RequestMetricsMiddleware
-from tests.conftest import ROOT
+from tests.harness import ROOT
 
 FOLDER = ROOT / "drugpred" / "serving" / "patches"
 TARGETS = {

@@ -22,6 +22,7 @@ from drugpred.serving.middleware.error_format import ErrorFormatMiddleware
 from drugpred.serving.patches import uvicorn_limits as module
 from drugpred.serving.patches.uvicorn_limits import Protocol
 from drugpred.settings import Settings
+from tests.harness import wait
 
 
 async def application(scope, receive, send):
@@ -122,8 +123,10 @@ def test_requests_are_answered_one_after_another_on_one_connection(connect):
         connection.sendall(REQUEST)
         assert connection.recv(1000).endswith(b"\r\n\r\n5")
     connection.sendall(REQUEST * 5)
-    time.sleep(0.2)
-    assert connection.recv(10_000).count(b"200 OK") == 5
+    answers = b""
+    while answers.count(b"\r\n\r\n5") < 5:
+        answers += connection.recv(10_000)
+    assert answers.count(b"200 OK") == 5
 
 
 @pytest.mark.parametrize(
@@ -150,7 +153,7 @@ def test_garbage_behind_requests_ends_the_connection_quietly(connect, caplog, re
         connection = connect()
         send(connection, REQUEST.replace(b"/", b"/later", 1) * requests + b"GET HTTP/1.1\r\n\r\n")
         everything(connection)
-    time.sleep(0.2)
+    wait(lambda: not Protocol._connected, "connections to end")
     assert "Traceback" not in caplog.text
 
 
@@ -241,7 +244,7 @@ def test_an_answer_that_nobody_takes_is_dropped(connect, monkeypatch):
 def test_more_connections_than_the_bound_are_told_to_come_back(connect, monkeypatch):
     monkeypatch.setattr(module, "MAX_HTTP_CONNECTIONS", 3)
     before = counted("load")
-    time.sleep(0.2)  # those of earlier tests end
+    wait(lambda: not Protocol._connected, "connections to end")  # those of earlier tests end
     first = [connect() for _ in range(3)]
     for each in first:
         each.sendall(REQUEST)
@@ -250,7 +253,7 @@ def test_more_connections_than_the_bound_are_told_to_come_back(connect, monkeypa
     assert (status, b"retry-after: 1" in head) == (503, True)
     assert counted("load") == before + 1
     first[0].close()
-    time.sleep(0.2)
+    wait(lambda: len(Protocol._connected) == 2, "connections to end")
     again = connect()
     again.sendall(REQUEST)
     assert b"200 OK" in again.recv(1000)
@@ -269,8 +272,7 @@ def test_a_connection_that_breaks_is_forgotten(connect):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.sendall(b"POST / HTTP/1.1\r\ncontent-le")
         connection.close()
-    time.sleep(0.3)
-    assert not Protocol._connected
+    wait(lambda: not Protocol._connected, "connections to end")
 
 
 def test_texts_hold_no_more_than_is_said():
@@ -367,13 +369,6 @@ def bounded(monkeypatch):
     return WRITE_BACKLOG
 
 
-def until(happened):
-    deadline = time.monotonic() + 10
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def drained(connection):
     """Return the next answer's status and headers, once all of it was taken."""
     received = b""
@@ -393,7 +388,7 @@ def test_answers_that_nobody_takes_are_bounded_however_many_wait_to_be_written(c
     connections = [connect() for _ in range(40)]
     for each in connections:
         each.sendall(b"GET /large HTTP/1.1\r\nhost: test\r\n\r\n")  # all are answered at the same time
-    until(lambda: counted("load") > before)
+    wait(lambda: counted("load") > before, "a refusal")
     untaken = sum(each.transport.get_write_buffer_size() for each in Protocol._connected)
     assert 1_000_000 < untaken < 4_000_000 + 40 * 2000
     found = [drained(each) for each in connections]
@@ -401,7 +396,7 @@ def test_answers_that_nobody_takes_are_bounded_however_many_wait_to_be_written(c
     assert {status for status, _ in found} == {200, 503}
     assert all(b"retry-after: 1" in head for head in refused)
     assert counted("load") == before + len(refused)
-    until(lambda: not bounded.transports)
+    wait(lambda: not bounded.transports, "the answers to be taken")
     connections[0].sendall(b"GET /large HTTP/1.1\r\nhost: test\r\n\r\n")
     assert drained(connections[0])[0] == 200
 
@@ -409,7 +404,7 @@ def test_answers_that_nobody_takes_are_bounded_however_many_wait_to_be_written(c
 def test_more_requests_on_a_connection_that_takes_nothing_hold_no_more(connect, bounded):
     connection = connect()
     connection.sendall(b"GET /large HTTP/1.1\r\nhost: test\r\n\r\n" * 6)
-    until(lambda: bounded.transports)
+    wait(lambda: bounded.transports, "an answer that waits")
     time.sleep(0.5)
     assert bounded._waiting + sum(each.get_write_buffer_size() for each in bounded.transports) <= 4_000_000
     assert [drained(connection)[0] for _ in range(6)].count(200) >= 2
@@ -418,10 +413,10 @@ def test_more_requests_on_a_connection_that_takes_nothing_hold_no_more(connect, 
 def test_a_connection_that_breaks_counts_no_more(connect, bounded):
     connection = connect()
     connection.sendall(b"GET /large HTTP/1.1\r\nhost: test\r\n\r\n")
-    until(lambda: bounded.transports)
+    wait(lambda: bounded.transports, "an answer that waits")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
-    until(lambda: not bounded.transports)
+    wait(lambda: not bounded.transports, "the answers to be taken")
 
 
 def test_connections_are_kept_longer_than_proxies_keep_theirs(connect, monkeypatch):
@@ -433,7 +428,7 @@ def test_connections_are_kept_longer_than_proxies_keep_theirs(connect, monkeypat
         (one,) = set(Protocol._connected) - before
         return one.timeout_keep_alive
 
-    until(lambda: not Protocol._connected)
+    wait(lambda: not Protocol._connected, "connections to end")
     assert kept() == 75
     monkeypatch.setattr(module, "MAX_HTTP_CONNECTIONS", 4)
     assert [kept() for _ in range(3)] == [75, 5, 5]

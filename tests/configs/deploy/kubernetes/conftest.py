@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 from tests.configs.deploy.kubernetes.manifests import KUBERNETES, kubectl
-from tests.end_to_end.conftest import launch, serve  # noqa: F401 - fixtures
 
 CALLER = "a key that the caller has"
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tests.conftest import ROOT, skip
+from tests.harness import ROOT, skip
 
 Manifest = dict[str, Any]
 

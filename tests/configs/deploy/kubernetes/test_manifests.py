@@ -25,8 +25,8 @@ from tests.configs.deploy.kubernetes.manifests import (
     ports,
     workloads,
 )
-from tests.conftest import skip
-from tests.prometheus import MONITORING
+from tests.harness import skip
+from tests.harness.prometheus import MONITORING
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

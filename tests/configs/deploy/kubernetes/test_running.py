@@ -24,9 +24,9 @@ from tests.configs.deploy.kubernetes.manifests import (
     one,
     text,
 )
-from tests.conftest import skip
-from tests.end_to_end.conftest import free_ports
-from tests.prometheus import MONITORING, program
+from tests.harness import skip
+from tests.harness.ports import free_ports
+from tests.harness.prometheus import MONITORING, program
 
 pytestmark = pytest.mark.slow  # real servers
 

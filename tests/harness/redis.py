@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.conftest import skip
+from tests.harness import skip
+from tests.harness.ports import free_ports
 
 SECONDS = 30
 """The longest that it is waited for."""
@@ -17,7 +18,7 @@ class Redis:
     """A redis-server that keeps nothing on disk; the same port each time that it is started."""
 
     def __init__(self, *options: str) -> None:
-        self.port = _free_port()
+        (self.port,) = free_ports(1)
         self.url = f"redis://127.0.0.1:{self.port}"
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
@@ -67,9 +68,3 @@ def running(*options: str) -> Iterator[Redis]:
         yield redis
     finally:
         redis.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]

@@ -21,7 +21,7 @@ import pytest
 import uv
 import yaml
 
-from tests.conftest import ROOT, skip
+from tests.harness import ROOT, skip
 
 IMAGE = yaml.safe_load((ROOT / "configs" / "deploy" / "image.yaml").read_text("utf-8"))
 BASE = IMAGE["base_image"]

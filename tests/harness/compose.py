@@ -16,8 +16,8 @@ from pathlib import Path
 
 import yaml
 
-from tests.conftest import ROOT, skip
-from tests.containers import Engine
+from tests.harness import ROOT, skip
+from tests.harness.containers import Engine
 
 STAND_INS = {
     "edge": ("haproxy", "busybox"),
@@ -126,7 +126,7 @@ def deployed(podman: Engine, image: str, folder: Path, *services: str) -> Iterat
 
 
 def _networks(podman: Engine, folder: Path) -> dict[str, str]:
-    """Return what makes podman give containers networks and names, unlike those of `tests.containers`."""
+    """Return what makes podman give containers networks and names, unlike those of `tests.harness.containers`."""
     text = (podman.folder / "containers.conf").read_text("utf-8").replace('netns = "host"\n', "")
     networks = f'[network]\nnetwork_backend = "netavark"\nnetwork_config_dir = "{folder}/networks"\n'
     path = folder / "containers.conf"

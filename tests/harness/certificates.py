@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.conftest import skip
+from tests.harness import skip
 
 
 def make_certificates(folder: Path) -> Path:

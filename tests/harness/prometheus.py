@@ -3,27 +3,20 @@
 import json
 import re
 import shutil
-import socket
-import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TypeVar
 
 import httpx
-import pytest
 import yaml
 
-from tests.conftest import ROOT, skip
+from tests.harness import ROOT, running, skip, wait
+from tests.harness.ports import free_ports
 
-T = TypeVar("T")
 MONITORING = ROOT / "configs" / "monitoring"
-SECONDS = 60
-"""The longest that anything here is waited for."""
 
 
 def program(name: str) -> str:
@@ -134,14 +127,14 @@ def prometheus(
     for rules in (home / "rules").glob("*.yml"):
         text = re.sub(r"(?m)^( *)interval: \S+$", r"\1interval: 1s", rules.read_text("utf-8"))
         rules.write_text(re.sub(r"(?m)^( *)for: \S+$", r"\1for: 0s", text), "utf-8")
-    port = _free_port()
+    port = free_ports(1)[0]
     command = [
         program("prometheus"),
         f"--config.file={home / 'prometheus.yml'}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
     ]
-    with _running(command, folder / "prometheus.log", f"http://127.0.0.1:{port}/-/ready"):
+    with running(command, folder / "prometheus.log", f"http://127.0.0.1:{port}/-/ready"):
         yield Prometheus(f"http://127.0.0.1:{port}")
 
 
@@ -152,7 +145,7 @@ def alertmanager(folder: Path, receiver: Receiver) -> Iterator[str]:
     assert "http://127.0.0.1:9095/" in text
     text = re.sub(r"group_wait: \S+", "group_wait: 0s", text.replace("http://127.0.0.1:9095", receiver.url))
     (folder / "alertmanager.yml").write_text(text, "utf-8")
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_ports(1)[0]}"
     command = [
         program("prometheus-alertmanager"),
         f"--config.file={folder / 'alertmanager.yml'}",
@@ -160,7 +153,7 @@ def alertmanager(folder: Path, receiver: Receiver) -> Iterator[str]:
         f"--web.listen-address={address}",
         "--cluster.listen-address=",
     ]
-    with _running(command, folder / "alertmanager.log", f"http://{address}/-/ready"):
+    with running(command, folder / "alertmanager.log", f"http://{address}/-/ready"):
         yield address
 
 
@@ -193,17 +186,6 @@ def exposition(text: Callable[[], str]) -> Iterator[Exposition]:
         yield found
 
 
-def wait(look: Callable[[], T], what: str) -> T:
-    """Return what is found once it is true; fail where it does not come."""
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.1)
-    pytest.fail(f"waited {SECONDS} s in vain: {what}")
-
-
 class _Quiet(BaseHTTPRequestHandler):
     def answer(self, text: str) -> None:
         self.send_response(200)
@@ -225,32 +207,3 @@ def _serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
-
-
-@contextmanager
-def _running(command: list[str], log: Path, ready: str) -> Iterator[None]:
-    with log.open("w") as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        wait(lambda: process.poll() is not None or _answers(ready), ready)
-        assert process.poll() is None, log.read_text("utf-8")
-        yield
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        finally:
-            process.kill()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=1).status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -1,0 +1,75 @@
+"""One starter for each real part of a test, free ports, and how long to wait."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+import psutil
+import pytest
+
+T = TypeVar("T")
+ROOT = Path(__file__).parents[2]
+"""The checkout."""
+
+NIGHTLY = os.environ.get("CAMPAIGN") == "nightly"
+"""Whether campaigns run in full, as they do each night; otherwise each is as short as still finds its faults."""
+
+
+def skip(reason: str) -> None:
+    """Skip with a clear line, or fail where TESTS_MUST_NOT_SKIP is set (as .ci/run does)."""
+    if os.environ.get("TESTS_MUST_NOT_SKIP"):
+        pytest.fail(f"may not skip here: {reason}")
+    pytest.skip(reason)
+
+
+def wait(look: Callable[[], T], what: str | Callable[[], str], seconds: float = 60) -> T:
+    """Return what is found once it is true; fail after so many seconds with what was waited for."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.05)
+    pytest.fail(f"waited {seconds} s in vain: {what() if callable(what) else what}")
+
+
+def answers(url: str) -> bool:
+    """Return whether a URL answers with 200."""
+    try:
+        return httpx.get(url, timeout=1).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@contextmanager
+def running(command: Sequence[str | Path], log: Path, url: str, **options: object) -> Iterator[psutil.Popen]:
+    """Run a program that answers at a URL, and end it with all its processes.
+
+    Parameters
+    ----------
+    command : sequence of str or Path
+    log : Path
+        The file for what it writes to stdout and stderr.
+    url : str
+        It is ready once this answers with 200.
+    **options
+        More of subprocess.Popen's.
+    """
+    with log.open("w") as output:
+        process = psutil.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, **options)
+    try:
+        wait(lambda: process.poll() is not None or answers(url), log.read_text)
+        assert process.poll() is None, log.read_text()
+        yield process
+    finally:
+        family = process.children(recursive=True) if process.poll() is None else []
+        process.terminate()
+        psutil.wait_procs([process], timeout=30)
+        for each in (process, *family):
+            if each.is_running():
+                each.kill()

@@ -1,0 +1,52 @@
+"""Stores of BentoML with one model, trained by the command on the real data, once for all processes of a test run."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bentoml._internal.models import ModelStore
+from filelock import FileLock
+
+from drugpred import model_store
+from tests.harness import ROOT
+
+NEWER = """
+from drugpred import model_store
+old = model_store.load()
+files = [(old.path / name).read_bytes() for name in ("pipeline.skops", "network.npz", "background.npy")]
+print(model_store.write(*files, old.card, {}))
+"""
+"""Code that stores the newest model of a home once more, and prints its tag."""
+
+
+def train(home: Path, *arguments: object) -> Path:
+    """Train by the command and return the BENTOML_HOME."""
+    command = [sys.executable, ROOT / "train.py", *map(str, arguments)]
+    environment = os.environ | {"BENTOML_HOME": str(home)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return home
+
+
+def newest(home: Path) -> model_store.StoredModel:
+    """Return the newest model of a BENTOML_HOME, as the service reads it."""
+    return model_store.read(ModelStore(home / "models").get(model_store.NAME))
+
+
+def copy_of(store: Path, folder: Path) -> Path:
+    """Copy a store without what servers that ran on it have left."""
+    return shutil.copytree(store, folder, ignore=shutil.ignore_patterns("prometheus_multiproc_dir", "feedback"))
+
+
+def trained(folders: pytest.TempPathFactory, name: str, *arguments: object) -> Path:
+    """Return a BENTOML_HOME of this process with the model that the first process of the run has trained."""
+    run = folders.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else folders.getbasetemp()
+    home = run / f"trained-{name}"
+    with FileLock(f"{home}.lock"):
+        if not home.exists():
+            train(run / f"{home.name}.part", *arguments).rename(home)
+    # Servers of one home empty each other's folder of metrics.
+    return copy_of(home, folders.mktemp(name) / "home")
