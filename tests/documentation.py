@@ -18,9 +18,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+DOCUMENTS = (
+    "README.md",
+    "drugpred/client/README.md",
+    "drugpred/bulk/README.md",
+    "drugpred/training/README.md",
+    "drugpred/monitoring/README.md",
+    "drugpred/serving/README.md",
+    "drugpred/serving/patches/README.md",
+    "configs/monitoring/README.md",
+    "loadtest/README.md",
+    "configs/README.md",
+    ".github/CONTRIBUTING.md",
+    ".github/SECURITY.md",
+    "CHANGELOG.md",
+)
+"""In the order in which their blocks are run: a document may need what those above it install, store and start."""
+
 # Another processor rounds differently, and a hundred steps of an optimizer make that visible.
 TOLERANCE = 0.003
 
+DRUGPRED_NAME = re.compile(r"DRUGPRED_[A-Z_]*[A-Z]")
 _FENCE = re.compile(r"^```(.*)\n((?:(?!```).*\n)*)```$", re.MULTILINE)
 _KINDS = re.compile(r"bash|bash serves \d+|bash needs .+|python|text|text varies|json")
 
@@ -67,12 +85,15 @@ def blocks_of(folder: Path, document: str) -> list[Block]:
     Raises
     ------
     WrongBlockError
-        A fence is none of those that the module names, or an output stands below no block.
+        A fence is none of those that the module names or is not closed, or an output stands below no block.
     """
     text = (folder / document).read_text(encoding="utf-8")
     blocks: list[Block] = []
     end = -1
-    for fence in _FENCE.finditer(text):
+    fences = list(_FENCE.finditer(text))
+    if len(re.findall(r"^```", text, re.MULTILINE)) != 2 * len(fences):
+        raise WrongBlockError(f"{document}: expected every fence to be closed")
+    for fence in fences:
         kind, content = fence.groups()
         place = f"{document}:{text.count(chr(10), 0, fence.start()) + 1}"
         if not _KINDS.fullmatch(kind):
@@ -229,3 +250,36 @@ def _agree_figures(shown: str, said: str) -> bool:
     if "." not in shown:
         return shown == said
     return math.isclose(float(shown.replace(",", "")), float(said.replace(",", "")), rel_tol=0, abs_tol=TOLERANCE)
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors that GitHub makes of the headings of a document."""
+    text = _FENCE.sub("", text)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def broken_links(folder: Path, document: str) -> list[str]:
+    """Return the relative links of a document that lead to no file of the folder, or to no heading in it."""
+    text = _FENCE.sub("", (folder / document).read_text(encoding="utf-8"))
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        path, _, anchor = link.partition("#")
+        target = ((folder / document).parent / path).resolve() if path else folder / document
+        if link.startswith(("http://", "https://")):
+            continue
+        if not target.exists() or (anchor and anchor not in anchors(target.read_text(encoding="utf-8"))):
+            broken.append(link)
+    return broken
+
+
+def table(text: str, *header: str) -> list[list[str]]:
+    """Return the cells of the rows of the table in a document whose header begins with these cells."""
+    lines = text.splitlines()
+    begin = next(i for i, line in enumerate(lines) if line.startswith(f"| {' | '.join(header)} |"))
+    rows = []
+    for line in lines[begin + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows

@@ -1,4 +1,4 @@
-"""The blocks of README.md and configs/README.md do what they say, in a fresh clone."""
+"""The blocks of every Markdown file do what they say, in a fresh clone, and every link leads somewhere."""
 
 import os
 import re
@@ -11,10 +11,8 @@ import tomllib
 import pytest
 
 from drugpred.data import download
-from tests.documentation import WrongBlockError, agree, blocks_of, run
+from tests.documentation import DOCUMENTS, WrongBlockError, agree, blocks_of, broken_links, run
 from tests.harness import ROOT, skip
-
-DOCUMENTS = ("README.md", "configs/README.md")
 
 # A network of its own, in which ports 3000, 3001, 9090 and 9093 are free and nothing else can be reached; and processes
 # of its own, which end with the first of them.
@@ -89,6 +87,7 @@ SPOILED = {
     "the syntax of what is not run": ("compose up", "compose up 'x", "DOC.md:29: .*unexpected EOF"),
     "a fence": ("```bash needs", "```shell needs", "DOC.md:29: expected a fence of a known kind"),
     "a prompt": ("cat people", "$ cat people", r"DOC.md:8: exit 127"),
+    "a fence that is left open": ("[0.5001, ...]}\n```", "[0.5001, ...]}", "DOC.md: expected every fence to be closed"),
     "an output of no command": ("```json", "Somewhere else:\n\n```json", "DOC.md:27: expected the command right above"),
 }
 
@@ -164,6 +163,43 @@ def test_what_no_two_runs_have_in_common_may_differ(shown, said):
 def test_varying_figures_differ_and_words_do_not():
     assert agree("POST p95  4 ms  yes\n", "POST p95  12 ms  yes\n", "text varies")
     assert not agree("POST p95  4 ms  yes\n", "POST p95  12 ms  no\n", "text varies")
+
+
+def test_every_document_is_checked():
+    files = subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard", "*.md"], cwd=ROOT, text=True)
+    assert sorted(DOCUMENTS) == sorted(name for name in files.splitlines() if (ROOT / name).is_file())
+
+
+def test_the_readme_is_short():
+    content = (ROOT / "README.md").read_bytes()
+    assert content.count(b"\n") <= 200
+    assert len(content) <= 12_000
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_leads_somewhere(document):
+    assert broken_links(ROOT, document) == []
+
+
+def test_a_broken_link_is_noticed(tmp_path):
+    (tmp_path / "other.md").write_text("# One `b` two\n\n```bash\n# no heading\n```\n")
+    good = ["other.md", "other.md#one-b-two", "#here", "https://one.example/x#y"]
+    bad = ["another.md", "other.md#one", "#there", "other.md#no-heading"]
+    (tmp_path / "DOC.md").write_text("## Here\n" + "".join(f"[a]({link}) ![b]({link})\n" for link in good + bad))
+    assert broken_links(tmp_path, "DOC.md") == [link for link in bad for _ in range(2)]
+
+
+def test_every_file_that_is_named_is_there():
+    names = set()
+    for document in DOCUMENTS:
+        text = (ROOT / document).read_text(encoding="utf-8")
+        names |= set(re.findall(r"(?<![\w/.])(?:configs|drugpred|loadtest|tests)/[\w./-]+\w", text))
+        if document == "configs/README.md":
+            names |= {f"configs/{name}" for name in re.findall(r"`((?:deploy|monitoring|locks)/[\w./-]+\w)`", text)}
+    made = re.compile(r"configs/(deploy/(secrets/|bentoml|\.env)|monitoring/metrics_key)")
+    folders = (ROOT, ROOT / "drugpred" / "proto")
+    assert len(names) > 40
+    assert [name for name in names if not made.match(name) and not any((f / name).exists() for f in folders)] == []
 
 
 def test_every_extra_that_is_named_is_there():

@@ -1,4 +1,4 @@
-"""The README's figures are those of a default training run."""
+"""The figures of the documentation are those of a default training run."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from tests.documentation import TOLERANCE
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+TRAINING = (ROOT / "drugpred" / "training" / "README.md").read_text(encoding="utf-8")
 ROWS = {
     "cannabis: AUC": "cannabis_decade_auc",
     "cannabis: sensitivity + specificity": "cannabis_decade_sens_spec",
@@ -25,7 +25,7 @@ ROWS = {
 
 @pytest.mark.slow
 def test_figures_are_measured(default_stored_model):
-    rows = dict(re.findall(r"^\| ([^|]*) \|(?: [.\d]+ \|){2} ([.\d]+) \|$", README, re.MULTILINE))
+    rows = dict(re.findall(r"^\| ([^|]*) \|(?: [.\d]+ \|){2} ([.\d]+) \|$", TRAINING, re.MULTILINE))
     for row, figure in ROWS.items():
         relative = TOLERANCE * max(1.0, default_stored_model.card.overall[figure])
         assert float(rows.pop(row)) == pytest.approx(default_stored_model.card.overall[figure], abs=relative)
