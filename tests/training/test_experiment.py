@@ -1,5 +1,6 @@
 """What training and evaluation share."""
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -7,8 +8,9 @@ from drugpred.data import download
 from drugpred.errors import DataError, DownloadError
 from drugpred.training import experiment
 from drugpred.training.card import build_card
+from drugpred.training.classification_metrics import METRICS
 from drugpred.training.configuration import Configuration
-from drugpred.training.evaluation import make_folds
+from drugpred.training.evaluation import Evaluation, make_folds
 
 CONFIG = Configuration.model_validate(
     {
@@ -62,7 +64,7 @@ def test_too_few_respondents_are_refused(console, monkeypatch, real):
 
 
 def test_the_configuration_decides_the_folds_and_the_model(real, tmp_path):
-    some = type(real)(real.frame.iloc[::3], "file", "abc")
+    some = type(real)(real.frame.iloc[::6], "file", "abc")
     evaluation = experiment.cross_validate_model(some, CONFIG, tmp_path)
     assert evaluation.probabilities.shape == (2, len(some), 18, 6)
     assert len(list(tmp_path.iterdir())) == 4
@@ -71,4 +73,19 @@ def test_the_configuration_decides_the_folds_and_the_model(real, tmp_path):
     card = build_card(some, CONFIG, evaluation, "run")
     assert (card.run_id, card.reference_split, card.estimator) == ("run", None, "logistic")
     assert card.overall == evaluation.overall()
-    assert build_card(real, CONFIG, experiment.cross_validate_model(real, CONFIG)).reference_split["auc"] > 0.86
+
+
+def test_the_reference_split_is_measured_of_the_real_data(real):
+    n = len(real)
+    nothing = {name: np.full((2, 18, 6), np.nan) for name in METRICS}
+    evaluation = Evaluation(real.last_use, np.full((1, n, 18, 6), 0.5), nothing, np.arange(n)[np.newaxis] % 2)
+    assert build_card(real, CONFIG, evaluation).reference_split["auc"] > 0.86
+
+
+def test_other_processes_fit_folds_as_this_one_does(real, monkeypatch, tmp_path):
+    some = type(real)(real.frame.iloc[::6], "file", "abc")
+    here = experiment.cross_validate_model(some, CONFIG)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")
+    there = experiment.cross_validate_model(some, CONFIG, tmp_path)
+    assert np.array_equal(here.probabilities, there.probabilities)
+    assert len(list(tmp_path.iterdir())) == 4
