@@ -25,9 +25,9 @@ def some(real):
 
 @pytest.fixture(scope="module")
 def few_drugs(some):
-    """The same as if nobody had used but six drugs that few use: nothing is fitted for the others."""
-    rare = ("amyl_nitrite", "crack", "heroin", "ketamine", "methadone", "volatile_substances")
-    return type(some)(some.frame.assign(**dict.fromkeys(set(DRUGS) - set(rare), 0)), "uci", "")
+    """The same as if nobody had used but three drugs that few use: nothing is fitted for the others."""
+    others = set(DRUGS) - {"crack", "heroin", "volatile_substances"}
+    return type(some)(some.frame.assign(**dict.fromkeys(others, 0)), "uci", "")
 
 
 def config(repeats=2):
@@ -120,7 +120,7 @@ def test_differences_are_from_plain_logistic_regression(results):
 def test_evening_out_wrecks_calibration_and_recalibration_mends_it(results):
     errors = values(results, "calibration_error")
     for treatment in ("logistic, class weights", "logistic, undersampling"):
-        assert errors[treatment, False].difference_low > 0.05
+        assert errors[treatment, False].difference_low > 0.1 * 3 / 18  # figures are means of 18 drugs
         assert errors[treatment, True].value < errors[treatment, False].value / 2
 
 
