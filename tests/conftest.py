@@ -31,6 +31,9 @@ os.environ["BENTOML_DO_NOT_TRACK"] = "True"
 _home = tempfile.TemporaryDirectory(prefix="drugpred-tests-", ignore_cleanup_errors=True)
 os.environ["BENTOML_HOME"] = f"{_home.name}/bentoml"
 
+# Tests run on all cores: no process that they start computes with several threads, or fits folds in other processes.
+os.environ |= {"OPENBLAS_NUM_THREADS": "1", "LOKY_MAX_CPU_COUNT": "1"}
+
 # A shell that runs the tests in the background has them ignore Ctrl-C, which some of them send to what they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from drugpred.training import configuration, imbalance
 from drugpred.training.baselines import BASELINES
 from drugpred.training.card import build_card
 from drugpred.training.experiment import cross_validate_model
+
+pytestmark = pytest.mark.xdist_group("cli")  # one process makes the fixtures of this module
 
 
 @pytest.fixture
@@ -113,6 +117,26 @@ def evaluate(run, tmp_path, uci_path):
     return lambda *arguments: run("evaluate", "--data", uci_path, "--config", "config.yaml", *arguments)
 
 
+@dataclass
+class Evaluated:
+    """An evaluation that ended well: its folder, and what it printed."""
+
+    folder: Path
+    output: str
+
+
+@pytest.fixture(scope="module")
+def evaluated(uci_path, tmp_path_factory):
+    """The evaluation of a model against itself, named twice; do not change its files."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    (folder / "config.yaml").write_text(LOGISTIC, encoding="utf-8")
+    arguments = ["--data", uci_path, "--config", folder / "config.yaml", "--output", folder / "evaluation"]
+    arguments += ["--against", "logistic", "--against", "logistic"]
+    result = CliRunner().invoke(main, ["evaluate", *map(str, arguments)])
+    assert result.exit_code == 0, result.output
+    return Evaluated(folder / "evaluation", result.output)
+
+
 def table(path):
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
@@ -158,52 +182,43 @@ def test_evaluation_has_the_figures_of_the_stored_card(run, tmp_path, uci_path, 
     check_figures(tmp_path / "out", stored_model.card)
 
 
-def test_evaluation_prints_and_writes_its_tables(evaluate, tmp_path):
-    output = evaluate().output
-    written = (tmp_path / "evaluation" / "evaluation.md").read_text(encoding="utf-8")
+def test_evaluation_prints_and_writes_its_tables(evaluated):
+    written = (evaluated.folder / "evaluation.md").read_text(encoding="utf-8")
     assert "1885 respondents" in written
     for text in ("headline figures", "cannabis decade auc", "95%", "volatile_substances", "153.5", "optimistic"):
-        assert text in output
+        assert text in evaluated.output
         assert text in written
-    assert "…" not in output
-    assert sorted(path.name for path in (tmp_path / "evaluation").iterdir()) == [
-        "evaluation.md",
-        "figures.csv",
-        "folds",
-        "overall.json",
-    ]
+    assert "…" not in evaluated.output
 
 
-def test_evaluation_leaves_nothing_of_a_respondent(evaluate, tmp_path, records_in):
-    evaluate("--against", "logistic")
-    files = [path for path in (tmp_path / "evaluation").iterdir() if path.is_file()]
+def test_evaluation_leaves_nothing_of_a_respondent(evaluated, records_in):
+    files = [path for path in evaluated.folder.iterdir() if path.is_file()]
     assert len(files) == 5
     assert [path.name for path in files if records_in(path.read_bytes())] == []
 
 
-def test_finished_folds_are_found_again(evaluate, tmp_path):
-    evaluate()
+def test_finished_folds_are_found_again(evaluate, evaluated, tmp_path):
     folder = tmp_path / "evaluation"
+    shutil.copytree(evaluated.folder / "folds", folder / "folds")
     before = {path: path.stat().st_mtime_ns for path in (folder / "folds").iterdir()}
-    figures = (folder / "figures.csv").read_bytes()
     assert len(before) == 2
-    evaluate()
+    assert evaluate().exit_code == 0
     assert {path: path.stat().st_mtime_ns for path in (folder / "folds").iterdir()} == before
-    assert (folder / "figures.csv").read_bytes() == figures
+    assert (folder / "figures.csv").read_bytes() == (evaluated.folder / "figures.csv").read_bytes()
+    # Nothing was compared.
+    assert {path.name for path in folder.iterdir()} == {"evaluation.md", "figures.csv", "folds", "overall.json"}
 
 
-def test_a_comparison_is_printed_and_written(evaluate, tmp_path):
-    result = evaluate("--against", "logistic", "--against", "logistic")
-    assert result.exit_code == 0, result.output
-    rows = table(tmp_path / "evaluation" / "comparison.csv")
+def test_a_comparison_is_printed_and_written(evaluated):
+    rows = table(evaluated.folder / "comparison.csv")
     assert {row["model"] for row in rows} == {"logistic"}
     # The configured model is logistic regression itself.
     assert {(float(row["difference"]), row["verdict"]) for row in rows} == {(0.0, "within error")}
     assert rows[0]["figure"] == "cannabis_decade_auc"
     assert len(rows) == 10
-    assert "against logistic" in result.output
-    assert "against logistic" in (tmp_path / "evaluation" / "comparison.md").read_text(encoding="utf-8")
-    assert not (tmp_path / "evaluation" / "imbalance.csv").exists()
+    assert "against logistic" in evaluated.output
+    assert "against logistic" in (evaluated.folder / "comparison.md").read_text(encoding="utf-8")
+    assert not (evaluated.folder / "imbalance.csv").exists()
 
 
 @pytest.mark.slow

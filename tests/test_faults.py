@@ -31,10 +31,11 @@ def pipeline(stored_model):
 
 
 def test_1_fitting_leaves_the_data_as_they_were(real):
-    before, X, last_use = real.frame.copy(), real.X, real.last_use
+    some = type(real)(real.frame.iloc[::6].copy(), real.source, real.sha256)
+    before, X, last_use = some.frame.copy(), some.X, some.last_use
     quick = configuration.read(TESTS / "quick.yaml").make_estimator()
     make_pipeline(quick).fit(X, last_use)
-    assert real.frame.equals(before)
+    assert some.frame.equals(before)
     assert np.array_equal(X, before[list(INPUTS)])
     assert np.array_equal(last_use, before[list(DRUGS)])
 
@@ -66,8 +67,8 @@ def test_3_age_is_used(real, stored_model):
 def test_4_one_at_a_time_is_encoded_as_all_at_once(real, stored_model, pipeline):
     together = stored_model.predictor.predict_proba(real.X)
     for predict in (stored_model.predictor.predict_proba, pipeline.predict_proba):
-        singly = np.concatenate([predict(real.X[i : i + 1]) for i in range(0, 1885, 13)])
-        assert np.abs(singly - together[::13]).max() < 1e-9
+        singly = np.concatenate([predict(real.X[i : i + 1]) for i in range(0, 1885, 39)])
+        assert np.abs(singly - together[::39]).max() < 1e-9
 
 
 @pytest.mark.parametrize("category", [COUNTRY, ETHNICITY], ids=lambda category: category.name)
@@ -122,8 +123,10 @@ def test_7_nothing_stored_holds_a_respondent(stored_model, pipeline, records_in)
 
 @pytest.mark.parametrize("sampler", ["smote", "smotenc", "undersampling"])
 def test_7_a_model_of_resampled_respondents_keeps_none_of_them(real, records_in, sampler):
+    last_use = np.zeros_like(real.last_use[:300])
+    last_use[:, CANNABIS] = real.last_use[:300, CANNABIS]  # nothing is fitted for drugs that nobody uses
     estimator = PerDrug(logistic(5), sampler, recalibrate=True, windows=("decade",))
-    fitted = make_pipeline(estimator).fit(real.X[:400], real.last_use[:400])
+    fitted = make_pipeline(estimator).fit(real.X[:300], last_use)
     stored = skops.io.dumps(fitted)
     assert records_in(stored) == []
     assert b"imblearn" not in b"".join(zipfile.ZipFile(io.BytesIO(stored)).read(name) for name in ("schema.json",))

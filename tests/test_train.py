@@ -1,4 +1,4 @@
-"""The training command, run as its users run it."""
+"""The training command, run as its users run it, or in this process, which has the libraries."""
 
 import importlib.util
 import json
@@ -9,14 +9,20 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
+import yaml
+from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.models import ModelStore
 from click.testing import CliRunner
 
 from drugpred import cli, model_store
+
+pytestmark = pytest.mark.xdist_group("train")  # one process makes the fixtures of this module
 
 TESTS = Path(__file__).parent
 TRAIN = TESTS.parent / "train.py"
@@ -27,13 +33,15 @@ QUICK = (TESTS / "quick.yaml").read_text(encoding="utf-8")
 class Run:
     """A training run in folders of its own."""
 
-    process: subprocess.Popen
     folder: Path
+    process: subprocess.Popen | None = None
+    code: int | None = None
 
     def finish(self):
         """Wait for the end; return the exit code and all that was printed."""
-        with (self.folder / "output").open(encoding="utf-8") as output:
-            return self.process.wait(timeout=600), output.read()
+        if self.process:
+            self.code = self.process.wait(timeout=600)
+        return self.code, (self.folder / "output").read_text(encoding="utf-8")
 
     @property
     def models(self):
@@ -49,56 +57,93 @@ class Run:
         return model_store.read(self.models.get(model_store.NAME)).card
 
 
-def start(folder, *arguments, home=None, new_session=False, **environment):
-    """Start a run, in a copy of that home: with the environment of the tests, without its data and its network."""
+def prepare(folder, home=None):
+    """Make the folders of a run, with a copy of that home; return its environment: no data and no network."""
     (folder / "cwd").mkdir(parents=True)
-    (folder / "home").mkdir()
+    (folder / "home" / "models").mkdir(parents=True)
     if home:
         shutil.copytree(home, folder / "home", dirs_exist_ok=True)
-    mine = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy") and k != "DRUGPRED_DATA"}
-    mine |= {
-        "BENTOML_HOME": str(folder / "home"),
-        "XDG_CACHE_HOME": str(folder / "cache"),
-        # Nothing listens there.
-        "HTTPS_PROXY": "http://127.0.0.1:9",
-        "HTTP_PROXY": "http://127.0.0.1:9",
-        # One core a run, because several run at once.
-        "LOKY_MAX_CPU_COUNT": "1",
-    }
+    # Nothing listens there.
+    proxies = dict.fromkeys(("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"), "http://127.0.0.1:9")
+    nothing = dict.fromkeys(("ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy", "DRUGPRED_DATA"), "")
+    return proxies | nothing | {"BENTOML_HOME": str(folder / "home"), "XDG_CACHE_HOME": str(folder / "cache")}
+
+
+def start(folder, *arguments, home=None, new_session=False, **environment):
+    """Start a run, in a copy of that home."""
+    mine = os.environ | prepare(folder, home) | environment
     with (folder / "output").open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
             [sys.executable, TRAIN, *arguments],
-            env=mine | environment,
+            env=mine,
             cwd=folder / "cwd",
             stdout=output,
             stderr=output,
             start_new_session=new_session,
         )
-    return Run(process, folder)
+    return Run(folder, process)
+
+
+def load_train():
+    spec = importlib.util.spec_from_file_location("train", TRAIN)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run_here(folder, *arguments, **environment):
+    """Run the command in this process, to its end."""
+    environment = prepare(folder) | environment
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        (folder / "output").open("w", encoding="utf-8") as output,
+        redirect_stdout(output),
+        redirect_stderr(output),
+    ):
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        patch.chdir(folder / "cwd")
+        patch.setattr(sys, "argv", ["train.py", *map(str, arguments)])
+        BentoMLContainer.bentoml_home.set(str(folder / "home"))
+        BentoMLContainer.model_store.set(ModelStore(folder / "home" / "models"))
+        try:
+            return Run(folder, code=load_train().main())
+        finally:
+            BentoMLContainer.model_store.reset()
+            BentoMLContainer.bentoml_home.reset()
 
 
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory):
     """A configuration that learns next to nothing and drops over-claimers, for what does not depend on it."""
     path = tmp_path_factory.mktemp("hasty") / "hasty.yaml"
-    text = QUICK.replace("iterations: 60", "iterations: 5").replace("repeats: 2", "repeats: 1")
-    path.write_text(text.replace("overclaimers: keep", "overclaimers: drop"), encoding="utf-8")
+    settings = yaml.safe_load(QUICK) | {"overclaimers": "drop"}
+    settings["estimator"] |= {"iterations": 5, "networks": 1, "trees": 2}
+    settings["cross_validation"]["repeats"] = 1
+    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
     return path
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory, uci_path, hasty):
-    """Runs that end well, all at once, because a run is mostly one core's work."""
-    folder = tmp_path_factory.mktemp("runs")
-    started = {
-        "environment": start(folder / "environment", "--config", hasty, DRUGPRED_DATA=str(uci_path)),
-        "data": start(folder / "data", "--config", hasty, "--data", uci_path, DRUGPRED_DATA="/nowhere"),
-        "nothing": start(folder / "nothing", "--config", hasty, DRUGPRED_DATA=""),
-    }
-    yield started
-    for run in started.values():
-        run.process.kill()
-        run.process.wait()
+def environment(tmp_path_factory, uci_path, hasty):
+    """A run on the respondents that the environment names."""
+    folder = tmp_path_factory.mktemp("runs") / "environment"
+    return run_here(folder, "--config", hasty, DRUGPRED_DATA=str(uci_path))
+
+
+@pytest.fixture(scope="module")
+def nothing(tmp_path_factory, hasty):
+    """A run without data and without a network."""
+    return run_here(tmp_path_factory.mktemp("runs") / "nothing", "--config", hasty)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory, uci_path, hasty):
+    """A run in a process of its own on the respondents that an option names."""
+    folder = tmp_path_factory.mktemp("runs") / "data"
+    run = start(folder, "--config", hasty, "--data", uci_path, DRUGPRED_DATA="/nowhere")
+    run.finish()
+    return run
 
 
 def figures(card):
@@ -107,10 +152,9 @@ def figures(card):
 
 
 @pytest.mark.slow
-def test_the_same_input_gives_the_same_figures(runs):
-    first, second = runs["environment"], runs["data"]
-    assert figures(first.card()) == figures(second.card())
-    assert first.network() == second.network()
+def test_the_same_input_gives_the_same_figures(environment, data):
+    assert figures(environment.card()) == figures(data.card())
+    assert environment.network() == data.network()
 
 
 def test_a_quick_model_is_no_worse_than_the_reference_system(stored_model):
@@ -118,15 +162,13 @@ def test_a_quick_model_is_no_worse_than_the_reference_system(stored_model):
     assert stored_model.card.reference_split["auc"] > 0.847
 
 
-@pytest.mark.slow
-def test_over_claimers_are_dropped_on_demand(runs):
-    data = runs["data"].card().data
+def test_over_claimers_are_dropped_on_demand(environment):
+    data = environment.card().data
     assert (data.respondents, data.overclaimers, data.source) == (1877, "drop", "uci")
 
 
-def test_a_run_prints_every_drug_and_the_headline_figures(runs):
-    run = runs["environment"]
-    card, (_, output) = run.card(), run.finish()
+def test_a_run_prints_every_drug_and_the_headline_figures(environment):
+    card, (_, output) = environment.card(), environment.finish()
     for drug, windows in card.drugs.items():
         assert drug in output
         assert f"{windows['year'].auc:.3f}" in output
@@ -136,9 +178,8 @@ def test_a_run_prints_every_drug_and_the_headline_figures(runs):
     assert "1877 respondents, source: uci" in output
 
 
-def test_runs_leave_nothing_where_they_are_run(runs):
-    for run in runs.values():
-        run.finish()
+def test_runs_leave_nothing_where_they_are_run(environment, nothing):
+    for run in (environment, nothing):
         assert list((run.folder / "cwd").iterdir()) == []
         assert not (run.folder / "cache" / "drugpred").exists()
 
@@ -154,9 +195,13 @@ def test_respondents_drawn_by_the_cli_are_known_as_simulated(tmp_path, hasty):
 
 @pytest.mark.slow
 def test_both_forms_give_the_same_figures_again_on_any_number_of_cores(tmp_path, uci_path, decoded_path, stored_model):
-    paths = {"uci": uci_path, "decoded": decoded_path, "again": decoded_path}
     runs = {
-        name: start(tmp_path / name, "--config", TESTS / "quick.yaml", "--data", path) for name, path in paths.items()
+        name: start(tmp_path / name, "--config", TESTS / "quick.yaml", "--data", path, **environment)
+        for name, path, environment in (
+            ("uci", uci_path, {}),
+            ("decoded", decoded_path, {}),
+            ("again", decoded_path, {"LOKY_MAX_CPU_COUNT": "2", "OPENBLAS_NUM_THREADS": "2"}),
+        )
     }
     cards = {name: run.card() for name, run in runs.items()}
     assert figures(cards["uci"]) == figures(stored_model.card)
@@ -167,14 +212,13 @@ def test_both_forms_give_the_same_figures_again_on_any_number_of_cores(tmp_path,
     assert cards["decoded"].reference_split == stored_model.card.reference_split
 
 
-def test_without_data_and_network_it_trains_on_simulated_respondents_and_says_so_loudly(runs):
-    run = runs["nothing"]
-    card, (_, output) = run.card(), run.finish()
+def test_without_data_and_network_it_trains_on_simulated_respondents_and_says_so_loudly(nothing):
+    card, (_, output) = nothing.card(), nothing.finish()
     assert "NO REAL DATA: training on SIMULATED respondents" in output
     assert "archive.ics.uci.edu" in output
     assert "Traceback" not in output
     assert (card.data.source, card.data.respondents, card.reference_split) == ("simulated", 1000, None)
-    model = run.models.get(model_store.NAME)
+    model = nothing.models.get(model_store.NAME)
     assert model.info.labels["data_source"] == "simulated"
     assert "SIMULATED DATA" in Path(model.path_of("report/index.html")).read_text(encoding="utf-8")
 
@@ -190,7 +234,6 @@ def refused(run):
     return output.strip()
 
 
-@pytest.mark.slow
 def test_malformed_input_is_refused_in_a_line_and_nothing_is_stored(tmp_path, uci_path):
     lines = uci_path.read_text(encoding="utf-8").splitlines()
     fields = lines[99].split(",")
@@ -200,8 +243,8 @@ def test_malformed_input_is_refused_in_a_line_and_nothing_is_stored(tmp_path, uc
     config = tmp_path / "malformed.yaml"
     config.write_text(QUICK.replace("folds: 2", "folds: two"), encoding="utf-8")
     runs = {
-        "data": start(tmp_path / "data", DRUGPRED_DATA=str(malformed)),
-        "config": start(tmp_path / "config", "--config", config, "--data", uci_path),
+        "data": run_here(tmp_path / "data", DRUGPRED_DATA=str(malformed)),
+        "config": run_here(tmp_path / "config", "--config", config, "--data", uci_path),
     }
     said = {name: refused(run) for name, run in runs.items()}
     assert said["data"] == "error: line 100, column extraversion: expected a number"
@@ -219,22 +262,20 @@ def test_malformed_input_is_refused_in_a_line_and_nothing_is_stored(tmp_path, uc
 )
 def test_options_are_answered_without_the_libraries(tmp_path, arguments, code, expected):
     run = start(tmp_path, *arguments)
-    _, _, used = os.wait4(run.process.pid, 0)
-    run.process.returncode = code
+    _, status, used = os.wait4(run.process.pid, 0)
+    run.process.returncode = os.waitstatus_to_exitcode(status)
+    assert run.process.returncode == code
     assert expected in " ".join((run.folder / "output").read_text(encoding="utf-8").split())
     assert used.ru_utime + used.ru_stime < 0.5
 
 
 @pytest.fixture
 def train_here(monkeypatch):
-    """Run the command in this process, which has the libraries."""
-    spec = importlib.util.spec_from_file_location("train", TRAIN)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    """Run the command in this process, where a test replaces parts of it."""
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["train.py", *map(str, arguments)])
-        return module.main()
+        return load_train().main()
 
     return run
 
@@ -262,12 +303,18 @@ def test_an_interrupted_run_says_so_in_a_line(train_here, tmp_path, monkeypatch,
     )
 
 
+def fitting(process):
+    """Return the processes that fit folds: they have loaded scikit-learn."""
+    found = [child for child in psutil.Process(process.pid).children() if "LokyProcess" in " ".join(child.cmdline())]
+    return [child for child in found if any("sklearn" in file.path for file in child.memory_maps())]
+
+
 @pytest.mark.slow
 def test_an_interrupt_from_the_keyboard_reaches_all_processes_and_is_a_line(tmp_path, uci_path):
-    run = start(tmp_path, "--data", uci_path, new_session=True)
-    while b"respondents" not in (run.folder / "output").read_bytes():
+    run = start(tmp_path, "--data", uci_path, new_session=True, LOKY_MAX_CPU_COUNT="2")
+    while len(fitting(run.process)) < 2:
+        assert run.process.poll() is None
         time.sleep(0.05)
-    time.sleep(0.5)  # processes that fit are started
     os.killpg(run.process.pid, signal.SIGINT)
     code, output = run.finish()
     assert code == 130
@@ -293,8 +340,8 @@ def tags(run):
     return {str(model.tag) for model in run.models.list(model_store.NAME)}
 
 
-def test_the_first_model_needs_no_gate(runs):
-    _, output = runs["environment"].finish()
+def test_the_first_model_needs_no_gate(environment):
+    _, output = environment.finish()
     assert "no model to compare with: this is the first" in output
 
 

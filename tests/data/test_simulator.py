@@ -9,6 +9,8 @@ from drugpred.codebook import CATEGORIES, COUNTRY, DRUGS, INPUTS, SCORES, WINDOW
 from drugpred.data.respondents import simulate
 from drugpred.data.simulator import CHUNK_ROWS, Cohort
 
+pytestmark = pytest.mark.xdist_group("simulator")  # one process makes the fixtures of this module
+
 N = 20_000
 DECADE, YEAR = WINDOWS.index("decade"), WINDOWS.index("year")
 
@@ -85,14 +87,19 @@ def test_the_seed_decides_the_respondents():
     assert one.sha256 != other.sha256
 
 
-@pytest.mark.parametrize("n", [1, CHUNK_ROWS, CHUNK_ROWS + 1])
-def test_a_longer_draw_begins_with_the_shorter(n):
-    def draw(n):
-        rows, last_use = zip(*Cohort.load().draw(n, 3), strict=True)
-        return np.concatenate(rows), np.concatenate(last_use)
+def draw(n):
+    rows, last_use = zip(*Cohort.load().draw(n, 3), strict=True)
+    return np.concatenate(rows), np.concatenate(last_use)
 
-    short, long = draw(n), draw(CHUNK_ROWS + 2)
-    for shorter, longer in zip(short, long, strict=True):
+
+@pytest.fixture(scope="module")
+def long():
+    return draw(CHUNK_ROWS + 2)
+
+
+@pytest.mark.parametrize("n", [1, CHUNK_ROWS, CHUNK_ROWS + 1])
+def test_a_longer_draw_begins_with_the_shorter(long, n):
+    for shorter, longer in zip(draw(n), long, strict=True):
         assert len(shorter) == n
         assert np.array_equal(shorter, longer[:n])
 

@@ -43,7 +43,7 @@ def test_measures_are_those_of_the_libraries_to_the_last_bit(last_use, decimals)
     probabilities = np.random.default_rng(1).uniform(size=(200, 18, 6)).round(decimals)
     figures = measure(probabilities, last_use, np.full((18, 6), 0.6))
     assert tuple(figures) == METRICS
-    for at in np.ndindex(18, 6):
+    for at in [(i, k % 6) for i in range(18) for k in (i, i + 3)]:
         y, p = last_use[:, at[0]] > at[1], probabilities[:, *at]
         assert figures["auc"][at] == roc_auc_score(y, p)
         assert figures["average_precision"][at] == average_precision_score(y, p)

@@ -16,6 +16,8 @@ from drugpred.training.confidence import corrected_half_widths
 from drugpred.training.estimators import cumulative_targets
 from drugpred.training.evaluation import Evaluation, cross_validate, make_folds, reference_split
 
+pytestmark = pytest.mark.xdist_group("evaluation")  # one process makes the fixtures of this module
+
 CANNABIS, HEROIN = DRUGS.index("cannabis"), DRUGS.index("heroin")
 DECADE, YEAR = WINDOWS.index("decade"), WINDOWS.index("year")
 
@@ -76,18 +78,20 @@ class Recorder(Constant):
         return super().predict_proba(X)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def here():
     """Everything in this process: other processes could not import the estimators above."""
-    with joblib.parallel_config("threading"):
+    with joblib.parallel_config("sequential"):
         yield
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def invented():
     """Rows, all different, and classes of last use that have nothing to do with them."""
     rng = np.random.default_rng(0)
-    return rng.normal(size=(200, 12)), rng.integers(0, 7, size=(200, 18))
+    X, last_use = rng.normal(size=(200, 12)), rng.integers(0, 7, size=(200, 18))
+    X.flags.writeable = last_use.flags.writeable = False
+    return X, last_use
 
 
 def test_every_row_is_tested_once_a_repeat(real):
@@ -165,11 +169,10 @@ def test_a_threshold_may_be_given(invented):
         assert (folds["specificity"] == 1 - sensitivity).all()
 
 
-@pytest.fixture
-def noisy(invented, monkeypatch):
+@pytest.fixture(scope="module")
+def noisy(invented):
     """An evaluation of noise over 5 folds, 3 times."""
     X, last_use = invented
-    monkeypatch.setattr(Noise, "fits", 0)
     return cross_validate(Noise(), X, last_use, make_folds(last_use, 5, 3, 42))
 
 
@@ -272,14 +275,13 @@ def test_figures_that_a_fold_lacks_have_no_folds(noisy):
     assert "year_auc15" not in lacking.overall_intervals()
 
 
-def test_a_model_of_some_windows_has_the_figures_of_those(noisy, invented, monkeypatch):
+def test_a_model_of_some_windows_has_the_figures_of_those(noisy, invented):
     class Some(Noise):
         def predict_proba(self, X):
             probabilities = super().predict_proba(X)
             probabilities[:, :, [k for k in range(6) if k not in {DECADE, YEAR}]] = np.nan
             return probabilities
 
-    monkeypatch.setattr(Noise, "fits", 0)
     some = cross_validate(Some(), *invented, make_folds(invented[1], 5, 3, 42))
     without = set(noisy.overall()) - {"ranked_probability_score"}
     assert some.overall() == {name: value for name, value in noisy.overall().items() if name in without}
@@ -296,9 +298,7 @@ def run(invented, tmp_path, monkeypatch):
         monkeypatch.setattr(Noise, "fits", 0)
         monkeypatch.setattr(Noise, "fails_at", fails_at)
         folds = make_folds(last_use, 2, 2, 42) if folds is None else folds
-        with joblib.parallel_config("sequential"):
-            evaluation = cross_validate(pipeline or Noise(), X, last_use, folds, folder)
-        return evaluation, Noise.fits
+        return cross_validate(pipeline or Noise(), X, last_use, folds, folder), Noise.fits
 
     run.folder = folder
     return run

@@ -1,5 +1,6 @@
 """What training and evaluation share."""
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -7,18 +8,36 @@ from drugpred.data import download
 from drugpred.errors import DataError, DownloadError
 from drugpred.training import experiment
 from drugpred.training.card import build_card
-from drugpred.training.configuration import Configuration
-from drugpred.training.evaluation import make_folds
+from drugpred.training.classification_metrics import METRICS
+from drugpred.training.configuration import Configuration, LogisticConfiguration
+from drugpred.training.evaluation import Evaluation, make_folds
 
 CONFIG = Configuration.model_validate(
     {
         "seed": 3,
         "overclaimers": "keep",
-        "estimator": {"kind": "logistic", "penalty": 5, "sampler": "none"},
+        "estimator": {
+            "kind": "network",
+            "hidden_units": 2,
+            "penalty": 25,
+            "networks": 1,
+            "linear_share": 0.3,
+            "linear_drugs": [],
+            "linear_penalty": 2,
+            "iterations": 5,
+            "forest_share": 0.2,
+            "trees": 2,
+        },
         "cross_validation": {"folds": 2, "repeats": 2},
         "simulated_respondents": 1000,
     }
 )
+LOGISTIC = LogisticConfiguration(kind="logistic", penalty=5, sampler="none")
+
+
+@pytest.fixture
+def some(real):
+    return type(real)(real.frame.iloc[::6], "file", "abc")
 
 
 @pytest.fixture
@@ -61,14 +80,28 @@ def test_too_few_respondents_are_refused(console, monkeypatch, real):
             assert len(experiment.load_respondents(None, CONFIG, console)) == n
 
 
-def test_the_configuration_decides_the_folds_and_the_model(real, tmp_path):
-    some = type(real)(real.frame.iloc[::3], "file", "abc")
+def test_the_configuration_decides_the_folds_and_the_model(some, tmp_path):
     evaluation = experiment.cross_validate_model(some, CONFIG, tmp_path)
     assert evaluation.probabilities.shape == (2, len(some), 18, 6)
     assert len(list(tmp_path.iterdir())) == 4
     for i, (_, test) in enumerate(make_folds(some.last_use, 2, 2, 3)):
         assert set(evaluation.tested[i // 2, test]) == {i % 2}
     card = build_card(some, CONFIG, evaluation, "run")
-    assert (card.run_id, card.reference_split, card.estimator) == ("run", None, "logistic")
+    assert (card.run_id, card.reference_split, card.estimator) == ("run", None, "network")
     assert card.overall == evaluation.overall()
-    assert build_card(real, CONFIG, experiment.cross_validate_model(real, CONFIG)).reference_split["auc"] > 0.86
+
+
+def test_the_reference_split_of_the_real_data_is_measured(real):
+    n = len(real)
+    nothing = {name: np.full((2, 18, 6), np.nan) for name in METRICS}
+    evaluation = Evaluation(real.last_use, np.full((1, n, 18, 6), 0.5), nothing, np.arange(n)[np.newaxis] % 2)
+    config = CONFIG.model_copy(update={"estimator": LOGISTIC})
+    assert build_card(real, config, evaluation).reference_split["auc"] > 0.86
+
+
+def test_other_processes_fit_folds_as_this_one_does(some, monkeypatch, tmp_path):
+    here = experiment.cross_validate_model(some, CONFIG)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")
+    there = experiment.cross_validate_model(some, CONFIG, tmp_path)
+    assert np.array_equal(here.probabilities, there.probabilities)
+    assert len(list(tmp_path.iterdir())) == 4

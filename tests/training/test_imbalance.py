@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from imblearn.metrics import geometric_mean_score
 
-from drugpred.codebook import WINDOWS
+from drugpred.codebook import DRUGS, WINDOWS
 from drugpred.training import imbalance
 from drugpred.training.classification_metrics import base_rates
 from drugpred.training.configuration import Configuration
@@ -13,12 +13,21 @@ from drugpred.training.evaluation import cross_validate, make_folds
 from drugpred.training.imbalance import COMPARED_METRICS, TREATMENTS, compare_treatments, treatments_table
 from drugpred.training.per_drug import PerDrug, logistic
 
+pytestmark = pytest.mark.xdist_group("imbalance")  # one process makes the fixtures of this module
+
 DECADE = WINDOWS.index("decade")
 
 
 @pytest.fixture(scope="module")
 def some(real):
     return type(real)(real.frame.iloc[::4], "uci", "")
+
+
+@pytest.fixture(scope="module")
+def few_drugs(some):
+    """The same as if nobody had used but three drugs that few use: nothing is fitted for the others."""
+    others = set(DRUGS) - {"crack", "heroin", "volatile_substances"}
+    return type(some)(some.frame.assign(**dict.fromkeys(others, 0)), "uci", "")
 
 
 def config(repeats=2):
@@ -34,12 +43,12 @@ def config(repeats=2):
 
 
 @pytest.fixture(scope="module")
-def results(some):
+def results(few_drugs):
     """Of the treatments that are quickly fitted."""
     quick = ("logistic regression", "logistic, class weights", "logistic, undersampling")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(imbalance, "TREATMENTS", {name: TREATMENTS[name] for name in quick})
-        return compare_treatments(some, config())
+        return compare_treatments(few_drugs, config())
 
 
 def values(results, figure):
@@ -76,10 +85,11 @@ def test_thresholds_are_what_a_treatment_assumes(results):
     assert thresholds["logistic, class weights", False] == thresholds["logistic, undersampling", False] == "0.5"
 
 
-def test_figures_by_hand(results, some):
-    folds = make_folds(some.last_use, 2, 2, 1)
+def test_figures_by_hand(results, few_drugs):
+    last_use = few_drugs.last_use
+    folds = make_folds(last_use, 2, 2, 1)
     evaluation = cross_validate(
-        make_pipeline(PerDrug(logistic(5), windows=("decade",), random_state=1)), some.X, some.last_use, folds
+        make_pipeline(PerDrug(logistic(5), windows=("decade",), random_state=1)), few_drugs.X, last_use, folds
     )
     plain = {name: values(results, name)["logistic regression", False].value for name in COMPARED_METRICS}
     assert plain["auc"] == pytest.approx(np.nanmean(evaluation.folds["auc"][:, :, DECADE]))
@@ -88,8 +98,8 @@ def test_figures_by_hand(results, some):
     assert plain["balanced_accuracy"] == pytest.approx(evaluation.overall()["decade_sens_spec"] / 200)
     scores = []
     for i, (train, test) in enumerate(folds):
-        said = evaluation.probabilities[i // 2][test][:, :, DECADE] >= base_rates(some.last_use[train])[:, DECADE]
-        truth = some.last_use[test] > DECADE
+        said = evaluation.probabilities[i // 2][test][:, :, DECADE] >= base_rates(last_use[train])[:, DECADE]
+        truth = last_use[test] > DECADE
         scores += [
             geometric_mean_score(truth[:, k], said[:, k]) for k in range(18) if 0 < truth[:, k].sum() < len(test)
         ]
@@ -110,7 +120,7 @@ def test_differences_are_from_plain_logistic_regression(results):
 def test_evening_out_wrecks_calibration_and_recalibration_mends_it(results):
     errors = values(results, "calibration_error")
     for treatment in ("logistic, class weights", "logistic, undersampling"):
-        assert errors[treatment, False].difference_low > 0.05
+        assert errors[treatment, False].difference_low > 0.1 * 3 / 18  # figures are means of 18 drugs
         assert errors[treatment, True].value < errors[treatment, False].value / 2
 
 
@@ -125,11 +135,11 @@ def test_the_table_has_a_row_for_each_and_marks_what_differs(results):
     assert "Recalibration" in table.note
 
 
-def test_finished_folds_are_kept(some, tmp_path, monkeypatch, results):
+def test_finished_folds_are_kept(few_drugs, tmp_path, monkeypatch, results):
     monkeypatch.setattr(imbalance, "TREATMENTS", {"logistic regression": TREATMENTS["logistic regression"]})
-    once = compare_treatments(some, config(), tmp_path)
+    once = compare_treatments(few_drugs, config(), tmp_path)
     assert len(list(tmp_path.iterdir())) == 2 * 2 * 2
-    assert compare_treatments(some, config(), tmp_path) == once == results[: len(once)]
+    assert compare_treatments(few_drugs, config(), tmp_path) == once == results[: len(once)]
 
 
 @pytest.mark.slow

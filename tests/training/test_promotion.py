@@ -6,6 +6,7 @@ import threading
 import pytest
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.models import ModelStore
+from filelock import Timeout
 
 from drugpred import model_store
 from drugpred.training import promotion
@@ -188,9 +189,11 @@ def test_a_model_that_cannot_be_compared_with_bars_the_way(card, config, newest)
 def test_only_one_training_has_its_turn(home):
     with promotion.store_lock():
         other_had_it = threading.Event()
-        other = threading.Thread(target=lambda: take_turn(other_had_it))
+        other = threading.Thread(target=take_turn, args=(other_had_it,))
         other.start()
-        assert not other_had_it.wait(0.5)
+        with pytest.raises(Timeout):
+            promotion.store_lock().acquire(timeout=0)
+        assert not other_had_it.is_set()
     other.join(timeout=60)
     assert other_had_it.is_set()
     assert (home / "drug_consumption.lock").is_file()
