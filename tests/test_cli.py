@@ -21,8 +21,6 @@ from drugpred.training.baselines import BASELINES
 from drugpred.training.card import build_card
 from drugpred.training.experiment import cross_validate_model
 
-pytestmark = pytest.mark.xdist_group("cli")  # one process makes the fixtures of this module
-
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):

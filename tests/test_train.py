@@ -22,8 +22,6 @@ from click.testing import CliRunner
 
 from drugpred import cli, model_store
 
-pytestmark = pytest.mark.xdist_group("train")  # one process makes the fixtures of this module
-
 TESTS = Path(__file__).parent
 TRAIN = TESTS.parent / "train.py"
 QUICK = (TESTS / "quick.yaml").read_text(encoding="utf-8")

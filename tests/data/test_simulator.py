@@ -9,8 +9,6 @@ from drugpred.codebook import CATEGORIES, COUNTRY, DRUGS, INPUTS, SCORES, WINDOW
 from drugpred.data.respondents import simulate
 from drugpred.data.simulator import CHUNK_ROWS, Cohort
 
-pytestmark = pytest.mark.xdist_group("simulator")  # one process makes the fixtures of this module
-
 N = 20_000
 DECADE, YEAR = WINDOWS.index("decade"), WINDOWS.index("year")
 

@@ -13,8 +13,6 @@ from drugpred.training.confidence import corrected_half_widths
 from drugpred.training.estimators import cumulative_targets, make_pipeline
 from drugpred.training.evaluation import Evaluation
 
-pytestmark = pytest.mark.xdist_group("baselines")  # one process makes the fixtures of this module
-
 CANNABIS, DECADE = DRUGS.index("cannabis"), WINDOWS.index("decade")
 
 

@@ -12,8 +12,6 @@ from drugpred.predictor import Predictor, to_npz
 from drugpred.training import configuration
 from drugpred.training.estimators import cumulative_targets, make_pipeline
 
-pytestmark = pytest.mark.xdist_group("estimators")  # one process makes the fixtures of this module
-
 QUICK = configuration.read(Path(__file__).parents[1] / "quick.yaml").estimator
 SOME = 300
 

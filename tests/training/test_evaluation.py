@@ -16,8 +16,6 @@ from drugpred.training.confidence import corrected_half_widths
 from drugpred.training.estimators import cumulative_targets
 from drugpred.training.evaluation import Evaluation, cross_validate, make_folds, reference_split
 
-pytestmark = pytest.mark.xdist_group("evaluation")  # one process makes the fixtures of this module
-
 CANNABIS, HEROIN = DRUGS.index("cannabis"), DRUGS.index("heroin")
 DECADE, YEAR = WINDOWS.index("decade"), WINDOWS.index("year")
 

@@ -13,8 +13,6 @@ from drugpred.training.evaluation import cross_validate, make_folds
 from drugpred.training.imbalance import COMPARED_METRICS, TREATMENTS, compare_treatments, treatments_table
 from drugpred.training.per_drug import PerDrug, logistic
 
-pytestmark = pytest.mark.xdist_group("imbalance")  # one process makes the fixtures of this module
-
 DECADE = WINDOWS.index("decade")
 
 

@@ -22,8 +22,6 @@ from drugpred.predictor import Predictor, design_matrix, to_npz
 from drugpred.training.estimators import cumulative_targets, input_mask, make_pipeline
 from drugpred.training.per_drug import PerDrug, logistic
 
-pytestmark = pytest.mark.xdist_group("per_drug")  # one process makes the fixtures of this module
-
 ROOT = Path(__file__).parents[2]
 CANNABIS, CRACK, HEROIN, LSD = (DRUGS.index(drug) for drug in ("cannabis", "crack", "heroin", "lsd"))
 DECADE = WINDOWS.index("decade")

@@ -10,8 +10,6 @@ from drugpred.data.simulator import Cohort
 from drugpred.explanation import Explainer
 from drugpred.training.shap_background import make_background
 
-pytestmark = pytest.mark.xdist_group("shap_background")  # one process makes the fixtures of this module
-
 
 @pytest.fixture(scope="module")
 def content(stored_model):
