@@ -116,7 +116,7 @@ def evaluate(run, tmp_path, uci_path):
 
 @dataclass
 class Evaluated:
-    """An evaluation that ended well: its folder, and what it printed."""
+    """An evaluation that ended well: its folder and its output."""
 
     folder: Path
     output: str

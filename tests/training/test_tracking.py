@@ -22,7 +22,7 @@ from tests.harness import skip
 ROOT = Path(__file__).parents[2]
 REPORT = {"index.html": b"<p>report</p>", "plots/roc.png": b"png"}
 
-# MLflow and what it stands on warn of each other, and take half a minute to begin.
+# MLflow and its dependencies emit warnings about each other, and take half a minute to start.
 pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.slow]
 
 
@@ -57,7 +57,7 @@ def config(stored_model):
 
 @pytest.fixture(scope="module")
 def kept(mlflow, config, stored_model):
-    """A run that ended well, as MLflow tells of it."""
+    """A run that ended well, as MLflow returns it."""
     pipeline = skops.io.load(stored_model.path / "pipeline.skops", trusted=TRUSTED)
     with tracking.tracked_run(config) as run:
         run.log_evaluation(stored_model.card)
@@ -72,7 +72,7 @@ def test_a_run_is_kept_in_the_current_folder(kept, folder, mlflow):
     assert kept.data.tags["bento_model"].startswith("drug_consumption:")
 
 
-def test_what_decided_the_run_are_its_parameters(kept, stored_model):
+def test_the_configuration_and_the_data_are_parameters(kept, stored_model):
     parameters = kept.data.params
     assert (parameters["estimator.kind"], parameters["cross_validation.folds"]) == ("network", "2")
     assert parameters["seed"] == str(stored_model.card.seed)
@@ -95,7 +95,7 @@ def test_its_figures_are_metrics(kept, stored_model):
                 assert metrics.get(f"{drug}/{window}/{name}") == value
 
 
-def test_what_cannot_be_measured_is_left_out(mlflow, config, stored_model):
+def test_figures_that_cannot_be_measured_are_left_out(mlflow, config, stored_model):
     windows = stored_model.card.drugs["crack"]
     day = windows["day"].model_copy(update={"auc": None})
     drugs = stored_model.card.drugs | {"crack": windows | {"day": day}}
@@ -112,7 +112,7 @@ def test_the_report_and_the_card_are_artifacts(kept, stored_model, mlflow, tmp_p
     assert (found / "card.json").read_text(encoding="utf-8") == stored_model.card.model_dump_json(indent=1)
 
 
-def test_the_model_is_registered_and_says_what_the_stored_one_says(kept, stored_model, mlflow, real):
+def test_the_model_is_registered_and_predicts_as_the_stored_one(kept, stored_model, mlflow, real):
     (version,) = mlflow.MlflowClient().search_model_versions("name='drug_consumption'")
     assert version.run_id == kept.info.run_id
     assert version.tags == {"bento_model": stored_model.tag, "data_source": "uci"}
@@ -143,7 +143,7 @@ def test_a_refused_run_is_marked_with_the_reason(mlflow, config):
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_of_any_other_failure_only_the_kind_is_told(mlflow, config, error):
+def test_only_the_type_of_any_other_failure_is_logged(mlflow, config, error):
     with pytest.raises(error), tracking.tracked_run(config) as run:
         raise error("0.31, -0.58")
     failed = mlflow.MlflowClient().get_run(run.id)
@@ -159,7 +159,7 @@ def test_mlflows_own_variables_choose_the_experiment(mlflow, config, monkeypatch
     assert client.get_experiment(client.get_run(run.id).info.experiment_id).name == "another"
 
 
-def test_an_absent_server_is_told_without_the_password(mlflow, config, monkeypatch):
+def test_the_error_about_an_absent_server_hides_the_password(mlflow, config, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://someone:secret@127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with (
@@ -171,7 +171,7 @@ def test_an_absent_server_is_told_without_the_password(mlflow, config, monkeypat
     assert "\n" not in str(refused.value)
 
 
-def test_without_mlflow_it_says_what_to_install(config, monkeypatch):
+def test_without_mlflow_the_error_names_the_package_to_install(config, monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with pytest.raises(MissingPackageError, match=r"pip install -e '\.\[train,track\]'"), tracking.tracked_run(config):
         pytest.fail("there is no MLflow")
@@ -186,7 +186,7 @@ def test_without_mlflow_it_says_what_to_install(config, monkeypatch):
         ("unknown://x", r"unknown://x"),
     ],
 )
-def test_a_store_that_cannot_be_used_is_told_in_a_line(mlflow, config, monkeypatch, uri, expected):
+def test_a_store_that_cannot_be_used_is_reported_in_a_line(mlflow, config, monkeypatch, uri, expected):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     with pytest.raises(ConfigurationError, match=rf"^MLflow: .*{expected}") as refused, tracking.tracked_run(config):
         pytest.fail("there is no such store")
@@ -194,7 +194,7 @@ def test_a_store_that_cannot_be_used_is_told_in_a_line(mlflow, config, monkeypat
     assert "\n" not in str(refused.value)
 
 
-def test_files_that_cannot_be_kept_are_told_before_the_work(mlflow, config, tmp_path, monkeypatch):
+def test_files_that_cannot_be_kept_are_reported_before_the_work(mlflow, config, tmp_path, monkeypatch):
     (tmp_path / "mlruns").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)  # of the runs before this one
@@ -212,7 +212,7 @@ def start(code, folder=ROOT):
 
 
 def finish(*processes):
-    """Return what they printed."""
+    """Return the output of each process."""
     said = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0] * len(processes), said
     return [output.strip() for output, _ in said]
