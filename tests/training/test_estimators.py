@@ -153,6 +153,10 @@ def test_a_clone_is_not_fitted(fitted):
     assert not hasattr(clone(fitted)[-1], "inputs_")
 
 
+def test_what_is_stored_holds_no_respondent(fitted, records_in):
+    assert records_in(skops.io.dumps(fitted)) == []
+
+
 def test_what_is_stored_needs_trust_in_nothing_but_drugpred(real, fitted, probabilities):
     stored = skops.io.dumps(fitted)
     types = skops.io.get_untrusted_types(data=stored)
