@@ -155,6 +155,10 @@ def test_a_clone_is_not_fitted(fitted):
     assert not hasattr(clone(fitted)[-1], "inputs_")
 
 
+def test_a_stored_pipeline_holds_no_respondent(fitted, records_in):
+    assert records_in(skops.io.dumps(fitted)) == []
+
+
 def test_the_stored_pipeline_needs_trust_only_in_drugpred(real, fitted, probabilities):
     stored = skops.io.dumps(fitted)
     types = skops.io.get_untrusted_types(data=stored)
