@@ -16,8 +16,6 @@ from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -232,6 +230,8 @@ class Score:
 
         A total between two that respondents had is interpolated; one beyond them has the value of the nearest.
         """
+        import numpy as np  # here, because the command line reads this module and never needs totals
+
         totals = range(NEO_TOTALS[0], NEO_TOTALS[1] + 1)
         return dict(zip(totals, np.interp(totals, self.raw, self.values).tolist(), strict=True))
 
