@@ -1,4 +1,4 @@
-"""What all commands share: errors in a line, whole summaries, and the standard output."""
+"""What all commands share: errors in a line, whole summaries, and standard output."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ FilePath = partial(click.Path, dir_okay=False, path_type=Path)
 class _Ended(click.ClickException):
     def __init__(self, line: str, exit_code: int) -> None:
         super().__init__(line)
-        self.exit_code = exit_code  # type: ignore[misc]  # click's own are one for a class
+        self.exit_code = exit_code  # type: ignore[misc]  # click has one exit code for each class
 
 
 class Command(click.Command):
-    """A command that reports an error in one line, with exit code 2, or 130 if it was interrupted.
+    """A command that reports an error in one line, with exit status 2, or 130 if it was interrupted.
 
     Parameters
     ----------
     extra : str
-        The extra of this package that the command needs.
+        Extra of this package that the command needs.
     kept : str
-        What an interrupted command leaves, and how to continue; may name its parameters in braces.
+        What an interrupted command keeps, and how to continue; may name its parameters in braces.
     """
 
     def __init__(self, *, extra: str = "bulk", kept: str = "no file was changed", **others: Any) -> None:  # noqa: ANN401
@@ -47,7 +47,7 @@ class Command(click.Command):
         sentence, _, _ = " ".join((self.help or "").split()).partition(". ")
         return f"{sentence.removesuffix('.')}."
 
-    def make_context(self, *args: Any, **others: Any) -> click.Context:  # noqa: ANN401 - click's own
+    def make_context(self, *args: Any, **others: Any) -> click.Context:  # noqa: ANN401 - click's
         """Parse the options."""
         with self._errors_in_a_line({}):
             return super().make_context(*args, **others)
@@ -71,7 +71,7 @@ class Command(click.Command):
 
 
 def did_you_mean(text: str, names: Sequence[str]) -> str:
-    """Return a question after the name that is meant, to end a message with; empty if none is near."""
+    """Return the end of a message that suggests the nearest name; empty if none is near."""
     from difflib import get_close_matches
 
     folded = {name.casefold(): name for name in reversed(names)}
@@ -80,7 +80,7 @@ def did_you_mean(text: str, names: Sequence[str]) -> str:
 
 @contextmanager
 def ended_by_sigpipe() -> Iterator[None]:
-    """End by SIGPIPE, as cat does, if the standard output is closed."""
+    """End by SIGPIPE, like cat, if standard output is closed."""
     before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         yield
@@ -90,14 +90,14 @@ def ended_by_sigpipe() -> Iterator[None]:
 
 @contextmanager
 def stdout() -> Iterator[BinaryIO]:
-    """Return a context manager of the standard output in bytes."""
+    """Return a context manager of standard output, for bytes."""
     with ended_by_sigpipe():
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
 
 
 def is_stdout(path: Path) -> bool:
-    """Return whether a path names the standard output: -, /dev/stdout, or the file that it goes to."""
+    """Return whether a path names standard output: -, /dev/stdout, or the file that it is redirected to."""
     try:
         return str(path) == "-" or os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno()))
     except (OSError, ValueError):

@@ -15,17 +15,16 @@ from drugpred.errors import DataError
 @click.option(
     "--output",
     type=FilePath(writable=True),
-    help="A picture to write besides, .html or .svg.",
+    help="Also write a plot, .html or .svg.",
 )
 @click.pass_context
 def drift(ctx: click.Context, file: Path, output: Path | None) -> None:
-    """Measure how far the profiles of FILE have moved from the respondents that the newest model was trained on.
+    """Measure the drift of the profiles in FILE from the training data of the newest model.
 
-    FILE is CSV or Parquet, by its name, with the columns of a profile or of the decoded CSV, or in the UCI form. Rows
-    that are no possible profile are left out, and are drift of their own if a value is missing, or not possible, more
-    often than by chance.
+    FILE is CSV or Parquet, by its name, with the columns of a profile or of the decoded CSV, or in the UCI format.
+    Invalid rows are left out; they count as drift if a value is missing, or invalid, more often than by chance.
 
-    Exits with 0 if there is no drift, with 3 if there is, and with 2 if it cannot be measured.
+    Exit status: 0 if there is no drift, 3 if there is, 2 if it cannot be measured.
     """
     from rich.console import Console
 
@@ -35,9 +34,9 @@ def drift(ctx: click.Context, file: Path, output: Path | None) -> None:
     from drugpred.data.files import path_text, same_file
 
     if output is not None and same_file(file, output):
-        raise click.UsageError("expected another file for the picture than FILE")
+        raise click.UsageError("expected a plot other than FILE")
     if output is not None and output.suffix.lower() not in drift_plot.PICTURES:
-        raise click.UsageError(f"expected an --output that ends in {' or '.join(drift_plot.PICTURES)}")
+        raise click.UsageError(f"expected an --output ending in {' or '.join(drift_plot.PICTURES)}")
     stored = model_store.load()
     measured = file_drift.measure(file, stored)
     if output is not None:
@@ -46,9 +45,9 @@ def drift(ctx: click.Context, file: Path, output: Path | None) -> None:
         Console(soft_wrap=True).print(file_drift.table(measured))
         click.echo(f"{file_drift.headline(measured)}, against {stored.tag}")
         if measured.rejected:
-            click.echo(f"{measured.rejected} rows left out, which are no possible profile")
+            click.echo(f"{measured.rejected} invalid rows left out")
         if output is not None:
-            click.echo(f"picture in {click.format_filename(output)}")
+            click.echo(f"plot in {click.format_filename(output)}")
     if measured.drifted is None:
-        raise DataError(f"expected {measured.drift.fewest} profiles or more")
+        raise DataError(f"expected at least {measured.drift.fewest} profiles")
     ctx.exit(3 if measured.drifted else 0)

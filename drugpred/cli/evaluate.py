@@ -14,7 +14,7 @@ class _Baselines(click.ParamType[tuple[str, ...]]):
     name = "model"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """Accept the name of a baseline, or all for every one."""
+        """Return the named baseline, or all of them for `all`."""
         from drugpred.training.baselines import BASELINES
 
         if value == "all":
@@ -27,26 +27,26 @@ class _Baselines(click.ParamType[tuple[str, ...]]):
 @click.command(
     cls=Command,
     extra="train",
-    kept="finished folds are kept in {output}/folds, and the same command goes on from there",
+    kept="finished folds are kept in {output}/folds, and the same command continues from there",
 )
 @click.option(
     "--data",
     type=FilePath(),
-    help="Respondents, in the UCI form or as decoded CSV; without it, those that train.py takes.",
+    help="Respondents, in the UCI format or as decoded CSV; by default those of train.py.",
 )
 @click.option(
     "--config",
     type=FilePath(),
     default=Path("configs/train.yaml"),
     show_default=True,
-    help="The configuration of train.py: the model and the folds.",
+    help="Training configuration: the model and the folds.",
 )
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("evaluation"),
     show_default=True,
-    help="Folder for the tables, and for finished folds, which the next run finds again.",
+    help="Folder for the tables, and for finished folds, which the next run reuses.",
 )
 @click.option(
     "--against",
@@ -55,11 +55,11 @@ class _Baselines(click.ParamType[tuple[str, ...]]):
     help="Compare with another model on the same folds: logistic, forest, boosting, reference or all. May be given "
     "several times.",
 )
-@click.option("--imbalance", is_flag=True, help="Compare ways to treat the imbalance of users and non-users.")
+@click.option("--imbalance", is_flag=True, help="Compare treatments of the imbalance between users and non-users.")
 def evaluate(
     data: Path | None, config: Path, output: Path, against: tuple[tuple[str, ...], ...], imbalance: bool
 ) -> None:
-    """Cross-validate the configured model as train.py does, and write its metrics without storing a model."""
+    """Cross-validate the configured model like train.py, and write its metrics without storing a model."""
     from rich.console import Console
 
     from drugpred.training import configuration, evaluation_report

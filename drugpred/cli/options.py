@@ -17,7 +17,7 @@ class _Drugs(click.ParamType[tuple[str, ...]]):
     name = "drugs"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """Parse names with commas between them."""
+        """Parse names separated by commas."""
         named = value if isinstance(value, tuple) else tuple(name.strip() for name in str(value).split(","))
         for name in named:
             if name not in DRUGS:
@@ -33,14 +33,14 @@ class _Drugs(click.ParamType[tuple[str, ...]]):
 
 
 window = click.option(
-    "--window", type=click.Choice(WINDOWS), default="decade", show_default=True, help="Use within which time."
+    "--window", type=click.Choice(WINDOWS), default="decade", show_default=True, help="Time window of use."
 )
-drugs = click.option("--drugs", type=_Drugs(), default=DRUGS, show_default="all", help="Which, with commas between.")
+drugs = click.option("--drugs", type=_Drugs(), default=DRUGS, show_default="all", help="Drugs, separated by commas.")
 scale = click.option(
     "--scale",
     type=click.Choice(["standardized", "raw"]),
     default="standardized",
     show_default=True,
-    help="Of the five NEO scores: as published, or raw totals.",
+    help="Scale of the five NEO scores: as published, or raw totals.",
 )
-model = click.option("--model", metavar="TAG", help="A stored model; without it, the newest.")
+model = click.option("--model", metavar="TAG", help="Tag of a stored model; by default the newest.")

@@ -69,7 +69,7 @@ def _inputs(command: Callable[..., object]) -> Callable[..., object]:
 @click.option("--json", "as_json", is_flag=True, help="Print what POST /predict answers.")
 @click.pass_context
 def predict(ctx: click.Context, /, file: BinaryIO | None, model: str | None, *, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - the fields of a profile
-    """Predict for one person how likely the use of each drug is, as the service does.
+    """Predict each drug's probability of use for one person, as the service does.
 
     The person is described by options, or by the JSON of POST /predict in FILE, which is - for the standard input.
     Options take precedence over FILE.

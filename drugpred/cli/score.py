@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from drugpred.codebook import Drug, Scale, Window
 
 
-@click.command(cls=Command, kept="finished parts are kept in {output}.parts, and the same command goes on from there")
+@click.command(cls=Command, kept="finished parts are kept in {output}.parts, and the same command continues from there")
 @click.argument("file", metavar="IN", type=FilePath(exists=True))
 @click.argument("output", metavar="OUT", type=FilePath(writable=True))
 @options.window
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     type=click.Choice(["local", "dask"]),
     default="local",
     show_default=True,
-    help="One core of this machine, or Dask: every core of it, or a cluster.",
+    help="local uses one core, dask all cores of this machine or a cluster.",
 )
-@click.option("--cluster", metavar="ADDRESS", help="Of a Dask scheduler, such as tcp://10.0.0.1:8786.")
+@click.option("--cluster", metavar="ADDRESS", help="Address of a Dask scheduler, such as tcp://10.0.0.1:8786.")
 @click.pass_context
 def score(
     ctx: click.Context,
@@ -44,12 +44,12 @@ def score(
 ) -> None:
     """Score every row of IN, and write a column of probabilities for each drug to OUT.
 
-    Both are CSV or Parquet, by their names. IN has the columns of a profile or of the decoded CSV, and maybe an id, or
-    is in the UCI form. Rows that cannot be scored are listed in OUT.rejected.csv: line, column and what was expected.
-    Killed, the same command goes on where it was, from the finished parts in OUT.parts. An older OUT is replaced.
+    Both are CSV or Parquet, by their names. IN has the columns of a profile or of the decoded CSV, and optionally an
+    id, or is in the UCI format. Rows that cannot be scored are listed in OUT.rejected.csv: line, column and expected
+    value. If the command is killed, the same command continues with the finished parts in OUT.parts. An older OUT is
+    replaced.
 
-    Exits with 0 when every row was scored, with 3 when all but the rejected rows were, and with 2 when nothing could be
-    done.
+    Exit status: 0 if every row was scored, 3 if some rows were rejected, 2 if nothing could be done.
     """
     from rich.console import Console
 

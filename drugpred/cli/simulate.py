@@ -32,14 +32,14 @@ class _Shift(click.ParamType[tuple[str, float]]):
 
 
 @click.command(cls=Command, extra="train")
-@click.option("--rows", type=click.IntRange(min=1), required=True, help="How many respondents to draw.")
-@click.option("--seed", type=click.IntRange(min=0), default=42, show_default=True, help="The same draws the same.")
+@click.option("--rows", type=click.IntRange(min=1), required=True, help="Number of respondents.")
+@click.option("--seed", type=click.IntRange(min=0), default=42, show_default=True, help="Seed of the random numbers.")
 @click.option(
     "--output",
     type=FilePath(writable=True, allow_dash=True),
     default=Path("simulated.csv"),
     show_default=True,
-    help="The file to write, in the form of the decoded CSV; - is the standard output.",
+    help="Output file, as decoded CSV; - is standard output.",
 )
 @click.option(
     "--shift",
@@ -47,11 +47,11 @@ class _Shift(click.ParamType[tuple[str, float]]):
     type=_Shift(),
     metavar="NAME[=STRENGTH]",
     multiple=True,
-    help="Move the cohort: any input, older, impulsive, or label-noise. STRENGTH is in standard deviations, of label "
-    "noise its probability, 0.5 where none is given. May be given several times.",
+    help="Shift the cohort: any input, older, impulsive, or label-noise. STRENGTH is in standard deviations; for "
+    "label-noise it is a probability; default 0.5. May be given several times.",
 )
 def simulate(rows: int, seed: int, output: Path, shifts: tuple[tuple[str, float], ...]) -> None:
-    """Draw respondents from the simulated cohort and write them as a CSV that train.py takes."""
+    """Draw respondents from the simulated cohort and write them as CSV for train.py."""
     from rich.console import Console
     from rich.progress import track
 
@@ -67,5 +67,5 @@ def simulate(rows: int, seed: int, output: Path, shifts: tuple[tuple[str, float]
         steps = track(chunks, "simulating", total=-(-rows // CHUNK_ROWS), console=Console(stderr=True))
         for i, (inputs, last_use) in enumerate(steps):
             write_csv(simulated_frame(inputs, last_use, first=i * CHUNK_ROWS + 1), text, header=i == 0)
-    where = "the standard output" if to_stdout else click.format_filename(output)
+    where = "standard output" if to_stdout else click.format_filename(output)
     click.echo(f"{rows} simulated respondents in {where}", err=to_stdout)

@@ -30,7 +30,7 @@ _PREDICT, _READ = AccessRule(scope=Scope.PREDICT), AccessRule(scope=Scope.READ)
 
 
 class Endpoint(NamedTuple):
-    """An endpoint; `{…}` in its path stands for any one segment."""
+    """An endpoint; `{…}` in its path matches any one segment."""
 
     path: str  # a prefix if it ends with `*`
     rule: AccessRule
