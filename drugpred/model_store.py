@@ -242,14 +242,14 @@ def resolve(tag: str) -> bentoml.Model:
     try:
         bentoml.Tag.from_taglike(tag)
     except ValueError:
-        raise StoredModelError(_not_found(tag, BentoMLContainer.model_store.get(), store)) from None
+        raise StoredModelError(_not_found(tag)) from None
     try:
         try:
             return bentoml.models.get(tag)
         except NotFound:  # in a bento, which has its own models
             return store.get(tag)
     except NotFound:
-        raise StoredModelError(_not_found(tag, BentoMLContainer.model_store.get(), store)) from None
+        raise StoredModelError(_not_found(tag)) from None
     except PermissionError as error:
         raise StoredModelError(reason(error)) from None
     except Exception as error:  # noqa: BLE001 - reading any YAML may raise any exception
@@ -257,13 +257,27 @@ def resolve(tag: str) -> bentoml.Model:
         raise StoredModelError(f"{tag}: expected a model with its original model.yaml{why}; {_AGAIN}") from None
 
 
-def _not_found(tag: str, *stores: ModelStore) -> str:
+def list_models() -> dict[str, Model]:
+    """Return the models of the store by tag, newest first, without those that cannot be read.
+
+    In a bento these are its own models and those of the store.
+
+    Raises
+    ------
+    StoredModelError
+        The store is not a folder and cannot be created.
+    """
+    models = {}
+    for store in (ModelStore(home() / "models"), BentoMLContainer.model_store.get()):
+        for path in Path(store._path, NAME).glob("*/model.yaml"):
+            with suppress(Exception):
+                models[f"{NAME}:{path.parent.name}"] = Model.from_path(path.parent)
+    return dict(sorted(models.items(), key=lambda item: item[1].creation_time, reverse=True))
+
+
+def _not_found(tag: str) -> str:
     """Return the message that there is no such model, with those that there are, newest first."""
-    created = {}
-    for folder in {path.parent for store in stores for path in Path(store._path, NAME).glob("*/model.yaml")}:
-        with suppress(Exception):  # a model that cannot be read is not listed
-            created[f"{NAME}:{folder.name}"] = Model.from_path(folder).creation_time
-    tags = sorted(created, key=created.__getitem__, reverse=True)
+    tags = list(list_models())
     if not tags:
         return f"no model {tag} in the BentoML model store; run `python train.py` first"
     more = f" and {len(tags) - _MAX_LISTED} more" if len(tags) > _MAX_LISTED else ""

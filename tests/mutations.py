@@ -51,7 +51,7 @@ _BY_FILE = {
         "scores of a request are in alphabetical order": (
             "for name, score in _SCORES.items()\n        ]", "for name, score in sorted(_SCORES.items())\n        ]"),
         "a score beyond the bounds becomes the bound": (
-            "_refuse(score.expected())", "return min(max(value, score.lowest), score.highest)"),
+            "_refuse(score.expected(value=value))", "return min(max(value, score.lowest), score.highest)"),
         "an unknown category becomes the last one": ("_refuse(category.expected)", "return category.labels[-1]"),
         "an error has the name of an unknown field": ('each["loc"][:-1], "expected', 'each["loc"], "expected')},
     "model_store.py": {
