@@ -46,7 +46,7 @@ def test_2_no_label_falls_to_unknown(uci_path, decoded_path, tmp_path):
     assert counts == [270, 269]
     misspelled = tmp_path / "misspelled.csv"
     misspelled.write_text(
-        decoded_path.read_text(encoding="utf-8").replace(label, "Professional diploma"), encoding="utf-8"
+        decoded_path.read_text(encoding="utf-8").replace(label, "Professional card"), encoding="utf-8"
     )
     with pytest.raises(
         DataError, match=r"line 3, column education: expected one of .*Professional certificate/ diploma"

@@ -109,7 +109,8 @@ def _parsed(file: BinaryIO) -> dict[str, Any]:
 def _messages(error: ValidationError) -> Iterator[str]:
     """Yield a line for each error of a profile.
 
-    Unlike the service's messages, which logs and callers of callers may read, they suggest the nearest label.
+    They suggest the nearest label. The service's messages do not: they may be logged or forwarded, and the nearest label
+    says almost as much about a person as the label that was sent.
     """
     from drugpred.schemas import faults
 
