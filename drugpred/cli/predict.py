@@ -109,8 +109,8 @@ def _parsed(file: BinaryIO) -> dict[str, Any]:
 def _messages(error: ValidationError) -> Iterator[str]:
     """Yield a line for each error of a profile.
 
-    They suggest the nearest label. The service's messages do not: they may be logged or forwarded, and the nearest label
-    says almost as much about a person as the label that was sent.
+    They suggest the nearest label. The service's messages do not: they may be logged or forwarded, and the nearest
+    label says almost as much about a person as the label that was sent.
     """
     from drugpred.schemas import faults
 
