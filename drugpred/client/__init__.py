@@ -5,8 +5,8 @@
     with Client("grpc://localhost:3001") as client:
         client.predict(age=25, gender="F", ...).risks
 
-It needs `pip install -e '.[client]'` in the checkout, and of the project only the vocabulary, the types and the gRPC
-contract.
+It needs `pip install -e '.[client]'` in the checkout, streams `'.[stream]'`, and of the project only the vocabulary,
+the types and the gRPC contract.
 """
 
 from drugpred.errors import needs

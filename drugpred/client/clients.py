@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, ClassVar, Self
 from urllib.parse import urlsplit
 
@@ -14,7 +13,7 @@ from drugpred.errors import ConfigurationError, needs
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 
     import grpc
     import numpy as np
@@ -122,7 +121,11 @@ class Client(_Client):
         A stream that has answered is not retried: if it breaks over gRPC, or all attempts at a part fail over HTTP,
         what was yielded is valid, and the chunk after it is the one to continue with.
         """
-        return iterate(self._transport.stream(_rows(chunks), calls.as_stream_options(drugs, window)))
+        with needs("stream"):
+            from drugpred.client import arrays
+
+        options = calls.as_stream_options(drugs, window)
+        return iterate(arrays.answers(lambda rows: self._transport.stream(rows, options), chunks))
 
     def model(self) -> Model:
         """Describe the model that is served."""
@@ -183,7 +186,11 @@ class AsyncClient(_Client):
 
         Close a stream that is left before its end, as `contextlib.aclosing` does.
         """
-        return self._transport.stream(_rows(chunks, self), calls.as_stream_options(drugs, window))
+        with needs("stream"):
+            from drugpred.client import arrays
+
+        options = calls.as_stream_options(drugs, window)
+        return arrays.answers(lambda rows: self._bound.stream(rows, options), chunks)
 
     async def model(self) -> Model:
         """Describe the model that is served."""
@@ -202,19 +209,6 @@ class AsyncClient(_Client):
 
     async def __aexit__(self, *exception: object) -> None:
         await self.close()
-
-
-async def _rows(
-    chunks: AsyncIterable[ArrayLike] | Iterable[ArrayLike], client: AsyncClient | None = None
-) -> AsyncIterator[NDArray[np.float64]]:
-    if client is not None:
-        client._bound  # noqa: B018 - before anything is sent
-    if isinstance(chunks, AsyncIterable):
-        async for chunk in chunks:
-            yield calls.as_rows(chunk)
-    else:
-        for chunk in chunks:
-            yield calls.as_rows(chunk)
 
 
 def _transport(url: str) -> Callable[..., Transport]:
