@@ -254,8 +254,8 @@ def test_malformed_input_is_refused_in_a_line_and_nothing_is_stored(tmp_path, uc
     ("arguments", "code", "expected"),
     [
         (["--help"], 0, "the model, the folds and the seed"),
-        (["--config", "absent.yaml"], 2, "argument --config: expected a file, and there is none at absent.yaml"),
-        (["--data", "absent.csv"], 2, "argument --data: expected a file, and there is none at absent.csv"),
+        (["--config", "absent.yaml"], 2, "argument --config: expected a file at absent.yaml"),
+        (["--data", "absent.csv"], 2, "argument --data: expected a file at absent.csv"),
     ],
 )
 def test_options_are_answered_without_the_libraries(tmp_path, arguments, code, expected):

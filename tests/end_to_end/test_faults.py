@@ -136,14 +136,14 @@ def test_no_room_ends_the_start(launch, store, disk):
     fill(home.parent, but=1 << 20)
     code, line = ends(launch(home, **environment))
     assert code == 1
-    assert "expected 5 MB and 5 files of room" in line
+    assert "expected space for 5 files of metrics, 5 MB, in " in line
 
 
 def test_what_two_workers_need_is_checked_before_they_start(launch, store, disk):
     home, environment = home_on(disk(8), store)
     code, line = ends(launch(home, **environment, BENTOML_CONFIG_OPTIONS="services.drugpred.workers=2"))
     assert code == 1
-    assert "expected 10 MB and 10 files of room" in line
+    assert "expected space for 10 files of metrics, 10 MB, in " in line
     assert "No space left on device" in line
 
 
@@ -165,8 +165,8 @@ def test_a_home_that_cannot_be_written_serves_and_takes_no_feedback(serve, store
     # BentoML counts in a folder of temporary files then; that the folder for them cannot be written to leaves /tmp.
     with serve(home, **environment) as server, server.client() as client:
         assert [feed_back(client, answers(client)) for _ in range(2)] == [503, 503]
-        assert server.output.count("feedback is not taken: expected to be able to write") == 1  # at the start
-        assert server.output.count("feedback is not taken: ") == 2  # and at the first that is not
+        assert server.output.count("feedback is not accepted: expected to be able to write") == 1  # at the start
+        assert server.output.count("feedback is not accepted: ") == 2  # and at the first that is not
         assert counted(client) == 2 * 107
         subprocess.run(["mount", "-o", "remount,rw", folder], check=True)
         assert feed_back(client, answers(client)) == 200

@@ -315,8 +315,8 @@ def test_clients_prove_themselves_where_the_operator_wants_it(serve, store, tmp_
 @pytest.mark.parametrize(
     ("setting", "value", "message"),
     [
-        ("DRUGPRED_GRPC_PORT", "{port}", "; set DRUGPRED_GRPC_PORT to another one for gRPC"),
-        ("DRUGPRED_GRPC_KEY", "/key.pem", "needs DRUGPRED_GRPC_CERTIFICATE and DRUGPRED_GRPC_KEY, both"),
+        ("DRUGPRED_GRPC_PORT", "{port}", "; set DRUGPRED_GRPC_PORT to another port for gRPC"),
+        ("DRUGPRED_GRPC_KEY", "/key.pem", "needs both DRUGPRED_GRPC_CERTIFICATE and DRUGPRED_GRPC_KEY"),
     ],
 )
 def test_what_no_worker_could_start_with_ends_the_start(server, launch, store, setting, value, message):

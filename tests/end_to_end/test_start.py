@@ -124,5 +124,5 @@ def test_workers_end_after_their_server_and_until_then_the_next_start_names_them
     finally:
         worker.resume()
     assert psutil.wait_procs([worker], timeout=30)[1] == []
-    assert "the process that started this worker is gone: it ends" in server.output
+    assert "the process that started this worker has ended, so it ends too" in server.output
     assert "Running cleanup hook" in server.output

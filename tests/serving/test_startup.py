@@ -63,8 +63,8 @@ def test_workers_get_what_they_share(environ, place, tmp_path):
             {"DRUGPRED_FEEDBACK_FOLDER": "file"},
             "^error: DRUGPRED_FEEDBACK_FOLDER: expected .*/file/feed",
         ),
-        ({"DRUGPRED_API_KEYS_FILE": "nowhere"}, "^error: DRUGPRED_API_KEYS_FILE: expected a file that can be read"),
-        ({"DRUGPRED_GRPC_KEY": "key.pem"}, "DRUGPRED_GRPC_CERTIFICATE and DRUGPRED_GRPC_KEY, both"),
+        ({"DRUGPRED_API_KEYS_FILE": "nowhere"}, "^error: DRUGPRED_API_KEYS_FILE: expected a readable file"),
+        ({"DRUGPRED_GRPC_KEY": "key.pem"}, "needs both DRUGPRED_GRPC_CERTIFICATE and DRUGPRED_GRPC_KEY"),
         ({"DRUGPRED_GRPC_PORT": "70000"}, "^error: DRUGPRED_GRPC_PORT: expected a port"),
         (
             {"DRUGPRED_CORS_ORIGIN": "https://one.example"},
@@ -84,14 +84,14 @@ def test_a_setting_with_which_no_worker_could_start_is_named(environ, tmp_path, 
 def test_a_home_that_cannot_be_written_only_takes_no_feedback(environ, tmp_path, caplog):
     (tmp_path / "home").touch()
     Startup().check()
-    assert "feedback is not taken: expected to be able to write" in caplog.text
+    assert "feedback is not accepted: expected to be able to write" in caplog.text
 
 
 def test_a_port_of_http_that_is_taken_is_said(environ, place):
     environ["DRUGPRED_GRPC_PORT"] = "0"
     with (
         socket.create_server(("127.0.0.1", place.port)),
-        pytest.raises(ConfigurationError, match=rf"^port {place.port} is in use.*; choose another one with --port$"),
+        pytest.raises(ConfigurationError, match=rf"^port {place.port} is in use.*; choose another with --port$"),
     ):
         launched(place)
 
@@ -109,8 +109,8 @@ LINE = "caller predict 0123456789abcdef0123456789abcdef0123456789abcdef012345678
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ({}, "everybody who reaches this server is let in; rate limit: none"),
-        ({"DRUGPRED_RATE_LIMIT": "1/hour"}, "everybody who reaches this server is let in; rate limit: 1/hour"),
+        ({}, "every caller is accepted; rate limit: none"),
+        ({"DRUGPRED_RATE_LIMIT": "1/hour"}, "every caller is accepted; rate limit: 1/hour"),
         ({"DRUGPRED_API_KEYS": LINE, "DRUGPRED_RATE_LIMIT": "5/hour"}, "API keys: 1; rate limit: 5/hour"),
     ],
 )

@@ -111,7 +111,7 @@ class SqliteTokenStore:
             new = self._connection.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (until, nonce)).rowcount == 1
         except (sqlite3.Error, OSError) as error:
             self.close()  # so that the next call finds a file that was put right
-            self._failures.failed(f"{self._path}: feedback is not taken: {_reason(error)}")
+            self._failures.failed(f"{self._path}: feedback is not accepted: {_reason(error)}")
             raise StoreUnavailableError(_UNKNOWN) from error
         self._failures.worked()
         return new
@@ -184,7 +184,9 @@ class RedisTokenStore:
             new = bool(self._redis.set(f"drugpred:seen:{nonce.hex()}", b"", nx=True, exat=until + _CLOCK_SECONDS))
         except (RedisError, OSError) as error:
             # By its type alone: its message may quote what was sent.
-            self._failures.failed(f"Redis does not remember feedback ({type(error).__name__}): it is not taken")
+            self._failures.failed(
+                f"Redis does not remember feedback ({type(error).__name__}): feedback is not accepted"
+            )
             raise StoreUnavailableError(_UNKNOWN) from error
         self._failures.worked()
         return new

@@ -151,7 +151,7 @@ def test_a_folder_that_cannot_be_made_fails_until_it_can_and_each_is_logged_once
     assert seen.add_if_new(b"two", LATER)
     seen.close()
     assert [record.getMessage().partition(": ")[2] for record in caplog.records] == [
-        "feedback is not taken: File exists",
+        "feedback is not accepted: File exists",
         "feedback is taken again",
     ]
 

@@ -271,7 +271,7 @@ def test_what_is_malformed_leaves_the_keys_and_is_told_once_per_change(file, clo
         clock.now += 1
         assert keys.find("one")
     assert len(caplog.records) == 1
-    assert "the keys from before stay" in caplog.text
+    assert "the previous keys stay valid" in caplog.text
     assert SECRET not in caplog.text
     file.rmdir() if content == "folder" else file.unlink()
     write(file, f"a read {SECRET}", mtime=1_600_000_000)

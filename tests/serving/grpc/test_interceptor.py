@@ -154,7 +154,7 @@ def test_a_fault_tells_nobody_what_was_sent(ended, channel, caplog):
         with pytest.raises(grpc.RpcError) as caught:
             list(channel.stream_stream("/test.Service/echoes")(iter([b"a", SECRET.encode()])))
     assert code is caught.value.code() is StatusCode.INTERNAL
-    assert details == caught.value.details() == "an unexpected error; the server's log tells where"
+    assert details == caught.value.details() == "an unexpected error; see the server's log"
     assert "ValueError in test.Service/fail" in caplog.text
     assert "test_interceptor.py" in caplog.text
     assert SECRET not in caplog.text

@@ -126,14 +126,14 @@ def test_what_cannot_be_prepared_ends_the_server_before_a_worker_starts(start, t
 def test_no_room_for_metrics_ends_the_server_before_a_worker_starts(start, tmp_path):
     (tmp_path / "a.pem").touch()  # no folder
     output, _ = start("fail()", "", "prometheus_files").communicate(timeout=60)
-    assert output.splitlines()[-1].startswith("error: expected 10 MB and 10 files of room in a.pem/metrics for the met")
+    assert output.splitlines()[-1].startswith("error: expected space for 10 files of metrics, 10 MB, in a.pem/metrics")
 
 
 def test_others_go_on_while_one_cannot_start(start):
     process = start("asyncio.run(serve()) if first() else fail()")
     until(process, "given")
-    until(process, "3 workers ended one after the other before they were ready: the reason; the others go on")
-    until(process, "the others go on")  # it is tried again
+    until(process, "3 workers ended one after the other before they were ready: the reason; the others continue")
+    until(process, "the others continue")  # it is tried again
     process.terminate()
     assert process.wait(30) == 0
 

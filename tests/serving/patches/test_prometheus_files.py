@@ -133,7 +133,9 @@ def test_the_files_of_all_workers_are_made_or_what_they_need_is_said(tmp_path, m
     assert len(list(folder.iterdir())) == 10  # all that a worker counts in was made
     monkeypatch.setattr(os, "posix_fallocate", full)
     (folder / "counter_worker2.db").unlink()
-    with pytest.raises(ConfigurationError, match=r"expected 10 MB and 10 files of room in .*: No space left"):
+    with pytest.raises(
+        ConfigurationError, match=r"expected space for 10 files of metrics, 10 MB, in .*: No space left"
+    ):
         prometheus_files.make(folder, [1, 2])
     assert len(list(folder.iterdir())) == 9
 

@@ -202,7 +202,9 @@ def test_while_the_worker_drains_it_is_alive_and_not_ready(stored_model, app_of,
     app.state.service.worker.shutdown.started = True
     answer = request_("GET", ready)
     assert (answer.status_code, answer.headers["content-type"]) == (503, "application/json")
-    assert Error.model_validate_json(answer.content, strict=True) == Error(error="the server is ending", detail=[])
+    assert Error.model_validate_json(answer.content, strict=True) == Error(
+        error="the server is shutting down", detail=[]
+    )
     assert request_("HEAD", ready).status_code == 503
     assert request_("POST", ready).status_code == 405
     assert request_("GET", "/v2/health/live").json() == {"live": True}
@@ -403,7 +405,7 @@ def test_the_json_ends_where_its_length_says(refusal):
 def test_binary_data_is_as_long_as_the_tensors_say(refusal, change):
     body, headers = in_binary(content(), "openness", "age")
     ((place, expected),) = refusal(change(body), headers)
-    assert (place, expected) == (["inputs"], "expected binary data of the sizes that the parameters say")
+    assert (place, expected) == (["inputs"], "expected binary data of the sizes in binary_data_size")
 
 
 def test_more_than_10000_people_are_refused(refusal):
