@@ -5,7 +5,7 @@ No message about a malformed request contains a value of it.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, Unpack, cast
 
 from pydantic import (
     AfterValidator,
@@ -27,13 +27,46 @@ from drugpred.codebook import Category, DataSource, Drug, RiskLabel, Scale, Scor
 from drugpred.errors import Fault
 from drugpred.limits import MAX_EXPLANATIONS, MAX_PROFILES
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _MAX_FAULTS: Final = 2000  # enough for a mistake of each of a thousand people; a list takes ten milliseconds
 _UNKNOWN: Final = "extra_forbidden"  # pydantic's type of the error
 
 _CATEGORIES: Final = {category.name: category for category in codebook.CATEGORIES}
 _SCORES: Final = {score.name: score for score in codebook.SCORES}
 
-EXAMPLE: Final[dict[str, str | float]] = {
+Addition = Literal["windows", "explanation"]
+
+
+class Person(TypedDict):
+    """The twelve inputs of a profile, as callers write them."""
+
+    age: int | str
+    """In years, or a label."""
+    gender: str
+    education: str
+    country: str
+    ethnicity: str
+    neuroticism: float
+    extraversion: float
+    openness: float
+    agreeableness: float
+    conscientiousness: float
+    impulsivity: float
+    sensation_seeking: float
+
+
+class ProfileFields(Person):
+    """All fields of a profile, as callers write them."""
+
+    scale: NotRequired[Scale]
+    drugs: NotRequired[Iterable[Drug]]
+    window: NotRequired[Window]
+    include: NotRequired[Iterable[Addition]]
+
+
+EXAMPLE: Final[Person] = {
     "age": 25,
     "gender": "F",
     "education": "University degree",
@@ -94,7 +127,7 @@ class Profile(_Request):
     Labels may be spelled in any case and spacing. The twelve inputs have no default.
     """
 
-    model_config = ConfigDict(json_schema_extra={"example": {**EXAMPLE}})
+    model_config = ConfigDict(json_schema_extra={"example": {**cast("dict[str, str | float]", EXAMPLE)}})
 
     # First, because the bounds of the scores depend on it.
     scale: Scale = Field(
@@ -118,11 +151,15 @@ class Profile(_Request):
         frozenset(codebook.DRUGS), min_length=1, description="Which drugs; all by default."
     )
     window: Window = Field("decade", description="Use within which time.")
-    include: Annotated[frozenset[Literal["windows", "explanation"]], FailFast()] = Field(
+    include: Annotated[frozenset[Addition], FailFast()] = Field(
         frozenset(),
         description="What to add to each risk: windows, the probability within every window; explanation, what each "
         "input contributes to the log-odds (10 ms a person).",
     )
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **fields: Unpack[ProfileFields]) -> None: ...
 
     @field_validator(*_CATEGORIES, mode="before")
     @classmethod

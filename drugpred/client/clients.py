@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self, overload
 from urllib.parse import urlsplit
 
 from drugpred.client import calls
@@ -14,6 +14,7 @@ from drugpred.errors import ConfigurationError, needs
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+    from typing import Unpack
 
     import grpc
     import numpy as np
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from drugpred.client.calls import Model
     from drugpred.client.transport import Transport
     from drugpred.codebook import Drug, Window
-    from drugpred.schemas import Prediction, Profile
+    from drugpred.schemas import Prediction, Profile, ProfileFields
 
 
 class _Client:
@@ -80,6 +81,10 @@ class Client(_Client):
 
     _blocking = True
 
+    @overload
+    def predict(self, profile: Profile | Mapping[str, object], /) -> Prediction: ...
+    @overload
+    def predict(self, /, **fields: Unpack[ProfileFields]) -> Prediction: ...
     def predict(self, profile: Profile | Mapping[str, object] | None = None, /, **fields: object) -> Prediction:
         """Predict each drug's probability of use for one person.
 
@@ -167,6 +172,10 @@ class AsyncClient(_Client):
         self._loop = loop
         return self._transport
 
+    @overload
+    async def predict(self, profile: Profile | Mapping[str, object], /) -> Prediction: ...
+    @overload
+    async def predict(self, /, **fields: Unpack[ProfileFields]) -> Prediction: ...
     async def predict(self, profile: Profile | Mapping[str, object] | None = None, /, **fields: object) -> Prediction:
         """Predict each drug's probability of use for one person; see `Client.predict`."""
         return await self._bound.call(self._transport.predict(calls.as_profile(profile, fields)))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _LABELS: Final = {category.name for category in CATEGORIES}
 _EXAMPLES: Final[dict[type[BaseModel], dict[str, Any]]] = {
-    Profile: EXAMPLE,
+    Profile: dict(EXAMPLE),
     Batch: {"profiles": [EXAMPLE]},
     Feedback: {"prediction_id": "A" * TOKEN_LENGTH, "outcomes": {"cannabis": True, "lsd": False}},
     InferenceRequest: {

@@ -63,7 +63,7 @@ def values(draw: random.Random, path: str) -> bytes:
     """Return a body for a path, with some members missing, unknown, repeated or with other values."""
     body = {name: json.dumps(value) for name, value in _VALID[path].items()}
     if path == BATCH:
-        body["profiles"] = f"[{', '.join(_wrong(draw, _texts(EXAMPLE)) for _ in range(draw.randrange(4)))}]"
+        body["profiles"] = f"[{', '.join(_wrong(draw, _texts(dict(EXAMPLE))) for _ in range(draw.randrange(4)))}]"
     if path == FEEDBACK:
         body["prediction_id"] = json.dumps(token(draw))
     if path == INFER:
