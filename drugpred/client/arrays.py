@@ -41,14 +41,14 @@ async def _read(chunks: AsyncIterable[ArrayLike] | Iterable[ArrayLike]) -> Async
 def as_rows(chunk: ArrayLike) -> NDArray[np.float64]:
     """Return people's rows, as `drugpred.codebook` describes them, validated."""
     try:
-        # Scores of float32 may round beyond a bound, which is known of columns of that type.
+        # Scores in float32 may be rounded beyond a bound; validation allows for it in columns of that type.
         rows = np.array(chunk, np.float32 if getattr(chunk, "dtype", None) == np.float32 else np.float64)
     except (ValueError, TypeError):
         raise InvalidRequestError([Detail((), "expected rows of numbers")]) from None
     if rows.shape[1:] != (len(codebook.INPUTS),):
         raise InvalidRequestError([Detail((), f"expected rows of {len(codebook.INPUTS)} numbers")])
     codes = rows[:, :_CATEGORIES]
-    codes[codes != np.trunc(codes)] = -1  # which no level has
+    codes[codes != np.trunc(codes)] = -1  # no level has this code
     try:
         return tabular.encode(dict(zip(codebook.INPUTS, rows.T, strict=True)))
     except tabular.ColumnError as error:

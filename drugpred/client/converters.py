@@ -1,6 +1,6 @@
-"""Between `drugpred.schemas` and protobuf messages, for callers.
+"""Conversion between `drugpred.schemas` and protobuf messages, for clients.
 
-The constants of the enums are the codebook's names, and their numbers its codes from 1 on.
+The constants of the enums are the codebook's names; their numbers are its codes, from 1.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def profile(profile: Profile) -> pb.Profile:
 
 
 def prediction(message: pb.Prediction) -> Prediction:
-    """Return the answer of a message."""
+    """Return the prediction in a message."""
     return Prediction.model_construct(
         prediction_id=message.prediction_id,
         model=message.model,
@@ -52,7 +52,7 @@ def prediction(message: pb.Prediction) -> Prediction:
 
 
 def chunk(number: int, rows: NDArray[np.float64], options: StreamOptions) -> pb.PredictStreamRequest:
-    """Return people's rows as packed columns."""
+    """Return the message of a chunk, with rows as packed columns."""
     categories = len(codebook.CATEGORIES)
     codes = (rows[:, :categories].astype("int64") + 1).T.tolist()
     return pb.PredictStreamRequest(
@@ -64,7 +64,7 @@ def chunk(number: int, rows: NDArray[np.float64], options: StreamOptions) -> pb.
 
 
 def probabilities(message: pb.PredictStreamResponse, people: int, options: StreamOptions) -> NDArray[np.float64]:
-    """Return the answer for a chunk, shape (people, drugs)."""
+    """Return the answer to a chunk, of shape (people, drugs)."""
     import numpy as np
 
     drugs = [_drug(number) for number in message.drugs]

@@ -38,7 +38,7 @@ class Job(Generic[_Item, _Answer]):
 
 
 class AdaptiveBatcher(Generic[_Item, _Answer]):
-    """Merges requests into batches, and calls a function with one batch at a time.
+    """Batcher that merges requests, and calls a function with one batch at a time.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class CapacityLimiter:
-    """Limits the amount in use, in one event loop.
+    """Limit of the amount in use, in one event loop.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class CapacityLimiter:
         self.held = 0
 
     def acquire(self, amount: int) -> None:
-        """Add an amount to what is in use.
+        """Add an amount to the amount in use.
 
         Raises
         ------
@@ -49,7 +49,7 @@ class CapacityLimiter:
 
 
 class SharedCapacityLimiter:
-    """Limits the amount in use by all callers and by each, in one event loop.
+    """Limit of the amount in use by all callers and by each, in one event loop.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class SharedCapacityLimiter:
         return self._all.is_full()
 
     def acquire(self, amount: int, caller: str | None) -> None:
-        """Add an amount to what is in use, and to the caller's own if the caller is known.
+        """Add an amount, also to the caller's own if the caller is known.
 
         Raises
         ------
@@ -106,7 +106,7 @@ class SharedCapacityLimiter:
 
 
 class WriteBacklog:
-    """Counts the bytes of answers that clients have not read, in one event loop.
+    """Count of the bytes of answers that clients have not read, in one event loop.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class FeedbackEndpoint:
-    """Passes feedback on to the `feedback` of the service."""
+    """Endpoint that passes feedback on to the `feedback` of the service."""
 
     def __init__(self, service: Callable[[], Any]) -> None:
         self._service = service

@@ -15,9 +15,7 @@ from drugpred import __version__
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, NEO_TOTALS, SCORES
 from drugpred.limits import MAX_ROWS
 from drugpred.model_store import NAME
-from drugpred.monitoring.feedback.prediction_id import TOKEN_LENGTH
-from drugpred.monitoring.feedback.service import Feedback
-from drugpred.schemas import EXAMPLE, Batch, Error, Profile
+from drugpred.schemas import EXAMPLE, TOKEN_LENGTH, Batch, Error, Feedback, Profile
 from drugpred.serving.endpoints import ENDPOINTS
 from drugpred.serving.v2.types import InferenceRequest
 

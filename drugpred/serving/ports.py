@@ -13,7 +13,7 @@ import psutil
 from drugpred.errors import ConfigurationError
 from drugpred.serving.supervision import VARIABLE
 
-_ALL: Final = ("0.0.0.0", "::")  # noqa: S104  # in gRPC both listen on IPv4 and IPv6
+_ALL: Final = ("0.0.0.0", "::")  # noqa: S104  # nosec B104 - in gRPC both listen on IPv4 and IPv6
 
 
 def address(host: str, port: int) -> str:

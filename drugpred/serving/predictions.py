@@ -36,7 +36,7 @@ def is_slow(profile: Profile) -> bool:
 
 
 class PredictionService:
-    """Answers requests with one scorer.
+    """Answers to requests, with one scorer.
 
     `batcher` and `render` take pairs of a profile and a function that renders its prediction, given both. The function
     may be called again if another request of the batch fails.
@@ -80,7 +80,7 @@ class PredictionService:
         return f"[{','.join(texts)}]"
 
     async def render(self, items: Sequence[Item]) -> list[Any]:
-        """Return what each item's function renders, slice by slice; other requests are answered in between."""
+        """Return the results of each item's function, made slice by slice; other requests are answered in between."""
         results: list[Any] = []
         for start in range(0, len(items), SLICE_PROFILES):
             await yield_slice()

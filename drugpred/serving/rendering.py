@@ -31,7 +31,7 @@ class _Template(NamedTuple):
 
 
 class JSONRenderer:
-    """Writes predictions of a model as JSON, without explanations."""
+    """Writer of a model's predictions as JSON, without explanations."""
 
     def __init__(self, model: StoredModel) -> None:
         self._model = model

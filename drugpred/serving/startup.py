@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("bentoml.drugpred")  # BentoML shows its lines, unless --quiet
 
-_LOCALHOST: Final = {"0.0.0.0": "localhost", "::": "localhost"}  # noqa: S104  # for browsers
+_LOCALHOST: Final = {"0.0.0.0": "localhost", "::": "localhost"}  # noqa: S104  # nosec B104 - for browsers
 
 _OPEN_FILES: Final = 2048  # 1000 HTTP connections, 1000 of gRPC, and the files of a worker
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Worker:
-    """Starts and stops these parts.
+    """The parts of a worker that start and stop.
 
     Parameters
     ----------

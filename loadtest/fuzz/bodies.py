@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from drugpred.codebook import CATEGORIES, DRUGS
 from drugpred.model_store import NAME
-from drugpred.monitoring.feedback.prediction_id import TOKEN_LENGTH
-from drugpred.schemas import EXAMPLE
+from drugpred.schemas import EXAMPLE, TOKEN_LENGTH
 from loadtest.fuzz.inputs import MARK, mutate
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What is checked and settled before workers start, without one."""
+"""Checks and settings before workers start, without a worker."""
 
 import dataclasses
 import logging
@@ -19,7 +19,7 @@ from tests.harness.ports import free_ports
 
 @pytest.fixture
 def environ(monkeypatch, store, tmp_path):
-    """The environment of an operator who has set nothing and is in an empty folder."""
+    """The environment of an operator without settings, in an empty folder."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DRUGPRED_")}
     monkeypatch.setattr(os, "environ", kept)
     monkeypatch.setattr(module.model_store, "resolve", lambda _: ModelStore(store / "models").get("drug_consumption"))
@@ -45,7 +45,7 @@ def launched(place):
             kept.close()
 
 
-def test_workers_get_what_they_share(environ, place, tmp_path):
+def test_workers_get_shared_settings(environ, place, tmp_path):
     environ |= {"DRUGPRED_GRPC_PORT": "0", "DRUGPRED_FEEDBACK_FOLDER": "used", "BENTOML_CONFIG": "config.yaml"}
     given = launched(place)
     assert given["BENTOML_HOST"] == "127.0.0.1"
@@ -114,7 +114,7 @@ LINE = "caller predict 0123456789abcdef0123456789abcdef0123456789abcdef012345678
         ({"DRUGPRED_API_KEYS": LINE, "DRUGPRED_RATE_LIMIT": "5/hour"}, "API keys: 1; rate limit: 5/hour"),
     ],
 )
-def test_a_few_lines_say_what_runs(environ, place, monkeypatch, caplog, stored_model, source, setting, said):
+def test_a_few_lines_describe_the_server(environ, place, monkeypatch, caplog, stored_model, source, setting, said):
     card = stored_model.card.model_copy(update={"data": stored_model.card.data.model_copy(update={"source": source})})
     monkeypatch.setattr(module.model_store, "read", lambda _: dataclasses.replace(stored_model, card=card))
     caplog.set_level(logging.INFO)
@@ -129,12 +129,12 @@ def test_a_few_lines_say_what_runs(environ, place, monkeypatch, caplog, stored_m
     assert said in lines[1]
     assert f"HTTP on 127.0.0.1:{place.port}, gRPC on 127.0.0.1:{port}; workers: 2" in lines[2]
     assert f"http://127.0.0.1:{place.port}/app" in lines[3]
-    assert ("everybody" in caplog.text) == ("DRUGPRED_API_KEYS" not in setting)
+    assert ("every caller is accepted" in caplog.text) == ("DRUGPRED_API_KEYS" not in setting)
 
 
 @pytest.fixture
 def limit():
-    """Return what sets the soft limit; it is as before in the end."""
+    """Return a function that sets the soft limit; it is restored at the end."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     yield lambda soft: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
     resource.setrlimit(resource.RLIMIT_NOFILE, before)

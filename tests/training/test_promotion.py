@@ -148,13 +148,15 @@ def test_another_seed_makes_other_folds(stored_model, card, config, newest):
 def test_simulated_respondents_never_replace_others_unless_forced(card, config, newest):
     for source in ("uci", "file"):
         tag = newest(source=source)
-        with pytest.raises(promotion.PromotionError, match=f"is of simulated respondents, and {tag} is not; --force"):
+        with pytest.raises(
+            promotion.PromotionError, match=f"was trained on simulated respondents, {tag} was not; --force"
+        ):
             promotion.require_no_regression(card(shifted(-0.1, -0.1, -0.1, -0.1), source="simulated"), config, never)
 
 
 def test_simulated_respondents_bar_nothing(card, config, newest):
     tag = newest((0.1, 0.1, 0.1, 0.1), source="simulated")
-    assert f"{tag} is of simulated respondents" in promotion.require_no_regression(card(), config, never)
+    assert f"{tag} was trained on simulated respondents" in promotion.require_no_regression(card(), config, never)
 
 
 def test_simulated_ones_are_compared_with_each_other(card, config, newest):

@@ -166,7 +166,7 @@ class ReloadingApiKeys:
             self._miss(file, now, error)
         except (ConfigurationError, OSError) as error:
             self._gone_at = None
-            self._tell((stamp, _reason(error)), f"{file}: {_reason(error)}; the previous keys stay valid")
+            self._log_once((stamp, _reason(error)), f"{file}: {_reason(error)}; the previous keys stay valid")
 
     def _take(self, stamp: tuple[int, ...], listed: Keys) -> None:
         # A file that has just changed may change again without a new stamp.
@@ -178,12 +178,12 @@ class ReloadingApiKeys:
         self._stamp = None
         self._gone_at = now if self._gone_at is None else self._gone_at
         if now - self._gone_at < _GRACE_SECONDS:
-            self._tell("gone", f"{file}: {_reason(error)}; its keys stay valid for {_GRACE_SECONDS:.0f} s")
+            self._log_once("gone", f"{file}: {_reason(error)}; its keys stay valid for {_GRACE_SECONDS:.0f} s")
         else:
             self._keys = self._given
-            self._tell("dropped", f"{file}: {_reason(error)}; its keys are no longer valid")
+            self._log_once("dropped", f"{file}: {_reason(error)}; its keys are no longer valid")
 
-    def _tell(self, what: object, line: str) -> None:
+    def _log_once(self, what: object, line: str) -> None:
         if what != self._told:
             logger.warning(line)
             self._told = what

@@ -58,7 +58,7 @@ def extract_key(authorization: AnyStr | None, key: AnyStr | None) -> AnyStr | No
 
 
 class AccessPolicy:
-    """Authorizes requests.
+    """The access policy: authorizes requests.
 
     Parameters
     ----------

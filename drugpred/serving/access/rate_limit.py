@@ -65,7 +65,7 @@ def client_id(address: str) -> str:
 
 
 class RateLimiter:
-    """Limits how often each caller may call: in memory for any thread, with Redis for one event loop.
+    """Rate limit of each caller: in memory for any thread, with Redis for one event loop.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ class _UnansweredError(Exception):
 
 
 class _InMemory:
-    """Counts in memory.
+    """Rate limit in memory.
 
     The memory storage of `limits` would start a thread every 10 ms that goes through all callers.
     """
@@ -160,7 +160,7 @@ class _InMemory:
 
 
 class _Redis:
-    """Counts in Redis, by the clock of Redis, in one atomic script."""
+    """Rate limit in Redis, by the clock of Redis, in one atomic script."""
 
     def __init__(self, item: RateLimitItem, url: str) -> None:
         from limits.aio.storage import RedisStorage  # costs memory that a start without Redis does not need
@@ -194,7 +194,7 @@ class _Redis:
                 if not await self._limiter.hit(self._item, name):
                     wait = self._refuse(caller, await self._wait(name))
         except Exception as error:  # the request must be answered in any case
-            # Only the type: the message may quote what was sent.
+            # Only the type: the message may quote sent data.
             self._failures.failed(f"Redis does not count requests ({type(error).__name__}): each process does")
             self._down = True
             self._pause()

@@ -135,7 +135,7 @@ class _Template(NamedTuple):
 
 
 class MessageRenderer:
-    """Writes predictions of a model as messages, without explanations.
+    """Writer of a model's predictions as messages, without explanations.
 
     It fills templates: building each message from its parts would cost more than the prediction.
     """

@@ -14,7 +14,7 @@ _TICK: Final = 0.01
 
 
 class InFlightCalls:
-    """Counts calls, and holds new ones back while it is closed."""
+    """Counter of calls, which holds new ones back while it is closed."""
 
     def __init__(self) -> None:
         self.entered = 0

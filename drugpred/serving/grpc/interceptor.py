@@ -59,7 +59,7 @@ _Behaviour = Callable[[Any, grpc.aio.ServicerContext], Any]
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Authorizes every call, ends it with a suitable status, and counts it.
+    """Interceptor that authorizes every call, ends it with a suitable status, and counts it.
 
     A call is authorized first, by its metadata. Then its message is received. From then until its answer is sent, the
     call holds one of a bounded number of slots.

@@ -43,7 +43,7 @@ class _Options(BaseModel):
 
 
 class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
-    """Answers with the services that HTTP uses too.
+    """Servicer with the prediction service that HTTP uses too.
 
     Parameters
     ----------

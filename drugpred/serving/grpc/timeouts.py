@@ -26,7 +26,7 @@ class CallSlots:
     Parameters
     ----------
     most : int
-        Slots; each may hold the longest message, or all but its last byte.
+        Slots; each may hold the longest message, or all of it except the last byte.
     most_each : int
         Slots of one caller.
     """

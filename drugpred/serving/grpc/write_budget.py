@@ -1,4 +1,4 @@
-"""A budget of bytes in use; whoever needs more than are free waits in order."""
+"""A budget of bytes in use: an answer that needs more than are free waits in order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from drugpred.errors import OverloadedError
 
 
 class WriteBudget:
-    """Limits the bytes in use, in one event loop.
+    """Budget of the bytes in use, in one event loop.
 
     Parameters
     ----------

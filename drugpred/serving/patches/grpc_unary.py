@@ -75,7 +75,7 @@ def apply() -> None:
 
 
 class MethodRegistry:
-    """Collects the handlers of generated code in place of a server.
+    """Registry that collects the handlers of generated code in place of a server.
 
     The server must not know the methods of the thread by name, or it would share their calls with the thread.
     """
@@ -128,7 +128,7 @@ def attach(
 
 
 class CompletionQueueServer:
-    """Answers some methods of a server in a separate thread.
+    """Server of some methods of another server, in a separate thread.
 
     Their handlers handle streams of bytes, as `CallInterceptor` wraps them; each reads one message and writes one
     answer.
@@ -211,12 +211,12 @@ class CompletionQueueServer:
         submitted, self._jobs = self._jobs, []
         answers = self._batcher.answer([job.items for _, job in submitted])
         for (context, _), each in zip(submitted, answers, strict=True):
-            self._go_on(context, each)
+            self._continue(context, each)
 
     def _look(self, now: float) -> None:
         """End calls that are too slow."""
         while context := self._oldest(self._arriving, now - REQUEST_TIMEOUT):
-            self._go_on(context, RequestTimeoutError(REQUEST_TIMEOUT))
+            self._continue(context, RequestTimeoutError(REQUEST_TIMEOUT))
         while context := self._oldest(self._leaving, now - WRITE_TIMEOUT):
             context.call.cancel()
 
@@ -263,9 +263,9 @@ class CompletionQueueServer:
         self._ask(method)
         context = _Context(asked, self._receive)
         context.answering = self._handle(method, context)
-        self._go_on(context, None)
+        self._continue(context, None)
 
-    def _go_on(self, context: _Context, sent: Any) -> None:  # noqa: ANN401 - the answer that it awaits, or an Exception
+    def _continue(self, context: _Context, sent: Any) -> None:  # noqa: ANN401 - its answer, or an Exception
         """Continue the handler of a call."""
         if context.received:
             context.received.get_loop().call_soon_threadsafe(_settle, context.received, sent)
@@ -283,15 +283,15 @@ class CompletionQueueServer:
             self._jobs.append((context, waits_for))
             return
         context.loop = self._loop
-        going_on = asyncio.run_coroutine_threadsafe(answering, self._loop)
-        going_on.add_done_callback(lambda _: self._finish(context))
+        task = asyncio.run_coroutine_threadsafe(answering, self._loop)
+        task.add_done_callback(lambda _: self._finish(context))
         close = (cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),)
-        self._batch(context.call, close, lambda _: going_on.cancel())  # does nothing if it has ended
+        self._batch(context.call, close, lambda _: task.cancel())  # does nothing if it has ended
 
     def _receive(self, context: _Context) -> None:
         """Receive the message of a call; if too many calls wait, end the one that has waited longest."""
         if len(self._arriving) >= MAX_ARRIVING_CALLS and (oldest := self._oldest(self._arriving, inf)):
-            self._go_on(oldest, OverloadedError())
+            self._continue(oldest, OverloadedError())
         with self._lock:
             self._arriving[context] = time.monotonic()
         self._batch(context.call, (cygrpc.ReceiveMessageOperation(_NO_FLAGS),), partial(self._received, context))
@@ -301,7 +301,7 @@ class CompletionQueueServer:
             waits = self._arriving.pop(context, None) is not None
         if waits:  # otherwise it has ended
             message = received.batch_operations[0].message()
-            self._go_on(context, grpc.aio.EOF if message is None else message)
+            self._continue(context, grpc.aio.EOF if message is None else message)
 
     async def _handle(self, method: str, context: _Context) -> None:
         """Run the handler of a call; the context then has its answer or status."""

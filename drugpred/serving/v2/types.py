@@ -131,18 +131,18 @@ class ServerMetadata(BaseModel):
 
 
 class Live(BaseModel):
-    """The process is alive."""
+    """Liveness: the process is alive."""
 
     live: Literal[True] = True
 
 
 class Ready(BaseModel):
-    """Predictions are answered."""
+    """Readiness: predictions are answered."""
 
     ready: Literal[True] = True
 
 
 class ModelReady(Ready):
-    """The model is ready."""
+    """Readiness of the model."""
 
     name: str

@@ -25,7 +25,7 @@ def test_the_same_seed_makes_the_same_inputs():
 
 
 def test_each_family_needs_an_input():
-    with pytest.raises(ValueError, match=f"expected {len(cli.FAMILIES)} requests or more"):
+    with pytest.raises(ValueError, match=f"expected at least {len(cli.FAMILIES)} requests"):
         inputs.plan(cli.FAMILIES, 5, 1)
 
 
