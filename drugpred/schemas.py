@@ -25,6 +25,7 @@ from typing_extensions import NotRequired, TypedDict  # noqa: UP035 - pydantic w
 from drugpred import codebook
 from drugpred.codebook import Category, DataSource, Drug, RiskLabel, Scale, Score, Window
 from drugpred.errors import Fault
+from drugpred.html_repr import Bar, bars
 from drugpred.limits import MAX_EXPLANATIONS, MAX_PROFILES
 
 _MAX_FAULTS: Final = 2000  # enough for a mistake of each of a thousand people; a list takes ten milliseconds
@@ -215,6 +216,26 @@ class Prediction(BaseModel):
     data_source: DataSource
     """What the model was trained on: real respondents of UCI, another file, or simulated ones."""
     risks: list[Risk]
+
+    def _repr_html_(self) -> str:
+        """Return the drugs, ranked by probability, as bars, for a notebook."""
+        time = "ever" if self.window == "ever" else f"within a {self.window}"
+        ranked = sorted(self.risks, key=lambda risk: -risk["probability"])
+        return bars(
+            f"Probability of use {time}",
+            [
+                Bar(
+                    codebook.display_name(of["drug"]),
+                    of["probability"],
+                    f"{of['probability']:.0%}",
+                    of["label"],
+                    not of["reliable"],
+                    of["base_rate"],
+                )
+                for of in ranked
+            ],
+            f"{self.model}, data: {self.data_source}. Line: share of users in the sample. Pale: barely predictable.",
+        )
 
 
 class Predictions(RootModel[list[Prediction]]):

@@ -107,10 +107,6 @@ def render(card: Card, evaluation: Evaluation, X: Floats, predict: Callable[[Flo
     return {"index.html": page.encode(), "figures.csv": _metrics_csv(card), "groups.csv": _groups_csv(by_group)}
 
 
-def _name(key: str) -> str:
-    return "LSD" if key == "lsd" else key.replace("_", " ")
-
-
 def _figure(value: float | None, form: str = ".3f", scale: float = 1) -> str:
     return "-" if value is None else format(scale * value, form)
 
@@ -118,7 +114,7 @@ def _figure(value: float | None, form: str = ".3f", scale: float = 1) -> str:
 _TEMPLATES: Final = Environment(
     loader=PackageLoader("drugpred.training"), autoescape=True, trim_blocks=True, lstrip_blocks=True
 )
-_TEMPLATES.filters |= {"name": _name, "figure": _figure}
+_TEMPLATES.filters |= {"name": codebook.display_name, "figure": _figure}
 
 
 def _panels(evaluation: Evaluation, effect_of: list[Effect]) -> dict[str, dict[str, Any]]:
@@ -153,7 +149,9 @@ def _provenance(card: Card) -> dict[str, object]:
         "data": f"{card.data.respondents} respondents, source: {card.data.source}, sha256 {card.data.sha256}",
         "over-claimers": f"respondents who claim the invented drug Semeron were {overclaimers}",
         **{
-            _name(key): ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else value
+            codebook.display_name(key): ", ".join(map(str, value)) or "none"
+            if isinstance(value, list | tuple)
+            else value
             for key, value in flatten(configuration, ": ")
         },
         "versions": ", ".join(f"{package} {version}" for package, version in card.versions.items()),
