@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+import yaml
 from bentoml._internal.models import ModelStore
 
 from drugpred import model_store
@@ -135,7 +136,9 @@ def test_the_registered_model_predicts_what_the_stored_one_does(training, client
 
 def test_a_run_that_the_gate_refuses_is_marked_as_failed(training, client, tmp_path, uci_path):
     worse = tmp_path / "worse.yaml"
-    worse.write_text(QUICK.read_text(encoding="utf-8").replace("iterations: 60", "iterations: 2"), encoding="utf-8")
+    settings = yaml.safe_load(QUICK.read_text(encoding="utf-8"))
+    settings["estimator"]["iterations"] = 2
+    worse.write_text(yaml.safe_dump(settings), encoding="utf-8")
     before = [model.tag for model in training.models]
     code, output = finish(training.start("--data", uci_path, "--config", worse))
     assert code == 3, output

@@ -35,7 +35,8 @@ def by_v2_grpc(stub, person):
 
 
 @pytest.mark.slow
-def test_every_respondent_hears_the_same_from_all(server, people, real):
+def test_all_give_the_same_to_the_last_bit(server, people, real):
+    people, rows = people[::5], real.X[::5]
     with (
         Client(server.url) as rest,
         Client(f"grpc://{server.grpc}") as rpc,
@@ -46,11 +47,11 @@ def test_every_respondent_hears_the_same_from_all(server, people, real):
         said = {
             "HTTP": [[risk["probability"] for risk in rest.predict(person).risks] for person in people],
             "gRPC": [[risk["probability"] for risk in rpc.predict(person).risks] for person in people],
-            "stream": [chunk[0] for chunk in rpc.stream(row[np.newaxis] for row in real.X)],
+            "stream": [chunk[0] for chunk in rpc.stream(row[np.newaxis] for row in rows)],
             "V2 REST": [by_v2_rest(http, person) for person in people],
             "V2 gRPC": [by_v2_grpc(stub, person) for person in people],
         }
     answers = {transport: np.array(values) for transport, values in said.items()}
-    assert answers["HTTP"].shape == (1885, len(DRUGS))
+    assert answers["HTTP"].shape == (377, len(DRUGS))
     for transport, values in answers.items():
         assert np.array_equal(values, answers["HTTP"]), transport

@@ -69,9 +69,11 @@ def test_mean_probabilities_are_the_base_rates(real, probabilities):
 
 
 def test_the_seed_decides_the_numbers(real, fit_some, some_probabilities):
-    same, other = (fit_some(random_state=seed).predict_proba(real.X) for seed in (1, 2))
-    assert np.array_equal(some_probabilities, same)
-    assert not np.allclose(some_probabilities, other, atol=1e-4)
+    assert np.array_equal(some_probabilities, fit_some().predict_proba(real.X))
+    networks = {"linear_share": 0.0, "linear_drugs": (), "forest_share": 0.0}
+    for part in (networks, networks | {"forest_share": 1.0}):
+        one, other = (fit_some(random_state=seed, **part).predict_proba(real.X) for seed in (1, 2))
+        assert not np.allclose(one, other, atol=1e-4)
 
 
 def test_fitting_and_predicting_leave_their_arguments_as_they_were(real):

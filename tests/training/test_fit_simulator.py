@@ -15,8 +15,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def folds(real):
-    """Three tests of a fifth each, of different respondents."""
-    return make_folds(real.last_use, 5, 1, 0)[:3]
+    """Two tests of a fifth each, of different respondents."""
+    return make_folds(real.last_use, 5, 1, 0)[:2]
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +25,12 @@ def fitted(real, folds):
     return [fit_simulator.fit(real.X[train], real.last_use[train], CumulativeNetwork(networks=2)) for train, _ in folds]
 
 
-def test_the_same_respondents_give_the_same_cohort(real, folds, fitted):
-    train, _ = folds[0]
-    assert fit_simulator.fit(real.X[train], real.last_use[train], CumulativeNetwork(networks=2)) == fitted[0]
+def test_the_same_respondents_give_the_same_cohort(real):
+    fits = [
+        fit_simulator.fit(real.X[:300], real.last_use[:300], CumulativeNetwork(networks=1, iterations=20))
+        for _ in range(2)
+    ]
+    assert fits[0] == fits[1]
 
 
 def test_no_fitted_cohort_holds_a_respondent(fitted, records_in):

@@ -17,7 +17,7 @@ _VERSIONS: Final = _ROOT / "configs" / "locks" / "dev.txt"
 
 
 class EnvironmentFailedError(Exception):
-    """The environment could not be made; the message is pip's first error, of all that is printed."""
+    """The environment could not be made; the message is what uv prints, in a line."""
 
 
 def python(name: str) -> Path:
@@ -43,10 +43,11 @@ def python(name: str) -> Path:
     wanted = "\n".join([*map(str, first), sys.version, *(file.read_text(encoding="utf-8") for file in files)])
     if not made.is_file() or made.read_text(encoding="utf-8") != wanted:
         print(f"making the environment of {name} in {folder}", file=sys.stderr)
-        install = [interpreter, "-m", "pip", "install", "-qq"]
+        uv = [sys.executable, "-m", "uv"]
+        install = [*uv, "pip", "install", "-q", "--python", interpreter]
         # In two steps: what the peer asks for must not choose the versions of what reads the model.
         for command in (
-            [sys.executable, "-m", "venv", "--clear", folder],
+            [*uv, "venv", "-q", "--clear", "--python", sys.executable, folder],
             [*install, *first],
             [*install, "-r", requirements],
         ):
@@ -58,7 +59,5 @@ def python(name: str) -> Path:
 def _run(*command: str) -> None:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)  # noqa: S603
     if done.returncode:
-        print(done.stdout, file=sys.stderr)
-        lines = [line.strip() for line in done.stdout.splitlines()] or [f"exit code {done.returncode}"]
-        why = next((line for line in lines if line.startswith("ERROR:")), lines[-1])
+        why = " ".join(done.stdout.split()) or f"exit code {done.returncode}"
         raise EnvironmentFailedError(f"no environment: {why}")

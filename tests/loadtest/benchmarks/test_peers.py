@@ -121,22 +121,20 @@ def test_an_environment_is_made_once_and_again_where_more_is_wanted(tmp_path, mo
     assert capsys.readouterr().err == ""
     wanted.write_text(f"{tmp_path}/missing\n")
     for _ in range(2):  # what failed is not taken for made
-        with pytest.raises(
-            environments.EnvironmentFailedError, match=r"^no environment: .*Invalid requirement|missing"
-        ):
+        with pytest.raises(environments.EnvironmentFailedError, match=r"^no environment: .*missing"):
             environments.python("some")
         assert "making the environment of some" in capsys.readouterr().err
 
 
 def test_a_peer_without_an_environment_is_named(model, tmp_path, monkeypatch):
     def fail(name):
-        raise environments.EnvironmentFailedError("no environment: ERROR: No matching distribution found for mlserver")
+        raise environments.EnvironmentFailedError("no environment: No solution found")
 
     monkeypatch.setattr(environments, "python", fail)
     failures = []
     with ExitStack() as stack:
         assert of_peers(stack, registry.chosen("mlserver")[1:], model, failures) == []
-    assert failures == ["MLServer, pipeline: no environment: ERROR: No matching distribution found for mlserver"]
+    assert failures == ["MLServer, pipeline: no environment: No solution found"]
 
 
 @pytest.mark.slow
