@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "Model": "drugpred.model",
     "load": "drugpred.model",
-    "load_pipeline": "drugpred.model",
+    "load_pipeline": "drugpred.training.stored_pipeline",
     "load_data": "drugpred.data.labelled",
     "simulate": "drugpred.data.labelled",
 }

@@ -1,4 +1,4 @@
-"""The Python API: `load`, `Model` and `load_pipeline`, which `drugpred` has by these names.
+"""The Python API: `drugpred.load` and `drugpred.Model`.
 
 ::
 
@@ -22,7 +22,6 @@ from pydantic import ConfigDict, TypeAdapter
 
 from drugpred import model_store
 from drugpred.codebook import DRUGS, INPUTS, WINDOWS
-from drugpred.errors import needs
 from drugpred.schemas import Profile
 from drugpred.selection import select
 
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from narwhals.stable.v2.typing import IntoDataFrameT
-    from sklearn.pipeline import Pipeline
 
     from drugpred.codebook import Drug, Scale, Window
     from drugpred.model_store import Card, StoredModel
@@ -66,34 +64,6 @@ def load(model: str | os.PathLike[str] | None = None) -> Model:
     if isinstance(model, os.PathLike) or Path(model).is_dir():
         return Model(model_store.read_folder(Path(model)))
     return Model(model_store.load(model))
-
-
-def load_pipeline(model: str | os.PathLike[str] | None = None) -> Pipeline:
-    """Return the fitted scikit-learn pipeline of a stored model, from rows of shape (n, 12) to probabilities.
-
-    Of the file it trusts scikit-learn's types and those of `drugpred.training` that a stored pipeline consists of, and
-    no others.
-
-    Parameters
-    ----------
-    model : str or path, optional
-        As for `load`.
-
-    Raises
-    ------
-    StoredModelError
-        As for `load`.
-    MissingPackageError
-        scikit-learn or skops is not installed.
-    """
-    path = load(model).path / "pipeline.skops"
-    with needs("train"):
-        import skops.io
-
-        from drugpred.training.estimators import TRUSTED
-
-    pipeline: Pipeline = skops.io.load(path, trusted=TRUSTED)
-    return pipeline
 
 
 class Model:

@@ -166,31 +166,6 @@ def test_explanations_sum_up_to_the_log_odds(model, frame, window):
     assert np.allclose(total, np.log(p / (1 - p)))
 
 
-def test_the_stored_pipeline_is_loaded_with_its_types_trusted(model, real):
-    pipeline = drugpred.load_pipeline(model.path)
-    assert np.allclose(pipeline.predict_proba(real.X), model._stored.predictor.predict_proba(real.X), atol=1e-9)
-
-
-def test_no_other_type_of_a_pipeline_is_trusted(copied_store, stored_model):
-    import hashlib
-
-    import skops.io
-    from skops.io.exceptions import UntrustedTypesFoundException
-
-    class Stranger:
-        pass
-
-    folder = copied_store / stored_model.path.relative_to(stored_model.path.parents[2])
-    before = (folder / "pipeline.skops").read_bytes()
-    content = skops.io.dumps({"a": Stranger()})
-    (folder / "pipeline.skops").write_bytes(content)
-    sums = (folder / "SHA256SUMS").read_text()
-    sums = sums.replace(hashlib.sha256(before).hexdigest(), hashlib.sha256(content).hexdigest())
-    (folder / "SHA256SUMS").write_text(sums)
-    with pytest.raises(UntrustedTypesFoundException, match="Stranger"):
-        drugpred.load_pipeline(folder)
-
-
 def test_notebooks_show_predictions_the_model_and_its_card(model, stored_model):
     html = model.predict(EXAMPLE, window="year")._repr_html_()
     ranked = sorted(model.predict(EXAMPLE, window="year").risks, key=lambda risk: -risk["probability"])
