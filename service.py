@@ -2,7 +2,7 @@
 
 from drugpred.serving import patches
 
-patches.apply()  # before a module that makes a metric is imported
+patches.apply()  # before a module that defines a metric is imported
 
 from pathlib import Path
 
@@ -61,7 +61,7 @@ class DrugPrediction:
         await self.worker.stop()
 
     async def __is_ready__(self) -> bool:
-        """Return whether probes may send requests here."""
+        """Return whether this worker is ready."""
         return not self.worker.shutdown.started
 
     @bentoml.api

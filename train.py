@@ -1,4 +1,4 @@
-"""Train the drug consumption model and put it into the BentoML model store.
+"""Train the drug consumption model and save it to the BentoML model store.
 
 usage: python train.py [--data PATH] [--config PATH] [--track] [--force]
 """
@@ -21,7 +21,7 @@ def train(data: Path | None, config_path: Path, *, track: bool, force: bool) -> 
     Parameters
     ----------
     data : pathlib.Path, optional
-        Respondents; by default, the first source of `drugpred.data.download.load` that is available.
+        Respondents; by default the first available source of `drugpred.data.download.load`.
     config_path : pathlib.Path
     track : bool
         Whether to log the run in MLflow.
@@ -51,7 +51,7 @@ def train(data: Path | None, config_path: Path, *, track: bool, force: bool) -> 
     console = Console()
     say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
     config = configuration.read(config_path)
-    # Fail before minutes of work. BentoML creates a model in the folder of temporary files, and then copies it.
+    # Check before minutes of work. BentoML creates a model in the temporary folder, and then copies it.
     for folder in (model_store.home() / "models", Path(tempfile.gettempdir())):
         require_writable(folder)
 
@@ -86,15 +86,15 @@ def main() -> int:
     than the newest one; 130 if interrupted.
     """
     parser = argparse.ArgumentParser(
-        description="Train the model and put it into the BentoML model store.",
-        epilog="Exits with 0 when the model was stored, with 2 when nothing could be done, with 3 when it is worse than"
-        " the newest one.",
+        description="Train the model and save it to the BentoML model store.",
+        epilog="Exit status: 0 if the model was stored; 2 if the data or the configuration is malformed"
+        ", or the model cannot be stored; 3 if the model is worse than the newest one.",
     )
     parser.add_argument(
         "--data",
         type=existing_path,
         metavar="PATH",
-        help="respondents, in the UCI form or as decoded CSV (default: DRUGPRED_DATA, else UCI's, else simulated ones)",
+        help="respondents, in the UCI format or as decoded CSV (default: DRUGPRED_DATA, else UCI, else simulated)",
     )
     parser.add_argument(
         "--config",
@@ -122,7 +122,7 @@ def main() -> int:
 def existing_path(path: str) -> Path:
     """Return the path of an option that names an existing file."""
     if not Path(path).exists():
-        raise argparse.ArgumentTypeError(f"expected a file, and there is none at {path}")
+        raise argparse.ArgumentTypeError(f"expected a file at {path}")
     return Path(path)
 
 

@@ -1,4 +1,4 @@
-"""The `drugpred` command. Commands import what they need when they run, because training libraries take seconds."""
+"""The `drugpred` command. Each command imports its libraries when it runs, because some take seconds."""
 
 from __future__ import annotations
 
@@ -39,25 +39,25 @@ _File = partial(click.Path, dir_okay=False, path_type=Path)
 class _Ended(click.ClickException):
     def __init__(self, line: str, exit_code: int) -> None:
         super().__init__(line)
-        self.exit_code = exit_code  # type: ignore[misc]  # click's own are one for a class
+        self.exit_code = exit_code  # type: ignore[misc]  # click has one exit code for each class
 
 
 class _Command(click.Command):
-    """A command that reports an error in one line, with exit code 2, or 130 if it was interrupted.
+    """A command that reports an error in one line, with exit status 2, or 130 if it was interrupted.
 
     Parameters
     ----------
     extra : str
-        The extra of this package that the command needs.
+        Extra of this package that the command needs.
     kept : str
-        What an interrupted command leaves, and how to continue; may name its parameters in braces.
+        What an interrupted command keeps, and how to continue; may name its parameters in braces.
     """
 
     def __init__(self, *, extra: str = "bulk", kept: str = "no file was changed", **others: Any) -> None:  # noqa: ANN401
         super().__init__(**others)
         self._extra, self._kept = extra, kept
 
-    def make_context(self, *args: Any, **others: Any) -> click.Context:  # noqa: ANN401 - click's own
+    def make_context(self, *args: Any, **others: Any) -> click.Context:  # noqa: ANN401 - click's
         """Parse the options."""
         with self._errors_in_a_line({}):
             return super().make_context(*args, **others)
@@ -112,7 +112,7 @@ class _Shift(click.ParamType[tuple[str, float]]):
 
 @contextmanager
 def _ended_by_sigpipe() -> Iterator[None]:
-    """End by SIGPIPE, as cat does, if the standard output is closed."""
+    """End by SIGPIPE, like cat, if standard output is closed."""
     before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         yield
@@ -128,7 +128,7 @@ def _stdout() -> Iterator[BinaryIO]:
 
 
 def _is_stdout(path: Path) -> bool:
-    """Return whether a path names the standard output: -, /dev/stdout, or the file that it goes to."""
+    """Return whether a path names standard output: -, /dev/stdout, or the file that it is redirected to."""
     try:
         return str(path) == "-" or os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno()))
     except (OSError, ValueError):
@@ -136,14 +136,14 @@ def _is_stdout(path: Path) -> bool:
 
 
 @main.command(extra="train")
-@click.option("--rows", type=click.IntRange(min=1), required=True, help="How many respondents to draw.")
-@click.option("--seed", type=click.IntRange(min=0), default=42, show_default=True, help="The same draws the same.")
+@click.option("--rows", type=click.IntRange(min=1), required=True, help="Number of respondents.")
+@click.option("--seed", type=click.IntRange(min=0), default=42, show_default=True, help="Seed of the random numbers.")
 @click.option(
     "--output",
     type=_File(writable=True, allow_dash=True),
     default=Path("simulated.csv"),
     show_default=True,
-    help="The file to write, in the form of the decoded CSV; - is the standard output.",
+    help="Output file, as decoded CSV; - is standard output.",
 )
 @click.option(
     "--shift",
@@ -151,11 +151,11 @@ def _is_stdout(path: Path) -> bool:
     type=_Shift(),
     metavar="NAME[=STRENGTH]",
     multiple=True,
-    help="Move the cohort: any input, older, impulsive, or label-noise. STRENGTH is in standard deviations, of label "
-    "noise its probability, 0.5 where none is given. May be given several times.",
+    help="Shift the cohort: any input, older, impulsive, or label-noise. STRENGTH is in standard deviations; for "
+    "label-noise it is a probability; default 0.5. May be given several times.",
 )
 def simulate(rows: int, seed: int, output: Path, shifts: tuple[tuple[str, float], ...]) -> None:
-    """Draw respondents from the simulated cohort and write them as a CSV that train.py takes."""
+    """Draw respondents from the simulated cohort and write them as CSV for train.py."""
     from drugpred.data.distribution_shift import draw
     from drugpred.data.files import open_output
     from drugpred.data.respondents import simulated_frame, write_csv
@@ -168,7 +168,7 @@ def simulate(rows: int, seed: int, output: Path, shifts: tuple[tuple[str, float]
         steps = track(chunks, "simulating", total=-(-rows // CHUNK_ROWS), console=Console(stderr=True))
         for i, (inputs, last_use) in enumerate(steps):
             write_csv(simulated_frame(inputs, last_use, first=i * CHUNK_ROWS + 1), text, header=i == 0)
-    where = "the standard output" if to_stdout else click.format_filename(output)
+    where = "standard output" if to_stdout else click.format_filename(output)
     click.echo(f"{rows} simulated respondents in {where}", err=to_stdout)
 
 
@@ -176,7 +176,7 @@ class _Baselines(click.ParamType[tuple[str, ...]]):
     name = "model"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """Accept the name of a baseline, or all for every one."""
+        """Return the named baseline, or all of them for `all`."""
         from drugpred.training.baselines import BASELINES
 
         if value == "all":
@@ -186,25 +186,27 @@ class _Baselines(click.ParamType[tuple[str, ...]]):
         return (str(value),)
 
 
-@main.command(extra="train", kept="finished folds are kept in {output}/folds, and the same command goes on from there")
+@main.command(
+    extra="train", kept="finished folds are kept in {output}/folds, and the same command continues from there"
+)
 @click.option(
     "--data",
     type=_File(),
-    help="Respondents, in the UCI form or as decoded CSV; without it, those that train.py takes.",
+    help="Respondents, in the UCI format or as decoded CSV; by default those of train.py.",
 )
 @click.option(
     "--config",
     type=_File(),
     default=Path("configs/train.yaml"),
     show_default=True,
-    help="The configuration of train.py: the model and the folds.",
+    help="Training configuration: the model and the folds.",
 )
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("evaluation"),
     show_default=True,
-    help="Folder for the tables, and for finished folds, which the next run finds again.",
+    help="Folder for the tables, and for finished folds, which the next run reuses.",
 )
 @click.option(
     "--against",
@@ -213,11 +215,11 @@ class _Baselines(click.ParamType[tuple[str, ...]]):
     help="Compare with another model on the same folds: logistic, forest, boosting, reference or all. May be given "
     "several times.",
 )
-@click.option("--imbalance", is_flag=True, help="Compare ways to treat the imbalance of users and non-users.")
+@click.option("--imbalance", is_flag=True, help="Compare treatments of the imbalance between users and non-users.")
 def evaluate(
     data: Path | None, config: Path, output: Path, against: tuple[tuple[str, ...], ...], imbalance: bool
 ) -> None:
-    """Cross-validate the configured model as train.py does, and write its metrics without storing a model."""
+    """Cross-validate the configured model like train.py, and write its metrics without storing a model."""
     from drugpred.training import configuration, evaluation_report
 
     baselines = tuple(dict.fromkeys(chain.from_iterable(against)))
@@ -230,36 +232,34 @@ class _Drugs(click.ParamType[tuple[str, ...]]):
     name = "drugs"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """Parse names with commas between them."""
+        """Parse names separated by commas."""
         named = value if isinstance(value, tuple) else tuple(name.strip() for name in str(value).split(","))
         if not set(named) <= set(DRUGS):
             self.fail(f"expected some of {','.join(DRUGS)}", param, ctx)
         return tuple(dict.fromkeys(named))
 
 
-@main.command(kept="finished parts are kept in {output}.parts, and the same command goes on from there")
+@main.command(kept="finished parts are kept in {output}.parts, and the same command continues from there")
 @click.argument("file", metavar="IN", type=_File(exists=True))
 @click.argument("output", metavar="OUT", type=_File(writable=True))
-@click.option(
-    "--window", type=click.Choice(WINDOWS), default="decade", show_default=True, help="Use within which time."
-)
-@click.option("--drugs", type=_Drugs(), default=DRUGS, show_default="all", help="Which, with commas between.")
+@click.option("--window", type=click.Choice(WINDOWS), default="decade", show_default=True, help="Time window of use.")
+@click.option("--drugs", type=_Drugs(), default=DRUGS, show_default="all", help="Drugs to score, separated by commas.")
 @click.option(
     "--scale",
     type=click.Choice(["standardized", "raw"]),
     default="standardized",
     show_default=True,
-    help="Of the five NEO scores: as published, or raw totals.",
+    help="Scale of the five NEO scores: as published, or raw totals.",
 )
-@click.option("--model", metavar="TAG", help="A stored model; without it, the newest.")
+@click.option("--model", metavar="TAG", help="Tag of a stored model; by default the newest.")
 @click.option(
     "--engine",
     type=click.Choice(["local", "dask"]),
     default="local",
     show_default=True,
-    help="One core of this machine, or Dask: every core of it, or a cluster.",
+    help="local uses one core, dask all cores of this machine or a cluster.",
 )
-@click.option("--cluster", metavar="ADDRESS", help="Of a Dask scheduler, such as tcp://10.0.0.1:8786.")
+@click.option("--cluster", metavar="ADDRESS", help="Address of a Dask scheduler, such as tcp://10.0.0.1:8786.")
 @click.pass_context
 def score(
     ctx: click.Context,
@@ -274,12 +274,12 @@ def score(
 ) -> None:
     """Score every row of IN, and write a column of probabilities for each drug to OUT.
 
-    Both are CSV or Parquet, by their names. IN has the columns of a profile or of the decoded CSV, and maybe an id, or
-    is in the UCI form. Rows that cannot be scored are listed in OUT.rejected.csv: line, column and what was expected.
-    Killed, the same command goes on where it was, from the finished parts in OUT.parts. An older OUT is replaced.
+    Both are CSV or Parquet, by their names. IN has the columns of a profile or of the decoded CSV, and optionally an
+    id, or is in the UCI format. Rows that cannot be scored are listed in OUT.rejected.csv: line, column and expected
+    value. If the command is killed, the same command continues with the finished parts in OUT.parts. An older OUT is
+    replaced.
 
-    Exits with 0 when every row was scored, with 3 when all but the rejected rows were, and with 2 when nothing could be
-    done.
+    Exit status: 0 if every row was scored, 3 if some rows were rejected, 2 if nothing could be done.
     """
     from drugpred import model_store
     from drugpred.bulk import run
@@ -301,17 +301,16 @@ def score(
 @click.option(
     "--output",
     type=_File(writable=True),
-    help="A picture to write besides, .html or .svg.",
+    help="Also write a plot, .html or .svg.",
 )
 @click.pass_context
 def drift(ctx: click.Context, file: Path, output: Path | None) -> None:
-    """Measure how far the profiles of FILE have moved from the respondents that the newest model was trained on.
+    """Measure the drift of the profiles in FILE from the training data of the newest model.
 
-    FILE is CSV or Parquet, by its name, with the columns of a profile or of the decoded CSV, or in the UCI form. Rows
-    that are no possible profile are left out, and are drift of their own if a value is missing, or not possible, more
-    often than by chance.
+    FILE is CSV or Parquet, by its name, with the columns of a profile or of the decoded CSV, or in the UCI format.
+    Invalid rows are left out; they count as drift if a value is missing, or invalid, more often than by chance.
 
-    Exits with 0 if there is no drift, with 3 if there is, and with 2 if it cannot be measured.
+    Exit status: 0 if there is no drift, 3 if there is, 2 if it cannot be measured.
     """
     from drugpred import model_store
     from drugpred.bulk import drift as file_drift
@@ -319,9 +318,9 @@ def drift(ctx: click.Context, file: Path, output: Path | None) -> None:
     from drugpred.data.files import path_text, same_file
 
     if output is not None and same_file(file, output):
-        raise click.UsageError("expected another file for the picture than FILE")
+        raise click.UsageError("expected a plot other than FILE")
     if output is not None and output.suffix.lower() not in drift_plot.PICTURES:
-        raise click.UsageError(f"expected an --output that ends in {' or '.join(drift_plot.PICTURES)}")
+        raise click.UsageError(f"expected an --output ending in {' or '.join(drift_plot.PICTURES)}")
     stored = model_store.load()
     measured = file_drift.measure(file, stored)
     if output is not None:
@@ -330,16 +329,16 @@ def drift(ctx: click.Context, file: Path, output: Path | None) -> None:
         Console(soft_wrap=True).print(file_drift.table(measured))
         click.echo(f"{file_drift.headline(measured)}, against {stored.tag}")
         if measured.rejected:
-            click.echo(f"{measured.rejected} rows left out, which are no possible profile")
+            click.echo(f"{measured.rejected} invalid rows left out")
     if measured.drifted is None:
-        raise DataError(f"expected {measured.drift.fewest} profiles or more")
+        raise DataError(f"expected at least {measured.drift.fewest} profiles")
     ctx.exit(3 if measured.drifted else 0)
 
 
 @main.command()
 @click.argument("tag", required=False)
 def report(tag: str | None) -> None:
-    """Open the report of a stored model in the browser: of the newest one, or of TAG."""
+    """Open the report of a stored model in the browser: of TAG, or of the newest model."""
     from drugpred import model_store
 
     page = model_store.load(tag or model_store.NAME).path / "report" / "index.html"

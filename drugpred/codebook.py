@@ -1,11 +1,11 @@
 """The vocabulary of the data: inputs, drugs and windows of use, with every published table.
 
-A respondent is a row of twelve floats in the order of `INPUTS`: for the five categories the code of the
-level (its place in `Category.labels`), for the seven scores the standardized value. Training, serving and
-the simulated cohort all use this row and build it from the tables below, so that there is one encoding.
+A respondent is a row of twelve floats in the order of `INPUTS`: for the five categories the code of the level (its
+index in `Category.labels`), for the seven scores the standardized value. Training, serving and the simulated cohort all
+use this row and the tables below, so that there is one encoding.
 
 Labels, values and counts are those of Drug Consumption (Quantified), UCI Machine Learning Repository no. 373,
-doi:10.24432/C5TC7S; raw totals are of E. Fehrman et al., arXiv:1506.06297, with items scored 1 to 5.
+doi:10.24432/C5TC7S; raw totals are those of E. Fehrman et al., arXiv:1506.06297, with items scored 1 to 5.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ AGES: Final = (18, 120)
 """Lowest and highest age in years that a profile may have; the study had adults only."""
 
 SINGLE: Final = 2.0**-23
-"""The largest error of rounding a score to single precision, as all are between -4 and 4: every score's tolerance."""
+"""The largest error of rounding a score between -4 and 4 to single precision: the tolerance of every score."""
 
 _MAX_SCORE: Final = 4
-"""All scores are nearer to 0."""
+"""Bound of the absolute value of all scores."""
 
 Scale = Literal["standardized", "raw"]
-"""How the five NEO scores are given: as published, or as raw totals."""
+"""Scale of the five NEO scores: as published, or raw totals."""
 
 _DIGITS: Final = 5
 """Decimals of the published values."""
@@ -40,7 +40,7 @@ _DIGITS: Final = 5
 def _rounding(value: float) -> float:
     """Return the largest error of a rounded value.
 
-    That is half a unit of the last of 1 to 4 decimals, or with more decimals that of single precision.
+    It is half a unit of the last of 1 to 4 decimals; with more decimals it is that of single precision.
     """
     for decimals in range(1, _DIGITS):
         if abs(value - round(value, decimals)) <= SINGLE:
@@ -49,7 +49,7 @@ def _rounding(value: float) -> float:
 
 
 def _fold(label: str) -> str:
-    """Return a label without spacing and case, as labels are compared."""
+    """Return a label without spacing and case, for comparison."""
     return "".join(label.split()).casefold()
 
 
@@ -60,17 +60,17 @@ class Category:
     Attributes
     ----------
     name : str
-        Its name in requests and columns.
+        Name in requests and columns.
     column : str
-        Its heading in the decoded CSV.
+        Heading in the decoded CSV.
     labels : tuple of str
-        The levels; the place of a label is its code.
+        Levels; the index of a label is its code.
     values : tuple of float
-        The quantified value of each level in the UCI file.
+        Quantified value of each level in the UCI file.
     counts : tuple of int
         Respondents at each level, of 1885.
     aliases : mapping of str to str
-        Other spellings, each to its label.
+        Labels by other spellings.
     """
 
     name: str
@@ -97,31 +97,31 @@ class Category:
 
     @cached_property
     def expected(self) -> str:
-        """What a profile may have, for error messages: a label, or an age in years."""
+        """The accepted values, for error messages: labels, or an age in years."""
         return "a whole number from {} to {}, or {}".format(*AGES, self.one_of) if self is AGE else self.one_of
 
     def code(self, label: str) -> int:
-        """Return the code of a label, whatever its case and spacing.
+        """Return the code of a label, in any case and spacing.
 
         Raises
         ------
         ValueError
-            No such level; the message has the known ones, and not the label.
+            The level is unknown; the message has the known ones, and not the label.
         """
         code = self.codes.get(label)
-        if code is None:  # most labels come as published, and need no folding
+        if code is None:  # most labels are spelled as published, and need no folding
             code = self._folded.get(_fold(label))
         if code is None:
             raise ValueError(f"expected {self.one_of}")
         return code
 
     def quantified(self, value: float) -> int:
-        """Return the code of a quantified value of two decimals or more: with one, two levels look the same.
+        """Return the code of a quantified value with at least two decimals; with one, two levels look the same.
 
         Raises
         ------
         ValueError
-            No such value.
+            The value is unknown.
         """
         tolerance = min(max(_rounding(value), 0.5 * 10**-_DIGITS), 0.5 * 10**-2 + SINGLE)
         for code, published in enumerate(self.values):
@@ -137,17 +137,17 @@ class Score:
     Attributes
     ----------
     name : str
-        Its name in requests and columns.
+        Name in requests and columns.
     column : str
-        Its heading in the decoded CSV; in lower case also accepted in requests.
+        Heading in the decoded CSV; in lower case it is also accepted in requests.
     raw : tuple of int
-        The raw totals that respondents had (NEO-FFI-R), or ordinal levels where totals were not published.
+        Raw totals of the respondents (NEO-FFI-R), or ordinal levels if totals were not published.
     values : tuple of float
-        The standardized value of each.
+        Standardized value of each total.
     counts : tuple of int
-        Respondents at each, of 1885.
+        Respondents with each total, of 1885.
     is_neo : bool
-        Whether `raw` are NEO totals, which a request may have in place of the standardized value.
+        Whether `raw` are NEO totals, which a request may have in place of standardized values.
     """
 
     name: str
@@ -172,17 +172,17 @@ class Score:
         return NEO_TOTALS if scale == "raw" and self.is_neo else (self.lowest, self.highest)
 
     def expected(self, scale: Scale = "standardized") -> str:
-        """Return what a profile on a scale may have, for error messages."""
+        """Return the accepted values on a scale, for error messages."""
         kind = "a whole number" if scale == "raw" and self.is_neo else "a number"
         return f"{kind} from {self.bounds(scale)[0]} to {self.bounds(scale)[1]}"
 
     def bounded(self, value: float) -> float:
-        """Return a standardized value, or the bound that it exceeds by an error of single precision.
+        """Return a standardized value, or the bound if an error of single precision exceeds it.
 
         Raises
         ------
         ValueError
-            It exceeds a bound by more; the message does not hold it.
+            The value exceeds a bound by more; the message does not contain it.
         """
         if self.lowest - SINGLE <= value <= self.highest + SINGLE:
             return min(max(value, self.lowest), self.highest)
@@ -191,8 +191,8 @@ class Score:
     def unrounded(self, value: float) -> float:
         """Return the published value that was rounded to a value, or the value itself if there is none.
 
-        It is the nearest one, at most half a unit of the last of 1 to 4 decimals away. From two decimals on every
-        published value is found again; with one, a few stand so close that it may be the neighbour.
+        It is the nearest one, at most half a unit of the last of 1 to 4 decimals away. With at least two decimals every
+        published value is recovered; with one, a few are so close that the result may be a neighbour.
 
         Examples
         --------
@@ -212,7 +212,7 @@ class Score:
     def by_total(self) -> dict[int, float]:
         """Standardized value of every possible NEO total.
 
-        A total between two that respondents had is interpolated; one beyond them has the value of the nearest.
+        A total between two of the respondents' is interpolated; one beyond them has the value of the nearest.
         """
         totals = range(NEO_TOTALS[0], NEO_TOTALS[1] + 1)
         return dict(zip(totals, np.interp(totals, self.raw, self.values).tolist(), strict=True))
@@ -413,10 +413,10 @@ DRUG_COLUMNS: Final[dict[Drug, str]] = {
 DRUGS: Final = tuple(DRUG_COLUMNS)
 
 SEMERON: Final = "Semer"
-"""Heading of the invented drug, there to catch over-claimers. It stands between nicotine and volatile substances."""
+"""Heading of the invented drug that detects over-claimers. It is between nicotine and volatile substances."""
 
 LAST_USE: Final = ("CL0", "CL1", "CL2", "CL3", "CL4", "CL5", "CL6")
-"""When a drug was last used: never, over a decade ago, in the last decade, year, month, week, day."""
+"""Classes of last use: never, over a decade ago, in the last decade, year, month, week, day."""
 
 LAST_USE_LABELS: Final = (
     "never",
@@ -432,17 +432,17 @@ LAST_USE_LABELS: Final = (
 Window = Literal["ever", "decade", "year", "month", "week", "day"]
 
 WINDOWS: Final[tuple[Window, ...]] = get_args(Window)
-"""Windows of use. Window k means last use of class k + 1 or more recent, so that each contains the next."""
+"""Windows of use. Window k means last use of class k + 1 or more recent, so each window contains the next."""
 
 WINDOW_INDEX: Final[dict[Window, int]] = {window: i for i, window in enumerate(WINDOWS)}
 
 DECADE: Final = WINDOW_INDEX["decade"]
-"""The window that models are evaluated by, and of which drift is measured."""
+"""The window in which models are evaluated and drift is measured."""
 
 RiskLabel = Literal["High Risk", "Low Risk"]
 
 RISK_LABELS: Final[tuple[RiskLabel, ...]] = get_args(RiskLabel)[::-1]
-"""The label of each prediction: of 0, no use, and of 1."""
+"""Labels of predictions: of 0, no use, and of 1."""
 
 DataSource = Literal["uci", "file", "simulated"]
 """The source of respondents: the real data, another file, or the simulated cohort."""
@@ -465,7 +465,7 @@ def age_band(years: float) -> str:
     Raises
     ------
     ValueError
-        It is no whole number from 18 to 120.
+        The age is not a whole number from 18 to 120.
 
     Examples
     --------
@@ -478,7 +478,7 @@ def age_band(years: float) -> str:
 
 
 def describe(row: Sequence[float]) -> dict[str, str | float]:
-    """Return a respondent's row as a caller would write it: inputs by name, categories by label."""
+    """Return a respondent's row as in a request: inputs by name, categories by label."""
     described: dict[str, str | float] = dict(zip(INPUTS, row, strict=True))
     return described | {
         category.name: category.labels[int(code)] for category, code in zip(CATEGORIES, row, strict=False)

@@ -3,35 +3,35 @@
 ::
 
     DrugpredError
-    ├── DataError              a file of respondents is malformed: line, column and what was expected
-    ├── DownloadError          the data could not be fetched, or what came was something else
+    ├── DataError              a file of respondents is malformed: line, column and expected value
+    ├── DownloadError          the data could not be downloaded, or other data came
     ├── ConfigurationError     a setting or a configuration file is malformed
-    │   └── MissingPackageError  a package that belongs to an extra of this one is not installed
+    │   └── MissingPackageError  a package of an extra is not installed
     ├── StoredModelError       a stored model is missing, incomplete or altered
-    ├── RequestError           the service does not answer a request      HTTP  gRPC
+    ├── RequestError           the service rejects a request               HTTP  gRPC
     │   ├── InvalidArgumentError      it is malformed                     400   INVALID_ARGUMENT
-    │   ├── InvalidHeadersError       its headers contradict themselves   400   INVALID_ARGUMENT
-    │   ├── InvalidEncodingError      its body is not what its encoding says  400  INVALID_ARGUMENT
-    │   ├── FeedbackError             its feedback is not taken           400   INVALID_ARGUMENT
-    │   │   ├── InvalidFeedbackError    malformed, or about a drug that was not asked for
-    │   │   ├── InvalidSignatureError   no server with the key made the prediction_id
+    │   ├── InvalidHeadersError       its headers are contradictory        400   INVALID_ARGUMENT
+    │   ├── InvalidEncodingError      its body does not match its encoding  400  INVALID_ARGUMENT
+    │   ├── FeedbackError             its feedback is rejected             400   INVALID_ARGUMENT
+    │   │   ├── InvalidFeedbackError    malformed, or about a drug that was not requested
+    │   │   ├── InvalidSignatureError   the prediction_id is not signed with the key
     │   │   ├── WrongModelError         the prediction_id was issued by another model
     │   │   ├── ExpiredPredictionError  it is too old                     410   FAILED_PRECONDITION
     │   │   ├── DuplicateFeedbackError  its outcomes were counted before  409   ALREADY_EXISTS
-    │   │   └── StoreUnavailableError   that cannot be known now          503   UNAVAILABLE
+    │   │   └── StoreUnavailableError   the store of used ids fails          503   UNAVAILABLE
     │   ├── UnauthenticatedError      no key, or an unknown one           401   UNAUTHENTICATED
     │   ├── ForbiddenError            the key lacks a scope               403   PERMISSION_DENIED
-    │   ├── UnknownModelError         another model than the one served   404   NOT_FOUND
-    │   ├── RequestTimeoutError       it does not arrive in time          408   DEADLINE_EXCEEDED
+    │   ├── UnknownModelError         unknown model or version            404   NOT_FOUND
+    │   ├── RequestTimeoutError       it does not arrive in time           408   DEADLINE_EXCEEDED
     │   ├── PayloadTooLargeError      it is too long                      413   RESOURCE_EXHAUSTED
-    │   ├── UnsupportedEncodingError  another encoding of the body        415   INVALID_ARGUMENT
+    │   ├── UnsupportedEncodingError  unsupported content-encoding        415   INVALID_ARGUMENT
     │   ├── TooManyRequestsError      the caller exceeds its rate         429   RESOURCE_EXHAUSTED
-    │   └── OverloadedError           too much is held at once            503   UNAVAILABLE
-    └── ServiceError           the client got no answer
-        ├── InvalidRequestError    the request is malformed: where, and what was expected
-        ├── PermissionDeniedError  the service wants an API key, or one with another scope
+    │   └── OverloadedError           a capacity limit is reached         503   UNAVAILABLE
+    └── ServiceError           a client's call failed
+        ├── InvalidRequestError    the request is malformed: field and expected value
+        ├── PermissionDeniedError  the API key is missing or unknown, or lacks a scope
         ├── DeadlineExceededError  no answer came in time
-        └── UnavailableError       nothing answers there, or it is overloaded: try again later
+        └── UnavailableError       unreachable or overloaded: try again later
             └── RateLimitedError   the caller exceeds its rate
 
 No message ever contains a value of a person's record.
@@ -53,7 +53,7 @@ class DrugpredError(Exception):
     """The root of all errors that the project raises on purpose."""
 
     exit_code: ClassVar = 2
-    """Of a command that ends with it."""
+    """Exit status of a command that ends with this error."""
 
 
 class DataError(DrugpredError):
@@ -62,11 +62,11 @@ class DataError(DrugpredError):
     Parameters
     ----------
     expected : str
-        What should have stood there, never what did.
+        The expected value, never the actual one.
     line : int, optional
-        The line of the file, counted from 1.
+        Line of the file, from 1.
     column : str, optional
-        The column's name.
+        Name of the column.
     """
 
     def __init__(self, expected: str, *, line: int | None = None, column: str | None = None) -> None:
@@ -78,7 +78,7 @@ class DataError(DrugpredError):
 
 
 class DownloadError(DrugpredError):
-    """The data could not be fetched, or what came was something else."""
+    """The data could not be downloaded, or other data came."""
 
 
 class ConfigurationError(DrugpredError):
@@ -86,7 +86,7 @@ class ConfigurationError(DrugpredError):
 
 
 class MissingPackageError(ConfigurationError, ModuleNotFoundError):
-    """A package that belongs to an extra of this one is not installed."""
+    """A package of an extra is not installed."""
 
 
 class StoredModelError(DrugpredError):
@@ -94,32 +94,32 @@ class StoredModelError(DrugpredError):
 
 
 class Fault(NamedTuple):
-    """One thing wrong with a request."""
+    """A mistake in a request."""
 
-    loc: tuple[str | int, ...]  # where: the names and indices from the request down
-    msg: str  # what was expected
-    type: str = "unexpected"  # what is wrong, in pydantic's words
+    loc: tuple[str | int, ...]  # location: names and indices from the request down
+    msg: str  # the expected value
+    type: str = "unexpected"  # kind of mistake, in pydantic's terms
 
 
 def field_path(loc: Sequence[str | int]) -> str:
-    """Return where a field is, as `profiles[3].age`; an empty step is left out."""
+    """Return the location of a field, like `profiles[3].age`; empty names are left out."""
     steps = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc if step != ""]
     return "".join(steps).removeprefix(".")
 
 
 def error_body(message: str, details: Sequence[Fault] = ()) -> bytes:
-    """Return the body of an HTTP error, as `drugpred.schemas.Error` describes it."""
+    """Return the body of an HTTP error, see `drugpred.schemas.Error`."""
     content = {"error": message, "detail": [detail._asdict() for detail in details]}
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 class RequestError(DrugpredError):
-    """The service does not answer a request.
+    """The service rejects a request.
 
     Parameters
     ----------
     message : str
-        What was expected.
+        The expected value, or the reason.
     details : sequence of Fault, optional
     """
 
@@ -128,7 +128,7 @@ class RequestError(DrugpredError):
     code: ClassVar = "INVALID_ARGUMENT"
     """Of gRPC."""
     limit: ClassVar[str | None] = None
-    """The limit that the request exceeds, as it is counted."""
+    """Value of the metric's label if the request exceeds a limit."""
     retry_after: float | None = None
     """In seconds."""
 
@@ -138,7 +138,7 @@ class RequestError(DrugpredError):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Of the answer over HTTP."""
+        """Headers of the HTTP response."""
         return {} if self.retry_after is None else {"retry-after": str(int(self.retry_after))}
 
 
@@ -149,7 +149,7 @@ class InvalidArgumentError(RequestError):
     ----------
     details : sequence of Fault
     where : str, optional
-        The part of a stream that it is about.
+        Part of a stream with the mistake.
     """
 
     def __init__(self, details: Sequence[Fault], where: str = "") -> None:
@@ -158,43 +158,43 @@ class InvalidArgumentError(RequestError):
 
 
 class InvalidHeadersError(RequestError):
-    """The headers contradict themselves: a proxy may have read them otherwise."""
+    """The headers are contradictory: a proxy may have read them in another way."""
 
 
 class InvalidEncodingError(RequestError):
-    """The body is not what its encoding says."""
+    """The body does not match its content-encoding."""
 
     def __init__(self, encoding: str) -> None:
-        super().__init__(f"expected one whole {encoding} stream")
+        super().__init__(f"expected one complete {encoding} stream")
 
 
 class UnauthenticatedError(RequestError):
-    """No key, or none that is known."""
+    """The API key is missing or unknown."""
 
     status = 401
     code = "UNAUTHENTICATED"
 
     @property
     def headers(self) -> dict[str, str]:
-        """Of the answer over HTTP."""
+        """Headers of the HTTP response."""
         return {"www-authenticate": "Bearer"}
 
 
 class ForbiddenError(RequestError):
-    """The key's scopes do not include what the request needs."""
+    """The API key lacks the scope that the request needs."""
 
     status = 403
     code = "PERMISSION_DENIED"
 
 
 class UnknownModelError(RequestError):
-    """Another model or version than the one served was asked for."""
+    """The requested model or version is not served."""
 
     status = 404
     code = "NOT_FOUND"
 
     def __init__(self) -> None:
-        super().__init__("model not found")  # what there is instead, a key protects
+        super().__init__("model not found")  # not which there are: an API key protects that
 
 
 class RequestTimeoutError(RequestError):
@@ -215,11 +215,11 @@ class PayloadTooLargeError(RequestError):
     limit = "size"
 
     def __init__(self, max_bytes: int) -> None:
-        super().__init__(f"expected {max_bytes} bytes or fewer")
+        super().__init__(f"expected at most {max_bytes} bytes")
 
 
 class UnsupportedEncodingError(RequestError):
-    """The body comes in an encoding that is not taken."""
+    """The content-encoding of the body is not supported."""
 
     status = 415
 
@@ -229,12 +229,12 @@ class UnsupportedEncodingError(RequestError):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Of the answer over HTTP."""
+        """Headers of the HTTP response."""
         return {"accept-encoding": ", ".join(self._supported)}
 
 
 class TooManyRequestsError(RequestError):
-    """The caller exceeds its rate."""
+    """The caller exceeds the rate limit."""
 
     status = 429
     code = "RESOURCE_EXHAUSTED"
@@ -246,7 +246,7 @@ class TooManyRequestsError(RequestError):
 
 
 class OverloadedError(RequestError):
-    """More is asked at once than can be held."""
+    """A capacity limit is reached."""
 
     status = 503
     code = "UNAVAILABLE"
@@ -258,38 +258,38 @@ class OverloadedError(RequestError):
 
 
 class FeedbackError(RequestError):
-    """Feedback is not taken.
+    """Feedback is rejected.
 
     Parameters
     ----------
     expected : str
-        Never what was sent.
+        The expected value, never the actual one.
     loc : str
-        Where in the request.
+        Location in the request.
     """
 
     result: ClassVar[str]
-    """What it is counted as."""
+    """Value of the metric's label `result`."""
 
     def __init__(self, expected: str, *loc: str) -> None:
         super().__init__(expected, [Fault(loc, expected, self.result)])
 
 
 class InvalidFeedbackError(FeedbackError):
-    """The request is malformed, or names a drug that was not asked for."""
+    """The request is malformed, or names a drug that was not requested."""
 
     result = "malformed"
 
     @classmethod
     def of(cls, details: Sequence[Fault]) -> InvalidFeedbackError:
-        """Return the error of several places."""
+        """Return the error of several mistakes."""
         error = cls("the request is malformed")
         error.details = details
         return error
 
 
 class InvalidSignatureError(FeedbackError):
-    """No server that has the key made the prediction_id."""
+    """The prediction_id is not signed with the key."""
 
     result = "forged"
 
@@ -317,7 +317,7 @@ class DuplicateFeedbackError(FeedbackError):
 
 
 class StoreUnavailableError(FeedbackError):
-    """Whether feedback was counted before cannot be known now: try again later."""
+    """The store of used ids fails: try again later."""
 
     status = 503
     code = "UNAVAILABLE"
@@ -326,14 +326,14 @@ class StoreUnavailableError(FeedbackError):
 
 
 class ServiceError(DrugpredError):
-    """The service did not give the client an answer."""
+    """A client's call failed."""
 
 
 class Detail(NamedTuple):
-    """One thing wrong with a request."""
+    """A mistake in a request."""
 
-    loc: tuple[str | int, ...]  # where: the names and places from the request down
-    msg: str  # what was expected
+    loc: tuple[str | int, ...]  # location: names and indices from the request down
+    msg: str  # the expected value
 
 
 class InvalidRequestError(ServiceError):
@@ -342,10 +342,10 @@ class InvalidRequestError(ServiceError):
     Parameters
     ----------
     detail : sequence of Detail
-        All that is wrong with it.
+        All mistakes.
     """
 
-    _MAX = 3  # of a batch a thousand may be wrong
+    _MAX = 3  # a batch may have a thousand
 
     def __init__(self, detail: Sequence[Detail]) -> None:
         super().__init__(detail)
@@ -358,7 +358,7 @@ class InvalidRequestError(ServiceError):
 
 
 class PermissionDeniedError(ServiceError):
-    """The service wants an API key, or one with another scope."""
+    """The API key is missing or unknown, or lacks a scope."""
 
 
 class DeadlineExceededError(ServiceError):
@@ -366,13 +366,13 @@ class DeadlineExceededError(ServiceError):
 
 
 class UnavailableError(ServiceError):
-    """Nothing answers there, or it is overloaded: try again later.
+    """The service is unreachable or overloaded: try again later.
 
     Parameters
     ----------
     message : str
     retry_after : float, optional
-        The seconds that the service asks to wait.
+        Seconds to wait, if the service says so.
     """
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
@@ -381,17 +381,17 @@ class UnavailableError(ServiceError):
 
 
 class RateLimitedError(UnavailableError):
-    """The caller asks too often."""
+    """The caller exceeds the rate limit."""
 
 
 @contextmanager
 def needs(extra: str) -> Iterator[None]:
-    """Return a context manager of code that imports packages of an extra.
+    """Return a context manager for imports from an extra.
 
     Parameters
     ----------
     extra : str
-        As in ``pip install -e '.[extra]'``; this package is in no registry.
+        Name in ``pip install -e '.[extra]'``; this package is in no registry.
 
     Raises
     ------
@@ -409,48 +409,47 @@ def needs(extra: str) -> Iterator[None]:
 
 
 def reason(error: Exception, where: object = None) -> str:
-    """Return why the system or a library refused something, in a line.
+    """Return the reason of an error of the system or of a library, in one line.
 
     Parameters
     ----------
     error : Exception
     where : optional
-        What was to be written, because the system names no file when a disk is full, and what is not yet whole has
-        another name.
+        The output: the system names no file when a disk is full, and an incomplete file has another name.
     """
     if isinstance(error, OSError) and error.errno:
         name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else None
         if where is not None and os.path.realpath(name or str(where)).startswith(os.path.realpath(str(where))):
             name = str(where)
         said = f"{name}: " * (name is not None) + (error.strerror or os.strerror(error.errno))
-    else:  # libraries raise OSErrors of their own, with a message in place of a number
+    else:  # libraries raise OSErrors with a message in place of a number
         said = str(error).strip().partition("\n")[0] or type(error).__name__
     return os.fsencode(said).decode("utf-8", "replace")
 
 
 class Ending(NamedTuple):
-    """How a command ends that could not do what it was asked for."""
+    """The message and exit status of a command that fails."""
 
     line: str
     exit_code: int
 
 
 def ending(error: BaseException, kept: str, where: object = None) -> Ending | None:
-    """Return how a command ends that an error reached, or None where its traceback is wanted: the error is a bug.
+    """Return the ending of a command with an error, or None for a bug, which needs its traceback.
 
     Parameters
     ----------
     error : BaseException
     kept : str
-        What is left of the work where it was interrupted, and how to go on.
+        What an interrupted command keeps, and how to continue.
     where : optional
-        What the command was to write, see `reason`.
+        Output of the command, see `reason`.
     """
     if isinstance(error, KeyboardInterrupt):
         return Ending(f"interrupted: {kept}", 130)
     if isinstance(error, DrugpredError):
         return Ending(str(error), error.exit_code)
-    if isinstance(error, BrokenPipeError):  # nobody reads on, of which click is quiet
+    if isinstance(error, BrokenPipeError):  # click is silent when the reader of its output has ended
         return None
     if isinstance(error, OSError):
         return Ending(reason(error, where), DrugpredError.exit_code)
@@ -459,17 +458,17 @@ def ending(error: BaseException, kept: str, where: object = None) -> Ending | No
 
 @contextmanager
 def interrupted_later() -> Iterator[None]:
-    """Return a context manager of code that starts processes: Ctrl-C waits until it ends, and never reaches them.
+    """Return a context manager for code that starts processes: Ctrl-C waits until it ends, and does not reach them.
 
-    The process that started them ends them and reports it in a line; each would print its own traceback.
+    The process that started them ends them and reports one line; otherwise each would print a traceback.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
     from multiprocessing import resource_tracker
 
-    resource_tracker.ensure_running()  # as it starts, it lets Ctrl-C through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which processes inherit
+    resource_tracker.ensure_running()  # its start unblocks Ctrl-C
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited by processes
     try:
         yield
     finally:

@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 _SHAPE: Final = (len(codebook.DRUGS), len(codebook.WINDOWS))
 _N: Final = len(codebook.INPUTS)
 _SPLIT: Final = 4
-"""Each of the 4096 sets of inputs is one of the first four and one of the other eight: a table of 16 x 256, whose rows
-are long enough for numpy's full speed."""
+"""Each of the 4096 sets of inputs combines a set of the first four with one of the other eight: a table of 16 x 256,
+whose rows are long enough for numpy's full speed."""
 
 _UNITS: Final = 8
-"""Hidden units whose tables are made at once, so that they stay in the processor's cache: two of 262 kB."""
+"""Hidden units whose tables are computed at once and fit in the processor's cache: two of 262 kB."""
 
-_STEEP: Final = 300.0  # from 354 on, the exponential function of twice a number overflows
+_STEEP: Final = 300.0  # from 354 the exponential function of twice a number overflows
 
 _LARGEST: Final = np.array([1.0] * len(LEVELS) + [max(-score.lowest, score.highest) for score in codebook.SCORES])
 """The largest absolute value of each design column."""
 
 
 def _subsets(n: int) -> NDArray[np.float64]:
-    """Return which of n inputs are in each of their 2^n sets, shape (n, 2^n)."""
+    """Return the members of the 2^n sets of n inputs, shape (n, 2^n)."""
     return (np.arange(2**n) >> np.arange(n)[:, np.newaxis] & 1).astype(np.float64)
 
 
@@ -47,7 +47,7 @@ def _shapley() -> NDArray[np.float64]:
     """Return the map from the values of all sets to the twelve Shapley values, shape (4096, 12)."""
     inside = np.vstack([np.repeat(_FIRST, _OTHERS.shape[1], axis=1), np.tile(_OTHERS, _FIRST.shape[1])]).T > 0
     size = inside.sum(axis=1, keepdims=True)
-    # The share of all orders in which k given inputs, and no others, come before one.
+    # The share of all orders in which exactly k given inputs come before another one.
     share = np.array([1 / (_N * comb(_N - 1, k)) for k in range(_N)])
     weights: NDArray[np.float64] = np.where(inside, share[size - 1], -share[np.minimum(size, _N - 1)])
     return weights
@@ -63,15 +63,15 @@ def _terms(rows: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[n
 
 
 class Explainer:
-    """Computes how far each input moves a person's log-odds away from those of a background of simulated respondents.
+    """Shapley values of a person's log-odds, compared with a background of simulated respondents.
 
-    The value of a set of inputs is the mean log-odds of people who have those inputs of the person and all others of
-    a background respondent. The contribution of an input is its Shapley value: what it adds to the value of the inputs
+    The value of a set of inputs is the mean log-odds of people who have those inputs of the person and all others of a
+    background respondent. The contribution of an input is its Shapley value: its addition to the value of the inputs
     before it, averaged over all orders of the inputs (S. Lundberg and S.-I. Lee, NIPS 2017; the expectations are
-    interventional). It is exact: all 4096 sets are counted. That is affordable because the argument of a hidden unit is
-    a sum over the inputs and its exponential a product.
+    interventional). It is exact: all 4096 sets are evaluated. That is affordable because the argument of a hidden unit
+    is a sum over the inputs and its exponential a product.
 
-    Several threads may use one at the same time.
+    Several threads may use it at the same time.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class Explainer:
     Raises
     ------
     StoredModelError
-        The background is not of that shape or not finite.
+        The background has another shape or is not finite.
     """
 
     def __init__(self, predictor: Predictor, background: NDArray[np.floating]) -> None:
@@ -100,17 +100,17 @@ class Explainer:
 
     @cached_property
     def _outside(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The background's halves, made at the first use: 4 MB that many servers never need."""
+        """The halves of the background, computed at the first use: 4 MB that many servers never need."""
         return self._halves(self._hidden, 1.0 - _FIRST, 1.0 - _OTHERS)
 
     @classmethod
     def load(cls, path: Path, predictor: Predictor) -> Self:
-        """Read a background from an npy file, without running any code of the file.
+        """Read a background from an npy file, without running code in it.
 
         Raises
         ------
         StoredModelError
-            The file is missing, damaged, or holds something else.
+            The file is missing, damaged, or has other content.
         """
         try:
             with path.open("rb") as file:
@@ -119,7 +119,7 @@ class Explainer:
             raise StoredModelError(f"{path} is not a readable background: {error}") from error
 
     def explain(self, row: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return where a person's log-odds start from and what each input adds to them.
+        """Return the base of a person's log-odds and the contribution of each input.
 
         Parameters
         ----------
@@ -131,8 +131,8 @@ class Explainer:
         base : ndarray of shape (18, 6)
             Mean log-odds of the background.
         contributions : ndarray of shape (18, 6, 12)
-            They and the base sum up to the log-odds of `Predictor.predict_proba`. That sorts the windows' estimates: if
-            it put the estimate of another window into a window's place, that estimate is explained here.
+            Their sum with the base is the log-odds of `Predictor.predict_proba`. That sorts the estimates of the
+            windows: if the estimate of another window is in a window's place, that estimate is explained here.
         """
         hidden, direct = (_terms(row[np.newaxis], weights) for weights in (self._inputs, self._direct))
         first, others = (half[0] for half in self._halves(hidden, _FIRST, _OTHERS))
@@ -152,7 +152,7 @@ class Explainer:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the hidden units' sums z over sets of the first inputs and of the others, as exp(2z) and exp(-2z).
 
-        If that might overflow, they stay sums. Shapes (n, units, 16) and (n, units, 256).
+        If that might overflow, they are returned as sums. Shapes (n, units, 16) and (n, units, 256).
         """
         a, b = terms[:, :_SPLIT].swapaxes(1, 2) @ first, terms[:, _SPLIT:].swapaxes(1, 2) @ others
         return (a, b) if self._is_steep else (np.exp(2.0 * a), np.exp(-2.0 * b))
@@ -167,7 +167,7 @@ class Explainer:
                 np.add((first + outside_first)[:, :, np.newaxis], (others + outside_others)[:, np.newaxis], out=table)
                 total += np.tanh(table, out=table)
             else:
-                # tanh(a + b) = 2 exp(2a) / (exp(2a) + exp(-2b)) - 1: no function is evaluated 4096 times.
+                # tanh(a + b) = 2 exp(2a) / (exp(2a) + exp(-2b)) - 1, so no function is evaluated 4096 times.
                 a = (first * outside_first)[:, :, np.newaxis]
                 np.add(a, (others * outside_others)[:, np.newaxis], out=table)
                 total += np.divide(a, table, out=table)

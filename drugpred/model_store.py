@@ -1,18 +1,18 @@
-"""Write, read and check what the BentoML model store holds of a trained model.
+"""Writes, reads and checks a trained model in the BentoML model store.
 
 ::
 
-    pipeline.skops   the fitted scikit-learn pipeline, readable without running code that it holds
+    pipeline.skops   the fitted scikit-learn pipeline, readable without running its code
     network.npz      the arrays that `Predictor` serves
-    background.npy   simulated respondents with whom `Explainer` compares a person
-    card.json        what is known of the model, see `Card`
+    background.npy   simulated respondents that `Explainer` compares a person with
+    card.json        the model card, see `Card`
     report/          the card as HTML with its plots
     model.yaml       BentoML's metadata: tag, labels, and the headline figures again
-    SHA256SUMS       the checksums of all of them, as `sha256sum --check` reads them
+    SHA256SUMS       checksums of all of them, for `sha256sum --check`
 
-No file holds a respondent's row. The checksums catch accidents, not an attacker who can write all of the files.
+No file contains a respondent's row. The checksums detect accidents, not an attacker who can write all of the files.
 
-BentoML, which takes most of a second to import, is imported by the functions that use the store.
+BentoML takes most of a second to import, so only the functions that use the store import it.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ class _Frozen(BaseModel):
 
 
 class WindowCard(_Frozen):
-    """One drug within one window; cross-validated figures are None where they cannot be measured."""
+    """A drug and window; cross-validated metrics are None if they cannot be measured."""
 
     base_rate: float
-    """Share of users among the respondents trained on."""
+    """Share of users in the training data."""
     threshold: float
-    """Probability from which on a person is predicted to use."""
+    """Probability from which use is predicted."""
     auc: float | None
     average_precision: float | None
     sensitivity: float | None
@@ -67,33 +67,33 @@ class WindowCard(_Frozen):
     brier: float | None
     calibration_error: float
     intervals: dict[str, tuple[float, float]]
-    """95% confidence intervals of these figures, corrected for what folds share; only those that can be computed."""
+    """95% confidence intervals of these metrics, corrected for shared training rows; only the computable ones."""
     reliable: bool
-    """Whether there were enough users and non-users to learn from, and the model tells them apart."""
+    """Whether there were enough users and non-users to learn from, and the model separates them."""
 
 
 class DataCard(_Frozen):
-    """The data trained on."""
+    """The training data."""
 
     source: codebook.DataSource
     sha256: str
-    """Of the file, or of the rows drawn where there was none."""
+    """Hash of the file, or of the drawn rows if there was none."""
     respondents: int
     overclaimers: Literal["keep", "drop"]
-    """Whether respondents who claim the invented drug Semeron are kept."""
+    """Whether respondents who claim the invented drug Semeron are included."""
 
 
 class Bins(_Frozen):
-    """Shares of the respondents trained on, by bin: the reference of drift."""
+    """Shares of the training data in each bin: the reference of drift."""
 
     labels: tuple[str, ...]
     edges: tuple[float, ...] = ()
-    """Upper bounds of all bins but the last; none for a category."""
+    """Upper bounds of all bins except the last; none for a category."""
     shares: tuple[float, ...]
 
 
 class Card(_Frozen):
-    """What is known of a model."""
+    """The model card."""
 
     data: DataCard
     inputs: tuple[str, ...]
@@ -103,25 +103,25 @@ class Card(_Frozen):
     ranked_probability_scores: dict[str, float]
     """By drug."""
     overall: dict[str, float]
-    """Headline figures of cross-validation."""
+    """Headline metrics of cross-validation."""
     overall_intervals: dict[str, tuple[float, float]]
     """Their 95% confidence intervals."""
     folds: dict[str, tuple[float, ...]]
-    """The same by test fold, so that a later run on the same folds can be compared fold by fold."""
+    """The same by test fold, for a comparison of later models on the same folds."""
     reference_split: dict[str, float] | None
-    """Cannabis (decade) on the split of the reference system; None if the data is not that of UCI."""
+    """Cannabis (decade) on the split of the reference system; None if the data are not those of UCI."""
     input_bins: dict[str, Bins]
     probability_bins: dict[str, Bins]
-    """By drug, of the cross-validated probabilities of use within a decade."""
+    """By drug, for the cross-validated probabilities of use within a decade."""
     estimator: str
     configuration: dict[str, object]
     seed: int
     versions: dict[str, str]
     git_commit: str | None
-    """None outside a checkout; ends in -dirty if files differ from it."""
+    """None outside of a checkout; ends in -dirty if files differ from the commit."""
     created: str
     run_id: str | None
-    """Of the experiment tracker; None if the run was not tracked."""
+    """Id of the run in MLflow; None if it was not tracked."""
 
     def _repr_html_(self) -> str:
         """Return each drug's share of users and its AUC within a decade, for a notebook."""
@@ -164,12 +164,12 @@ class StoredModel:
 
     @cached_property
     def card_json(self) -> str:
-        """The card with the model's tag, `TaggedCard` as JSON."""
+        """The card with the model's tag: `TaggedCard` as JSON."""
         return TaggedCard(model=self.tag, **dict(self.card)).model_dump_json()
 
 
 def disable_telemetry() -> None:
-    """Keep BentoML from sending usage telemetry when a model is saved or served, unless the environment decides it.
+    """Turn off BentoML's usage telemetry when a model is saved or served, unless an environment variable is set.
 
     BentoML reads the variable once, when it first saves or serves.
     """
@@ -177,12 +177,12 @@ def disable_telemetry() -> None:
 
 
 def home() -> Path:
-    """Return BentoML's folder, BENTOML_HOME, and make it if it is missing.
+    """Return BentoML's folder, BENTOML_HOME, created if missing.
 
     Raises
     ------
     StoredModelError
-        It is no folder and cannot be made.
+        It is not a folder and cannot be created.
     """
     from bentoml._internal.configuration.containers import BentoMLContainer
     from bentoml.exceptions import BentoMLException
@@ -196,16 +196,16 @@ def home() -> Path:
 def write(pipeline: bytes, network: bytes, background: bytes, card: Card, report: Mapping[str, bytes]) -> str:
     """Store a model as the newest version and return its tag.
 
-    The store takes all of it or nothing.
+    The model is stored completely or not at all.
 
     Parameters
     ----------
     pipeline : bytes
-        The fitted pipeline in skops' format.
+        The fitted pipeline, as skops.
     network : bytes
-        The arrays of `Predictor` in npz format.
+        The arrays of `Predictor`, as npz.
     background : bytes
-        The background of `Explainer` in npy format: simulated respondents, never real ones.
+        The background of `Explainer`, as npy: simulated respondents, never real ones.
     card : Card
     report : mapping of str to bytes
         Files of the report by name.
@@ -226,7 +226,7 @@ def write(pipeline: bytes, network: bytes, background: bytes, card: Card, report
             path = Path(model.path_of(name))
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        model.flush()  # type: ignore[no-untyped-call]  # writes model.yaml as it will be
+        model.flush()  # type: ignore[no-untyped-call]  # writes the final model.yaml
         Path(model.path_of(_SUMS)).write_bytes(_sums(_checksums(Path(model.path))))
     return str(model.tag)
 
@@ -237,7 +237,7 @@ def read(model: bentoml.Model) -> StoredModel:
     Raises
     ------
     StoredModelError
-        A file is missing, altered or none of the model's, or the model has other inputs, drugs or windows.
+        A file is missing, altered or unexpected, or the model has other inputs, drugs or windows.
     """
     path = Path(model.path)
     return _read(path, str(model.tag), f"{NAME}:{path.name}", model.tag.version)
@@ -249,7 +249,7 @@ def read_folder(path: Path) -> StoredModel:
     Raises
     ------
     StoredModelError
-        It is no such folder, or as for `read`.
+        It is not such a folder, or as for `read`.
     """
     try:
         metadata = yaml.safe_load((path / "model.yaml").read_bytes())
@@ -257,7 +257,7 @@ def read_folder(path: Path) -> StoredModel:
     except OSError as error:
         raise StoredModelError(f"expected the folder of a stored model: {reason(error)}") from None
     except (ValueError, TypeError, KeyError, yaml.YAMLError):
-        raise StoredModelError(f"{path}: model.yaml is not as it was written") from None
+        raise StoredModelError(f"{path}: model.yaml has changed") from None
     return _read(path, tag, str(path))
 
 
@@ -268,9 +268,9 @@ def _read(path: Path, tag: str, where: str, name: str | None = None) -> StoredMo
     except StoredModelError as error:
         raise StoredModelError(f"{where}: {error}; {_AGAIN}") from None
     except OSError as error:
-        raise StoredModelError(f"{tag}: expected to be able to read all of {path}: {error}") from None
+        raise StoredModelError(f"{tag}: expected to be able to read {path}: {error}") from None
     except ValidationError as error:
-        raise StoredModelError(f"{tag}: card.json is not of this version; {_AGAIN}") from error
+        raise StoredModelError(f"{tag}: card.json is of another version; {_AGAIN}") from error
     if (card.inputs, tuple(card.drugs), card.windows) != (codebook.INPUTS, codebook.DRUGS, codebook.WINDOWS):
         raise StoredModelError(f"{tag}: the model has other inputs, drugs or windows than this version")
     predictor = Predictor.load(path / "network.npz")
@@ -278,21 +278,21 @@ def _read(path: Path, tag: str, where: str, name: str | None = None) -> StoredMo
 
 
 def load(tag: str = NAME) -> StoredModel:
-    """Read and check the model with a tag, or the newest of a name: see `resolve` and `read`."""
+    """Read and check the model with a tag, or the newest with a name: see `resolve` and `read`."""
     return read(resolve(tag))
 
 
 def resolve(tag: str) -> bentoml.Model:
-    """Return a model of the store, by its tag or the newest by its name.
+    """Return a model of the store, by its tag, or the newest by its name.
 
     Raises
     ------
     StoredModelError
-        There is none with that tag, or the store or the model's metadata cannot be read.
+        There is no such model, or the store or the model's metadata cannot be read.
     """
     import bentoml
-    from bentoml._internal.configuration.containers import BentoMLContainer  # the only one that knows the bento's store
-    from bentoml._internal.models import ModelStore  # bentoml.models reads the store of BENTOML_HOME alone
+    from bentoml._internal.configuration.containers import BentoMLContainer  # only it knows the store of a bento
+    from bentoml._internal.models import ModelStore  # bentoml.models reads only the store of BENTOML_HOME
     from bentoml.exceptions import BentoMLException, NotFound
 
     store = ModelStore(home() / "models")
@@ -303,21 +303,19 @@ def resolve(tag: str) -> bentoml.Model:
     try:
         try:
             return bentoml.models.get(tag)
-        except NotFound:  # the models of a bento hide the store, which may have other versions
+        except NotFound:  # in a bento, which has its own models
             return store.get(tag)
     except NotFound:
         raise StoredModelError(_not_found(tag, BentoMLContainer.model_store.get(), store)) from None
     except PermissionError as error:
         raise StoredModelError(reason(error)) from None
-    except Exception as error:  # noqa: BLE001 - whatever reading YAML of any content raises
+    except Exception as error:  # noqa: BLE001 - reading any YAML may raise any exception
         why = f" ({reason(error)})" * isinstance(error, BentoMLException)
-        raise StoredModelError(
-            f"{tag}: expected one model with its model.yaml as it was written{why}; {_AGAIN}"
-        ) from None
+        raise StoredModelError(f"{tag}: expected a model with its original model.yaml{why}; {_AGAIN}") from None
 
 
 def _not_found(tag: str, *stores: ModelStore) -> str:
-    """Return the message that there is no model of that tag, with those that there are, the newest first."""
+    """Return the message that there is no such model, with those that there are, newest first."""
     from bentoml._internal.models import Model
 
     created = {}
@@ -328,11 +326,11 @@ def _not_found(tag: str, *stores: ModelStore) -> str:
     if not tags:
         return f"no model {tag} in the BentoML model store; run `python train.py` first"
     more = f" and {len(tags) - _MAX_LISTED} more" if len(tags) > _MAX_LISTED else ""
-    return f"no model {tag} in the BentoML model store, which has {', '.join(tags[:_MAX_LISTED])}{more}"
+    return f"no model {tag} in the BentoML model store; it has {', '.join(tags[:_MAX_LISTED])}{more}"
 
 
 def _checksums(folder: Path) -> dict[str, str]:
-    """Return the sha256 of all files but that of the checksums, by name."""
+    """Return the SHA-256 of all files except the checksums, by name."""
     checksums = {}
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
@@ -348,22 +346,22 @@ def _sums(checksums: Mapping[str, str]) -> bytes:
 
 
 def _check(folder: Path, tag: str, name: str | None) -> None:
-    """Raise StoredModelError if a file is not as it was written, to the byte also that of the checksums."""
+    """Raise StoredModelError if any file, including the checksums, has changed."""
     actual = _checksums(folder)
     if not (folder / _SUMS).is_file():
         raise StoredModelError(f"{_SUMS} is missing")
     content = (folder / _SUMS).read_bytes()
     if content == _sums(actual):
         if name not in (None, folder.name):
-            raise StoredModelError(f"model.yaml is that of {tag}")
+            raise StoredModelError(f"model.yaml belongs to {tag}")
         return
     lines = (line.partition("  ") for line in content.decode(errors="replace").splitlines())
     expected = {name: checksum for checksum, _, name in lines}
     for name in expected.keys() - actual.keys():
-        raise StoredModelError(f"{name} is missing, or {_SUMS} is not as it was written")
+        raise StoredModelError(f"{name} is missing, or {_SUMS} was changed")
     for name, checksum in actual.items():
         if expected.get(name) != checksum:
             raise StoredModelError(
-                f"{name} is not as it was written, by {_SUMS}" if name in expected else f"{name} is not in {_SUMS}"
+                f"{name} was changed, see {_SUMS}" if name in expected else f"{name} is not in {_SUMS}"
             )
-    raise StoredModelError(f"{_SUMS} is not as it was written")
+    raise StoredModelError(f"{_SUMS} was changed")

@@ -1,4 +1,4 @@
-"""From respondents' rows to probabilities, with numpy alone."""
+"""Predicts probabilities from respondents' rows, with numpy alone."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _N_LEVELS: Final = sum(_SIZES)
 _COLUMNS: Final = np.concatenate(
     [np.repeat(np.arange(_N_CATEGORIES), _SIZES), np.arange(_N_CATEGORIES, len(codebook.INPUTS))]
 )
-"""The input that each design column is made of: one column a level, then one a score."""
+"""The input of each design column: a column for each level, then one for each score."""
 
 STARTS: Final = np.unique(_COLUMNS, return_index=True)[1]  # the first design column of each input
 
 N_COLUMNS: Final = len(_COLUMNS)
 
 LEVELS: Final = np.concatenate([np.arange(size, dtype=np.float64) for size in _SIZES])
-"""The code that each of the first design columns stands for."""
+"""The code of each of the first design columns."""
 
 QUANTIZATION_STEP: Final = 2.0**-7
-"""Stored weights are whole multiples of it: far finer than their sampling error, at a quarter of the size."""
+"""Step of the stored weights: far finer than their sampling error, at a quarter of the size."""
 
 _ONE: Final = np.array(1.0)
 
@@ -53,7 +53,7 @@ def design_matrix(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     -------
     ndarray of shape (n, 38)
     """
-    # Here and below: of one row, what numpy need not check, name or convert saves a fifteenth of a prediction.
+    # Here and below: skipping numpy's checks, keywords and conversions saves a fifteenth of a single prediction.
     columns = rows.take(_COLUMNS, 1, None, "clip")
     indicators = columns[:, :_N_LEVELS]
     np.equal(indicators, LEVELS, indicators, casting="unsafe")
@@ -61,12 +61,12 @@ def design_matrix(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def to_npz(arrays: Mapping[str, NDArray[np.floating]]) -> bytes:
-    """Return the npz file that `Predictor.load` reads, for arrays of multiples of `QUANTIZATION_STEP`.
+    """Return arrays, which are multiples of `QUANTIZATION_STEP`, as an npz file for `Predictor.load`.
 
     Raises
     ------
     StoredModelError
-        A weight is no finite number from -256 to 256.
+        A weight is not a finite number from -256 to 256.
     """
     limit = np.iinfo(np.int16).max * QUANTIZATION_STEP
     if not all((np.abs(array) <= limit).all() for array in arrays.values()):
@@ -80,10 +80,9 @@ def to_npz(arrays: Mapping[str, NDArray[np.floating]]) -> bytes:
 class Predictor:
     """A network of one hidden layer that predicts every drug's probability of use in every window.
 
-    The hidden layer is tanh; the outputs are the log-odds of use of 18 drugs x 6 windows, to which the inputs are
-    connected directly as well. The windows of a drug contain each other, so its six log-odds are put in order, which
-    never moves an estimate away from the truth
-    (V. Chernozhukov, I. Fernandez-Val and A. Galichon, Biometrika 96 (2009), 559-575).
+    The hidden layer is tanh; the outputs are the log-odds of use of 18 drugs x 6 windows, to which the inputs are also
+    connected directly. The windows of a drug contain each other, so its six log-odds are sorted, which never moves an
+    estimate away from the truth (V. Chernozhukov, I. Fernandez-Val and A. Galichon, Biometrika 96 (2009), 559-575).
 
     Parameters
     ----------
@@ -101,7 +100,7 @@ class Predictor:
     Raises
     ------
     StoredModelError
-        The arrays do not fit together or are not finite.
+        The shapes of the arrays do not match, or a value is not finite.
     """
 
     def __init__(
@@ -118,21 +117,21 @@ class Predictor:
         if tuple(array.shape for array in arrays) != expected or not all(np.isfinite(array).all() for array in arrays):
             raise StoredModelError(f"expected finite arrays of shapes {expected}")
         self._inputs = np.array(inputs, np.float64)
-        # Every row has exactly one age, so a bias can be part of the age levels' weights.
+        # Every row has exactly one age, so a bias can be added to the weights of the age levels.
         self._inputs[: _SIZES[0]] += bias
-        # Negated, because the logistic function wants -log-odds, and sorting them upwards puts the widest window first.
+        # Negated: the logistic function takes -log-odds, and sorting them upwards puts the widest window first.
         self._outputs = -np.asarray(outputs, np.float64)
         self._direct = -np.asarray(direct, np.float64)
         self._direct[: _SIZES[0]] -= output_bias
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a predictor that `to_npz` wrote, without running any code of the file.
+        """Read a predictor that `to_npz` wrote, without running code in the file.
 
         Raises
         ------
         StoredModelError
-            The file is missing, damaged, or holds other arrays.
+            The file is missing, damaged, or has other arrays.
         """
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
@@ -166,7 +165,7 @@ class Predictor:
         result += columns.dot(self._direct)
         result = result.reshape(_SHAPE)
         result.sort()
-        # In place: at one row, each temporary array costs as much as the arithmetic.
+        # In place: for a single row each temporary array costs as much as the arithmetic.
         np.exp(result, result)
         result += _ONE
         return np.reciprocal(result, result)

@@ -1,6 +1,6 @@
-"""Requests and answers of every transport, validated by their types.
+"""Requests and answers of all transports, validated by their types.
 
-No message about a malformed request contains a value of it.
+No message about a malformed request contains one of its values.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pydantic import (
     field_validator,
 )
 from pydantic_core import PydanticCustomError
-from typing_extensions import NotRequired, TypedDict  # noqa: UP035 - pydantic wants these before Python 3.12
+from typing_extensions import NotRequired, TypedDict  # noqa: UP035 - pydantic needs these before Python 3.12
 
 from drugpred import codebook
 from drugpred.codebook import Category, DataSource, Drug, RiskLabel, Scale, Score, Window
@@ -28,8 +28,8 @@ from drugpred.errors import Fault
 from drugpred.html_repr import Bar, bars
 from drugpred.limits import MAX_EXPLANATIONS, MAX_PROFILES
 
-_MAX_FAULTS: Final = 2000  # enough for a mistake of each of a thousand people; a list takes ten milliseconds
-_UNKNOWN: Final = "extra_forbidden"  # pydantic's type of the error
+_MAX_FAULTS: Final = 2000  # two for each of a thousand people; a list takes 10 ms
+_UNKNOWN: Final = "extra_forbidden"  # pydantic's type of this error
 
 _CATEGORIES: Final = {category.name: category for category in codebook.CATEGORIES}
 _SCORES: Final = {score.name: score for score in codebook.SCORES}
@@ -50,7 +50,7 @@ EXAMPLE: Final[dict[str, str | float]] = {
 }
 
 
-def _category_field(category: Category) -> Any:  # noqa: ANN401 - as pydantic's own Field
+def _category_field(category: Category) -> Any:  # noqa: ANN401 - like pydantic's own Field
     if category is not codebook.AGE:
         return Field(json_schema_extra={"enum": list(category.codes)})
 
@@ -64,7 +64,7 @@ def _category_field(category: Category) -> Any:  # noqa: ANN401 - as pydantic's 
     return Field(json_schema_extra=numbers_too)
 
 
-def _score_field(score: Score) -> Any:  # noqa: ANN401 - as pydantic's own Field
+def _score_field(score: Score) -> Any:  # noqa: ANN401 - like pydantic's own Field
     description = f"Standardized, from {score.lowest} to {score.highest}"
     if score.is_neo:
         description += "; with scale raw a whole NEO-FFI-R total from {} to {}".format(*codebook.NEO_TOTALS)
@@ -90,9 +90,9 @@ class _Request(BaseModel):
 
 
 class Profile(_Request):
-    """A person, and what to predict.
+    """A person, and the options of the prediction.
 
-    Labels may be spelled in any case and spacing. The twelve inputs have no default.
+    Labels may be written in any case and spacing. The twelve inputs have no default.
     """
 
     model_config = ConfigDict(json_schema_extra={"example": {**EXAMPLE}})
@@ -100,8 +100,8 @@ class Profile(_Request):
     # First, because the bounds of the scores depend on it.
     scale: Scale = Field(
         "standardized",
-        description="Of the five NEO scores: as published, or raw totals. Impulsivity and sensation seeking, whose raw "
-        "totals were never published, are standardized either way.",
+        description="Scale of the five NEO scores: as published, or raw totals. Impulsivity and sensation seeking, "
+        "whose raw totals were never published, are always standardized.",
     )
     age: str = _category_field(codebook.AGE)
     gender: str = _category_field(codebook.GENDER)
@@ -116,13 +116,13 @@ class Profile(_Request):
     impulsivity: float = _score_field(_SCORES["impulsivity"])
     sensation_seeking: float = _score_field(_SCORES["sensation_seeking"])
     drugs: Annotated[frozenset[Drug], FailFast()] = Field(
-        frozenset(codebook.DRUGS), min_length=1, description="Which drugs; all by default."
+        frozenset(codebook.DRUGS), min_length=1, description="Drugs to predict; by default all."
     )
-    window: Window = Field("decade", description="Use within which time.")
+    window: Window = Field("decade", description="Time window of use.")
     include: Annotated[frozenset[Literal["windows", "explanation"]], FailFast()] = Field(
         frozenset(),
-        description="What to add to each risk: windows, the probability within every window; explanation, what each "
-        "input contributes to the log-odds (10 ms a person).",
+        description="Parts to add to each risk: windows, the probability within every window; explanation, the "
+        "contribution of each input to the log-odds (10 ms per person).",
     )
 
     @field_validator(*_CATEGORIES, mode="before")
@@ -163,7 +163,7 @@ class Profile(_Request):
 
 def _limit_explanations(profiles: list[Profile]) -> list[Profile]:
     if sum("explanation" in profile.include for profile in profiles) > MAX_EXPLANATIONS:
-        _refuse(f"at most {MAX_EXPLANATIONS} profiles that include an explanation")
+        _refuse(f"at most {MAX_EXPLANATIONS} profiles with an explanation")
     return profiles
 
 
@@ -178,33 +178,33 @@ class Batch(_Request):
 
 
 class Explanation(TypedDict):
-    """What moves one probability: base and contributions sum up to its log-odds."""
+    """Explanation of a probability: its log-odds are the sum of base and contributions."""
 
     base: float
-    """The mean of a few simulated respondents who represent the sample."""
+    """Mean log-odds of simulated respondents who represent the sample."""
     contributions: dict[str, float]
-    """The exact Shapley value of each input: how far the person's value moves the model's answer on average."""
+    """Shapley value of each input: how much the person's value changes the model's answer on average."""
 
 
 class Risk(TypedDict):
-    """One drug: how likely its use is within the window."""
+    """The probability of use of one drug within the window."""
 
     drug: Drug
     probability: float
     prediction: Literal[0, 1]
-    """1 from the threshold on."""
+    """1 if the probability reaches the threshold."""
     label: RiskLabel
     threshold: float
-    """The share of users among the respondents trained on, as `base_rate`: higher is above average."""
+    """Share of users in the training data, equal to `base_rate`: higher probabilities are above average."""
     base_rate: float
     auc: float | None
-    """Cross-validated; None if it could not be measured."""
+    """From cross-validation; None if it could not be measured."""
     reliable: bool
     """False if there were too few users or non-users to learn from, or the model barely separates them."""
     windows: NotRequired[dict[Window, float]]
     """Probability of use within every window, never rising from ever to day."""
     explanation: NotRequired[Explanation]
-    """Of the model's answer, not of the person: no input is shown to be a cause."""
+    """Of the model's answer, not of the person: an input is not shown to be a cause."""
 
 
 class Prediction(BaseModel):
@@ -214,7 +214,7 @@ class Prediction(BaseModel):
     model: str
     window: Window
     data_source: DataSource
-    """What the model was trained on: real respondents of UCI, another file, or simulated ones."""
+    """The training data: real respondents of UCI, another file, or simulated ones."""
     risks: list[Risk]
 
     def _repr_html_(self) -> str:
@@ -243,7 +243,7 @@ class Predictions(RootModel[list[Prediction]]):
 
 
 class Health(BaseModel):
-    """Whether and what is served; if API keys are configured, the latter only with the scope read."""
+    """Health of the service and, with the scope read or without configured API keys, the model it serves."""
 
     status: Literal["ok"] = "ok"
     version: str | None = None
@@ -253,12 +253,12 @@ class Health(BaseModel):
 
 
 class ErrorDetail(BaseModel):
-    """One mistake of a request."""
+    """A mistake in a request."""
 
     loc: list[str | int]
-    """Where: the names and positions from the body down."""
+    """Location: names and indices from the body down."""
     msg: str
-    """What was expected."""
+    """The expected value."""
     type: str
 
 
@@ -270,13 +270,13 @@ class Error(BaseModel):
 
 
 def faults(error: ValidationError) -> list[Fault]:
-    """Return the mistakes of a request.
+    """Return the mistakes in a request.
 
-    Of an unknown field only the position is reported: its name may hold a value. Of more than 2000 mistakes only that
-    is reported: the list would be longer than any request.
+    Only the position of an unknown field is reported: its name may hold a value. If there are more than 2000 mistakes,
+    only that is reported: the list would be longer than any request.
     """
     if error.error_count() > _MAX_FAULTS:
-        return [Fault((), f"expected a request with fewer than {_MAX_FAULTS} mistakes", "too_many")]
+        return [Fault((), f"expected at most {_MAX_FAULTS} mistakes", "too_many")]
     if _is_no_utf8(error):
         return [Fault((), "expected JSON in UTF-8", "json_invalid")]
     return [
@@ -288,7 +288,7 @@ def faults(error: ValidationError) -> list[Fault]:
 
 
 def _is_no_utf8(error: ValidationError) -> bool:
-    """Return whether a text was refused because of its encoding; in UTF-16 or UTF-32 it holds zeros."""
+    """Return whether a text was rejected for its encoding; UTF-16 and UTF-32 contain zeros."""
     if error.error_count() > 1:
         return False
     (only,) = error.errors(include_url=False, include_context=False)

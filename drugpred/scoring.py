@@ -1,6 +1,6 @@
-"""From checked profiles to answers: what HTTP, batches and every other transport call.
+"""From validated profiles to predictions, for HTTP, batches and all other transports.
 
-Whatever is answered goes through a `Scorer`, so all of it is counted.
+All predictions come from a `Scorer`, so all are counted.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
 
 
 class PredictedArrays(NamedTuple):
-    """What is predicted for a profile."""
+    """The prediction for a profile, as arrays."""
 
-    row: NDArray[np.float64]  # of shape (12,)
-    probabilities: NDArray[np.float64]  # of shape (18, 6)
-    selected: list[float]  # those of each drug, within the window that the profile selects
+    row: NDArray[np.float64]  # shape (12,)
+    probabilities: NDArray[np.float64]  # shape (18, 6)
+    selected: list[float]  # of each drug, within the profile's window
     prediction_id: str
 
 
 class Scorer:
-    """Answers for profiles, by one stored model; several threads may use it at the same time.
+    """Predictions by one stored model; several threads may use it at the same time.
 
     Parameters
     ----------
     model : StoredModel
     keys : str, optional
-        What signs answers, see `PredictionIdSigner`; a new one where none is given.
+        Keys that sign predictions, see `PredictionIdSigner`; by default a new one.
 
     Raises
     ------
@@ -57,7 +57,7 @@ class Scorer:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """Return what answers as an operator set it.
+        """Return the scorer that the settings describe.
 
         Raises
         ------
@@ -71,13 +71,13 @@ class Scorer:
         return cls(model, key.get_secret_value() if key else None)
 
     def predict_proba(self, rows: NDArray[np.float64], selection: Selection) -> NDArray[np.float64]:
-        """Return the probability of use of every drug in every window, as `Predictor` does, and count the answers.
+        """Return the probability of use of every drug in every window, like `Predictor`, and count the predictions.
 
         Parameters
         ----------
         rows : ndarray of shape (n, 12)
         selection : Selection
-            What the answers are about.
+            Requested drugs and window.
 
         Returns
         -------
@@ -88,12 +88,12 @@ class Scorer:
         return probabilities
 
     def predict_arrays(self, profiles: Sequence[Profile]) -> list[PredictedArrays]:
-        """Return what answers for profiles are made of, in their order, and count them."""
+        """Return the arrays of profiles' predictions, in their order, and count them."""
         rows = np.array([profile.row() for profile in profiles], np.float64)
         probabilities = self.model.predictor.predict_proba(rows)
         selections = [select(profile.window, profile.drugs) for profile in profiles]
         self.counter.add_each(rows, probabilities, selections)
-        # Of the other windows it would take longer to make Python's numbers than to compute them.
+        # For the other windows converting to Python numbers would take longer than computing them.
         within = {
             window: probabilities[:, :, window].tolist()
             for window in {selection.window_index for selection in selections}
@@ -105,10 +105,10 @@ class Scorer:
     def predict(self, profiles: Sequence[Profile]) -> list[Prediction]:
         """Return the prediction for each profile, in their order.
 
-        It takes microseconds a profile, and 10 milliseconds where an explanation is asked for.
+        A profile takes microseconds, with an explanation 10 ms.
         """
         return [
-            # Built from checked parts: to check them again would cost more than the prediction.
+            # Built from validated parts: validating them again would cost more than the prediction.
             Prediction.model_construct(
                 prediction_id=arrays.prediction_id,
                 model=self.model.tag,

@@ -1,4 +1,4 @@
-"""What a prediction is about: one window of time and any of the drugs."""
+"""The selection of a prediction: a window of time and some of the drugs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from drugpred.codebook import DRUGS, WINDOW_INDEX
 if TYPE_CHECKING:
     from drugpred.codebook import Drug, Window
 
-_KEPT: Final = 256  # selections that are made once: 6 windows and the usual choices of drugs
+_KEPT: Final = 256  # cached selections: 6 windows and the usual choices of drugs
 
 
 class Selection:
-    """A window and drugs; made by `select`, equal only to itself.
+    """A window and drugs; created by `select`, equal only to itself.
 
     Parameters
     ----------
@@ -26,13 +26,13 @@ class Selection:
     Attributes
     ----------
     window_index : int
-        Its index in `codebook.WINDOWS`.
+        Index of the window in `codebook.WINDOWS`.
     drugs : tuple of str
-        In the order of the codebook.
+        Drugs in the order of the codebook.
     drug_indices : list of int
-        Their indices in `codebook.DRUGS`.
+        Indices of the drugs in `codebook.DRUGS`.
     mask : ndarray of shape (18,)
-        Whether each drug of the codebook is among them.
+        Whether each drug of the codebook is selected.
     """
 
     __slots__ = ("drug_indices", "drugs", "mask", "window", "window_index")
@@ -50,5 +50,5 @@ class Selection:
 
 @lru_cache(_KEPT)
 def select(window: Window, drugs: frozenset[Drug]) -> Selection:
-    """Return the selection of a window and drugs, the same object each time for those that are used often."""
+    """Return the selection of a window and drugs; frequent ones are always the same object."""
     return Selection(window, drugs)

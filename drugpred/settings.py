@@ -1,4 +1,4 @@
-"""The operator's settings, from environment variables that begin with `DRUGPRED_`."""
+"""The operator's settings, from environment variables that start with `DRUGPRED_`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from drugpred.errors import ConfigurationError
 
 _PREFIX: Final = "DRUGPRED_"
 
-_COMPOSE: Final = {"DRUGPRED_IMAGE"}  # what configs/deploy/compose.yaml reads itself
+_COMPOSE: Final = {"DRUGPRED_IMAGE"}  # read by configs/deploy/compose.yaml itself
 
 _EXPECTED: Final = {
     "grpc_port": "a port from 0 to 65535",
@@ -27,7 +27,7 @@ _EXPECTED: Final = {
 
 _LINK: Final = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_[A-Z]+_(PROTO|PORT|ADDR))")
 _LINKED: Final = re.compile(r"(tcp|udp|sctp)://")
-"""What Kubernetes adds to a container's environment for each Service; the name of one may begin with drugpred-."""
+"""Variables that Kubernetes adds for each Service, whose name may start with drugpred-."""
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _HOST: Final = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
@@ -40,7 +40,7 @@ class _Environment(BaseSettings):
         _refuse_unknown()
         try:
             super().__init__(**values)
-        except ValidationError as error:  # which would quote the value
+        except ValidationError as error:  # it would quote the value
             fields = dict.fromkeys(str(fault["loc"][0]) for fault in error.errors(include_input=False))
             raise ConfigurationError(
                 "; ".join(f"{_variable(field)}: expected {_EXPECTED.get(field, 'another value')}" for field in fields)
@@ -48,16 +48,16 @@ class _Environment(BaseSettings):
 
 
 class DataSettings(_Environment):
-    """The setting of training, which reads no other.
+    """The setting of training.
 
     Raises
     ------
     ConfigurationError
-        A variable names no setting.
+        A variable is not a setting.
     """
 
     data: Path | None = None
-    """A file of respondents in either form; `train.py --data` takes precedence."""
+    """A file of respondents in either format; `train.py --data` takes precedence."""
 
 
 class Settings(DataSettings):
@@ -66,55 +66,55 @@ class Settings(DataSettings):
     Raises
     ------
     ConfigurationError
-        A value is malformed, or a variable names no setting.
+        A value is malformed, or a variable is not a setting.
     """
 
     model: str = "drug_consumption"
     """The model to serve: a tag of the BentoML model store, or without a version the newest (in a bento, its own)."""
 
     feedback_key: SecretStr | None = None
-    """Secrets of at least 32 bytes, separated by commas, that sign answers so that their outcomes can be reported: the
-    first signs, any verifies. Replicas share them; without any, each server makes one when it starts."""
+    """Secrets of at least 32 bytes, separated by commas, that sign predictions so that their outcomes can be reported:
+    the first one signs, all verify. Replicas must share them; by default each server generates one when it starts."""
 
     feedback_folder: Path | None = None
-    """A folder on a local disk for the record of answers that took feedback; by default below BENTOML_HOME."""
+    """A folder on a local disk for the ids of predictions that received feedback; by default below BENTOML_HOME."""
 
     api_keys_file: Path | None = None
     """API keys, a line for each: a name, its scopes (predict, feedback, read, metrics) separated by commas, and the
     key's SHA-256 in hexadecimal. It is read again when it changes. Without any key every caller is accepted."""
 
     api_keys: SecretStr | None = None
-    """More of the same lines, separated by newlines or semicolons."""
+    """More such lines, separated by newlines or semicolons."""
 
     rate_limit: str | None = None
-    """The limit of a caller's requests, as `100/minute`: over HTTP and gRPC together, by key or else by address."""
+    """Rate limit of each caller, such as `100/minute`: over HTTP and gRPC together, by key or else by address."""
 
     redis_url: SecretStr | None = None
-    """A Redis server (`redis://:password@host:6379`) by which replicas share rate limits and the record of answers that
-    took feedback."""
+    """A Redis server (`redis://:password@host:6379`) in which replicas share rate limits and the ids of predictions
+    that received feedback."""
 
     cors_origins: str | None = None
-    """Origins of other sites' pages that may send requests, separated by commas, or `*` for all."""
+    """Origins of other sites whose pages may send requests, separated by commas, or `*` for all."""
 
     fast_path: bool = True
-    """Whether POST /predict and /predict_batch are answered before BentoML's routing, which costs half as much again,
-    or more."""
+    """Whether POST /predict and /predict_batch are answered before BentoML's routing, which costs at least half as much
+    again."""
 
     grpc_port: int = Field(3001, ge=0, le=65535)
-    """The port of gRPC, on the address that HTTP listens on; 0 for any free one."""
+    """Port of gRPC, on the address of HTTP; 0 for any free port."""
 
     grpc_certificate: Path | None = None
-    """The server's certificate chain in PEM format; with it gRPC requires TLS."""
+    """Certificate chain of the server in PEM format; with it gRPC requires TLS."""
 
     grpc_key: Path | None = None
-    """The certificate's private key in PEM format."""
+    """Private key of the certificate in PEM format."""
 
     grpc_client_ca: Path | None = None
-    """CA certificates in PEM format; with them a client must have a certificate that they signed (mutual TLS)."""
+    """CA certificates in PEM format; with them clients need a certificate signed by one of them (mutual TLS)."""
 
     patches: Literal["on", "off"] = "on"
-    """`off` leaves BentoML, uvicorn, prometheus_client and grpcio as they are: slower and less guarded, as
-    drugpred/serving/patches/README.md says."""
+    """`off` leaves BentoML, uvicorn, prometheus_client and grpcio unpatched: slower and less protected, see
+    drugpred/serving/patches/README.md."""
 
     @field_validator("grpc_port", mode="before")
     @classmethod
@@ -128,7 +128,7 @@ class Settings(DataSettings):
 
 
 def make_paths_absolute(settings: Settings) -> None:
-    """Write the paths of settings into the environment as seen from this folder, for processes that run in another."""
+    """Write the paths of settings into the environment as absolute paths, for processes that run in another folder."""
     for field, value in settings:
         if isinstance(value, Path):
             name = _variable(field)
@@ -156,7 +156,7 @@ def _refuse_unknown() -> None:
 
 
 def _origin(text: str) -> str:
-    """Return an origin as browsers write it, or raise ValueError if it is none."""
+    """Return an origin as browsers write it, or raise ValueError."""
     if text == "*":
         return text
     url = urlsplit(text)

@@ -1,7 +1,6 @@
-"""From columns of many people to rows, checked as `drugpred.schemas.Profile` checks one person.
+"""From columns of many people to rows, validated like one person by `drugpred.schemas.Profile`.
 
-For transports that take people as columns. Both steps raise `ColumnError`, which has the column, the row and what was
-expected there::
+For transports with columns. Both functions raise `ColumnError`, which has the column, the row and the expected value::
 
     encode(
         {
@@ -49,16 +48,16 @@ _BY_NAME: Final = {category.name: category for category in CATEGORIES}
 
 
 class ColumnError(ValueError):
-    """A column is malformed; the message holds no value of it.
+    """A column is malformed; the message contains none of its values.
 
     Parameters
     ----------
     field : str
-        The column.
+        Name of the column.
     expected : str
-        What should have stood there.
+        The expected value.
     row : int, optional
-        The first malformed row, counted from 0; None where it is the whole column.
+        First malformed row, from 0; None if it is the whole column.
     """
 
     def __init__(self, field: str, expected: str, row: int | None = None) -> None:
@@ -70,7 +69,7 @@ class ColumnError(ValueError):
 
 
 def category_codes(category: Category, labels: Sequence[str]) -> NDArray[np.int64]:
-    """Return the codes of labels, whatever their case and spacing.
+    """Return the codes of labels, in any case and spacing.
 
     Parameters
     ----------
@@ -93,7 +92,7 @@ def category_codes(category: Category, labels: Sequence[str]) -> NDArray[np.int6
     """
     known = dict(category.codes)
     for row, label in enumerate(labels):
-        if label not in known:  # seldom: few spellings make up a column
+        if label not in known:  # rare: a column has few spellings
             try:
                 known[label] = category.code(label)
             except ValueError:
@@ -127,7 +126,7 @@ def _cell_code(field: str, value: str | float) -> int:
 
 def cell_number(value: object) -> float:
     """Return the number in a file's cell, which may be text, or NaN."""
-    # float() alone would take "1_000" and the digits of other scripts.
+    # float() alone would accept "1_000" and digits of other scripts.
     if (isinstance(value, str) and value.isascii() and "_" not in value) or (
         isinstance(value, int | float) and not isinstance(value, bool)
     ):
@@ -137,23 +136,23 @@ def cell_number(value: object) -> float:
 
 
 class Checked(NamedTuple):
-    """People's values, and which of them are possible."""
+    """People's values, and whether each is valid."""
 
     values: NDArray[np.float64]
-    """Of shape (12, n), in the order of `codebook.INPUTS`; impossible values are replaced by possible ones."""
+    """Shape (12, n), in the order of `codebook.INPUTS`; invalid values are replaced by valid ones."""
     possible: NDArray[np.bool_]  # of the same shape
 
 
 def validate(columns: Mapping[str, NDArray[Any]], scale: Scale = "standardized") -> Checked:
-    """Return people's values, and which of them are possible; of any number of people.
+    """Return people's values, and whether each is valid; for any number of people.
 
     Parameters
     ----------
     columns : mapping of str to ndarray of shape (n,)
-        All of `codebook.INPUTS`: categories as integer codes, scores as float64 or float32. A score may lie beyond a
-        bound by what single precision rounds, and is then taken as the bound.
+        All of `codebook.INPUTS`: categories as integer codes, scores as float64 or float32. A score may exceed a bound
+        by an error of single precision, and then becomes the bound.
     scale : str
-        Of the five NEO scores: standardized, or raw totals.
+        Scale of the five NEO scores: standardized, or raw totals.
 
     Raises
     ------
@@ -165,7 +164,7 @@ def validate(columns: Mapping[str, NDArray[Any]], scale: Scale = "standardized")
     bounds = _BOUNDS[scale]
     for name, into in zip(INPUTS, values, strict=True):
         if len(columns[name]) != n:
-            raise ColumnError(name, f"{n} values, as many as of {INPUTS[0]}")
+            raise ColumnError(name, f"{n} values, the same number as {INPUTS[0]}")
         into[:] = columns[name]
     possible = (values >= bounds[:, :1] - _TOLERANCE) & (values <= bounds[:, 1:] + _TOLERANCE)
     if scale == "raw":
@@ -187,9 +186,9 @@ def encode(columns: Mapping[str, NDArray[Any]], scale: Scale = "standardized") -
     Parameters
     ----------
     columns : mapping of str to ndarray of shape (n,)
-        As `validate` takes them.
+        Columns for `validate`.
     scale : str
-        Of the five NEO scores: standardized, or raw totals.
+        Scale of the five NEO scores: standardized, or raw totals.
 
     Returns
     -------
@@ -198,8 +197,8 @@ def encode(columns: Mapping[str, NDArray[Any]], scale: Scale = "standardized") -
     Raises
     ------
     ColumnError
-        Columns differ in length, there are none or more than 10,000 people, or a value is not possible. Of these it
-        reports the first column in the order of `codebook.INPUTS`, and there the first row.
+        Columns differ in length, there are no people or more than 10,000, or a value is invalid: the error reports the
+        first column in the order of `codebook.INPUTS`, and there the first row.
     """
     n = len(columns[INPUTS[0]])
     if not 1 <= n <= MAX_ROWS:

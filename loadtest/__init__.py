@@ -1,1 +1,1 @@
-"""Load on the service and attacks on it: locust users, shapes and service levels, benchmarks, resilience, fuzzing."""
+"""Load tests and attacks: locust users, load shapes and service levels, benchmarks, resilience tests, fuzzing."""

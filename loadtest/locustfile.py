@@ -3,14 +3,14 @@ r"""Load on a running service, over HTTP and gRPC.
 usage: locust -f loadtest/locustfile.py PredictUser --headless --host http://127.0.0.1:3000 -u 55 -r 55 -t 30s \
            --levels loadtest/slo.yaml --html report.html
 
-Users are named by their class; if none is named, all come. Each asks RATE times a second, so that their
-number sets the load. A wrong answer counts as a failure. With --levels, whether service levels were met decides the
-exit code. A file of loadtest/shapes, given with -f as well, lets the number of users change over time.
+Users are selected by the name of their class; by default all are used. Each sends RATE requests per second, so their
+number sets the load. A wrong answer counts as a failure. With --levels the exit status says whether the service levels
+were met. A file of loadtest/shapes, given with another -f, changes the number of users over time.
 """
 
-# locust has no types for what is decorated and called here.
+# locust has no types for its decorators and calls.
 # mypy: disallow-untyped-calls=false, disallow-untyped-decorators=false
-# ruff: noqa: RUF012 - class attributes as locust declares them
+# ruff: noqa: RUF012 - class attributes as in locust
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ if TYPE_CHECKING:
     from locust.env import Environment
     from locust.stats import StatsEntry
 
-RATE: Final = 10.0  # requests a second of one user, for as long as answers take less than a tenth of a second
-SECONDS: Final = 60.0  # how long an answer over gRPC may take, as over HTTP by default
+RATE: Final = 10.0  # requests per second of a user, if answers take less than 0.1 s
+SECONDS: Final = 60.0  # timeout of an answer over gRPC, as the default over HTTP
 
-# Without it a waiting call would stop every user.
+# Without it a waiting call would block every user.
 grpc_gevent.init_gevent()
 
 
@@ -53,10 +53,10 @@ class _Paced(User):
     abstract = True
 
     def wait_time(self) -> float:
-        """Return a random time that makes RATE on the average.
+        """Return a random wait with a mean rate of RATE.
 
-        People come independently of each other. At constant intervals users whom a pause of the server once made
-        wait would ask at the same moment ever after.
+        Requests of people are independent. With constant waits, users delayed by a pause of the server would send their
+        requests at the same moments from then on.
         """
         return constant_pacing(random.expovariate(RATE))(self)
 
@@ -66,18 +66,18 @@ class _HTTPUser(_Paced, FastHttpUser):
     default_headers = {"Content-Type": "application/json"}
 
     def predict(self) -> None:
-        """POST /predict."""
+        """Send POST /predict."""
         self._ask("/predict", random.choice(payloads.PROFILES), lambda answer: [len(answer["risks"])] == [len(DRUGS)])
 
     def predict_batch(self) -> None:
-        """POST /predict_batch."""
+        """Send POST /predict_batch."""
         expected = [len(DRUGS)] * payloads.BATCH
         body = random.choice(payloads.BATCHES)
         self._ask("/predict_batch", body, lambda answers: [len(answer["risks"]) for answer in answers] == expected)
 
     def _ask(self, path: str, body: str, complete: Callable[[Any], bool]) -> None:
         with self.client.post(path, data=body, catch_response=True) as response:
-            if not response.ok or response.status_code == 0:  # locust calls these failures itself, and by their name
+            if not response.ok or response.status_code == 0:  # locust counts these as failures itself, by their names
                 return
             try:
                 right = response.status_code == 200 and complete(json.loads(response.content))
@@ -88,25 +88,25 @@ class _HTTPUser(_Paced, FastHttpUser):
 
 
 class PredictUser(_HTTPUser):
-    """A client that asks for one person at a time."""
+    """A client that requests one person at a time."""
 
     tasks = [_HTTPUser.predict]
 
 
 class PredictBatchUser(_HTTPUser):
-    """A client that asks for many people at once."""
+    """A client that requests many people at once."""
 
     tasks = [_HTTPUser.predict_batch]
 
 
 class MixedUser(_HTTPUser):
-    """A client that asks for one person mostly, for many at times."""
+    """A client that mostly requests one person, and sometimes many."""
 
     tasks = [*[_HTTPUser.predict] * 3, _HTTPUser.predict_batch]
 
 
 class GrpcUser(_Paced):
-    """Somebody who asks of one person at a time, over gRPC and a connection of their own."""
+    """A client that requests one person at a time over gRPC, with its own connection."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
@@ -114,12 +114,12 @@ class GrpcUser(_Paced):
         if not (host and options):
             raise StopTest("expected the service's URL, such as --host http://127.0.0.1:3000")
         address = f"{host}:{options.grpc_port}"
-        # Channels to one address share a connection by default.
+        # By default channels to one address share a connection.
         self.channel = grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)])
         self.ask = self.channel.unary_unary(payloads.PREDICT, response_deserializer=pb.PredictResponse.FromString)
 
     def on_stop(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self.channel.close()
 
     @task
@@ -131,7 +131,7 @@ class GrpcUser(_Paced):
         try:
             answer = self.ask(message, timeout=SECONDS)
         except grpc.RpcError as error:
-            # Its own text differs each time, and would be a line of the report each time.
+            # grpc's text differs each time, and each would be a line of the report.
             fault = f"{error.code().name}: {error.details()}"
         milliseconds = 1000 * (time.perf_counter() - started)
         if not fault:
@@ -150,15 +150,19 @@ class GrpcUser(_Paced):
 
 @events.init_command_line_parser.add_listener
 def add_options(parser: ArgumentParser) -> None:
-    """Add what locust does not have."""
+    """Add the options of this file."""
     port = Settings().grpc_port
-    parser.add_argument("--grpc-port", type=int, default=port, help=f"on the host of --host (default: {port})")
-    parser.add_argument("--levels", metavar="PATH", help="a file of service levels that must be met, or the exit is 1")
+    parser.add_argument(
+        "--grpc-port", type=int, default=port, help=f"gRPC port on the host of --host (default: {port})"
+    )
+    parser.add_argument(
+        "--levels", metavar="PATH", help="a file of service levels; if one is missed, the exit status is 1"
+    )
 
 
 @events.init.add_listener
 def read_levels(environment: Environment, **_: object) -> None:
-    """Read the service levels before the load, and have them checked after it."""
+    """Read the service levels before the load, and check them after it."""
     options, runner = environment.parsed_options, environment.runner
     if not (options and options.levels and runner) or isinstance(runner, WorkerRunner):
         return
@@ -175,7 +179,7 @@ def read_levels(environment: Environment, **_: object) -> None:
             measured["Aggregated"] = measure(stats.total)
         verdicts = slo.check(wanted, measured)
         met = all(verdict.met for verdict in verdicts)
-        # A failed request is judged by its level, an exception of a user is none of the service.
+        # Failed requests are judged by their level; an exception of a user is no failure of the service.
         environment.process_exit_code = 0 if met and not runner.exceptions else 1
         environment.events.quit.add_listener(lambda **_: print(slo.table(verdicts)))  # after locust's own tables
 
@@ -183,6 +187,6 @@ def read_levels(environment: Environment, **_: object) -> None:
 
 
 def measure(entry: StatsEntry) -> dict[str, float]:
-    """Return what locust measured; it rounds response times to milliseconds, from 100 on to two digits."""
+    """Return locust's measurements; it rounds response times to milliseconds, from 100 to two digits."""
     times = {f"p{share}_ms": entry.get_response_time_percentile(share / 100) for share in (50, 95, 99)}
     return times | {"error_rate": entry.fail_ratio, "requests_per_second": entry.total_rps}

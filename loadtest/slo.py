@@ -1,4 +1,4 @@
-"""Service levels: what a load test must have measured to pass, read from a file and checked."""
+"""Service levels: the results that a load test needs to pass, read from a file and checked."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class Levels(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     p50_ms: _Positive | None = None
-    """The median of response times in milliseconds must be under this."""
+    """Upper bound of the median response time in milliseconds."""
     p95_ms: _Positive | None = None
     p99_ms: _Positive | None = None
     error_rate: Annotated[float, Field(ge=0, le=1)] | None = None
-    """The share of requests that may have failed."""
+    """Largest share of failed requests."""
     requests_per_second: _Positive | None = None
-    """The requests a second, over the whole run, that must have been reached."""
+    """Lowest number of requests per second, over the whole run."""
 
     @model_validator(mode="after")
     def _any(self) -> Self:
         if not self.model_dump(exclude_none=True):
-            raise ValueError("no level is given")
+            raise ValueError("expected at least one level")
         return self
 
 
@@ -72,7 +72,7 @@ def read(path: Path) -> dict[str, Levels]:
     Raises
     ------
     ConfigurationError
-        The file is missing, is not YAML, or holds something else.
+        The file is missing, is not YAML, or has other content.
     """
     try:
         return _File.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).root
@@ -85,7 +85,7 @@ def read(path: Path) -> dict[str, Levels]:
 
 
 def check(wanted: Mapping[str, Levels], measured: Mapping[str, Mapping[str, float]]) -> list[Verdict]:
-    """Judge every level by measurements of the same names; those of an endpoint that nobody asked are missed."""
+    """Compare every level with the measurement of the same name; a level without a measurement is missed."""
     verdicts = []
     for endpoint, levels in wanted.items():
         figures = measured.get(endpoint, {})
@@ -93,7 +93,7 @@ def check(wanted: Mapping[str, Levels], measured: Mapping[str, Mapping[str, floa
             kind, figure = _KINDS[field], figures.get(field, math.nan)
             text = kind.text(figure) if endpoint in measured else "no request"
             bound = f"{kind.bound} {kind.text(level)}"
-            # Comparing with not-a-number is False.
+            # Comparisons with nan are False.
             verdicts.append(Verdict(f"{endpoint} {kind.name}", bound, text, kind.meets(figure, level)))
     return verdicts
 

@@ -67,7 +67,7 @@ class Block:
     kind: str
     text: str
     shown: str | None = None
-    """What it prints, by the document."""
+    """Its output in the document."""
     shown_kind: str = ""
 
     @property
@@ -118,14 +118,14 @@ def run(
     shorter: Mapping[str, str] | None = None,
     within: Sequence[str] = (),
 ) -> None:
-    """Run blocks in a folder, all in one bash, and compare what they print.
+    """Run blocks in a folder, all in one bash, and compare their output.
 
     Parameters
     ----------
     scratch
-        An empty folder for the scripts and what they print.
+        An empty folder for the scripts and their output.
     shorter
-        What to run in place of commands that take long. Each must be in a block.
+        Commands to run in place of slow ones. Each must be in a block.
     within
         The command that runs bash.
 
@@ -181,10 +181,10 @@ def _check_syntax(block: Block, file: Path) -> None:
 
 
 def agree(shown: str, said: str, kind: str = "text") -> bool:
-    """Return whether an output is what the document shows, but for what no two runs have in common.
+    """Return whether an output agrees with the document, except for values that vary between runs.
 
-    That is ids, tags, times, sizes and the last digits of figures; `...` stands for anything, as a line of its own for
-    any lines. Bars of progress are left out.
+    These are ids, tags, times, sizes and the last digits of figures; `...` matches anything, as a separate line any
+    lines. Progress bars are left out.
     """
     said = re.sub(r".*━.*\n", "", said)
     if kind == "json":
@@ -219,7 +219,7 @@ def _agree_json(shown: object, said: object) -> bool:
     return said == shown
 
 
-# Of what no two runs have in common, what it looks like.
+# Patterns of the values that vary between runs.
 _VARYING = {
     r"\.\.\.|…": r".*",
     r"drug_consumption[:-][a-z2-7]{16}": r"drug_consumption[:-][a-z2-7]{16}",

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -82,7 +81,7 @@ def test_the_file_holds_the_cohort_that_training_draws(run, tmp_path):
 @pytest.mark.parametrize(
     "arguments", [["--rows", 0], ["--rows", -1], ["--rows", "many"], [], ["--rows", 1, "--seed", -1]]
 )
-def test_what_cannot_be_drawn_is_refused(run, tmp_path, arguments):
+def test_an_invalid_draw_is_refused(run, tmp_path, arguments):
     result = run("simulate", *arguments)
     assert result.exit_code == 2
     assert "Error: " in result.output
@@ -90,7 +89,7 @@ def test_what_cannot_be_drawn_is_refused(run, tmp_path, arguments):
 
 
 @pytest.mark.parametrize("output", [".", "absent/out.csv", "file/out.csv"])
-def test_an_output_that_cannot_be_written_is_told_in_words(run, tmp_path, output):
+def test_an_unwritable_output_is_reported_in_words(run, tmp_path, output):
     (tmp_path / "file").write_bytes(b"")
     result = run("simulate", "--rows", 1, "--output", output)
     assert result.exit_code == 2
@@ -141,7 +140,7 @@ def table(path):
 
 
 def check_figures(folder, card):
-    """Compare what was written with a card, to the last bit."""
+    """Compare the written files with a card, to the last bit."""
     found = {(row["drug"], row["window"], row["figure"]): row for row in table(folder / "figures.csv")}
     for drug, windows in card.drugs.items():
         for window, figures in windows.items():
@@ -196,8 +195,8 @@ def test_evaluation_leaves_nothing_of_a_respondent(evaluated, records_in):
 
 
 def test_finished_folds_are_found_again(evaluate, evaluated, tmp_path):
+    evaluate()
     folder = tmp_path / "evaluation"
-    shutil.copytree(evaluated.folder / "folds", folder / "folds")
     before = {path: path.stat().st_mtime_ns for path in (folder / "folds").iterdir()}
     assert len(before) == 2
     assert evaluate().exit_code == 0
@@ -243,7 +242,7 @@ def test_respondents_may_be_simulated(run, tmp_path):
     assert overall["reference_split"] is None
 
 
-def test_what_is_malformed_is_told_in_a_line(evaluate, run, tmp_path):
+def test_malformed_input_is_reported_in_a_line(evaluate, run, tmp_path):
     malformed = tmp_path / "malformed.csv"
     malformed.write_text("1,2,secret", encoding="utf-8")
     for arguments, text in (
@@ -261,20 +260,20 @@ def test_what_is_malformed_is_told_in_a_line(evaluate, run, tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [["--against", "oracle"], ["--imbalance", "yes"], ["--output", "config.yaml"]])
-def test_what_cannot_be_evaluated_is_refused(evaluate, arguments):
+def test_an_invalid_evaluation_is_refused(evaluate, arguments):
     result = evaluate(*arguments)
     assert result.exit_code == 2
     assert "Error: " in result.output
 
 
-def test_a_folder_that_cannot_be_written_is_told_in_words(evaluate, tmp_path):
+def test_an_unwritable_folder_is_reported_in_words(evaluate, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     result = evaluate("--output", "file/out")
     assert result.exit_code == 2
     assert result.output == "Error: cannot write file/out/folds: Not a directory\n"
 
 
-def test_a_folder_without_room_is_told_before_the_work(evaluate, tmp_path, room):
+def test_a_full_disk_is_reported_before_the_work(evaluate, tmp_path, room):
     with room(100_000):
         result = evaluate()
     assert result.exit_code == 2
@@ -284,15 +283,15 @@ def test_a_folder_without_room_is_told_before_the_work(evaluate, tmp_path, room)
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
-        (("evaluate",), "finished folds are kept in evaluation/folds, and the same command goes on from there"),
+        (("evaluate",), "finished folds are kept in evaluation/folds, and the same command continues from there"),
         (
             ("score", "in.csv", "out.csv"),
-            "finished parts are kept in out.csv.parts, and the same command goes on from there",
+            "finished parts are kept in out.csv.parts, and the same command continues from there",
         ),
         (("drift", "in.csv"), "no file was changed"),
     ],
 )
-def test_an_interrupted_command_says_what_is_kept_and_how_to_go_on(run, tmp_path, monkeypatch, command, expected):
+def test_an_interrupted_command_reports_kept_files_and_how_to_continue(run, tmp_path, monkeypatch, command, expected):
     def interrupt(*_):
         raise KeyboardInterrupt
 

@@ -61,7 +61,7 @@ def test_the_respondents_trained_on_have_not_moved(run, people, stored_model):
     assert result.exit_code == (3 if "profiles: drift of P(" in result.output else 0)
 
 
-def test_what_has_moved_is_told_and_the_exit_code_says_so(run, moved):
+def test_drift_is_reported_with_the_exit_code(run, moved):
     result = run(moved)
     assert result.exit_code == 3
     assert "1044 profiles: drift of age, " in result.output
@@ -95,7 +95,7 @@ def test_rows_that_are_no_profile_are_left_out(run, moved):
     moved.write_text("\n".join(lines), encoding="utf-8")
     result = run(moved)
     assert "1044 profiles: drift of age, " in result.output
-    assert "2 rows left out" in result.output
+    assert "2 invalid rows left out" in result.output
     assert "marked" not in result.output
 
 
@@ -135,7 +135,7 @@ def test_values_that_are_missing_or_unseen_are_drift(run, moved, tmp_path, name,
     said = result.output.splitlines()
     (line,) = [line for line in said if f"{n} profiles: drift of " in line]
     assert f"{name} ({note})" in line
-    assert f"{1044 - n} rows left out, which are no possible profile" in said
+    assert f"{1044 - n} invalid rows left out" in said
     (row,) = [line for line in said if line.split()[:1] == [name]]
     assert row.split()[-3:] == [*note.split(), "drift"]
     svg = ET.fromstring((tmp_path / "drift.svg").read_text(encoding="utf-8"))
@@ -155,14 +155,14 @@ def test_a_value_missing_now_and_then_is_none(run, people, tmp_path):
 @pytest.mark.parametrize(
     ("content", "name", "expected"),
     [
-        ("few", "few.csv", "expected 100 profiles or more"),
-        ("none", "none.csv", "expected at least one possible profile"),
+        ("few", "few.csv", "expected at least 100 profiles"),
+        ("none", "none.csv", "expected at least one valid profile"),
         ("headings", "headings.csv", "expected columns for gender"),
         ("name", "people.txt", "expected a name that ends in .csv, .tsv, .data"),
         ("parquet", "people.parquet", "expected a Parquet file"),
     ],
 )
-def test_what_cannot_be_told_is_refused(run, moved, tmp_path, content, name, expected):
+def test_too_few_profiles_are_refused(run, moved, tmp_path, content, name, expected):
     lines = moved.read_text(encoding="utf-8").splitlines()
     lines = {"few": lines[:60], "none": [lines[0], "marked" + "," * 11], "headings": ["age", "marked"]}.get(
         content, lines
@@ -188,7 +188,7 @@ def test_what_cannot_be_told_is_refused(run, moved, tmp_path, content, name, exp
         (["."], 2),
     ],
 )
-def test_what_cannot_be_done_is_told_in_words(run, moved, tmp_path, arguments, exit_code):
+def test_errors_are_reported_in_words(run, moved, tmp_path, arguments, exit_code):
     (tmp_path / "link.svg").symlink_to("moved.csv")
     (tmp_path / "hard.html").hardlink_to(moved)
     os.mkfifo(tmp_path / "pipe.csv")

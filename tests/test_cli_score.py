@@ -40,7 +40,7 @@ def people(tmp_path):
         writer = csv.DictWriter(file, ["id", *INPUTS])
         writer.writeheader()
         writer.writerows(people)
-    # A score of two decimals stands for the published one.
+    # A score of two decimals means the published one.
     return [person | {score.name: score.unrounded(person[score.name]) for score in SCORES} for person in people]
 
 
@@ -49,7 +49,7 @@ def probabilities(stored_model, people, window):
     return stored_model.predictor.predict_proba(np.array(rows))[:, :, window]
 
 
-def test_rows_are_scored_and_the_others_told_with_exit_code_3(run, stored_model, people, tmp_path):
+def test_rows_are_scored_and_the_others_listed_with_exit_code_3(run, stored_model, people, tmp_path):
     result = run("people.csv", "out.csv")
     assert result.exit_code == 3
     assert (
@@ -94,11 +94,11 @@ def test_raw_totals(run, tmp_path):
         (["absent.csv", "out.csv"], "absent.csv"),
         (["people.csv", "out.txt"], "expected an output whose name ends in .csv or .parquet"),
         (["people.csv", "-"], "expected an output whose name ends in .csv or .parquet"),
-        (["people.csv", "people.csv"], "expected another file"),
-        (["people.csv", "./sub/../people.csv"], "expected another file"),
+        (["people.csv", "people.csv"], "expected an output other than"),
+        (["people.csv", "./sub/../people.csv"], "expected an output other than"),
         (["people.csv", "folder.csv"], "folder.csv"),
-        (["people.csv", "kept.csv"], "kept.csv.parts to be a folder of an earlier run"),
-        (["pipe.csv", "out.csv"], "expected a regular file, and not a pipe"),
+        (["people.csv", "kept.csv"], "kept.csv.parts to be a folder from an earlier run"),
+        (["pipe.csv", "out.csv"], "expected a regular file, found a pipe"),
         (["people.csv", "absent/out.csv"], "absent/out.csv"),
         (["people.csv", "out.csv", "--drugs", "sugar"], "expected some of alcohol,"),
         (["people.csv", "out.csv", "--drugs", ""], "expected some of alcohol,"),
@@ -108,7 +108,7 @@ def test_raw_totals(run, tmp_path):
         (["people.csv"], "OUT"),
     ],
 )
-def test_what_cannot_be_done_is_refused_with_exit_code_2(run, people, tmp_path, arguments, message):
+def test_errors_have_exit_code_2(run, people, tmp_path, arguments, message):
     (tmp_path / "bad.csv").write_text("0.1,0.2\n", encoding="utf-8")
     for name in ("sub", "folder.csv", "kept.csv.parts"):
         (tmp_path / name).mkdir()

@@ -69,7 +69,7 @@ def test_noise_leaves_the_inputs_as_they_are(simulate, tmp_path, plain):
         ("label-noise=-0.1", "expected a number from 0 to 1 after label-noise="),
     ],
 )
-def test_what_is_no_shift_is_refused(simulate, tmp_path, shift, expected):
+def test_an_invalid_shift_is_refused(simulate, tmp_path, shift, expected):
     result = simulate("--shift", shift)
     assert result.exit_code == 2
     assert expected in " ".join(result.output.replace("│", " ").split())
@@ -97,11 +97,11 @@ def test_on_the_standard_output_stand_data_alone(tmp_path, output):
     content = (tmp_path / "out.csv").read_text(encoding="utf-8") if ">" in output else done.stdout
     (tmp_path / "read.csv").write_text(content, encoding="utf-8")
     assert len(read(tmp_path / "read.csv")) == 30
-    assert "30 simulated respondents in the standard output" in done.stderr
+    assert "30 simulated respondents in standard output" in done.stderr
     assert {path.name for path in tmp_path.iterdir()} <= {"out.csv", "read.csv"}
 
 
-def test_who_stops_reading_ends_it_quietly(tmp_path):
+def test_a_closed_pipe_ends_it_quietly(tmp_path):
     done = shell(tmp_path, f"{COMMAND} 40000 --output - | head -1; echo ${{PIPESTATUS[@]}}")
     header, statuses = done.stdout.splitlines()
     assert header.startswith("ID,Age,")
@@ -110,7 +110,7 @@ def test_who_stops_reading_ends_it_quietly(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_a_pipe_takes_what_is_written(tmp_path):
+def test_a_pipe_receives_the_output(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     done = shell(tmp_path, f"cat pipe & {COMMAND} 30 --output pipe >/dev/null; wait")
     assert done.stdout.count("\n") == 31
@@ -119,7 +119,7 @@ def test_a_pipe_takes_what_is_written(tmp_path):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
 @pytest.mark.parametrize("older", ["older", None])
-def test_interrupted_it_leaves_what_was_there(simulate, tmp_path, monkeypatch, error, older):
+def test_an_interrupted_run_keeps_the_old_file(simulate, tmp_path, monkeypatch, error, older):
     def interrupted(*_):
         yield from draw(10, 1, {})
         raise error

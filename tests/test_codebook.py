@@ -246,7 +246,7 @@ def test_age_band_is_for_whole_years_of_adults(years):
     ],
     ids=["as published", "upper", "lower", "padded", "unspaced", "spaced", "slash"],
 )
-def test_labels_match_whatever_their_case_and_spacing(column, spell):
+def test_labels_match_in_any_case_and_spacing(column, spell):
     assert [column.code(spell(label)) for label in column.labels] == list(range(len(column.labels)))
     assert all(column.code(spell(alias)) == column.labels.index(label) for alias, label in column.aliases.items())
 

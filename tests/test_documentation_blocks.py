@@ -1,4 +1,4 @@
-"""The blocks of every Markdown file do what they say, in a fresh clone, and every link leads somewhere."""
+"""The blocks of every Markdown file work, in a fresh clone, and every link has a target."""
 
 import os
 import re
@@ -155,7 +155,7 @@ def test_a_shorter_command_must_be_of_a_block(tmp_path):
         ("2026-11-23 14:45:15  94.1 KiB\n", "2027-01-02 03:04:05 100.25 KiB\n"),
     ],
 )
-def test_what_no_two_runs_have_in_common_may_differ(shown, said):
+def test_values_that_vary_between_runs_may_differ(shown, said):
     assert agree(shown, said)
     assert not agree(shown, said + "more\n")
 
@@ -217,7 +217,7 @@ def test_no_package_is_named_that_is_not_published():
 
 @pytest.fixture
 def clone(tmp_path):
-    """A clone of the checkout, with what is not committed yet."""
+    """A clone of the checkout, with uncommitted changes."""
     folder = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", ROOT, folder], check=True)
     for name in subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT, text=True).split("\0")[:-1]:
@@ -227,13 +227,13 @@ def clone(tmp_path):
 
 
 @pytest.mark.slow
-def test_every_block_does_what_it_says(clone, uci_path, default_store, store, tmp_path):
+def test_every_block_works(clone, uci_path, default_store, store, tmp_path):
     for program in PROGRAMS:
         if shutil.which(program) is None:
             skip(f"no {program}")
     if subprocess.run([*ALONE, "true"], capture_output=True).returncode:
         skip("no right to a network of its own (unshare --map-root-user --net)")
-    # The environment of a newcomer, in which pip finds what is installed here, and the data as it was once downloaded.
+    # The environment of a newcomer, in which pip finds the installed packages, with the downloaded data.
     home, scratch, wheels = (tmp_path / name for name in ("home", "scratch", "wheels"))
     scratch.mkdir()
     cache = home / ".cache" / "drugpred"

@@ -95,7 +95,7 @@ def test_only_packages_of_others_are_missing():
     assert not isinstance(told.value, MissingPackageError)
 
 
-def test_processes_are_not_interrupted_and_who_starts_them_is_later():
+def test_processes_are_not_interrupted_and_their_starter_is_later():
     code = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))"
     said = []
     with pytest.raises(KeyboardInterrupt), interrupted_later():

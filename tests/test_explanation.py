@@ -63,7 +63,7 @@ def network(arrays, encode=encode):
 
 
 def by_definition(log_odds, person, background):
-    """Base and Shapley values of what stands at each window's place, from the log-odds of all 4096 coalitions."""
+    """Base and Shapley values of the estimate in each window's place, from the log-odds of all 4096 coalitions."""
     n = len(INPUTS)
     members = np.arange(2**n)
     inside = members[:, np.newaxis] >> np.arange(n) & 1
@@ -115,7 +115,7 @@ def test_contributions_are_exact_where_exponentials_overflow(scale):
     )
 
 
-def test_base_and_contributions_sum_up_to_the_log_odds_of_what_is_served(stored_model, real):
+def test_base_and_contributions_sum_up_to_the_served_log_odds(stored_model, real):
     rows = real.X[::9]
     expected = logit(stored_model.predictor.predict_proba(rows))
     for row, log_odds in zip(rows, expected, strict=True):
@@ -166,7 +166,7 @@ def test_inputs_that_do_the_same_contribute_the_same():
     assert np.abs(contributions[..., OPENNESS]).max() > 1e-3
 
 
-def test_what_is_additive_contributes_its_distance_from_the_mean():
+def test_an_additive_input_contributes_its_distance_from_the_mean():
     arrays = in_order(draw_arrays(18))
     arrays["outputs"][...] = 0
     person, background = draw_rows(19, 1), draw_rows(20, 6)
@@ -183,7 +183,7 @@ def test_a_person_compared_with_the_same_is_not_moved():
     assert np.abs(contributions).max() < 1e-12
 
 
-def test_threads_get_what_each_would_get_alone(stored_model):
+def test_threads_do_not_affect_each_other(stored_model):
     rows = draw_rows(23, 40)
     alone = [stored_model.explainer.explain(row) for row in rows]
     with ThreadPoolExecutor(8) as pool:
@@ -222,7 +222,7 @@ class Trap:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no array", pickle.dumps(Trap()), "objects", "zip", "truncated"])
-def test_what_is_no_array_is_refused_by_name_and_never_run(content, tmp_path):
+def test_a_file_without_an_array_is_refused_by_name_and_never_run(content, tmp_path):
     path = tmp_path / "background.npy"
     if content == "objects":
         np.save(path, np.array([Trap()]), allow_pickle=True)

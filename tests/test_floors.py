@@ -41,7 +41,7 @@ def test_the_reference_system_is_beaten_on_its_own_split(default_stored_model):
     assert default_stored_model.card.reference_split["auc"] >= 0.885
 
 
-def test_what_is_served_is_small(default_stored_model):
+def test_the_served_model_is_small(default_stored_model):
     content = (default_stored_model.path / "network.npz").read_bytes()
     assert len(content) <= 15_000
     with np.load(io.BytesIO(content)) as arrays:
@@ -52,6 +52,6 @@ def test_nothing_stored_holds_a_respondent(default_stored_model, records_in):
     assert not any(records_in(path.read_bytes()) for path in default_stored_model.path.rglob("*") if path.is_file())
 
 
-def test_answers_are_for_the_drugs_that_can_be_told(default_stored_model):
+def test_reliable_drugs_are_predicted(default_stored_model):
     reliable = {drug for drug, windows in default_stored_model.card.drugs.items() if windows["decade"].reliable}
     assert set(default_stored_model.card.drugs) - reliable == {"alcohol", "caffeine", "chocolate"}

@@ -57,7 +57,7 @@ def files_of(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_what_is_written_is_read(stored_model, network, background, empty_store, real):
+def test_a_written_model_is_read(stored_model, network, background, empty_store, real):
     tag = model_store.write(b"pipeline", network, background, stored_model.card, REPORT)
     again = model_store.load()
     assert tag.startswith("drug_consumption:")
@@ -84,7 +84,7 @@ def test_the_newest_is_found_and_the_older_stays(stored_model, network, backgrou
     assert model_store.load(first).tag == first
 
 
-def test_the_store_can_tell_versions_apart(stored, stored_model):
+def test_the_store_distinguishes_versions(stored, stored_model):
     assert stored.info.labels == {"data_source": "uci", "estimator": stored_model.card.estimator}
     assert stored.info.metadata["overall"] == stored_model.card.overall
     assert stored.info.metadata["overall"]["cannabis_decade_auc"] > 0.8
@@ -92,7 +92,7 @@ def test_the_store_can_tell_versions_apart(stored, stored_model):
 
 @pytest.fixture
 def reading(store, tmp_path, monkeypatch):
-    """Return what finds and reads a copy of the trained model, and the copy's folder."""
+    """Return a function that finds and reads a copy of the trained model, and the copy's folder."""
     shutil.copytree(store / "models", tmp_path / "models")
     copy = ModelStore(tmp_path / "models")
     BentoMLContainer.model_store.set(copy)
@@ -115,7 +115,7 @@ def test_any_altered_byte_is_noticed(reading):
         for wrong in altered:
             path.write_bytes(wrong)
             with pytest.raises(
-                StoredModelError, match=rf"({name}.* as it was written|, by {name}|in {name}).*train\.py"
+                StoredModelError, match=rf"({name}.* was changed|, see {name}|in {name}|original {name}).*train\.py"
             ):
                 read()
         path.write_bytes(content)
@@ -123,13 +123,13 @@ def test_any_altered_byte_is_noticed(reading):
 
 
 @pytest.mark.parametrize("name", ["model.yaml", "SHA256SUMS"])
-def test_each_byte_of_what_tells_of_the_others_counts(stored, name):
+def test_each_byte_of_the_checksums_counts(stored, name):
     path = Path(stored.path_of(name))
     content = path.read_bytes()
     rng = np.random.default_rng(0)
     for place, byte in enumerate(content):
         path.write_bytes(content[:place] + bytes([byte ^ (1 << int(rng.integers(8)))]) + content[place + 1 :])
-        with pytest.raises(StoredModelError, match=rf"{name} is not as it was written|, by {name}|not in {name}"):
+        with pytest.raises(StoredModelError, match=rf"{name} was changed|, see {name}|not in {name}"):
             model_store.read(stored)
         if place % 9 == 0:  # BentoML reads it slowly
             with pytest.raises(StoredModelError, match=r"train\.py"):
@@ -168,14 +168,14 @@ def test_a_link_in_the_place_of_a_file_is_refused(stored, tmp_path, name):
         model_store.read(stored)
 
 
-def test_what_is_neither_a_file_nor_a_folder_is_refused_and_not_read(stored):
+def test_a_special_file_is_refused_and_not_read(stored):
     os.mkfifo(stored.path_of("report/pipe"))
     with pytest.raises(StoredModelError, match=r"report/pipe is not a regular file"):
         model_store.read(stored)
 
 
 @pytest.mark.parametrize("swapped", ["network.npz", "card.json", "model.yaml", "SHA256SUMS", ""])
-def test_what_is_of_another_version_is_noticed(stored_model, network, background, empty_store, swapped):
+def test_files_of_another_version_are_noticed(stored_model, network, background, empty_store, swapped):
     """A file, or with the empty name all of them; that of the network differs, as does the card."""
     other = stored_model.card.model_copy(update={"seed": stored_model.card.seed + 1})
     cut = io.BytesIO()
@@ -189,21 +189,21 @@ def test_what_is_of_another_version_is_noticed(stored_model, network, background
         shutil.copyfile(one.path_of(swapped), two.path_of(swapped))
     else:
         shutil.copytree(one.path, two.path, dirs_exist_ok=True)
-    with pytest.raises(StoredModelError, match=rf"^{two.tag}: .*{swapped or 'model.yaml is that of ' + str(one.tag)}"):
+    with pytest.raises(StoredModelError, match=rf"^{two.tag}: .*{swapped or 'model.yaml belongs to ' + str(one.tag)}"):
         model_store.read(model_store.resolve(str(two.tag)))
     assert model_store.read(model_store.resolve(str(one.tag))).tag == str(one.tag)
 
 
-def test_a_file_that_may_not_be_read_is_told(stored, monkeypatch):
+def test_an_unreadable_file_is_reported(stored, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "read_bytes", refuse)  # root reads everything
-    with pytest.raises(StoredModelError, match=r"expected to be able to read all of .*Permission denied"):
+    with pytest.raises(StoredModelError, match=r"expected to be able to read .*Permission denied"):
         model_store.read(stored)
 
 
-def test_what_was_exported_and_imported_is_as_it_was_written(stored_model, stored, tmp_path):
+def test_an_exported_and_imported_model_is_unchanged(stored_model, stored, tmp_path):
     exported = bentoml.models.export_model(stored.tag, str(tmp_path / "model.bentomodel"))
     (tmp_path / "other").mkdir()
     other = ModelStore(tmp_path / "other")
@@ -240,7 +240,7 @@ def test_a_card_of_another_version_is_refused(stored_model, network, background,
         more: int = 1
 
     tag = model_store.write(b"pipeline", network, background, Other(**dict(stored_model.card)), {})
-    with pytest.raises(StoredModelError, match=r"not of this version.*train\.py"):
+    with pytest.raises(StoredModelError, match=r"of another version.*train\.py"):
         model_store.load(tag)
 
 
@@ -271,19 +271,19 @@ def test_backgrounds_that_cannot_be_compared_with_are_refused(stored_model, netw
 
 
 @pytest.mark.parametrize("tag", ["drug_consumption", "drug_consumption:absent", "Not a tag!", ""])
-def test_a_model_that_is_not_there_is_told_clearly(empty_store, tag):
+def test_a_missing_model_is_reported_clearly(empty_store, tag):
     with pytest.raises(StoredModelError, match=r"no model .*run `python train\.py` first"):
         model_store.resolve(tag)
 
 
-def test_a_version_that_is_not_there_is_told_with_the_newest_that_are(stored_model, network, background, empty_store):
+def test_a_missing_version_is_reported_with_the_newest_ones(stored_model, network, background, empty_store):
     tags = [model_store.write(b"pipeline", network, background, stored_model.card, {}) for _ in range(12)]
     (Path(empty_store.get(tags[3]).path) / "model.yaml").write_bytes(b"]")
     newest = ", ".join(tag for tag in reversed(tags[2:]) if tag != tags[3])
     for tag in ("drug_consumption:nope", "nope", "Not a tag!"):
         with pytest.raises(StoredModelError) as caught:
             model_store.resolve(tag)
-        expected = f"no model {tag} in the BentoML model store, which has {newest}, {tags[1]} and 1 more"
+        expected = f"no model {tag} in the BentoML model store; it has {newest}, {tags[1]} and 1 more"
         assert str(caught.value) == expected
 
 
@@ -291,7 +291,7 @@ def test_a_version_that_is_not_there_is_told_with_the_newest_that_are(stored_mod
     ("home", "expected"),
     [("file", "file is not a directory"), ("file/home", "file/home: Not a directory"), ("/proc/a", "/proc/a: No such")],
 )
-def test_a_home_that_cannot_be_is_told_with_the_reason(tmp_path, monkeypatch, home, expected):
+def test_an_impossible_home_is_reported_with_the_reason(tmp_path, monkeypatch, home, expected):
     (tmp_path / "file").touch()
     monkeypatch.setenv("BENTOML_HOME", str(tmp_path / home))
     # As BentoML does in a new process, in which nobody has asked for it.
@@ -301,7 +301,7 @@ def test_a_home_that_cannot_be_is_told_with_the_reason(tmp_path, monkeypatch, ho
             call()
 
 
-def test_what_bentoml_refuses_is_told_with_its_reason(stored_model, network, background, empty_store):
+def test_an_error_of_bentoml_is_reported_with_its_reason(stored_model, network, background, empty_store):
     folder = Path(empty_store.get(model_store.write(b"pipeline", network, background, stored_model.card, {})).path)
     for end in "ab":
         shutil.copytree(folder, folder.with_name(f"twice{end}"))

@@ -83,7 +83,7 @@ def test_windows_never_rise_and_probabilities_are_within_0_and_1(seed, n_hidden,
 
 
 @given(seed=SEEDS, n=st.integers(1, 40))
-def test_one_row_at_a_time_gives_what_all_at_once_give(seed, n):
+def test_single_rows_and_all_at_once_agree(seed, n):
     predictor, rows = Predictor(**draw_arrays(seed)), draw_rows(seed, n)
     one_by_one = np.concatenate([predictor.predict_proba(row[np.newaxis]) for row in rows])
     np.testing.assert_allclose(one_by_one, predictor.predict_proba(rows), rtol=0, atol=1e-12)
@@ -132,7 +132,7 @@ def test_arrays_that_do_not_fit_or_are_not_finite_are_refused(name, spoil):
         Predictor(**arrays | {name: spoil(arrays[name])})
 
 
-def test_what_was_saved_is_loaded(predictor, npz):
+def test_a_saved_predictor_is_loaded(predictor, npz):
     rows = draw_rows(7, 10)
     assert (Predictor.load(npz(**draw_arrays(0))).predict_proba(rows) == predictor.predict_proba(rows)).all()
 
@@ -174,7 +174,7 @@ def test_a_file_with_an_array_less_is_refused(npz, name):
         Predictor.load(npz(**{other: array for other, array in draw_arrays(0).items() if other != name}))
 
 
-def test_a_file_says_what_its_weights_are_multiples_of(npz):
+def test_a_file_has_the_step_of_its_weights(npz):
     with np.load(npz(**draw_arrays(0))) as arrays:
         coarser = dict(arrays) | {"step": arrays["step"] * 2}
     path = npz(**draw_arrays(0))

@@ -1,4 +1,4 @@
-"""What holds of every person: one row, by whichever transport and spelling, and probabilities that make sense."""
+"""Properties for every person: one row, over any transport and spelling, and consistent probabilities."""
 
 import asyncio
 import json
@@ -70,7 +70,7 @@ def is_taken(content):
 
 
 @given(person=people, raw=st.none() | totals, age=st.integers(18, 120) | st.sampled_from(AGE.labels))
-def test_whom_the_schema_describes_the_service_takes(person, raw, age):
+def test_the_service_accepts_all_profiles_of_the_schema(person, raw, age):
     content = person | {"age": age} | ({} if raw is None else raw | {"scale": "raw"})
     SCHEMA.validate(content)
     assert is_taken(content)
@@ -81,7 +81,7 @@ def test_whom_the_schema_describes_the_service_takes(person, raw, age):
     changes=st.dictionaries(st.sampled_from([*Profile.model_fields, "zebra"]), anything, min_size=1, max_size=3),
     left_out=st.sets(st.sampled_from(INPUTS), max_size=1),
 )
-def test_schema_and_service_agree_on_whatever_is_sent(person, changes, left_out):
+def test_schema_and_service_agree_on_any_body(person, changes, left_out):
     content = {name: value for name, value in (person | changes).items() if name not in left_out}
     assert SCHEMA.is_valid(content) == is_taken(content)
 
@@ -171,7 +171,7 @@ def scorer(stored_model):
     window=st.sampled_from(WINDOWS),
     form=st.sampled_from(["raw", "elements"]),
 )
-def test_people_in_tensors_hear_what_they_hear_one_by_one(scorer, asked, window, form):
+def test_tensors_and_single_requests_agree(scorer, asked, window, form):
     by_drug = asyncio.run(DataPlane(scorer).infer(tensors(asked, form), [], Parameters(window=window)))
     for place, person in enumerate(asked):
         ((answer,), told) = scorer.predict([read({**person, "window": window, "drugs": list(DRUGS)})]), {}
@@ -180,7 +180,7 @@ def test_people_in_tensors_hear_what_they_hear_one_by_one(scorer, asked, window,
         assert {drug: column[place] for drug, column in by_drug.items()} == pytest.approx(told, abs=1e-12)
 
 
-# --- what is told
+# --- predictions
 
 
 @given(asked=st.lists(people, min_size=1, max_size=5))

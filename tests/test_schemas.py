@@ -77,7 +77,7 @@ def test_every_input_must_be_given(name):
 
 @pytest.mark.parametrize("name", [*INPUTS, "drugs", "window", "include", "scale"])
 @pytest.mark.parametrize("value", [None, {}, {"a": 1}, [[]], True, False, "", " "], ids=repr)
-def test_what_is_of_another_kind_is_refused_where_it_stands(name, value):
+def test_values_of_another_type_are_refused_with_their_place(name, value):
     assert {place[0] for place in places(EXAMPLE | {name: value})} == {name}
 
 
@@ -89,7 +89,7 @@ def test_unknown_fields_are_refused(name):
 @pytest.mark.parametrize(
     "body", ["", "{", "[]", "null", "1", '"a"', "{}}", '{"age": 25,}', "\x00", r'{"age": "\ud800"}']
 )
-def test_what_is_not_an_object_in_json_is_refused(body):
+def test_json_other_than_an_object_is_refused(body):
     assert places(body) == [()]
 
 
@@ -109,7 +109,7 @@ def test_what_is_not_an_object_in_json_is_refused(body):
     ],
     ids=["as published", "upper", "lower", "padded", "unspaced", "spaced"],
 )
-def test_labels_match_whatever_their_case_and_spacing(column, spell):
+def test_labels_match_in_any_case_and_spacing(column, spell):
     spellings = {**{label: label for label in column.labels}, **column.aliases}
     for spelling, label in spellings.items():
         assert row(**{column.name: spell(spelling)})[column.name] == column.labels.index(label)
@@ -154,7 +154,7 @@ def test_any_other_age_is_refused(age):
 
 
 @pytest.mark.parametrize("age", [17, 25.5, "25", "17-24", None, [25], {}, True])
-def test_whatever_the_age_is_all_that_is_taken_is_said(age):
+def test_an_age_error_names_all_accepted_values(age):
     with pytest.raises(ValidationError) as caught:
         Profile.model_validate(EXAMPLE | {"age": age})
     (fault,) = faults(caught.value)
@@ -272,16 +272,16 @@ def test_the_scale_holds_wherever_it_stands():
     assert read(first) == read(last)
 
 
-def test_totals_are_refused_where_no_scale_is_said():
+def test_totals_are_refused_without_the_raw_scale():
     content = {key: value for key, value in (EXAMPLE | RAW).items() if key != "scale"}
     assert places(content) == [(score.name,) for score in NEO]
     assert places(EXAMPLE | {"scale": "raw"}) == [(score.name,) for score in NEO]
 
 
-# --- what to tell
+# --- options of the prediction
 
 
-def test_all_drugs_within_a_decade_are_told_by_default():
+def test_all_drugs_within_a_decade_are_predicted_by_default():
     profile = read(EXAMPLE)
     assert (profile.drugs, profile.window, profile.include) == (set(DRUGS), "decade", set())
 
@@ -297,7 +297,7 @@ def test_the_window_may_be_chosen(window):
 
 
 @pytest.mark.parametrize("include", [[], ["windows"], ["explanation"], ["explanation", "windows"]])
-def test_what_to_include_may_be_chosen(include):
+def test_parts_to_include_may_be_chosen(include):
     assert read(EXAMPLE | {"include": include}).include == set(include)
 
 
@@ -320,7 +320,7 @@ def test_what_to_include_may_be_chosen(include):
     ],
     ids=str,
 )
-def test_what_does_not_exist_cannot_be_chosen(change):
+def test_unknown_options_are_refused(change):
     assert {place[0] for place in places(EXAMPLE | change)} == set(change)
 
 
@@ -333,7 +333,7 @@ def test_a_batch_holds_up_to_1000_profiles(n):
 
 
 @pytest.mark.parametrize("n", [0, MAX_PROFILES + 1])
-def test_a_batch_holds_no_fewer_and_no_more(n):
+def test_a_batch_has_a_minimum_and_a_maximum(n):
     assert places({"profiles": [EXAMPLE] * n}, Batch) == [("profiles",)]
 
 

@@ -23,7 +23,7 @@ def scorer(stored_model):
     return Scorer(stored_model)
 
 
-def test_an_answer_tells_of_every_drug_in_the_codebooks_order(scorer):
+def test_an_answer_has_every_drug_in_the_codebooks_order(scorer):
     (answer,) = scorer.predict([profile()])
     assert [risk["drug"] for risk in answer.risks] == list(DRUGS)
 
@@ -60,13 +60,13 @@ def test_risk_is_high_from_the_threshold_on(stored_model):
         assert answer.risks[0]["prediction"] == prediction
 
 
-def test_only_the_drugs_asked_for_are_told_in_the_codebooks_order(scorer):
+def test_only_requested_drugs_are_answered_in_the_codebooks_order(scorer):
     everything, some = scorer.predict([profile(), profile(drugs=["nicotine", "alcohol", "lsd"])])
     assert [risk["drug"] for risk in some.risks] == ["alcohol", "lsd", "nicotine"]
     assert [risk for risk in everything.risks if risk["drug"] in {"alcohol", "lsd", "nicotine"}] == some.risks
 
 
-def test_every_window_is_told_where_asked_for(scorer, stored_model):
+def test_every_window_is_answered_on_request(scorer, stored_model):
     asked = profile(include=["windows"], window="week")
     (answer,) = scorer.predict([asked])
     (expected,) = probabilities(stored_model, asked)
@@ -92,7 +92,7 @@ def test_the_probability_of_the_window_is_explained_where_asked_for(scorer, stor
         assert log_odds == pytest.approx(np.log(p / (1 - p)), abs=1e-9)
 
 
-def test_only_what_was_asked_for_is_explained(scorer):
+def test_only_requested_explanations_are_made(scorer):
     profiles = [profile(), profile(drugs=["lsd", "crack"], include=["explanation"]), profile(include=["windows"])]
     plain, explained, windows = scorer.predict(profiles)
     assert [risk["drug"] for risk in explained.risks if "explanation" in risk] == ["crack", "lsd"]

@@ -136,7 +136,7 @@ def test_an_origin_is_as_browsers_write_it(monkeypatch, given, matches):
         "https://one.example https://two.example", "null", "https://b\u00fccher.example", "https://[",
     ],
 )  # fmt: skip
-def test_what_no_browser_sends_as_an_origin_is_refused(monkeypatch, given):
+def test_invalid_origins_are_refused(monkeypatch, given):
     monkeypatch.setenv("DRUGPRED_CORS_ORIGINS", f"https://one.example,{given}")
     with pytest.raises(ConfigurationError, match="DRUGPRED_CORS_ORIGINS: expected origins like "):
         Settings()

@@ -166,7 +166,7 @@ def test_a_call_holds_up_to_10000_people(n):
 
 
 @pytest.mark.parametrize("n", [0, MAX_ROWS + 1])
-def test_a_call_holds_no_fewer_and_no_more(n):
+def test_a_call_has_a_minimum_and_a_maximum(n):
     with pytest.raises(ColumnError, match="age: expected 1 to 10000 values"):
         encode(columns(n))
 
@@ -174,12 +174,12 @@ def test_a_call_holds_no_fewer_and_no_more(n):
 @pytest.mark.parametrize("name", INPUTS[1:])
 @pytest.mark.parametrize("n", [0, 1, 2, 4])
 def test_columns_are_of_one_length(name, n):
-    with pytest.raises(ColumnError, match=f"{name}: expected 3 values, as many as of age") as caught:
+    with pytest.raises(ColumnError, match=f"{name}: expected 3 values, the same number as age") as caught:
         encode(columns(**{name: columns(n)[name]}))
     assert (caught.value.field, caught.value.row) == (name, None)
 
 
-def test_what_is_given_is_left_as_it_was():
+def test_arguments_are_not_changed():
     asked = columns(**{score.name: np.array([12.0, 36.0, 60.0]) for score in NEO})
     before = {name: column.copy() for name, column in asked.items()}
     encode(asked, "raw")
@@ -201,7 +201,7 @@ def test_no_refusal_repeats_a_value():
 
 @pytest.mark.parametrize("scale", SCALES)
 @given(data=st.data())
-def test_all_that_is_not_possible_is_told_at_once(scale, data):
+def test_all_invalid_values_are_reported_at_once(scale, data):
     asked = data.draw(people(scale))
     made = from_people([person | {c.name: c.labels[0] for c in CATEGORIES} for person in asked])
     made |= {c.name: np.array([c.codes.get(person[c.name], -1) for person in asked]) for c in CATEGORIES}
@@ -226,5 +226,5 @@ def test_any_number_of_people_can_be_checked():
 
 
 def test_columns_of_different_length_cannot_be_checked():
-    with pytest.raises(ColumnError, match=r"^openness: expected 3 values, as many as of age$"):
+    with pytest.raises(ColumnError, match=r"^openness: expected 3 values, the same number as age$"):
         validate(columns(openness=np.zeros(2)))

@@ -113,7 +113,7 @@ def run_here(folder, *arguments, **environment):
 
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory):
-    """A configuration that learns next to nothing and drops over-claimers, for what does not depend on it."""
+    """A fast configuration that learns little and drops over-claimers, for tests that do not depend on it."""
     path = tmp_path_factory.mktemp("hasty") / "hasty.yaml"
     settings = yaml.safe_load(QUICK) | {"overclaimers": "drop"}
     settings["estimator"] |= {"iterations": 5, "networks": 1, "trees": 2}
@@ -170,7 +170,7 @@ def test_a_run_prints_every_drug_and_the_headline_figures(environment):
     for drug, windows in card.drugs.items():
         assert drug in output
         assert f"{windows['year'].auc:.3f}" in output
-    # Rich cuts with it whatever does not fit.
+    # Rich truncates text that does not fit.
     assert "…" not in output
     assert f"{card.overall['cannabis_decade_auc']:.4f}" in output
     assert "1877 respondents, source: uci" in output
@@ -254,8 +254,8 @@ def test_malformed_input_is_refused_in_a_line_and_nothing_is_stored(tmp_path, uc
     ("arguments", "code", "expected"),
     [
         (["--help"], 0, "the model, the folds and the seed"),
-        (["--config", "absent.yaml"], 2, "argument --config: expected a file, and there is none at absent.yaml"),
-        (["--data", "absent.csv"], 2, "argument --data: expected a file, and there is none at absent.csv"),
+        (["--config", "absent.yaml"], 2, "argument --config: expected a file at absent.yaml"),
+        (["--data", "absent.csv"], 2, "argument --data: expected a file at absent.csv"),
     ],
 )
 def test_options_are_answered_without_the_libraries(tmp_path, arguments, code, expected):
@@ -279,7 +279,7 @@ def train_here(monkeypatch):
 
 
 @pytest.mark.parametrize(("home", "expected"), [("file", "Not a directory"), ("full", "File too large")])
-def test_a_store_without_room_is_told_before_the_work(train_here, tmp_path, monkeypatch, capsys, room, home, expected):
+def test_a_full_store_is_reported_before_the_work(train_here, tmp_path, monkeypatch, capsys, room, home, expected):
     (tmp_path / "file").touch()
     monkeypatch.setattr("drugpred.model_store.home", lambda: tmp_path / home)
     monkeypatch.setattr("drugpred.training.experiment.load_respondents", None)  # the work
@@ -322,7 +322,7 @@ def test_an_interrupt_from_the_keyboard_reaches_all_processes_and_is_a_line(tmp_
 
 @pytest.fixture(scope="module")
 def gated(tmp_path_factory, store, hasty, uci_path):
-    """Runs at once, each where a model of tests/quick.yaml is the newest; their ends and what they said."""
+    """Simultaneous runs, each with a newest model of tests/quick.yaml; their exit codes and outputs."""
     folder = tmp_path_factory.mktemp("gated")
     quick, real = ("--config", TESTS / "quick.yaml"), ("--data", uci_path)
     runs = {
@@ -340,7 +340,7 @@ def tags(run):
 
 def test_the_first_model_needs_no_gate(environment):
     _, output = environment.finish()
-    assert "no model to compare with: this is the first" in output
+    assert "no model to compare with: this is the first one" in output
 
 
 @pytest.mark.slow
@@ -375,5 +375,5 @@ def test_a_worse_model_is_stored_by_force(gated, stored_model):
 def test_a_simulated_model_never_replaces_a_real_one_unasked(gated, stored_model):
     run, code, output = gated["simulated"]
     assert code == 3, output
-    assert f"error: not stored: it is of simulated respondents, and {stored_model.tag} is not; --force" in output
+    assert f"error: not stored: it was trained on simulated respondents, {stored_model.tag} was not; --force" in output
     assert tags(run) == {stored_model.tag}

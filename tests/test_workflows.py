@@ -52,7 +52,7 @@ def test_linters_find_nothing(linter):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_script_that_takes_what_others_write_is_found(tmp_path):
+def test_a_script_with_untrusted_input_is_found(tmp_path):
     workflow = tmp_path / ".github" / "workflows" / "bad.yml"
     workflow.parent.mkdir(parents=True)
     step = '{run: "echo ${{ github.event.issue.title }}"}'
@@ -75,7 +75,7 @@ def test_one_action_has_one_version():
 
 
 @pytest.mark.parametrize("path", sorted(WORKFLOWS.iterdir()), ids=lambda path: path.stem)
-def test_a_workflow_may_do_nothing_but_what_its_jobs_say(path):
+def test_a_workflow_has_only_the_permissions_of_its_jobs(path):
     workflow = read(path.name)
     assert workflow["permissions"] == {}
     assert all("permissions" in job for job in workflow["jobs"].values())
@@ -112,7 +112,7 @@ def test_secrets_are_those_of_an_environment(release):
             assert job["environment"] in {"registry", "staging", "production"}
 
 
-def test_what_is_pushed_was_run_and_scanned_before(release):
+def test_a_pushed_image_was_run_and_scanned_before(release):
     steps = script(release["image"])
     order = ["bentoml containerize", "docker run", "smoke.py", '"$GRYPE"', "docker push"]
     assert sorted(order, key=steps.index) == order
@@ -120,7 +120,7 @@ def test_what_is_pushed_was_run_and_scanned_before(release):
     assert [each["platform"] for each in release["image"]["strategy"]["matrix"]["include"]] == ["amd64", "arm64"]
 
 
-def test_production_is_deployed_after_the_canary_was_judged_and_goes_back_where_it_fails(release):
+def test_production_is_deployed_after_the_canary_and_rolled_back_on_failure(release):
     steps = script(release["production"])
     order = [
         "-k configs/deploy/kubernetes/canary\n",
@@ -137,7 +137,7 @@ def test_production_is_deployed_after_the_canary_was_judged_and_goes_back_where_
 
 
 @pytest.mark.parametrize("job", jobs())
-def test_what_a_script_names_is_there(job):
+def test_files_named_in_scripts_exist(job):
     for path in re.findall(r"(?:configs|\.ci)/[\w./-]+", script(job) if "steps" in job else ""):
         assert (ROOT / path).exists(), path
 

@@ -1,9 +1,9 @@
-"""Judge a canary by what Prometheus counts of it and of the stable release beside it.
+"""Judge a canary by the metrics of it and of the stable release in Prometheus.
 
 usage: python configs/deploy/canary.py --prometheus URL [--minutes 10] [--namespace drugpred]
 
-It watches for so long, and prints what it sees. Exit codes: 0 promote it; 1 roll it back, which many errors say at
-once; 2 cannot tell, for want of requests or of an answer from Prometheus.
+It watches for that time, and prints the metrics. Exit status: 0 promote it; 1 roll it back, at once if there are many
+errors; 2 cannot decide, because there were too few requests or Prometheus does not answer.
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ import httpx
 
 PROMOTE: Final = 0
 ROLL_BACK: Final = 1
-CANNOT_TELL: Final = 2
+UNDECIDED: Final = 2
 
-# The limits and what counts are those of configs/monitoring/rules: DrugpredErrors, DrugpredSlow, and traffic.yml.
+# The limits and the requests that count are those of configs/monitoring/rules: DrugpredErrors, DrugpredSlow,
+# traffic.yml.
 BUDGET: Final = 0.001
 MAX_ERRORS: Final = 14.4 * BUDGET
 SLOWEST: Final = 0.025
-"""Seconds, of the 95th percentile."""
+"""Highest 95th percentile, in seconds."""
 FEWEST_ERRORS: Final = 10
-"""That are worth a verdict before the end."""
+"""Errors that suffice for a verdict before the end."""
 FEWEST_TIMED: Final = 100
-"""Requests of an endpoint whose percentile is told."""
+"""Requests of an endpoint that suffice for its percentile."""
 FEWEST: Final = 300
-"""Requests: where none of so many fails, the share that does is under 1% (at a level of .05)."""
+"""Requests: if none of them fails, the share of errors is below 1% (at a level of .05)."""
 
-# Against the stable release: errors at this level and over budget, latency by this factor and over this many seconds.
+# Against the stable release: errors at this level and over budget; latency by this factor and over these seconds.
 LEVEL: Final = 0.01
 SLOWER: Final = 2
 NOTICED: Final = 0.005
@@ -48,10 +49,10 @@ TRACKS: Final = ("canary", "stable")
 
 @dataclass
 class Seen:
-    """What was seen of one track since the watch began."""
+    """The requests of one track since the start."""
 
     requests: Counter[str] = field(default_factory=Counter)
-    """By endpoint, or method of gRPC."""
+    """By endpoint, or gRPC method."""
     errors: int = 0
     p95: dict[str, float] = field(default_factory=dict)
     """In seconds, by endpoint."""
@@ -63,7 +64,7 @@ class Seen:
 
     @property
     def timed(self) -> dict[str, float]:
-        """The percentiles that can be relied on."""
+        """The percentiles with enough requests."""
         return {name: value for name, value in self.p95.items() if self.requests[name] >= FEWEST_TIMED}
 
     def __str__(self) -> str:
@@ -72,7 +73,7 @@ class Seen:
 
 
 class Watch:
-    """Prometheus, asked again and again for the counters of both tracks."""
+    """A reader of both tracks' counters in Prometheus."""
 
     def __init__(self, url: str, namespace: str) -> None:
         self.client = httpx.Client(base_url=url, timeout=10)
@@ -82,19 +83,19 @@ class Watch:
         self.begun = time.monotonic()
 
     def look(self) -> None:
-        """Add what was counted since the last look.
+        """Add the requests since the last call.
 
         Raises
         ------
         httpx.HTTPError
-            Prometheus does not answer, or not what was asked.
+            Prometheus does not answer, or its answer is malformed.
         """
         counters = {
             frozenset(labels.items()): value
             for metric, names in (("bentoml_service_request_total", HTTP), ("drugpred_grpc_requests_total", GRPC))
             for labels, value in self._ask(f"{metric}{{{self.selected},{names}}}")
         }
-        # rate() would miss what a counter begins with, and the first errors are such. One that falls began again.
+        # rate() would miss the first value of a counter, which may be an error. A counter that falls has restarted.
         for key, value in counters.items() if self.counters is not None else ():
             before = self.counters.get(key, 0.0) if self.counters else 0.0
             self._count(dict(key), round(value - before if value >= before else value))
@@ -124,41 +125,43 @@ class Watch:
         try:
             return [(each["metric"], float(each["value"][1])) for each in response.json()["data"]["result"]]
         except (ValueError, LookupError, TypeError):
-            raise httpx.DecodingError("the answer is none of Prometheus", request=response.request) from None
+            raise httpx.DecodingError("expected an answer of Prometheus", request=response.request) from None
 
 
 def judge(canary: Seen, stable: Seen, *, ended: bool) -> tuple[int, str] | None:
-    """Return the exit code and why, or None where it is too early to say.
+    """Return the exit status and the reason, or None if it is too early.
 
     Parameters
     ----------
     canary, stable : Seen
-        What was seen of both.
+        The requests of both.
     ended : bool
-        Whether this is the last look.
+        Whether this is the last call.
     """
     if canary.ratio > MAX_ERRORS and (canary.errors >= FEWEST_ERRORS or (ended and canary.requests.total() >= FEWEST)):
-        return ROLL_BACK, f"{canary.ratio:.2%} of its requests fail, and {MAX_ERRORS:.2%} may"
+        return ROLL_BACK, f"{canary.ratio:.2%} of its requests fail, more than {MAX_ERRORS:.2%}"
     if not ended:
         return None
     if canary.requests.total() < FEWEST:
-        return CANNOT_TELL, f"it got {canary.requests.total()} requests, and {FEWEST} are the fewest that tell"
+        return UNDECIDED, f"it got {canary.requests.total()} requests, at least {FEWEST} are needed"
     if not canary.timed:
-        return CANNOT_TELL, f"no {' or '.join(TIMED)} got {FEWEST_TIMED} requests, so nothing tells of its latency"
+        return UNDECIDED, f"no {' or '.join(TIMED)} got {FEWEST_TIMED} requests, so its latency is unknown"
     if canary.ratio > BUDGET and chance(canary, stable) < LEVEL:
-        return ROLL_BACK, f"{canary.ratio:.2%} of its requests fail, and {stable.ratio:.2%} of the stable release's"
+        return ROLL_BACK, f"{canary.ratio:.2%} of its requests fail, of the stable release's {stable.ratio:.2%}"
     for name, value in canary.timed.items():
         if value > SLOWEST:
-            return ROLL_BACK, f"p95 of {name} is {value * 1000:.1f} ms, and {SLOWEST * 1000:.0f} ms may be"
+            return ROLL_BACK, f"p95 of {name} is {value * 1000:.1f} ms, more than {SLOWEST * 1000:.0f} ms"
         if value > max(NOTICED, SLOWER * stable.timed.get(name, math.inf)):
             was = stable.timed[name] * 1000
-            return ROLL_BACK, f"p95 of {name} is {value * 1000:.1f} ms, and {was:.1f} ms of the stable release"
-    beside = "and no worse than the stable release" if stable.requests.total() >= FEWEST else "with nothing beside it"
-    return PROMOTE, f"it is within the limits, {beside}"
+            return ROLL_BACK, f"p95 of {name} is {value * 1000:.1f} ms, that of the stable release {was:.1f} ms"
+    compared = (
+        "and no worse than the stable release" if stable.requests.total() >= FEWEST else "with nothing to compare"
+    )
+    return PROMOTE, f"it is within the limits, {compared}"
 
 
 def chance(canary: Seen, stable: Seen) -> float:
-    """Return how likely the canary has so many of the errors where both fail as often: Fisher's test, one-sided."""
+    """Return the chance of this many errors of the canary if both fail equally often: Fisher's test, one-sided."""
     asked, of = canary.requests.total(), canary.requests.total() + stable.requests.total()
     errors = canary.errors + stable.errors
     return sum(
@@ -169,13 +172,13 @@ def chance(canary: Seen, stable: Seen) -> float:
 
 
 def _ways(n: int, k: int) -> float:
-    """Return the logarithm of how many ways there are to choose k of n."""
+    """Return the logarithm of the number of ways to choose k of n."""
     return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
 
 def main() -> int:
-    """Watch, and return the exit code."""
-    parser = argparse.ArgumentParser(description="Judge a canary: 0 promote, 1 roll back, 2 cannot tell.")
+    """Watch, and return the exit status."""
+    parser = argparse.ArgumentParser(description="Judge a canary: 0 promote, 1 roll back, 2 cannot decide.")
     parser.add_argument("--prometheus", required=True, metavar="URL")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--namespace", default="drugpred", help="where the canary and the stable release run")
@@ -189,19 +192,19 @@ def main() -> int:
         try:
             watch.look()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            tell(f"{passed:5.0f} s  Prometheus: {error}")
-            verdict = (CANNOT_TELL, "Prometheus does not answer") if ended else None
+            show(f"{passed:5.0f} s  Prometheus: {error}")
+            verdict = (UNDECIDED, "Prometheus does not answer") if ended else None
         else:
-            tell(f"{passed:5.0f} s  canary: {watch.seen['canary']}\n         stable: {watch.seen['stable']}")
+            show(f"{passed:5.0f} s  canary: {watch.seen['canary']}\n         stable: {watch.seen['stable']}")
             verdict = judge(watch.seen["canary"], watch.seen["stable"], ended=ended)
         if verdict is None:
             time.sleep(min(15, seconds / 4, max(0, seconds - (time.monotonic() - watch.begun))))
     code, why = verdict
-    tell(f"{('promote', 'roll back', 'cannot tell')[code]}: {why}")
+    show(f"{('promote', 'roll back', 'cannot decide')[code]}: {why}")
     return code
 
 
-def tell(line: str) -> None:
+def show(line: str) -> None:
     """Print a line at once."""
     print(line, flush=True)  # noqa: T201 - a command's output
 

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Replace the replicas of compose.yaml by new ones, without a request that fails.
+# Replace the replicas of compose.yaml without a failed request.
 #
-#   sh configs/deploy/roll.sh                             by the image and the settings in .env
-#   sh configs/deploy/roll.sh drug_consumption:VERSION    serving this model of bentoml/models from now on
+#   sh configs/deploy/roll.sh                             with the image and the settings in .env
+#   sh configs/deploy/roll.sh drug_consumption:VERSION    serve this model of bentoml/models from now on
 #
-# As many new replicas must be healthy, and the edge must count them, before the old ones are told to end, one by one; if
-# not, the new ones are removed, and all stays as it was. Until then both take memory.
+# All new replicas must be healthy and known to the edge before the old ones are stopped, one by one. Otherwise the new
+# ones are removed, and nothing changes. Until then both need memory.
 set -eu
 cd "$(dirname "$0")"
 
@@ -16,7 +16,7 @@ old=$(docker compose ps --quiet drugpred)
 [ -n "$old" ] || { echo "no replica runs: docker compose -f configs/deploy/compose.yaml up -d" >&2; exit 1; }
 n=$(echo "$old" | wc -l)
 
-# All replicas, old and new, are what the edge would ask by HTTP and by gRPC.
+# The edge's checks of all replicas, old and new, over HTTP and gRPC.
 counted() {
     for _ in $(seq 40); do
         ready=$(docker compose exec -T edge wget -q -O - http://127.0.0.1:8405/metrics |
@@ -35,7 +35,7 @@ if ! docker compose up --detach --no-deps --no-recreate --wait --wait-timeout 50
         *) docker logs --tail 5 "$each" >&2; docker rm --force "$each" > /dev/null ;;
         esac
     done
-    echo "a new replica is not healthy, or not seen by the edge: they were removed, the others go on" >&2
+    echo "a new replica is not healthy, or unknown to the edge: the new ones were removed, the old ones continue" >&2
     exit 1
 fi
 for replica in $old; do

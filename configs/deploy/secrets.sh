@@ -1,16 +1,18 @@
 #!/bin/sh
-# Make what compose.yaml asks for and no repository holds: keys, passwords, a certificate for trying. What is there stays.
+# Create what compose.yaml needs and a repository must not contain: keys, passwords, a test certificate. Existing ones
+# stay.
 #
 #   sh configs/deploy/secrets.sh IMAGE ALERT_RECEIVER
 #
-# IMAGE is that of the service, as drugpred:VERSION; alerts are posted to ALERT_RECEIVER, as https://pager.example/hook.
+# IMAGE is the service's, for example drugpred:VERSION; alerts are posted to ALERT_RECEIVER, such as
+# https://pager.example/hook.
 set -eu
 image=${1:?expected the image of the service, as drugpred:VERSION}
 receiver=${2:?expected the address that alerts are posted to}
 cd "$(dirname "$0")"
-umask 022 # containers read them as users of their own
+umask 022 # containers read them as other users
 mkdir -p bentoml/models secrets
-chmod 700 secrets # and of this machine's users, only who made them
+chmod 700 secrets # but of this machine's users only the owner
 mkdir -p secrets/keys secrets/tls
 
 random() { openssl rand -hex 32; }
@@ -31,7 +33,7 @@ if [ ! -e secrets/tls/edge.pem ]; then
         -addext "subjectAltName=DNS:localhost,IP:127.0.0.1" \
         -keyout secrets/tls/edge.pem.key -out secrets/tls/edge.pem 2> /dev/null
     chmod 644 secrets/tls/edge.pem.key
-    echo "a certificate of its own making for localhost, for 30 days: put yours in its place"
+    echo "a self-signed certificate for localhost, valid for 30 days: replace it with yours"
 fi
 if [ ! -e .env ]; then
     password=$(random)

@@ -1,9 +1,9 @@
-"""Ask a deployed service once for everything that it must do.
+"""Send a deployed service one request of each kind, and check the answers.
 
 usage: python configs/deploy/smoke.py http://HOST:3000 [grpc://HOST:3001]
 
-It asks the service itself, as by `kubectl port-forward`: what stands before it hides the probes and /metrics. A key
-with the scopes predict, read and metrics is taken from SMOKE_API_KEY. Exit codes: 0 all is well; 1 something is not.
+It connects to the service itself, for example through `kubectl port-forward`: an ingress hides the probes and /metrics.
+SMOKE_API_KEY has a key with the scopes predict, read and metrics. Exit status: 0 if all checks pass, else 1.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SOURCE: Final = "uci"
-"""What a model must be trained on: simulated respondents are for trying things out."""
+"""Required data source of the model: simulated respondents are for tests only."""
 
 
-class StoreUnavailableError(Exception):
-    """The service answered, but not what it must."""
+class CheckFailedError(Exception):
+    """The service answered incorrectly."""
 
 
 class Check:
-    """One service over both transports; each check returns what it found."""
+    """One service over both transports; each check returns a short result."""
 
     def __init__(self, http: str, grpc: str, key: str | None) -> None:
         headers = {} if key is None else {"authorization": f"Bearer {key}"}
@@ -42,48 +42,48 @@ class Check:
         self.grpc = Client(grpc, timeout=10, key=key)
 
     def ready(self) -> str:
-        """Look whether it is ready over both."""
+        """Check that it is ready over both transports."""
         expect(self.raw.get("/livez").is_success, "/livez answers 200")
         expect(self.http.health(), "/readyz answers 200")
         expect(self.grpc.health(), "gRPC's health is SERVING")
         return "HTTP and gRPC"
 
     def health(self) -> str:
-        """Look what it says of itself."""
-        told = self.raw.get("/health").raise_for_status().json()
-        expect(told["status"] == "ok", "the status is ok")
-        expect(told.get("data_source") == SOURCE, f"the data source is {SOURCE}, told to a key with the scope read")
-        return f"version {told['version']}, data source {told['data_source']}"
+        """Check the health."""
+        health = self.raw.get("/health").raise_for_status().json()
+        expect(health["status"] == "ok", "the status is ok")
+        expect(health.get("data_source") == SOURCE, f"the data source is {SOURCE}; a key with the scope read is needed")
+        return f"version {health['version']}, data source {health['data_source']}"
 
     def model(self) -> str:
-        """See that both serve one model, trained on the real data."""
+        """Check that both transports serve one model, trained on the real data."""
         model, other = self.http.model(), self.grpc.model()
         expect(model.model == other.model, "HTTP and gRPC serve one model")
         expect(model.data_source == SOURCE, f"the model was trained on {SOURCE}")
         return model.model
 
     def prediction(self) -> str:
-        """See that both say the same of a person."""
+        """Check that both transports predict the same for one person."""
         found, other = (self._probabilities(client) for client in (self.http, self.grpc))
-        expect(len(found) == len(other) > 0, "HTTP and gRPC tell of the same drugs")
-        # What is asked at the same time may change the last bit.
-        expect(all(map(_close, found, other)), "HTTP and gRPC tell the same probabilities")
+        expect(len(found) == len(other) > 0, "HTTP and gRPC predict the same drugs")
+        # Requests that share a batch may differ in the last bit.
+        expect(all(map(_close, found, other)), "HTTP and gRPC predict the same probabilities")
         expect(all(0 < each < 1 for each in found), "probabilities are between 0 and 1")
         return f"{len(found)} probabilities"
 
     def batch(self) -> str:
-        """See that many are told what each alone is."""
+        """Check that a batch predicts the same as a single request."""
         people, alone = [EXAMPLE] * 3, self._probabilities(self.http)
         for client in (self.http, self.grpc):
             answers = client.predict_batch(people)
             expect(len(answers) == len(people), "each profile gets an answer")
             for answer in answers:
                 found = [risk["probability"] for risk in answer.risks]
-                expect(all(map(_close, found, alone)), "a batch tells the same probabilities")
+                expect(all(map(_close, found, alone)), "a batch predicts the same probabilities")
         return f"{len(people)} profiles over HTTP and gRPC"
 
     def refusal(self) -> str:
-        """See that what is malformed is refused."""
+        """Check that a malformed request is rejected."""
         answer = self.raw.post("/predict", json={**EXAMPLE, "age": 17})
         expect(answer.status_code == httpx.codes.BAD_REQUEST, "a malformed profile is answered 400")
         (fault,) = answer.json()["detail"]
@@ -91,13 +91,13 @@ class Check:
         return "400, names the field"
 
     def documentation(self) -> str:
-        """See that the contract is served."""
+        """Check that the OpenAPI document is served."""
         contract = self.raw.get("/docs.json").raise_for_status().json()
         expect("/predict" in contract["paths"], "/docs.json describes /predict")
         return f"{len(contract['paths'])} paths"
 
     def metrics(self) -> str:
-        """See that Prometheus finds what the rules ask for."""
+        """Check that /metrics has the metrics of the rules."""
         text = self.raw.get("/metrics").raise_for_status().text
         for name in ("bentoml_service_request_total", "drugpred_grpc_requests_total", "drugpred_model_info"):
             expect(f"\n{name}{{" in text, f"/metrics has {name}")
@@ -108,8 +108,8 @@ class Check:
 
 
 def main() -> int:
-    """Run every check, print a line of each, and return the exit code."""
-    parser = argparse.ArgumentParser(description="Ask a deployed service once for everything that it must do.")
+    """Run every check, print a line for each, and return the exit status."""
+    parser = argparse.ArgumentParser(description="Check the answers of a deployed service, one of each kind.")
     parser.add_argument("http", help="http://HOST:3000")
     parser.add_argument("grpc", nargs="?", help="by default grpc:// on port 3001 of the same host")
     arguments = parser.parse_args()
@@ -130,30 +130,30 @@ def main() -> int:
 
 
 def passes(check: Callable[[], str]) -> bool:
-    """Print what a check found, or why it failed, and return whether all is well."""
+    """Print the result of a check, or why it failed, and return whether it passed."""
     try:
         found = check()
-    except (StoreUnavailableError, DrugpredError, httpx.HTTPError) as error:
-        tell(f"FAILED  {check.__name__}: {error}")
+    except (CheckFailedError, DrugpredError, httpx.HTTPError) as error:
+        show(f"FAILED  {check.__name__}: {error}")
         return False
-    except (ValueError, LookupError, TypeError):  # whose messages may hold what came back
-        tell(f"FAILED  {check.__name__}: the answer is none of this version of drugpred")
+    except (ValueError, LookupError, TypeError):  # their messages may hold parts of an answer
+        show(f"FAILED  {check.__name__}: the answer is malformed, or of another version of drugpred")
         return False
-    tell(f"ok      {check.__name__}: {found}")
+    show(f"ok      {check.__name__}: {found}")
     return True
 
 
 def expect(fact: bool, what: str) -> None:
-    """Raise StoreUnavailableError unless it is so."""
+    """Raise CheckFailedError unless a fact is true."""
     if not fact:
-        raise StoreUnavailableError(f"expected that {what}")
+        raise CheckFailedError(f"expected that {what}")
 
 
 def _close(one: float, other: float) -> bool:
     return math.isclose(one, other, abs_tol=1e-9)
 
 
-def tell(line: str) -> None:
+def show(line: str) -> None:
     """Print a line at once."""
     print(line, flush=True)  # noqa: T201 - a command's output
 

@@ -1,1 +1,1 @@
-"""Many rows, from a CSV or Parquet file to a CSV or Parquet file: what `drugpred score` is made of."""
+"""Scoring of many rows, from a CSV or Parquet file to a CSV or Parquet file: `drugpred score`."""

@@ -1,6 +1,6 @@
-"""Which column of a file is which input: by the names of a profile, or by the headings of the decoded CSV.
+"""Maps a file's columns to inputs: by the names of a profile's fields, or by the headings of the decoded CSV.
 
-An index that pandas wrote is ignored, and so are the drugs.
+An index column of pandas and the drugs' columns are ignored.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _names(field: str) -> set[str]:
 
 _FIELDS: Final = {name: field for field in INPUTS for name in _names(field)} | ALIASES
 _INDEX: Final = re.compile(r"|index|level_[0-9]+|unnamed: [0-9]+|__index_level_[0-9]+__")
-# The decoded CSV has them, and they are no inputs.
+# Columns of the decoded CSV that are no inputs.
 _IGNORED: Final = {heading.casefold() for field, heading in HEADINGS.items() if field not in (ID, *INPUTS)}
 
 
@@ -40,11 +40,11 @@ def input_of(heading: str) -> str | None:
 class ColumnMapping(NamedTuple):
     """The headings of a file's columns, spelled as in the file."""
 
-    inputs: dict[str, str]  # by input, in the order of `codebook.INPUTS`
-    id: str | None  # of the column that identifies rows, if there is one
+    inputs: dict[str, str]  # heading of each input, in the order of `codebook.INPUTS`
+    id: str | None  # heading of the column that identifies rows, if there is one
 
     def names(self) -> dict[str, str]:
-        """Return inputs, and `ID`, by heading."""
+        """Return the inputs, and `ID`, by heading."""
         names = {heading: name for name, heading in self.inputs.items()}
         return names if self.id is None else names | {self.id: ID}
 
@@ -55,21 +55,21 @@ def map_columns(headings: Sequence[str]) -> ColumnMapping:
     Raises
     ------
     DataError
-        An input is missing or occurs twice, or a column is neither an input, nor an id, nor one of the decoded CSV.
+        An input is missing or occurs twice, or a column is neither an input, nor the id, nor one of the decoded CSV.
     """
     columns: dict[str, list[str]] = {}
     for heading in headings:
         name = heading.strip().casefold()
         if name not in _IGNORED and not _INDEX.fullmatch(name):
             columns.setdefault(_FIELDS.get(name, name), []).append(heading)
-    # First, because without a heading the first line is a person, whose values no message may have.
+    # Checked first: without a heading the first line is a person, whose values must not be in a message.
     missing = [field for field in INPUTS if field not in columns]
     if missing:
         raise DataError(f"expected columns for {', '.join(missing)}", line=1)
     twice = [field for field, spellings in columns.items() if len(spellings) > 1]
     if twice:
-        raise DataError(f"expected one column for {', '.join(twice)}, not several", line=1)
+        raise DataError(f"expected one column for {', '.join(twice)}, found several", line=1)
     unknown = [heading for name, spellings in columns.items() if name not in (ID, *INPUTS) for heading in spellings]
     if unknown:
-        raise DataError(f"expected no column but the inputs and an id, and not {', '.join(map(repr, unknown))}", line=1)
+        raise DataError(f"expected only the inputs and an id, found {', '.join(map(repr, unknown))}", line=1)
     return ColumnMapping({field: columns[field][0] for field in INPUTS}, columns.get(ID, [None])[0])

@@ -1,4 +1,4 @@
-"""The predictor's network for many people and one window of use, column by column as files hold them."""
+"""The predictor's network for many people and one window, column by column."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from drugpred.codebook import Drug, Window
     from drugpred.predictor import Predictor
 
-_BLOCK: Final = 1024  # people at a time: their arrays stay within a core's cache, which doubles the speed
+_BLOCK: Final = 1024  # people at a time, whose arrays fit in a core's cache, which doubles the speed
 
 _LEVEL_INPUTS: Final = np.repeat(
     np.arange(len(codebook.CATEGORIES)), [len(category.labels) for category in codebook.CATEGORIES]
@@ -29,7 +29,7 @@ _SORT: Final = ((0, 5), (1, 3), (2, 4), (1, 2), (3, 4), (0, 3), (2, 5), (0, 1), 
 
 
 def _comparisons(rank: int) -> list[tuple[int, int, bool, bool]]:
-    """Return those of `_SORT` that the value of one rank needs: two places, and whether the lower, the higher one."""
+    """Return the comparisons of `_SORT` for one rank: two indices, and whether the lower and the higher is used."""
     needed, comparisons = {rank}, []
     for low, high in reversed(_SORT):
         if {low, high} & needed:
@@ -39,7 +39,7 @@ def _comparisons(rank: int) -> list[tuple[int, int, bool, bool]]:
 
 
 class ColumnarNetwork:
-    """Probabilities of use within one window, those of `Predictor.predict_proba` to 1e-9 in half the time.
+    """A network with the probabilities of `Predictor.predict_proba` for one window, to 1e-9, in half the time.
 
     Parameters
     ----------
@@ -52,8 +52,8 @@ class ColumnarNetwork:
         inputs, outputs, direct = predictor.weights()
         self._n_hidden = len(outputs)
         self._inputs = np.ascontiguousarray(inputs.T)
-        # One product for both layers; windows outside, so that two of them compare as whole arrays; negated because
-        # the logistic function wants -log-odds, of which the widest window has the least.
+        # One product for both layers; windows outside, so that two of them compare as whole arrays; negated because the
+        # logistic function takes -log-odds, which are lowest for the widest window.
         both = -np.concatenate([outputs, direct]).reshape(-1, len(codebook.DRUGS), _N_WINDOWS)
         chosen = both[:, [codebook.DRUGS.index(drug) for drug in drugs]]
         self._outputs = np.ascontiguousarray(chosen.transpose(2, 1, 0)).reshape(-1, len(both))

@@ -1,9 +1,9 @@
-"""Rows of a CSV file: one line is one record, so that a stray quote swallows nothing, as in `drugpred.data.forms`.
+"""Rows of a CSV file. A line is a record, so that a stray quote affects one line only, as in `drugpred.data.parsing`.
 
-A record whose quoted cell holds an end of line is malformed, at its first line and at its last. The separator is a
-comma, a semicolon or a tab. A file may be in the UCI form, and compressed by gzip, which makes it one part.
+A record with a line break in a quoted cell is malformed, at its first line and at its last. The separator is a comma, a
+semicolon or a tab. A file may be in the UCI format. A gzipped file is a single part.
 
-pyarrow parses blocks of lines at once. Where it might not split them line by line, each line is parsed alone.
+pyarrow parses blocks of lines at once. If it might not split a block line by line, each line is parsed alone.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ class CsvSource(Source):
     """Rows of a CSV file."""
 
     names: tuple[str, ...]
-    """The input of each field, "id", or for any other its place."""
+    """The input of each field, or "id", or the index of any other field."""
     delimiter: str
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Read a file's header, and all of it once to find where its parts begin.
+        """Read a file's header, and the whole file once to find where its parts begin.
 
         Raises
         ------
         DataError
-            The file cannot be read, or its header is not as expected.
+            The file cannot be read, or its header is malformed.
         """
         with open_input(path) as file:
             start, line = len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0, 1
@@ -76,7 +76,7 @@ class CsvSource(Source):
             mapping = map_columns(headings)
             file.seek(start)
             parts = _parts(file, start, line)
-        if parts and isinstance(file, GzipFile):  # which cannot be read from the middle
+        if parts and isinstance(file, GzipFile):  # cannot be read from the middle
             parts = [Part(start, parts[-1].stop, line, parts[-1].stop - start)]
         by_heading = mapping.names()
         names = tuple(by_heading.get(heading, str(i)) for i, heading in enumerate(headings))
@@ -93,9 +93,9 @@ class CsvSource(Source):
                 line += n_lines
 
     def _at_once(self, block: bytes, n_lines: int) -> _Parsed | None:
-        """Parse lines with pyarrow, or return None if it might split them otherwise than line by line."""
+        """Parse lines with pyarrow; return None if it might not split them line by line."""
         width = len(self.names)
-        # Stands for the next line: a cell that is left open at the end of the block would take it in.
+        # Takes the place of the next line: a cell left open at the end of the block would include it.
         sentinel = self.delimiter.encode() * (width - 1) + b"\n"
         block = (block if block.endswith(b"\n") else block + b"\n") + sentinel
         if not _is_plain(block, self.delimiter):
@@ -120,7 +120,7 @@ class CsvSource(Source):
                         include_columns=[name for name in self.names if name in _TEXTS],
                     ),
                 )
-            except pa.ArrowInvalid:  # some score is no number, or lines were not split as expected
+            except pa.ArrowInvalid:  # a score is no number, or lines were not split as expected
                 continue
             if len(table) + len(malformed) != n_lines + 1:
                 return None
@@ -151,7 +151,7 @@ if TYPE_CHECKING:
 
 
 def _is_plain(block: bytes, delimiter: str) -> bool:
-    """Return whether lines end alike, none is empty, all is UTF-8, and quotes pair up in each line and end fields."""
+    """Return whether all line ends are alike, no line is empty, all is UTF-8, and quotes pair up and end fields."""
     if block.count(b"\r") != block.count(b"\r\n") or b"\n\n" in block or b"\n\r" in block or block[0] in b"\r\n":
         return False
     if not block.isascii():
@@ -163,7 +163,7 @@ def _is_plain(block: bytes, delimiter: str) -> bool:
     quotes = np.flatnonzero(characters == ord('"'))
     if len(quotes) % 2:
         return False
-    if len(quotes):  # each pair in one line
+    if len(quotes):  # each pair must be in one line
         lines = np.searchsorted(np.flatnonzero(characters == ord("\n")), quotes)
         if (lines[::2] != lines[1::2]).any():
             return False
@@ -173,7 +173,7 @@ def _is_plain(block: bytes, delimiter: str) -> bool:
 
 
 def _fields(line: bytes, delimiter: str, width: int | None = None) -> list[str]:
-    """Return a line's fields, or raise ValueError with what was expected."""
+    """Return a line's fields, or raise ValueError with the expected value."""
     try:
         fields = split_fields(line.decode(), delimiter)
     except UnicodeDecodeError:
@@ -184,7 +184,7 @@ def _fields(line: bytes, delimiter: str, width: int | None = None) -> list[str]:
 
 
 def _parts(file: BinaryIO, start: int, line: int) -> list[Part]:
-    """Return parts of all lines but the blank ones at the end."""
+    """Return parts with all lines except blank ones at the end."""
     parts: list[Part] = []
     stop = start
     while block := _lines(file, _PART_BYTES):
@@ -207,6 +207,6 @@ def _blocks(file: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
 
 
 def _lines(file: BinaryIO, size: int) -> bytes:
-    """Read about as many bytes, up to the end of a line."""
+    """Read about `size` bytes, up to the end of a line."""
     block = file.read(size)
     return block if block.endswith(b"\n") else block + file.readline()

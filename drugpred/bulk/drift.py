@@ -1,4 +1,4 @@
-"""The drift of a file of profiles: what `drugpred drift` does."""
+"""The drift of a file of profiles: `drugpred drift`."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from drugpred.model_store import StoredModel
     from drugpred.monitoring.drift import Drift, Shift
 
-_ROWS: Final = 10_000  # scored at a time
+_ROWS: Final = 10_000  # scored at once
 
 
 class Gap(NamedTuple):
-    """Rows without a possible value of an input."""
+    """Share of rows without a valid value of an input."""
 
-    missing: float  # the share of rows that have no value
-    unseen: float  # the share of rows that have a value that no respondent trained on could have
-    drifted: bool  # whether either is more frequent than by chance
+    missing: float  # share of rows without a value
+    unseen: float  # share of rows with a value that no respondent of the training data could have
+    drifted: bool  # whether either share is higher than by chance
 
     def __str__(self) -> str:
         shares = {"missing": self.missing, "unseen": self.unseen}
@@ -42,37 +42,37 @@ class Measured(NamedTuple):
     """The drift of a file."""
 
     drift: Drift
-    inputs: dict[str, list[int]]  # by input, the count of each bin
-    scores: dict[str, list[int]]  # by drug, likewise
-    rejected: int  # rows that are no possible profile; they are not counted
-    gaps: dict[str, Gap]  # by input, the reasons why they are none
+    inputs: dict[str, list[int]]  # counts of each input's bins
+    scores: dict[str, list[int]]  # counts of each drug's bins
+    rejected: int  # rows that are no valid profile; they are not counted
+    gaps: dict[str, Gap]  # reasons, by input
 
     @property
     def drifted(self) -> bool | None:
-        """Whether anything has moved; None if there are too few profiles to tell."""
+        """Whether any input or probability has drifted; None if there are too few profiles."""
         return True if any(gap.drifted for gap in self.gaps.values()) else self.drift.drifted
 
     @property
     def shifts(self) -> dict[str, Shift]:
-        """How far each input and each probability, as ``P(drug)``, has moved."""
+        """Drift of each input and of each probability, as ``P(drug)``."""
         return self.drift.inputs | {f"P({drug})": shift for drug, shift in self.drift.scores.items()}
 
 
 def measure(path: Path, model: StoredModel) -> Measured:
-    """Measure how far a file's profiles have moved from the respondents that a model was trained on.
+    """Measure the drift of a file's profiles from a model's training data.
 
     Parameters
     ----------
     path : pathlib.Path
-        In CSV or Parquet, with the columns of profiles or of the decoded CSV, or in the UCI form.
+        CSV or Parquet, with the columns of profiles or of the decoded CSV, or in the UCI format.
     model : StoredModel
 
     Raises
     ------
     DataError
-        The file cannot be read, has other columns than expected, or not a single possible profile.
+        The file cannot be read, has unexpected columns, or has no valid profile.
     ConfigurationError
-        Its name has no known ending.
+        Its name has an unknown ending.
     """
     source = open_source(path)
     input_bins, score_bins = Binning(model.card.input_bins), Binning(model.card.probability_bins)
@@ -98,23 +98,23 @@ def measure(path: Path, model: StoredModel) -> Measured:
         drifted = any(drift.is_new(count, n_rows, model.card.data.respondents) for count in counts)
         gaps[name] = Gap(missing_share, unseen_share, drifted)
     if not inputs.any() and n_rows < drift.MIN_PROFILES:
-        raise DataError(f"expected at least one possible profile in {path_text(path)}, and {rejected} rows are none")
+        raise DataError(f"expected at least one valid profile in {path_text(path)}, found {rejected} invalid rows")
     by_input, by_drug = input_bins.by_name(inputs), score_bins.by_name(scores)
     return Measured(drift.measure(model.card, by_input, by_drug), by_input, by_drug, rejected, gaps)
 
 
 def headline(measured: Measured) -> str:
-    """Return a summary, in a line."""
+    """Return a summary in one line."""
     gaps = {name: f" ({gap})" for name, gap in measured.gaps.items() if gap.drifted}
     moved = [f"{name}{gaps.get(name, '')}" for name, shift in measured.shifts.items() if shift.drifted or name in gaps]
     n = measured.drift.inputs[codebook.INPUTS[0]].n
     if measured.drifted is None:
-        return f"{n} profiles, too few to tell drift from"
+        return f"{n} profiles, too few to measure drift"
     return f"{n} profiles: drift of {', '.join(moved)}" if moved else f"{n} profiles: no drift"
 
 
 def table(measured: Measured) -> Table:
-    """Return all figures, to print."""
+    """Return a table of all figures."""
     result = Table("", "stability index", "drift above", "", "", box=None)
     for name, shift in measured.shifts.items():
         figures = (f"{shift.psi:.4f}", f"{shift.threshold:.4f}") if shift.psi is not None else ("", "")

@@ -1,4 +1,4 @@
-"""Plot drift: the share of each bin among the profiles, beside that among the respondents trained on."""
+"""A plot of drift: the share of each bin among the profiles, next to that of the training data."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from drugpred.model_store import Bins, Card
     from drugpred.monitoring.drift import Shift
 
-PICTURES: Final = (".html", ".svg")  # the formats, by the endings of the files' names
+PICTURES: Final = (".html", ".svg")  # formats, by file name ending
 
 _ACROSS: Final = 5
 _WIDTH: Final = 210
 _HEIGHT: Final = 140
 _MARGIN: Final = 10
-_TOP: Final = 62  # of the legend
-_BARS: Final = 84  # the highest bar
+_TOP: Final = 62  # y of the legend
+_BARS: Final = 84  # height of the highest bar
 
 _STYLE: Final = (
     "text{font:11px sans-serif;fill:#222}.title{font-size:15px}.name{font-weight:bold}"
@@ -32,12 +32,12 @@ _STYLE: Final = (
 
 
 def write(output: Path, title: str, card: Card, measured: Measured) -> None:
-    """Write the picture, as HTML or SVG by the file's name.
+    """Write the plot, as HTML or SVG by the file name's ending.
 
     Raises
     ------
     OSError
-        It cannot be written.
+        The file cannot be written.
     """
     picture = draw(title, card, measured)
     if output.suffix.lower() == ".html":
@@ -50,7 +50,7 @@ def write(output: Path, title: str, card: Card, measured: Measured) -> None:
 
 
 def draw(title: str, card: Card, measured: Measured) -> str:
-    """Return the picture as SVG."""
+    """Return the plot as SVG."""
     bins = card.input_bins | {f"P({drug})": drug_bins for drug, drug_bins in card.probability_bins.items()}
     counts = measured.inputs | {f"P({drug})": drug_counts for drug, drug_counts in measured.scores.items()}
     panels = [
@@ -77,7 +77,7 @@ def draw(title: str, card: Card, measured: Measured) -> str:
 
 def _legend() -> Iterator[str]:
     for i, (kind, meaning) in enumerate(
-        (("then", "respondents trained on"), ("now", "profiles"), ("moved", "profiles, drifted"))
+        (("then", "training data"), ("now", "profiles"), ("moved", "profiles, drifted"))
     ):
         x = _MARGIN + 160 * i
         yield f'<rect class="{kind}" x="{x}" y="36" width="10" height="10"/><text x="{x + 15}" y="45">{meaning}</text>'
@@ -93,7 +93,7 @@ def _panel(x: int, y: int, name: str, bins: Bins, counts: Sequence[float], shift
     if shift.psi is not None:
         yield f'<text x="{x}" y="{y + 25}">{shift.psi:.4f}, drift above {shift.threshold:.4f}</text>'
     for i, (label, then, now) in enumerate(zip(bins.labels, bins.shares, shares, strict=True)):
-        yield f"<g><title>{escape(label)}: {then:.1%} then, {now:.1%} now</title>"
+        yield f"<g><title>{escape(label)}: training {then:.1%}, profiles {now:.1%}</title>"
         for j, (kind, share) in enumerate((("then", then), ("moved" if shift.drifted else "now", now))):
             high = share / highest * _BARS
             yield (

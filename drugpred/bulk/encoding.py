@@ -1,6 +1,6 @@
-"""From columns of text and numbers, as Arrow holds them, to columns that `drugpred.tabular.validate` takes.
+"""Encoding of columns of text and numbers, as Arrow holds them, for `drugpred.tabular.validate`.
 
-Each distinct text is parsed once, however many rows have it, by the rules of `drugpred.schemas.Profile`.
+Each distinct text is parsed once, by the rules of `drugpred.schemas.Profile`.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 VIEWED: Final = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
-"""The types of what views look at: Arrow can do little with a view itself."""
+"""Types of the values of views: Arrow supports few operations on views."""
 
 _FOURTH: Final = 10.0**4
 
 _SHORT: Final = {score.name: [value for value in score.values if round(value, 4) == value] for score in SCORES}
-"""Published values of four decimals or fewer."""
+"""Published values with at most four decimals."""
 
 
 def encode(columns: Mapping[str, pa.Array]) -> dict[str, NDArray[Any]]:
     """Return codes and scores of the same length.
 
-    Whatever has no code is -1 and whatever is no number is NaN, for `drugpred.tabular.validate` to find.
+    A value without a code becomes -1, and one that is no number NaN; `drugpred.tabular.validate` reports both.
 
     Parameters
     ----------
@@ -50,16 +50,16 @@ def _codes(category: Category, column: pa.Array) -> NDArray[np.int64]:
     if not pa.types.is_dictionary(column.type):
         column = _plain(column).dictionary_encode()
     codes = np.fromiter((cell_code(category, _python(value)) for value in _plain(column.dictionary)), np.int64)
-    # A missing one takes the last place.
+    # A missing value gets the last place.
     places = column.indices.cast(pa.int64()).fill_null(len(codes)).to_numpy(zero_copy_only=False)
     coded: NDArray[np.int64] = np.append(codes, IMPOSSIBLE)[places]
     return coded
 
 
 def _plain(column: pa.Array) -> pa.Array:
-    """Return a column in a type that Arrow can work on: decimals as numbers, views as what they look at."""
+    """Return a column in a type that Arrow can compute with: decimals as numbers, views as their values."""
     if pa.types.is_decimal(column.type):
-        # By way of text, because 25.00000 would become 25.000000000000004.
+        # Through text: 25.00000 would become 25.000000000000004.
         return pc.cast(pc.cast(column, pa.string()), pa.float64())
     return pc.cast(column, VIEWED.get(column.type, column.type))
 
@@ -76,7 +76,7 @@ def _scores(column: pa.Array) -> NDArray[np.floating[Any]]:
         column = _parsed(column)
     elif column.type not in (pa.float32(), pa.float64()):
         column = pc.cast(_plain(column), pa.float64(), safe=False)
-    # With nulls as NaN.
+    # Nulls become NaN.
     numbers: NDArray[np.floating[Any]] = column.to_numpy(zero_copy_only=False)
     return numbers
 
@@ -86,7 +86,7 @@ def _unrounded(score: Score, numbers: NDArray[np.floating[Any]]) -> NDArray[np.f
         last = np.multiply(numbers, _FOURTH, dtype=np.float64)
         last -= np.rint(last)
     rounded = np.flatnonzero(np.abs(last, last) <= SINGLE * _FOURTH)
-    # Most of them are published values that end in 0, of which there are few.
+    # Most of them are the few published values that end in 0.
     rounded = rounded[~np.isin(numbers[rounded], _SHORT[score.name])]
     if not rounded.size:
         return numbers
@@ -97,7 +97,7 @@ def _unrounded(score: Score, numbers: NDArray[np.floating[Any]]) -> NDArray[np.f
 
 
 def _parsed(column: pa.Array) -> pa.Array:
-    with suppress(pa.ArrowInvalid):  # raised for the whole column where one text is no number
+    with suppress(pa.ArrowInvalid):  # raised for the whole column if one text is no number
         return pc.cast(column, pa.float64())
     distinct = column.dictionary_encode()
     numbers = pa.array([cell_number(_python(value)) for value in distinct.dictionary], pa.float64())

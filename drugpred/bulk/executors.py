@@ -1,6 +1,6 @@
-"""Score the parts of a file in this process, one after the other, or on a cluster."""
+"""Executors that score the parts of a file: in this process, or on a Dask cluster."""
 
-# Dask declares that it has types, and lacks most of them.
+# Dask claims to be typed, and lacks most types.
 # mypy: disallow-untyped-calls=false
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from drugpred.bulk.job import Job
 
-_WORKER_TIMEOUT: Final = 10  # seconds to wait for a first worker
+_WORKER_TIMEOUT: Final = 10  # seconds to wait for the first worker
 
 _LOST: Final = (
-    "Dask lost the workers of a part again and again: killed, perhaps for their memory. Finished parts are kept, and"
-    " the same command goes on from there"
+    "Dask lost the workers of a part repeatedly: they may have been killed for their memory. Finished parts are kept;"
+    " the same command continues from there"
 )
 
 
@@ -34,7 +34,7 @@ def run_locally(job: Job, parts: Sequence[int], advance: Callable[[int], object]
 
 
 def run_on_dask(job: Job, parts: Sequence[int], advance: Callable[[int], object], address: str | None = None) -> None:
-    """Score parts with Dask, which gives the part of a lost worker to another.
+    """Score parts with Dask, which moves the part of a lost worker to another one.
 
     Parameters
     ----------
@@ -42,13 +42,13 @@ def run_on_dask(job: Job, parts: Sequence[int], advance: Callable[[int], object]
     parts : sequence of int
     advance : callable
     address : str, optional
-        Of a scheduler whose workers have this package installed and the same files below the same paths; without it,
-        one process for each core of this machine is started.
+        Address of a scheduler whose workers have this package installed and the same files under the same paths; by
+        default one process for each core of this machine is started.
 
     Raises
     ------
     ConfigurationError
-        Dask is not installed, no scheduler answers there, it has no workers, or they are lost again and again.
+        Dask is not installed, no scheduler answers, it has no workers, or workers are lost repeatedly.
     DataError
         The file cannot be read.
     OSError
@@ -59,7 +59,7 @@ def run_on_dask(job: Job, parts: Sequence[int], advance: Callable[[int], object]
         from distributed.client import FutureCancelledError
         from distributed.scheduler import KilledWorker
     with _client(address) as client:
-        # Each carries the job, some kilobytes, so that it can be repeated after all workers were lost.
+        # Each future carries the job, a few kB, so that it can be repeated after all workers were lost.
         futures = {client.submit(_run, job, number, pure=False): number for number in parts}
         for future in as_completed(futures):
             try:
@@ -96,10 +96,10 @@ def _client(address: str | None) -> Iterator[Client]:
         try:
             client.wait_for_workers(1, _WORKER_TIMEOUT)
         except TimeoutError:
-            raise ConfigurationError(f"expected workers of the Dask scheduler at {address}, and it has none") from None
+            raise ConfigurationError(f"expected at least one worker at the Dask scheduler {address}") from None
         lacking = [worker for worker, found in client.run(find_spec, "drugpred").items() if found is None]
         if lacking:
             raise ConfigurationError(
-                f"expected this package on all workers of Dask, and it is not on {', '.join(lacking)}"
+                f"expected this package on all Dask workers, it is missing on {', '.join(lacking)}"
             )
         yield client

@@ -1,4 +1,4 @@
-"""Open a file of rows in any format, by the ending of its name."""
+"""Opens a file of rows in the format of its name's ending."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from drugpred.errors import ConfigurationError
 if TYPE_CHECKING:
     from drugpred.bulk.source import Source
 
-_TEXTS: Final = (".csv", ".tsv", ".data")  # the last is that of the UCI form as published
+_TEXTS: Final = (".csv", ".tsv", ".data")  # the last one is the UCI format as published
 
 
 def open_source(path: Path) -> Source:
-    """Open a file to read rows from: map its columns, and find where its parts begin.
+    """Open a file of rows: map its columns, and find where its parts begin.
 
     Raises
     ------
     DataError
-        The file cannot be read, or has other columns or types than expected.
+        The file cannot be read, or has unexpected columns or types.
     ConfigurationError
-        Its name has no known ending.
+        Its name has an unknown ending.
     """
     name = path.name.lower()
     if name.endswith(".parquet"):
@@ -32,4 +32,4 @@ def open_source(path: Path) -> Source:
     if name.removesuffix(".gz").endswith(_TEXTS):
         return CsvSource.open(path)
     endings = f"{', '.join(_TEXTS)} (also with .gz) or .parquet"
-    raise ConfigurationError(f"expected a name that ends in {endings}, and not {path_text(Path(path.name))}")
+    raise ConfigurationError(f"expected a name that ends in {endings}, found {path_text(Path(path.name))}")

@@ -1,4 +1,4 @@
-"""Scoring one part, from file to file: what every executor runs, in this process or in another."""
+"""The job of an executor: to score one part, from file to file."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from drugpred.bulk.source import Chunk, Source
     from drugpred.codebook import Scale
 
-LINE = "line"  # the column that identifies rows if the file has no id
+LINE = "line"  # column that identifies rows if the file has no id
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to do with each part of a file."""
+    """The input, model, options and output of each part."""
 
     source: Source
     network: ColumnarNetwork
@@ -36,14 +36,14 @@ class Job:
     sink: Sink
 
     def score_part(self, number: int, advance: Callable[[int], object] | None = None) -> Counts:
-        """Read, check, score and write a part, in constant memory and on one core.
+        """Read, validate, score and write a part, in constant memory and on one core.
 
         Parameters
         ----------
         number : int
-            Of the part, from 0.
+            Number of the part, from 0.
         advance : callable, optional
-            Called with the progress since the last call, in bytes of a CSV or rows of Parquet.
+            Called with the progress since the last call: bytes of a CSV, rows of a Parquet file.
 
         Raises
         ------

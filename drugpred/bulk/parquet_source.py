@@ -1,4 +1,4 @@
-"""Rows of a Parquet file: its row groups are the parts."""
+"""Rows of a Parquet file; its row groups are the parts."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-_PART_ROWS: Final = 500_000  # row groups are taken together up to here; larger ones stay as they are
+_PART_ROWS: Final = 500_000  # smaller row groups are merged up to this many rows; larger ones stay as they are
 
 _CHUNK_ROWS: Final = 1 << 14
-_BUFFER: Final = 1 << 20  # bytes read at a time of each column: without it, a row group would be read whole
+_BUFFER: Final = 1 << 20  # bytes read at a time for each column; without it a whole row group would be read
 
 _DICTIONARIES: Final = {"PLAIN", "PLAIN_DICTIONARY", "RLE_DICTIONARY", "RLE", "BIT_PACKED"}
-"""Encodings of text, and of what is missing, that pyarrow reads as dictionaries; the others it reads as text."""
+"""Encodings of text and of missing values that pyarrow reads as dictionaries; others it reads as text."""
 
 _STRINGS: Final = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 _BINARIES: Final = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
@@ -54,7 +54,7 @@ class ParquetSource(Source):
     """Rows of a Parquet file."""
 
     dictionaries: tuple[str, ...]
-    """Headings of the columns of text that can be read as dictionaries."""
+    """Headings of text columns that can be read as dictionaries."""
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -63,7 +63,7 @@ class ParquetSource(Source):
         Raises
         ------
         DataError
-            The file cannot be read, or has other columns or types than expected.
+            The file cannot be read, or has unexpected columns or types.
         """
         require_regular(path)
         with _open(path) as file:
@@ -101,7 +101,7 @@ class ParquetSource(Source):
 def _open(path: Path, dictionaries: Sequence[str] = ()) -> Iterator[parquet.ParquetFile]:
     try:
         with (
-            pa.OSFile(os.fsencode(path)) as content,  # as bytes, because a name may be no UTF-8
+            pa.OSFile(os.fsencode(path)) as content,  # as bytes, because a name may not be UTF-8
             parquet.ParquetFile(content, read_dictionary=dictionaries, buffer_size=_BUFFER) as file,
         ):
             yield file
@@ -110,7 +110,7 @@ def _open(path: Path, dictionaries: Sequence[str] = ()) -> Iterator[parquet.Parq
 
 
 def _check(name: str, heading: str, kind: pa.DataType) -> None:
-    """Raise DataError unless a column has a type that `encode` takes."""
+    """Raise DataError unless `encode` accepts the type of a column."""
     expected = "text or numbers" if name == AGE.name else "text" if name in _TEXTS else "numbers"
     if pa.types.is_dictionary(kind) and name in _TEXTS:
         kind = kind.value_type
@@ -118,13 +118,13 @@ def _check(name: str, heading: str, kind: pa.DataType) -> None:
         (name in _TEXTS and _is_text(kind))
         or pa.types.is_floating(kind)
         or pa.types.is_decimal(kind)
-        or (pa.types.is_integer(kind) and expected != "text")  # a quantified category is never whole
+        or (pa.types.is_integer(kind) and expected != "text")  # a quantified category is never an integer
     ):
         raise DataError(f"expected {expected}", column=heading)
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    """Return whether values are text, or bytes, as which some engines write text."""
+    """Return whether values are text, or bytes, in which some programs write text."""
     return any(is_kind(kind) for is_kind in (*_STRINGS, *_BINARIES))
 
 
@@ -132,7 +132,7 @@ def _id_type(heading: str, kind: pa.DataType) -> pa.DataType:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     if pa.types.is_nested(kind):
-        raise DataError("expected one value a row", column=heading)
+        raise DataError("expected one value in each row", column=heading)
     if kind == pa.uuid():
         return pa.string()
     if not any(is_kind(kind) for is_kind in _IDS):

@@ -1,9 +1,9 @@
-"""A whole run: what `drugpred score` does. If it is killed, the same run continues where it stopped.
+"""A whole run of `drugpred score`. If it is killed, the same command continues where it stopped.
 
-Beside the output stands a folder of finished parts until all are one file. It belongs to one run: the same content of
-the input, the same model and the same options. Finished parts of another run are removed, and the console says so.
-Only an older output and its file of rejected rows are replaced: a folder or a file in the way that no run has made is
-refused, and so is an input that is one of them.
+During a run a folder next to the output holds the finished parts. It belongs to one run: the same content of the input,
+the same model and the same options. Finished parts of another run are removed, with a line on the console. Only an
+older output and its file of rejected rows are replaced. Any other file or folder in their place is an error, and so is
+an input that is one of them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 _EDGE_BYTES: Final = 1 << 16
 _MARKER: Final = "run.json"
-_MARKER_START: Final = '{"drugpred score": '  # the beginning of the file that marks a folder as that of a run
+_MARKER_START: Final = '{"drugpred score": '  # start of the file that marks a folder as one of a run
 _FILE_NAME: Final = re.compile(
     r"lock|(run\.json|[0-9]{6,}((\.rejected)?\.csv|\.parquet|\.json))(\.[0-9a-f]{32})?|joined(\.parquet|(\.rejected)?\.csv)"
 )
@@ -51,7 +51,7 @@ _FILE_NAME: Final = re.compile(
 
 
 class Options(NamedTuple):
-    """What to predict of each row, and how the file spells it."""
+    """Options of the predictions, and the names of the file's columns."""
 
     drugs: Sequence[Drug]
     window: Window
@@ -59,7 +59,7 @@ class Options(NamedTuple):
 
 
 def rejected_path(output: Path) -> Path:
-    """Return the file that lists the rows that cannot be scored."""
+    """Return the path of the file of rejected rows."""
     return output.with_name(f"{output.name}.rejected.csv")
 
 
@@ -74,17 +74,17 @@ def score(
 ) -> Counts:
     """Score every row of a file.
 
-    The output has a column of probabilities for each drug, after the id, or after the line if there is no id. Rows that
-    cannot be scored are listed in a file beside it, if there are any.
+    The output has the id, or the line if there is no id, and a column of probabilities for each drug. Rows that cannot
+    be scored are listed in a file next to it, if there are any.
 
     Parameters
     ----------
     path, output : pathlib.Path
-        Files in CSV or Parquet, by their names; the input also compressed by gzip.
+        CSV or Parquet files, by their names' endings; the input may be gzipped.
     model : StoredModel
     options : Options
     console : rich.console.Console
-        For the progress.
+        Shows the progress.
     engine : str
         ``local`` or ``dask``.
     cluster : str, optional
@@ -93,10 +93,10 @@ def score(
     Raises
     ------
     DataError
-        The file cannot be read, changes meanwhile, or has other columns than expected.
+        The file cannot be read, changes during the run, or has unexpected columns.
     ConfigurationError
-        A name has no known ending, another run writes the same output, a file that no run has made is in the way, or
-        the engine is missing.
+        A name has an unknown ending, another run writes the same output, a file that no run has made is in the way, or
+        the engine is not installed.
     OSError
         The output cannot be written.
     """
@@ -104,7 +104,7 @@ def score(
     if output.suffix.lower() not in FORMATS:
         ending = " or ".join(FORMATS)
         raise ConfigurationError(
-            f"expected an output whose name ends in {ending}, and not {path_text(Path(output.name))}"
+            f"expected an output whose name ends in {ending}, found {path_text(Path(output.name))}"
         )
     folder = output.with_name(f"{output.name}.parts")
     _check_paths(path, output, folder)
@@ -122,27 +122,27 @@ def score(
             counts = sink.join(len(source.parts), output, rejected_path(output))
             for file in _files(folder):
                 file.unlink()
-            with suppress(OSError):  # somebody has put a file there
+            with suppress(OSError):  # another program has put a file there
                 folder.rmdir()
     except Timeout:
-        raise ConfigurationError(f"expected no other run that writes {path_text(output)}") from None
+        raise ConfigurationError(f"expected no other run with the output {path_text(output)}") from None
     return counts
 
 
 def _check_paths(path: Path, output: Path, folder: Path) -> None:
-    """Raise `ConfigurationError` if writing would destroy the input or a file that no run has made."""
+    """Raise `ConfigurationError` if writing would overwrite the input or a file that no run has made."""
     rejected = rejected_path(output)
     if same_file(path, output) or same_file(path, rejected) or same_file(Path(os.path.realpath(path)).parent, folder):
-        raise ConfigurationError("expected another file for the output than the input")
+        raise ConfigurationError("expected an output other than the input")
     for file in (output, rejected):
         if file.exists() and not file.is_file():
-            raise ConfigurationError(f"expected {path_text(file)} to be a regular file, or not to be there")
+            raise ConfigurationError(f"expected {path_text(file)} to be a regular file, or missing")
     if rejected.exists():
         with rejected.open("rb") as lines:
             if lines.readline(len(REJECTED)) != REJECTED:
-                raise ConfigurationError(f"expected {path_text(rejected)} to be of an earlier run, or not to be there")
+                raise ConfigurationError(f"expected {path_text(rejected)} to be from an earlier run, or missing")
     if folder.is_symlink() or (folder.exists() and not _is_parts_folder(folder)):
-        raise ConfigurationError(f"expected {path_text(folder)} to be a folder of an earlier run, or not to be there")
+        raise ConfigurationError(f"expected {path_text(folder)} to be a folder from an earlier run, or missing")
 
 
 def _is_parts_folder(folder: Path) -> bool:
@@ -153,17 +153,17 @@ def _is_parts_folder(folder: Path) -> bool:
     if marker.is_file():
         with marker.open(encoding="utf-8", errors="replace") as text:
             return text.read(len(_MARKER_START)) == _MARKER_START
-    # Killed before it could mark the folder, a run leaves nothing else.
+    # A run that was killed before it marked the folder leaves only a lock.
     return all(file.name == "lock" or file.name.startswith(_MARKER) for file in folder.iterdir())
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return the files of a folder that runs make."""
+    """Return the files in a folder that runs make."""
     return [file for file in folder.iterdir() if _FILE_NAME.fullmatch(file.name) and file.is_file()]
 
 
 def _key(path: Path, model: StoredModel, options: Options, output: Path) -> str:
-    """Return what identifies a run: the input's size, time, beginning and end, the model and the options."""
+    """Return the key of a run: the input's size, time, start and end, the model and the options."""
     try:
         state = path.stat()
         with path.open("rb") as file:
@@ -178,15 +178,15 @@ def _key(path: Path, model: StoredModel, options: Options, output: Path) -> str:
 
 
 def _remove_other_parts(folder: Path, key: str, console: Console) -> None:
-    """Remove parts of any other run, and mark the folder as that of this one."""
+    """Remove the parts of any other run, and mark the folder for this one."""
     marker = folder / _MARKER
     if marker.is_file():
         if marker.read_text(encoding="utf-8") == key:
             return
         console.print(
-            f"{path_text(folder)} was of another input, model or options: its parts are removed", markup=False
+            f"{path_text(folder)} belonged to another input, model or options: its parts are removed", markup=False
         )
-    # Counts first: a part without them is not done, if this is killed.
+    # Counts first: a part without counts is not done, if this is killed.
     for file in sorted(_files(folder), key=lambda file: file.suffix != ".json"):
         if file not in (folder / "lock", marker):
             file.unlink()

@@ -1,6 +1,7 @@
-"""The files of a run: what each part leaves behind, and how they become one.
+"""The files of a run: those of each part, and how they are joined.
 
-A part is written under other names and renamed when it is whole, its counts last: only a part with counts is done.
+A part is written under temporary names and renamed when it is complete, its counts last: a part is done if it has
+counts.
 """
 
 from __future__ import annotations
@@ -25,24 +26,24 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 _BUFFER: Final = 1 << 20
-_BATCHES: Final = 4  # of a part, in a row group of the output: some 65,000 rows
-REJECTED: Final = b"line,column,expected\n"  # the first line of a file of rejected rows
+_BATCHES: Final = 4  # of a part, in each row group of the output: some 65,000 rows
+REJECTED: Final = b"line,column,expected\n"  # header of a file of rejected rows
 
 
 class Counts(NamedTuple):
-    """Rows of a part, or of all."""
+    """Numbers of scored and rejected rows, of a part or of all."""
 
     scored: int
     rejected: int
 
 
 class Scored(NamedTuple):
-    """What became of a chunk of rows."""
+    """The result of scoring a chunk of rows."""
 
-    batch: pa.RecordBatch  # the rows that were scored
+    batch: pa.RecordBatch  # the scored rows
     faults: list[tuple[int, str, str]]
-    """The line, the column and what was expected there, of all that is wrong with the others."""
-    rejected: int  # how many rows these are
+    """Line, column and expected value of each fault in the rejected rows."""
+    rejected: int  # number of rejected rows
 
 
 class Sink(NamedTuple):
@@ -51,10 +52,10 @@ class Sink(NamedTuple):
     folder: Path
     schema: pa.Schema
     format: str
-    """Of the output, one of `drugpred.bulk.source.FORMATS`. For Parquet, parts are Arrow streams: encoded only once."""
+    """One of `drugpred.bulk.source.FORMATS`. Parts of Parquet are Arrow streams, so that it is encoded only once."""
 
     def counts(self, number: int) -> Counts | None:
-        """Return the counts of a part; None if it is not done."""
+        """Return the counts of a part, or None if it is not done."""
         try:
             return Counts(**json.loads(self._file(number, ".json").read_text(encoding="utf-8")))
         except FileNotFoundError:
@@ -63,7 +64,7 @@ class Sink(NamedTuple):
     def write(self, number: int, chunks: Iterable[Scored]) -> Counts:
         """Write a part."""
         scored = rejected = 0
-        # Two workers may have the same part, if one was thought lost.
+        # Two workers may write the same part, if one was thought lost.
         with (
             open_atomic(self._file(number, self.format)) as rows,
             open_atomic(self._file(number, ".rejected.csv")) as faults,
@@ -80,7 +81,7 @@ class Sink(NamedTuple):
         return counts
 
     def join(self, n_parts: int, output: Path, rejected: Path) -> Counts:
-        """Make one file of the scored rows of all parts, in their order, and one of the rejected rows if there are any.
+        """Write one file of the scored rows of all parts, in order, and one of the rejected rows, if any.
 
         Both are written batch by batch, and replace older ones.
         """
@@ -115,9 +116,9 @@ class Sink(NamedTuple):
 
     def _join_streams(self, n_parts: int, output: Path) -> None:
         joined = self.folder / f"joined{self.format}"
-        # Probabilities hardly repeat, so that dictionaries and compression would cost time and save nothing.
+        # Probabilities rarely repeat, so dictionaries and compression would cost time and save nothing.
         compression = {self.schema.names[0]: "snappy"}
-        # As bytes, because a name may be no UTF-8.
+        # As bytes, because a name may not be UTF-8.
         with (
             pa.OSFile(os.fsencode(joined), "wb") as file,
             parquet.ParquetWriter(file, self.schema, use_dictionary=False, compression=compression) as writer,

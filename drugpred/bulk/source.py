@@ -1,4 +1,4 @@
-"""The interface of a file of rows: parts that can be read independently, each in chunks."""
+"""The interface of a file of rows, in parts that can be read independently, each in chunks."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
 
     from drugpred.bulk.column_mapping import ColumnMapping
 
-FORMATS: Final = (".csv", ".parquet")  # the formats of outputs, by the endings of their names
+FORMATS: Final = (".csv", ".parquet")  # output formats, by file name ending
 
 
 class Part(NamedTuple):
-    """A stretch of a file."""
+    """A section of a file."""
 
-    start: int  # its first byte, or its first row group
+    start: int  # first byte, or first row group
     stop: int
-    line: int  # the number of its first line, or row
-    size: int  # what progress is counted in: bytes of a CSV, rows of Parquet
+    line: int  # number of the first line or row
+    size: int  # unit of the progress: bytes of a CSV, rows of Parquet
 
 
 class Chunk(NamedTuple):
     """Some thousand consecutive rows."""
 
-    columns: dict[str, pa.Array]  # by input, and the id if there is one
-    lines: NDArray[Any]  # of the same length: a row's line in the file, in Parquet its number from 1
-    malformed: list[tuple[int, str]]  # lines that could not be parsed, with what was expected; they are in no column
-    size: int  # what progress is counted in: bytes of a CSV, rows of Parquet
+    columns: dict[str, pa.Array]  # by input, with the id if there is one
+    lines: NDArray[Any]  # line of each row in the file; in Parquet its number, from 1
+    malformed: list[tuple[int, str]]  # lines that could not be parsed, with the expected value; they are in no column
+    size: int  # unit of the progress: bytes of a CSV, rows of Parquet
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,15 @@ class Source(ABC):
 
     path: Path
     mapping: ColumnMapping
-    """Of its columns to inputs."""
+    """Maps columns to inputs."""
     id_type: pa.DataType
-    """Of the id, if there is one."""
+    """Type of the id, if there is one."""
     parts: tuple[Part, ...]
-    """All of it, in order."""
+    """All parts, in order."""
 
     @abstractmethod
     def chunks(self, part: Part) -> Iterator[Chunk]:
-        """Read a part, in constant memory.
+        """Yield the rows of a part in chunks, in constant memory.
 
         Raises
         ------

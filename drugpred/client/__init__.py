@@ -1,12 +1,12 @@
-"""A client of the service, over HTTP and gRPC alike.
+"""A client of the service, over HTTP or gRPC.
 
 ::
 
     with Client("grpc://localhost:3001") as client:
         client.predict(age=25, gender="F", ...).risks
 
-It needs `pip install -e '.[client]'` in the checkout, and of the project only the vocabulary, the types and the gRPC
-contract.
+It needs `pip install -e '.[client]'` in the checkout. From the project it imports only the codebook, the schemas and
+the gRPC messages.
 """
 
 from drugpred.errors import needs

@@ -1,6 +1,6 @@
-"""Run asynchronous code with libraries that block, so that what both clients do is written once.
+"""Runs asynchronous code with blocking libraries, so that both clients share their code.
 
-A coroutine whose awaited results are all there never suspends, and needs no event loop.
+A coroutine that awaits only finished results never suspends, and needs no event loop.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 async def resolve(result: Any) -> Any:  # noqa: ANN401 - of any library
-    """Return the result of a library's function, which may be awaitable."""
+    """Return the result of a library's function, awaited if necessary."""
     return await result if isawaitable(result) else result
 
 
@@ -31,7 +31,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def iterate(generator: AsyncGenerator[T, None]) -> Iterator[T]:
-    """Yield what an asynchronous generator that never suspends yields."""
+    """Yield the items of an asynchronous generator that never suspends."""
     try:
         while True:
             try:

@@ -1,4 +1,4 @@
-"""Requests and answers, whatever the transport: validated by the types that the service uses."""
+"""Requests and answers of all transports, validated by the service's own types."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _CATEGORIES: Final = len(codebook.CATEGORIES)
 
 
 class Measure(TypedDict):
-    """The figures of one drug within one window."""
+    """Metrics of one drug and window."""
 
     threshold: float
     base_rate: float
     auc: float | None
-    """Cross-validated; None if it could not be measured."""
+    """From cross-validation; None if it could not be measured."""
     reliable: bool
 
 
 class Model(BaseModel):
-    """The description of the model that is served."""
+    """The description of the served model."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -48,17 +48,17 @@ class Model(BaseModel):
     measures: dict[Drug, dict[Window, Measure]] = Field(validation_alias="drugs")
     """By drug and window."""
     card: dict[str, Any]
-    """All of it, as GET /model answers."""
+    """The whole card, as GET /model returns it."""
 
     @classmethod
     def of(cls, content: bytes | str) -> Self:
-        """Return the description that a card gives."""
+        """Return the description in a model card."""
         card = json.loads(content)
         return cls.model_validate({**card, "card": card})
 
 
 class StreamOptions(BaseModel):
-    """What to predict for every person of a stream."""
+    """Options of a stream, for all its people."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
@@ -68,14 +68,14 @@ class StreamOptions(BaseModel):
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """One call, as a transport sends it."""
+    """A call, ready for a transport."""
 
     name: str
-    """The path, or the name of the method."""
+    """The path or the name of the method."""
     request: Any
-    """The body, or the message."""
+    """The body or the message."""
     parse: Callable[[Any], T]
-    """Makes the answer of the response."""
+    """Converts the response to the answer."""
 
     def read(self, content: Any) -> T:  # noqa: ANN401 - bytes or a message
         """Return the answer.
@@ -83,16 +83,16 @@ class Call(Generic[T]):
         Raises
         ------
         ServiceError
-            The response is no such answer.
+            The response is malformed.
         """
         try:
             return self.parse(content)
-        except (ValueError, LookupError, TypeError):  # not chained, for it may hold the response
-            raise ServiceError("the answer is none of this version of drugpred") from None
+        except (ValueError, LookupError, TypeError):  # without the cause, which may hold the response
+            raise ServiceError("the answer is malformed, or of another version of drugpred") from None
 
 
 def as_profile(profile: Profile | Mapping[str, object] | None, fields: Mapping[str, object]) -> Profile:
-    """Return a profile that was given as such, or by its fields."""
+    """Return a profile that is given as one argument or by its fields."""
     if profile is not None and fields:
         raise TypeError("expected a profile or its fields, not both")
     return _validated(Profile, _plain(fields if profile is None else profile))
@@ -104,21 +104,21 @@ def as_batch(profiles: Iterable[Profile | Mapping[str, object]]) -> Batch:
 
 
 def as_stream_options(drugs: Iterable[Drug] | None, window: Window) -> StreamOptions:
-    """Return validated options, of all drugs if none is named."""
+    """Return validated options; None means all drugs."""
     return _validated(StreamOptions, {"drugs": list(codebook.DRUGS if drugs is None else drugs), "window": window})
 
 
 def as_rows(chunk: ArrayLike) -> NDArray[np.float64]:
     """Return people's rows, as `drugpred.codebook` describes them, validated."""
     try:
-        # Scores of float32 may round beyond a bound, which is known of columns of that type.
+        # Scores in float32 may be rounded beyond a bound; validation allows for it in columns of that type.
         rows = np.array(chunk, np.float32 if getattr(chunk, "dtype", None) == np.float32 else np.float64)
     except (ValueError, TypeError):
         raise InvalidRequestError([Detail((), "expected rows of numbers")]) from None
     if rows.shape[1:] != (len(codebook.INPUTS),):
         raise InvalidRequestError([Detail((), f"expected rows of {len(codebook.INPUTS)} numbers")])
     codes = rows[:, :_CATEGORIES]
-    codes[codes != np.trunc(codes)] = -1  # which no level has
+    codes[codes != np.trunc(codes)] = -1  # no level has this code
     try:
         return tabular.encode(dict(zip(codebook.INPUTS, rows.T, strict=True)))
     except tabular.ColumnError as error:
@@ -127,7 +127,7 @@ def as_rows(chunk: ArrayLike) -> NDArray[np.float64]:
 
 
 def _plain(profile: Profile | Mapping[str, object]) -> Profile | Mapping[str, object]:
-    """Return a profile with Python's own numbers in place of numpy's, which data frames and arrays hold."""
+    """Return a profile with Python numbers in place of numpy's, which data frames and arrays contain."""
     if isinstance(profile, Mapping):
         return {name: value.item() if isinstance(value, np.generic) else value for name, value in profile.items()}
     return profile

@@ -1,4 +1,4 @@
-"""The two clients: one blocks until it is answered, the other awaits answers."""
+"""The two clients: one blocks, the other is asynchronous."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ class _Client:
 
 
 class Client(_Client):
-    """A client that blocks until it is answered. Threads may share it.
+    """Blocking client of the service. Threads may share it.
 
-    A call is retried if the service is overloaded, limits the caller or cannot be reached, and in no other case: after
-    growing, random waits, and never before the time that the service asks for (`Retry-After`).
+    A call is retried if the service is overloaded, limits the caller's rate or cannot be reached, and in no other case.
+    The waits are random and grow, and are never shorter than the service asks for (`Retry-After`).
 
     Parameters
     ----------
     url : str
-        Of the service: `http://localhost:3000` or `grpc://localhost:3001`; `https://` and `grpcs://` with TLS.
+        URL of the service: `http://localhost:3000` or `grpc://localhost:3001`; `https://` and `grpcs://` with TLS.
     timeout : float
-        Seconds that a call may take, with all its attempts; of a stream, each answer. Over HTTP each of connecting,
-        sending and receiving may take the rest of them.
+        Seconds for a call with all its attempts; for a stream, for each answer. Over HTTP, connecting, sending and
+        receiving may each take the rest of it.
     retries : int
-        Attempts after the first, at most.
+        Attempts after the first.
     tls : ssl.SSLContext or grpc.ChannelCredentials, optional
-        Own certificates, as httpx takes them for `https://` and grpc for `grpcs://`.
+        Certificates, an SSLContext for `https://` and ChannelCredentials for `grpcs://`.
     key : str, optional
         An API key, if the service requires one.
 
@@ -68,9 +68,9 @@ class Client(_Client):
 
     Notes
     -----
-    Every call raises a `drugpred.errors.ServiceError` if it gets no answer: `InvalidRequestError` for a malformed
-    request, mostly before anything is sent; `PermissionDeniedError`, `UnavailableError`, `RateLimitedError` and
-    `DeadlineExceededError`. None of their messages holds a value of a person.
+    Every call raises a `drugpred.errors.ServiceError` if it fails: `InvalidRequestError` for a malformed request,
+    mostly before anything is sent; `PermissionDeniedError`, `UnavailableError`, `RateLimitedError` and
+    `DeadlineExceededError`. No message contains a person's values.
 
     Examples
     --------
@@ -82,54 +82,54 @@ class Client(_Client):
     _blocking = True
 
     def predict(self, profile: Profile | Mapping[str, object] | None = None, /, **fields: object) -> Prediction:
-        """Predict each drug's probability of use for one person.
+        """Return each drug's probability of use for one person.
 
         Parameters
         ----------
         profile : Profile or mapping
-            The person, and what to predict.
+            The person, with the options of the prediction.
         **fields
-            The same by name, in place of `profile`.
+            The fields of a profile, in place of `profile`.
         """
         return run(self._transport.call(self._transport.predict(calls.as_profile(profile, fields))))
 
     def predict_batch(self, profiles: Iterable[Profile | Mapping[str, object]]) -> list[Prediction]:
-        """Predict for 1 to 1000 people, in their order."""
+        """Return the predictions for 1 to 1000 people, in their order."""
         return run(self._transport.call(self._transport.predict_batch(calls.as_batch(profiles))))
 
     def stream(
         self, chunks: Iterable[ArrayLike], *, drugs: Iterable[Drug] | None = None, window: Window = "decade"
     ) -> Iterator[NDArray[np.float64]]:
-        """Predict for any number of people, chunk by chunk.
+        """Yield the probabilities for any number of people, chunk by chunk.
 
         Parameters
         ----------
         chunks : iterable of array_like of shape (n, 12)
-            People as rows, as `drugpred.codebook` describes them, 1 to 10,000 at a time. Over gRPC one chunk is read
-            ahead of the answer that is waited for.
+            People as rows, as `drugpred.codebook` describes them, 1 to 10,000 in a chunk. Over gRPC one chunk is read
+            before the previous answer arrives.
         drugs : iterable of str, optional
-            Which drugs; all by default.
+            Drugs to predict; by default all.
         window : str
-            Use within which time.
+            Time window of use.
 
         Yields
         ------
         ndarray of shape (n, drugs)
-            The probabilities of a chunk, columns in the order of `drugs`.
+            The probabilities of a chunk, with the columns in the order of `drugs`.
 
         Notes
         -----
-        A stream that has answered is not retried: if it breaks over gRPC, or all attempts at a part fail over HTTP,
-        what was yielded is valid, and the chunk after it is the one to continue with.
+        A stream is not retried after its first answer. If it fails over gRPC, or if all attempts at a part fail over
+        HTTP, the arrays already yielded are valid; continue with the next chunk.
         """
         return iterate(self._transport.stream(_rows(chunks), calls.as_stream_options(drugs, window)))
 
     def model(self) -> Model:
-        """Describe the model that is served."""
+        """Return the description of the served model."""
         return run(self._transport.call(self._transport.model()))
 
     def health(self) -> bool:
-        """Return whether the service answers predictions now, by a single attempt."""
+        """Return whether the service answers predictions now, in a single attempt."""
         return run(self._transport.is_ready())
 
     def close(self) -> None:
@@ -144,12 +144,12 @@ class Client(_Client):
 
 
 class AsyncClient(_Client):
-    """The same calls to await, for the event loop of the first of them. See `Client`.
+    """Asynchronous client with the methods of `Client`, for the event loop of its first call.
 
     Raises
     ------
     RuntimeError
-        A call comes from another event loop, as that of a second `asyncio.run`.
+        A call comes from another event loop, such as that of a second `asyncio.run`.
     """
 
     _blocking = False
@@ -165,11 +165,11 @@ class AsyncClient(_Client):
         return self._transport
 
     async def predict(self, profile: Profile | Mapping[str, object] | None = None, /, **fields: object) -> Prediction:
-        """Predict each drug's probability of use for one person; see `Client.predict`."""
+        """Return each drug's probability of use for one person; see `Client.predict`."""
         return await self._bound.call(self._transport.predict(calls.as_profile(profile, fields)))
 
     async def predict_batch(self, profiles: Iterable[Profile | Mapping[str, object]]) -> list[Prediction]:
-        """Predict for 1 to 1000 people, in their order."""
+        """Return the predictions for 1 to 1000 people, in their order."""
         return await self._bound.call(self._transport.predict_batch(calls.as_batch(profiles)))
 
     def stream(
@@ -179,18 +179,18 @@ class AsyncClient(_Client):
         drugs: Iterable[Drug] | None = None,
         window: Window = "decade",
     ) -> AsyncIterator[NDArray[np.float64]]:
-        """Predict for any number of people, chunk by chunk; see `Client.stream`.
+        """Yield the probabilities for any number of people, chunk by chunk; see `Client.stream`.
 
-        Close a stream that is left before its end, as `contextlib.aclosing` does.
+        Close a stream that is not read to its end, for example with `contextlib.aclosing`.
         """
         return self._transport.stream(_rows(chunks, self), calls.as_stream_options(drugs, window))
 
     async def model(self) -> Model:
-        """Describe the model that is served."""
+        """Return the description of the served model."""
         return await self._bound.call(self._transport.model())
 
     async def health(self) -> bool:
-        """Return whether the service answers predictions now, by a single attempt."""
+        """Return whether the service answers predictions now, in a single attempt."""
         return await self._bound.is_ready()
 
     async def close(self) -> None:
@@ -208,7 +208,7 @@ async def _rows(
     chunks: AsyncIterable[ArrayLike] | Iterable[ArrayLike], client: AsyncClient | None = None
 ) -> AsyncIterator[NDArray[np.float64]]:
     if client is not None:
-        client._bound  # noqa: B018 - before anything is sent
+        client._bound  # noqa: B018 - checked before anything is sent
     if isinstance(chunks, AsyncIterable):
         async for chunk in chunks:
             yield calls.as_rows(chunk)
@@ -218,7 +218,7 @@ async def _rows(
 
 
 def _transport(url: str) -> Callable[..., Transport]:
-    """Return the transport for a URL, with imports of only what it needs."""
+    """Return the class of transport for a URL, with only the imports it needs."""
     match urlsplit(url).scheme:
         case "http" | "https":
             with needs("client"):

@@ -1,6 +1,6 @@
-"""Between `drugpred.schemas` and protobuf messages, for callers.
+"""Conversion between `drugpred.schemas` and protobuf messages, for clients.
 
-The constants of the enums are the codebook's names, and their numbers its codes from 1 on.
+The constants of the enums are the codebook's names; their numbers are its codes, from 1.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def profile(profile: Profile) -> pb.Profile:
 
 
 def prediction(message: pb.Prediction) -> Prediction:
-    """Return the answer of a message."""
+    """Return the prediction in a message."""
     return Prediction.model_construct(
         prediction_id=message.prediction_id,
         model=message.model,
@@ -53,7 +53,7 @@ def prediction(message: pb.Prediction) -> Prediction:
 
 
 def chunk(number: int, rows: NDArray[np.float64], options: StreamOptions) -> pb.PredictStreamRequest:
-    """Return people's rows as packed columns."""
+    """Return the message of a chunk, with rows as packed columns."""
     categories = len(codebook.CATEGORIES)
     codes = (rows[:, :categories].astype(np.int64) + 1).T.tolist()
     return pb.PredictStreamRequest(
@@ -65,7 +65,7 @@ def chunk(number: int, rows: NDArray[np.float64], options: StreamOptions) -> pb.
 
 
 def probabilities(message: pb.PredictStreamResponse, people: int, options: StreamOptions) -> NDArray[np.float64]:
-    """Return the answer for a chunk, shape (people, drugs)."""
+    """Return the answer to a chunk, of shape (people, drugs)."""
     drugs = [_drug(number) for number in message.drugs]
     table = np.array(message.probabilities).reshape(people, len(drugs))
     return table[:, [drugs.index(drug) for drug in options.drugs]]

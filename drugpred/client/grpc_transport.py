@@ -1,4 +1,4 @@
-"""The calls over gRPC."""
+"""The transport over gRPC."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ if TYPE_CHECKING:
     from drugpred.schemas import Batch, Prediction, Profile
 
 _OPTIONS: Final = (
-    ("grpc.max_receive_message_length", 16 * 2**20),  # 1000 answers with all that can be included are over 4 MB
-    # A channel without a connection connects again as soon as a call is retried.
+    ("grpc.max_receive_message_length", 16 * 2**20),  # 1000 answers with all options are over 4 MB
+    # A channel that lost its connection reconnects as soon as a call is retried.
     ("grpc.initial_reconnect_backoff_ms", 100),
 )
 
 
 class GrpcTransport(Transport):
-    """The calls by `grpc` or `grpc.aio`, whose channel belongs to the event loop in which the first call makes it."""
+    """Transport with `grpc` or `grpc.aio`; an asynchronous channel belongs to the event loop of its first call."""
 
     def __init__(self, url: str, policy: RetryPolicy, tls: grpc.ChannelCredentials | None, key: str | None) -> None:
         super().__init__(policy)
         self._url, self._tls = urlsplit(url), tls
         self._metadata = None if key is None else (("authorization", f"Bearer {key}"),)
         if policy.blocking:
-            self._procedures  # noqa: B018 - made now, because threads may share it
+            self._procedures  # noqa: B018 - created now, because threads may share it
 
     @cached_property
     def _channel(self) -> Any:  # noqa: ANN401 - without stubs grpc has no types
@@ -55,7 +55,7 @@ class GrpcTransport(Transport):
 
     @cached_property
     def _procedures(self) -> dict[str, Any]:
-        """The stubs' methods, by name."""
+        """Methods of the stubs, by name."""
         stubs: tuple[Any, ...] = (pb_grpc.DrugPredictionStub, health_pb2_grpc.HealthStub)
         methods = {name: method for stub in stubs for name, method in vars(stub(self._channel)).items()}
         return {name: partial(method, metadata=self._metadata) for name, method in methods.items()}
@@ -86,9 +86,9 @@ class GrpcTransport(Transport):
     async def stream(
         self, chunks: AsyncIterable[NDArray[np.float64]], options: StreamOptions
     ) -> AsyncGenerator[NDArray[np.float64], None]:
-        """Send chunks in one stream, each while the one before it is answered.
+        """Yield the probabilities of chunks, sent in one stream, each while the previous one is answered.
 
-        Until its first answer a stream is retried as any call, and never later.
+        A stream is retried like any call until its first answer, and not after it.
         """
         calls = _chunks(chunks, options)
         if (first := await anext(calls)) is None:
@@ -102,7 +102,7 @@ class GrpcTransport(Transport):
                 if waiting:
                     yield waiting.read(await resolve(stream.receive(self.policy.timeout)))
                 waiting = call
-            await resolve(stream.receive(self.policy.timeout))  # the end: the service sees that all was received
+            await resolve(stream.receive(self.policy.timeout))  # waits for the end of the stream
         finally:
             stream.close()
 

@@ -1,4 +1,4 @@
-"""The calls over HTTP, by httpx."""
+"""The transport over HTTP, with httpx."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _PREDICTIONS: Final = TypeAdapter(list[Prediction])
 
 
 class HttpTransport(Transport):
-    """The calls by httpx."""
+    """Transport with httpx."""
 
     def __init__(self, url: str, policy: RetryPolicy, tls: ssl.SSLContext | None, key: str | None) -> None:
         super().__init__(policy)
@@ -78,7 +78,7 @@ class HttpTransport(Transport):
     async def stream(
         self, chunks: AsyncIterable[NDArray[np.float64]], options: StreamOptions
     ) -> AsyncGenerator[NDArray[np.float64], None]:
-        """Send chunks in parts, one after another."""
+        """Yield the probabilities of chunks, which are sent in parts one after another."""
         async for rows in chunks:
             answers = [await self.call(self.predict_batch(part)) for part in _parts(rows, options)]
             yield np.vstack([_table(answer, options) for answer in answers])
@@ -109,7 +109,7 @@ def _translate_errors() -> Iterator[None]:
         yield
     except httpx.TimeoutException:
         raise DeadlineExceededError("no answer in time") from None
-    except (httpx.NetworkError, httpx.RemoteProtocolError, ssl.SSLError) as error:  # httpx lets some of TLS through
+    except (httpx.NetworkError, httpx.RemoteProtocolError, ssl.SSLError) as error:  # httpx passes some of TLS on
         raise UnavailableError(f"no connection: {error}") from None
     except httpx.HTTPError as error:
         raise ServiceError(f"the call failed: {type(error).__name__}") from None

@@ -1,4 +1,4 @@
-"""Retries: of calls that find the service overloaded, the caller limited, or nothing to connect to."""
+"""Retries of calls when the service is overloaded or unreachable, or limits the caller's rate."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Up to half a second before the second attempt, up to twice as long before each further one.
+# At most 0.5 s before the second attempt, and twice as much before each further one.
 _BACKOFF: Final = wait_random_exponential(multiplier=0.5, max=10)
 
 
@@ -35,18 +35,18 @@ def _wait(state: RetryCallState) -> float:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How long, and how often, to attempt a call.
+    """Number and duration of the attempts of a call.
 
-    An attempt is a function of the seconds that it may take.
+    An attempt is a function of its timeout in seconds.
     """
 
     timeout: float
-    """Seconds for all attempts together and the waits between them."""
+    """Seconds for all attempts and the waits between them."""
     retries: int
-    """Attempts after the first, at most."""
+    """Attempts after the first."""
 
     blocking: bool = False
-    """Whether waits block, as attempts then do."""
+    """Whether attempts and waits block."""
 
     async def run(self, attempt: Callable[[float], Awaitable[T]]) -> T:
         """Return the result of the first attempt that succeeds."""

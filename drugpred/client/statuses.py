@@ -1,4 +1,4 @@
-"""From gRPC's status codes to the project's errors."""
+"""Conversion of gRPC status codes to the project's errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BROKEN: Final = "Internal error from Core"
-"""The details that grpc.aio gives if a stream ends while it is written to: it then loses the service's status."""
+"""Details from grpc.aio if a stream ends while it is being written: it then loses the service's status."""
 
 
 @contextmanager
@@ -70,6 +70,6 @@ def _detail(error: Any) -> list[Detail]:  # noqa: ANN401 - an RpcError is a call
 
 
 def _loc(path: str) -> tuple[str | int, ...]:
-    """Return the places of a path such as `profiles[3].age`, as HTTP has them."""
+    """Return the location in a path such as `profiles[3].age`, as HTTP has it."""
     places = re.findall(r"(\w+)|\[(\d+)\]", path.removeprefix("profile."))
     return tuple(name or int(number) for name, number in places)

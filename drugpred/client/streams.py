@@ -1,4 +1,4 @@
-"""Bidirectional streams of gRPC, with a timeout for each answer."""
+"""Bidirectional gRPC streams, with a timeout for each answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Stream:
-    """A stream. Requests go through a queue, so that the caller's chunks are made in its own thread."""
+    """Blocking stream. Requests go through a queue, so that the caller's chunks are made in the caller's thread."""
 
     def __init__(self, procedure: Any) -> None:  # noqa: ANN401 - of a generated stub
         self._outbox: SimpleQueue[Any] = SimpleQueue()
@@ -35,7 +35,7 @@ class Stream:
             late.set()
             self._call.cancel()
 
-        timer = threading.Timer(timeout, cancel)  # a stream as a whole has no deadline
+        timer = threading.Timer(timeout, cancel)  # the stream as a whole has no deadline
         timer.daemon = True
         timer.start()
         try:
@@ -51,12 +51,12 @@ class Stream:
 
     def close(self) -> None:
         """Cancel the stream, unless it has ended."""
-        self._call.cancel()  # first: an end of the requests would look as if all went well
-        self._outbox.put(None)  # its thread waits for it
+        self._call.cancel()  # first: an orderly end of the requests would look like success
+        self._outbox.put(None)  # ends the thread that reads the queue
 
 
 class AsyncStream:
-    """A stream. Requests go through a queue, so that answers are read while requests are written."""
+    """Asynchronous stream. Requests go through a queue, so that answers are read while requests are written."""
 
     def __init__(self, procedure: Any) -> None:  # noqa: ANN401 - of a generated stub
         self._outbox: asyncio.Queue[Any] = asyncio.Queue()

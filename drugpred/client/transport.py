@@ -1,6 +1,6 @@
-"""What a transport must do; the rest of a call is the same for all.
+"""The interface of a transport; the rest of a call is the same for all.
 
-All of it is asynchronous. With a policy that blocks, it blocks in place of suspending: see `drugpred.client.blocking`.
+All of it is asynchronous. With a blocking policy it blocks instead of suspending: see `drugpred.client.blocking`.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ T = TypeVar("T")
 
 
 class Transport(ABC):
-    """Makes calls, and sends them."""
+    """Base class that creates calls and sends them."""
 
     def __init__(self, policy: RetryPolicy) -> None:
         self.policy = policy
 
     async def call(self, call: Call[T]) -> T:
-        """Return the answer of a call."""
+        """Return the answer to a call."""
         return call.read(await self.policy.run(lambda timeout: self._send(call, timeout)))
 
     async def is_ready(self) -> bool:
-        """Return whether the service answers predictions, by a single attempt."""
+        """Return whether the service answers predictions, in a single attempt."""
         try:
             call = self.ready()
             return call.read(await self._send(call, self.policy.timeout))
@@ -65,7 +65,7 @@ class Transport(ABC):
     def stream(
         self, chunks: AsyncIterable[NDArray[np.float64]], options: StreamOptions
     ) -> AsyncGenerator[NDArray[np.float64], None]:
-        """Answer every chunk, in order."""
+        """Yield the answer to each chunk, in order."""
 
     @abstractmethod
     async def close(self) -> None:

@@ -1,1 +1,1 @@
-"""Where respondents come from: the published file in both its forms, the download, the simulated cohort."""
+"""Sources of respondents: the published file in both of its formats, the download, and the simulated cohort."""

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 LABEL_NOISE: Final = "label-noise"
 
-MAX_STRENGTH: Final = 1000.0  # in either direction; everybody is at the end of every scale long before
+MAX_STRENGTH: Final = 1000.0  # in either direction; well below it everybody is at the end of every scale
 
 _INPUTS: Final = {"older": "age", "impulsive": "impulsivity"} | {name: name for name in codebook.INPUTS}
 
 SHIFTS: Final = (*_INPUTS, LABEL_NOISE)
-"""The names of shifts: every input, two that name a direction, and noise in the drugs."""
+"""Names of shifts: every input, two that name a direction, and label noise."""
 
 
 def _normal_scores(category: codebook.Category) -> NDArray[np.float64]:
@@ -50,7 +50,7 @@ def shift(rows: NDArray[np.float64], name: str, strength: float, rng: np.random.
     Parameters
     ----------
     rows : ndarray of shape (n, 12)
-        As `drugpred.codebook` describes them.
+        Respondents as `drugpred.codebook` describes them.
     name : str
         One of `SHIFTS`, other than label noise.
     strength : float
@@ -75,7 +75,7 @@ def shift(rows: NDArray[np.float64], name: str, strength: float, rng: np.random.
     score = codebook.SCORES[column - len(codebook.CATEGORIES)]
     deviation = math.sqrt(np.cov(score.values, fweights=score.counts))
     shifted = rows.copy()
-    # Round up or down at random, or a small shift would move nobody on a scale of ten values.
+    # Round at random, or a small shift would move nobody on a scale of ten values.
     levels = np.interp(rows[:, column] + strength * deviation, score.values, np.arange(len(score.values)))
     shifted[:, column] = np.array(score.values)[(levels + rng.random(len(rows))).astype(np.intp)]
     return shifted
@@ -100,7 +100,7 @@ def mislabel(last_use: NDArray[np.int8], probability: float, rng: np.random.Gene
 
 
 def draw(n: int, seed: int, shifts: Mapping[str, float]) -> Iterator[tuple[NDArray[np.float64], NDArray[np.int8]]]:
-    """Draw n respondents of the default cohort with shifts, as `Cohort.draw` does without.
+    """Yield n respondents of the default cohort with shifts, otherwise like `Cohort.draw`.
 
     Parameters
     ----------

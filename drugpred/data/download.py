@@ -1,4 +1,4 @@
-"""Find the real data: a given path, DRUGPRED_DATA, the cache, or a download from UCI.
+"""Finds the real data: a given path, DRUGPRED_DATA, the cache, or a download from UCI.
 
 The cache is ``pooch.os_cache("drugpred")``. It holds only the published file.
 """
@@ -59,15 +59,15 @@ def fetch() -> Path:
         except (OSError, ValueError) as error:
             failures.append(f"{url}: {_reason(error)}")
     with contextlib.suppress(OSError):
-        cache.rmdir()  # pooch created it; a cache that holds anything stays
+        cache.rmdir()  # pooch created it; a folder that contains anything stays
     raise DownloadError(f"cannot download the data: {'; '.join(failures)}")
 
 
 def _download(url: str, file: str, _: object) -> None:
     """Download to a temporary file; pooch then checks its content and moves it into the cache."""
-    # Without streaming, the connection is always closed.
+    # Without streaming the connection is always closed.
     pooch.HTTPDownloader(timeout=_TIMEOUT, stream=False)(url, file, None)
-    if url.endswith(".zip"):  # replaced by its content, so that both addresses have the same hash
+    if url.endswith(".zip"):  # replace it by its content, so that both addresses have the same hash
         try:
             with zipfile.ZipFile(file) as archive:
                 content = archive.read(FILE)
@@ -77,11 +77,11 @@ def _download(url: str, file: str, _: object) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """Return why an address failed, in a few words."""
+    """Return a short reason why an address failed."""
     if isinstance(error, requests.HTTPError):
         return f"HTTP {error.response.status_code}"
     if isinstance(error, requests.RequestException):
         return type(error).__name__
     if isinstance(error, OSError):
         return str(error)
-    return "what came is not the published file"
+    return "the content is not the published file"

@@ -1,4 +1,4 @@
-"""Open files that commands read and write."""
+"""Opens files that commands read and write."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def same_file(path: Path, other: Path) -> bool:
 
 
 def require_regular(path: Path) -> None:
-    """Raise `DataError` unless a path names a regular file: others may be endless, or not readable twice."""
+    """Raise `DataError` unless a path names a regular file, which can be read twice and has an end."""
     try:
         kind = stat.S_IFMT(path.stat().st_mode)
     except OSError as error:
         raise DataError(f"cannot read {reason(error, path)}") from error
     if kind != stat.S_IFREG:
         found = _KINDS.get(kind, "device")
-        raise DataError(f"cannot read {path_text(path)}: expected a regular file, and not a {found}")
+        raise DataError(f"cannot read {path_text(path)}: expected a regular file, found a {found}")
 
 
 def require_writable(folder: Path) -> None:
@@ -54,7 +54,7 @@ def require_writable(folder: Path) -> None:
         with TemporaryFile(dir=folder) as file:
             file.write(bytes(_PROBE_BYTES))
             file.flush()
-            os.fsync(file.fileno())  # some file systems report only then that they are full
+            os.fsync(file.fileno())  # some file systems report only here that they are full
     except OSError as error:
         raise ConfigurationError(f"cannot write {reason(error, folder)}") from error
 
@@ -66,7 +66,7 @@ def open_input(path: Path) -> Iterator[BinaryIO]:
     Raises
     ------
     DataError
-        It cannot be read, when it is opened or later.
+        It cannot be read, now or later.
     """
     require_regular(path)
     try:
@@ -75,7 +75,7 @@ def open_input(path: Path) -> Iterator[BinaryIO]:
             file.seek(0)
             yield cast("BinaryIO", gzip.GzipFile(fileobj=file)) if compressed else file
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"cannot read {path_text(path)}: expected a whole gzip file") from error
+        raise DataError(f"cannot read {path_text(path)}: expected a complete gzip file") from error
     except OSError as error:
         raise DataError(f"cannot read {reason(error, path)}") from error
 

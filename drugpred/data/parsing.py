@@ -1,8 +1,8 @@
-"""Parse the two forms of a file of respondents.
+"""Parses the two formats of a file of respondents.
 
-The UCI form has no header and quantified categories; the decoded CSV has a header and labels, and some copies of it
+The UCI format has no header and quantified categories; the decoded CSV has a header and labels, and some copies of it
 have quantified categories. Each line is one record and parsed separately, so an error is reported at its own line and
-an unbalanced quote affects no other line. Messages say what was expected, and never contain a value of the file.
+an unbalanced quote affects no other line. Messages name the expected value, and never contain a value of the file.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ HEADINGS: Final = (
     | {column.name: column.column for column in (*CATEGORIES, *SCORES)}
     | dict([*_first_17, ("semeron", SEMERON), _last])
 )
-"""Headings of the decoded CSV by readable name, in the order of both forms."""
+"""Headings of the decoded CSV by readable name, in the order of both formats."""
 
 ALIASES: Final = {"impuslive": "impulsivity"}  # misspelt headings of copies in circulation
 
 _SEPARATORS: Final = {",": "commas", ";": "semicolons", "\t": "tabs"}
-_SEP_LINE: Final = re.compile(r'"?sep=([,;\t])"?\r?\n?')  # the line that names the separator to Excel
+_SEP_LINE: Final = re.compile(r'"?sep=([,;\t])"?\r?\n?')  # a line that names the separator for Excel
 
 _ID: Final = re.compile(r"[0-9]{1,18}|sim-[1-9][0-9]{0,17}")
 _NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def parse(content: bytes) -> tuple[list[int | str], NDArray[np.float64]]:
-    """Parse a file's content in either form.
+    """Parse a file's content in either format.
 
     Returns
     -------
     ids : list of int or str
-        A string if the id is a simulated one, such as ``sim-1``.
+        Strings if the id is a simulated one, such as ``sim-1``.
     table : numpy.ndarray of shape (respondents, 31)
         One row of `COLUMNS` per respondent.
 
@@ -66,7 +66,7 @@ def parse(content: bytes) -> tuple[list[int | str], NDArray[np.float64]]:
     rows = _rows(content)
     first = next(rows, None)
     if first is None:
-        raise DataError("expected respondents, not an empty file", line=1)
+        raise DataError("expected respondents, found an empty file", line=1)
     line, fields = first
     if is_uci_form(fields):
         places, category, rows = {name: place for place, name in enumerate(HEADINGS)}, _value, chain([first], rows)
@@ -93,12 +93,12 @@ def parse(content: bytes) -> tuple[list[int | str], NDArray[np.float64]]:
 
 
 def is_uci_form(fields: Sequence[str]) -> bool:
-    """Return whether a first line is of the UCI form, which begins with an id and not with a heading."""
+    """Return whether a file's first line is in the UCI format, which starts with an id and not with a heading."""
     return bool(fields) and bool(_ID.fullmatch(fields[0].strip()) or _NUMBER.fullmatch(fields[0].strip()))
 
 
 def find_delimiter(line: str) -> tuple[str, bool]:
-    """Return the delimiter of a file, given its first line, and whether that line only names it, as ``sep=;`` does."""
+    """Return the delimiter in a file's first line, and whether the line only names it, like ``sep=;``."""
     if match := _SEP_LINE.fullmatch(line):
         return match[1], True
     return max(_SEPARATORS, key=line.count), False
@@ -110,9 +110,9 @@ def split_fields(text: str, delimiter: str) -> list[str]:
     Raises
     ------
     ValueError
-        The line is malformed; the message says what was expected.
+        The line is malformed; the message is the expected value.
     """
-    # With an odd number of quotes, a cell contains the end of the line: this is half a record.
+    # With an odd number of quotes a cell contains the line break: this is half a record.
     if text.count('"') % 2 == 0:
         with suppress(csv.Error):
             return next(csv.reader((text,), strict=True, delimiter=delimiter), [])
@@ -189,5 +189,5 @@ def _new_id(text: str, seen: Container[int | str]) -> int | str:
         raise ValueError("expected a whole number, or sim- and a whole number")
     identifier = int(text) if text.isdecimal() else text
     if identifier in seen:
-        raise ValueError("expected an id that no line above has")
+        raise ValueError("expected an id that differs from those above")
     return identifier

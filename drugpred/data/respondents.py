@@ -1,4 +1,4 @@
-"""Respondents as a table: read, simulate and write them."""
+"""Respondents as a table: reading, simulating and writing."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _REAL_DIGESTS: Final = {
-    "f8319ee1cf3ee961d316d3cd7b7e2a2f98d1cd51d5bbd75527e0c227fec3a20e",  # 1885 respondents, as in the UCI form
+    "f8319ee1cf3ee961d316d3cd7b7e2a2f98d1cd51d5bbd75527e0c227fec3a20e",  # 1885 respondents, as in the UCI format
     "94add21b2753f2dd0c1e974330a10c4e153237c39f95fde7afd21ee702572328",  # 1884: the decoded CSV lost id 1
 }
-"""Digests of the real records as parsed, regardless of the form, spelling and line endings of the file."""
+"""Digests of the parsed real records, independent of the file's format, spelling and line ends."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +40,9 @@ class Respondents:
         class of last use, 0 to 6, of the eighteen drugs and of "semeron" as int8. The index, "id", holds integers, or
         strings if any id is a simulated one such as ``sim-1``.
     source : {"uci", "simulated", "file"}
-        The real data, the simulated cohort, or any other.
+        The real data, the simulated cohort, or another file.
     sha256 : str
-        Of the file's decompressed bytes.
+        Hash of the file's decompressed bytes.
     """
 
     frame: pd.DataFrame
@@ -53,7 +53,7 @@ class Respondents:
         return len(self.frame)
 
     @property
-    def X(self) -> NDArray[np.float64]:  # noqa: N802 - the name that scikit-learn's users expect
+    def X(self) -> NDArray[np.float64]:  # noqa: N802 - the usual name in scikit-learn
         """Inputs, shape (respondents, 12), C-contiguous."""
         return np.array(self.frame[list(INPUTS)], dtype=np.float64, order="C")
 
@@ -63,17 +63,17 @@ class Respondents:
         return np.array(self.frame[list(DRUGS)], dtype=np.int8, order="C")
 
     def without_overclaimers(self) -> Respondents:
-        """Return a copy without those who claim to have used Semeron, which does not exist."""
+        """Return a copy without respondents who claim to have used Semeron, which does not exist."""
         return replace(self, frame=self.frame[self.frame["semeron"] == 0].copy())
 
 
 def read(path: Path) -> Respondents:
-    """Read a file of respondents in the UCI form or as decoded CSV, which its first field distinguishes.
+    """Read a file of respondents in the UCI format or as decoded CSV, which its first field distinguishes.
 
     Parameters
     ----------
     path : pathlib.Path
-        The file, optionally compressed by gzip. A decoded CSV may have its columns in any order; others are ignored.
+        The file, which may be gzipped. A decoded CSV may have its columns in any order; others are ignored.
 
     Raises
     ------
@@ -101,21 +101,21 @@ def simulate(n: int, seed: int) -> Respondents:
 
 
 def simulated_frame(rows: NDArray[np.float64], last_use: NDArray[np.integer[Any]], *, first: int = 1) -> pd.DataFrame:
-    """Return drawn respondents as in `Respondents.frame`, with ids from ``sim-<first>``; none claims Semeron."""
+    """Return drawn respondents like `Respondents.frame`, with ids from ``sim-<first>``; none claims Semeron."""
     index = pd.Index([f"sim-{i}" for i in range(first, first + len(rows))], name="id")
     drugs = pd.DataFrame(last_use, columns=list(DRUGS), index=index, dtype=np.int8)
     return pd.DataFrame(rows, columns=list(INPUTS), index=index).join(drugs.assign(semeron=np.int8(0)))
 
 
 def write_csv(frame: pd.DataFrame, file: SupportsWrite[str], *, header: bool) -> None:
-    """Write respondents as the decoded CSV, from which `read` returns the same rows.
+    """Write respondents as decoded CSV, from which `read` returns the same rows.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        As `Respondents.frame`. Scores are written with five decimals, as published.
+        Like `Respondents.frame`. Scores are written with five decimals, as published.
     file : text file
-        In UTF-8, without translation of line ends.
+        Opened as UTF-8, without translation of line ends.
     header : bool
         Whether to write the headings first.
     """

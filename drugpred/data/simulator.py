@@ -4,7 +4,7 @@
 from them, and the correlation of the drugs given the inputs. `drugpred.training.fit_simulator` writes it. The shares of
 the levels are those of the codebook.
 
-Both correlations are those of a Gaussian copula. Country and ethnicity enter it in the order of their published values,
+Both correlations belong to a Gaussian copula. Country and ethnicity enter it in the order of their published values,
 which were chosen (CatPCA) to be as linear as possible.
 """
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS: Final = 20_000  # respondents drawn at once, which limits memory to about 50 MB
 
-_complementary_error = np.frompyfunc(math.erfc, 1, 1)  # numpy has none, and scipy would be needed for it alone
+_complementary_error = np.frompyfunc(math.erfc, 1, 1)  # numpy has none, and scipy would be a dependency for this alone
 
 
 def cut_points(column: codebook.Category | codebook.Score) -> tuple[NDArray[np.intp], list[float]]:
-    """Return a column's levels, from the lowest published value up, and the cuts of a normal variable between them."""
+    """Return a column's levels by rising published value, and the cuts of a normal variable between them."""
     order = np.argsort(column.values)
     shares = np.array(column.counts)[order].cumsum() / sum(column.counts)
     return order, [NormalDist().inv_cdf(share) for share in shares[:-1]]
@@ -61,7 +61,7 @@ class Cohort:
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
-        """Read a cohort; by default, the one of this package."""
+        """Read a cohort; by default the one in this package."""
         if path is None:
             with as_file(files("drugpred.data") / "cohort.npz") as default:
                 return cls.load(default)
@@ -88,13 +88,13 @@ class Cohort:
         return last_use
 
     def draw(self, n: int, seed: int) -> Iterator[tuple[NDArray[np.float64], NDArray[np.int8]]]:
-        """Draw n respondents in chunks: rows of shape (m, 12) and classes of last use of shape (m, 18).
+        """Yield n respondents in chunks: rows of shape (m, 12) and classes of last use of shape (m, 18).
 
-        The respondents depend on the seed only: a longer draw begins with the shorter one.
+        The respondents depend on the seed only: a longer draw starts with the shorter one.
         """
         rng = np.random.default_rng(seed)
         for start in range(0, n, CHUNK_ROWS):
-            # The last chunk is drawn whole, or it would differ from the same chunk of a longer draw.
+            # The last chunk is drawn in full, or it would differ from the same chunk of a longer draw.
             rows = self.rows(CHUNK_ROWS, rng)
             last_use = self.last_use(rows, rng)
             yield rows[: n - start], last_use[: n - start]

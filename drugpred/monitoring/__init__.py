@@ -1,1 +1,1 @@
-"""How the model and its callers change while it is served."""
+"""Monitoring of the model: metrics, drift and feedback."""

@@ -1,4 +1,4 @@
-"""Counts of values by the bins of a model's card."""
+"""Counts values by the bins of a model card."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class Binning:
-    """Counts the values of several variables at once.
+    """Counter of the values of several variables, by bin.
 
     Parameters
     ----------
     bins : mapping of str to Bins
-        By variable; a card's `input_bins` or `probability_bins`.
+        Bins by variable: a card's `input_bins` or `probability_bins`.
 
     Attributes
     ----------
@@ -33,16 +33,16 @@ class Binning:
     def __init__(self, bins: Mapping[str, Bins]) -> None:
         self.series = [(name, label) for name, each in bins.items() for label in each.labels]
         most = max(len(each.labels) for each in bins.values())
-        # A category's values are its codes. All are filled up to equal length with bins that nothing falls into.
+        # The values of a category are its codes. Empty bins give all variables the same number.
         self._edges = np.full((len(bins), most), np.inf)
         for edges, each in zip(self._edges, bins.values(), strict=True):
             edges[: len(each.labels) - 1] = each.edges or range(len(each.labels) - 1)
-        # Edges of scores are published values, and a value may have been rounded to single precision.
+        # Edges of scores are published values, and a value may be rounded to single precision.
         self._edges[[name in INPUTS for name in bins]] += SINGLE
         self._real = np.arange(most) < [[len(each.labels)] for each in bins.values()]
 
     def count(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Return how many values each bin has; a value on an edge is of the bin below it.
+        """Return the number of values in each bin; a value on an edge belongs to the bin below.
 
         Parameters
         ----------
@@ -53,7 +53,7 @@ class Binning:
         -------
         ndarray of shape (series,)
         """
-        # A comparison with every edge is five times as fast as a search for each value.
+        # Comparing with every edge is five times as fast as searching for each value.
         within = np.ascontiguousarray(values)[:, None] <= self._edges[:, :, None]
         counts: NDArray[np.int64] = np.diff(np.count_nonzero(within, axis=2), axis=1, prepend=0)[self._real]
         return counts

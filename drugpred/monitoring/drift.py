@@ -1,13 +1,13 @@
-"""Drift: whether the profiles of now are distributed as the respondents trained on.
+"""Drift: whether the distribution of the profiles differs from that of the training data.
 
-The population stability index of counts c of now and r of the reference over B bins is sum (a - e) ln(a / e) over their
-shares a and e. Without drift it is distributed as (1/N + 1/M) times chi-squared with B - 1 degrees of freedom, for N
-profiles and M respondents (B. Yurdakul, Statistical properties of population stability index, dissertation, Western
-Michigan University, 2018), so what is drift depends on how many there are, and not on a rule of thumb.
+The population stability index (PSI) of the present counts c and the reference counts r over B bins is
+sum (a - e) ln(a / e) over their shares a and e. Without drift it is distributed as (1/N + 1/M) times chi-squared with
+B - 1 degrees of freedom, for N profiles and M respondents (B. Yurdakul, Statistical properties of population stability
+index, dissertation, Western Michigan University, 2018). So the threshold of drift depends on N and M, and is not a rule
+of thumb.
 
-Half a count is added to every bin on both sides. A share of 0 needs some such treatment; with this one the index keeps
-its distribution in bins that few are in, where the usual least share of .0001 raises up to 13 false alarms in 100
-instead of one.
+Half a count is added to every bin on both sides. A share of 0 needs such a treatment; with this one the index keeps its
+distribution in sparse bins, where the usual minimum share of .0001 raises up to 13 false alarms in 100 instead of one.
 """
 
 from __future__ import annotations
@@ -31,48 +31,49 @@ if TYPE_CHECKING:
 
     from drugpred.model_store import Bins, Card
 
-MIN_PROFILES: Final = 100  # profiles from which on drift is told
+MIN_PROFILES: Final = 100  # profiles needed to measure drift
 
 _FALSE_ALARM: Final = 0.01 / (len(INPUTS) + len(DRUGS))
-"""Of one variable, so that all together raise one in 100 looks at most (Bonferroni)."""
+"""Level of one variable, so that all together raise a false alarm in at most 1 of 100 checks (Bonferroni)."""
 
 _ADDED: Final = 0.5
 
 MIN_SCORE_INDEX: Final = 0.05
-"""The least index that is drift of a drug's probabilities, however many profiles there are.
+"""Lowest index that counts as drift of a drug's probabilities, for any number of profiles.
 
-The reference is of models that were fitted on parts of the respondents, and another one, fitted on all, serves. That
-alone made up to .031 among seven models by configs/train.yaml, of chocolate, whose probabilities lie close together.
+The reference probabilities come from models that were fitted on parts of the respondents; the served model was fitted
+on all. That alone caused an index of up to .031 (chocolate, whose probabilities are close together) among seven models
+of configs/train.yaml.
 """
 
 
 class Shift(BaseModel):
-    """How far one variable has moved."""
+    """Drift of one variable."""
 
     n: int
     """Profiles counted."""
     psi: float | None
     """Population stability index; None without a profile."""
     threshold: float | None
-    """What it exceeds by chance in one look of 3000, of scores at least .05."""
+    """Threshold of the index: exceeded by chance in 1 of 3000 checks; for probabilities at least .05."""
     drifted: bool | None
-    """None where there were too few profiles to tell."""
+    """Whether the index exceeds the threshold; None if there are too few profiles."""
 
 
 class Drift(BaseModel):
-    """How far the profiles have moved from the respondents trained on, and the probabilities with them."""
+    """Drift of the profiles and of their probabilities, compared with the training data."""
 
     drifted: bool | None
-    """Whether any variable has; by chance in one look of 100. None where there were too few profiles to tell."""
+    """Whether any variable has drifted; by chance in 1 of 100 checks. None if there are too few profiles."""
     fewest: int = MIN_PROFILES
-    """Profiles from which on it is told."""
+    """Profiles needed to measure drift."""
     inputs: dict[str, Shift]
     scores: dict[str, Shift]
-    """By drug, of the probability of use within a decade."""
+    """By drug, for the probability of use within a decade."""
 
 
 def population_stability_index(counts: ArrayLike, reference: ArrayLike) -> float:
-    """Return the population stability index of counts by bin, see above.
+    """Return the population stability index of counts by bin.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ def population_stability_index(counts: ArrayLike, reference: ArrayLike) -> float
 
     Examples
     --------
-    >>> round(stability_index([30, 70], [500, 500]), 4)
+    >>> round(population_stability_index([30, 70], [500, 500]), 4)
     0.1659
     """
     added = np.array([counts, reference], np.float64) + _ADDED
@@ -90,9 +91,9 @@ def population_stability_index(counts: ArrayLike, reference: ArrayLike) -> float
 
 @cache
 def quantile(bins: int) -> float:
-    """Return what a variable's index exceeds by chance in one look of 3000, in units of 1/N + 1/M.
+    """Return the threshold of a variable's index in units of 1/N + 1/M, exceeded by chance in 1 of 3000 checks.
 
-    That is the quantile of chi-squared with ``bins - 1`` degrees of freedom.
+    It is the quantile of chi-squared with ``bins - 1`` degrees of freedom.
     """
     low, high = 0.0, 1.0
     while _survival(high, bins - 1) > _FALSE_ALARM:
@@ -103,7 +104,7 @@ def quantile(bins: int) -> float:
 
 
 def _survival(x: float, dof: int) -> float:
-    """Return how likely chi-squared exceeds x.
+    """Return the probability that chi-squared exceeds x.
 
     M. Abramowitz and I. A. Stegun, Handbook of Mathematical Functions, 1964, 26.4.4 and 26.4.5.
     """
@@ -113,15 +114,15 @@ def _survival(x: float, dof: int) -> float:
 
 
 def measure(card: Card, inputs: Mapping[str, Sequence[float]], scores: Mapping[str, Sequence[float]]) -> Drift:
-    """Return the drift of profiles that were counted by the bins of a card.
+    """Return the drift of profiles that are counted in the bins of a card.
 
     Parameters
     ----------
     card : Card
     inputs : mapping of str to sequence of float
-        Of each input, the count of each bin.
+        Counts of each input's bins.
     scores : mapping of str to sequence of float
-        Of each drug, likewise.
+        Counts of each drug's bins.
     """
     respondents = card.data.respondents
     shifts = [
@@ -133,17 +134,17 @@ def measure(card: Card, inputs: Mapping[str, Sequence[float]], scores: Mapping[s
 
 
 def is_new(count: int, n: int, respondents: int) -> bool:
-    """Return whether something is so frequent that it is no chance that no respondent trained on has it.
+    """Return whether a value that no respondent has is too frequent to be chance.
 
-    By Fisher's exact test at the level of one variable: all who have it are among the n people with a probability of
-    C(n, count) / C(n + respondents, count).
+    Fisher's exact test at the level of one variable: the probability that all who have the value are among the n people
+    is C(n, count) / C(n + respondents, count).
 
     Parameters
     ----------
     count : int
-        Of the people who have it: an input that is missing, or one that no respondent could have.
+        People with the value: a missing input, or one that no respondent could have.
     n : int
-        People, of whom under 100 say nothing.
+        People; the answer is False below 100.
     respondents : int
 
     Examples
@@ -166,7 +167,7 @@ def _shift(counts: Sequence[float], bins: Bins, respondents: int, least: float) 
 
 
 def live_drift(card: Card) -> Drift:
-    """Return the drift of all profiles answered, perhaps but for those of the last second.
+    """Return the drift of all profiles that were answered; those of the last second may be missing.
 
     It takes some milliseconds: call it in a thread.
     """
@@ -179,7 +180,7 @@ def _by_bin(totals: Mapping[tuple[str, ...], float], bins: Mapping[str, Bins]) -
 
 
 def _totals(labels: Mapping[str, tuple[str, ...]]) -> list[dict[tuple[str, ...], float]]:
-    """Return the values of counters, given with the names of their labels, by the labels."""
+    """Return the values of counters by their labels."""
     samples = {metric.name: metric.samples for metric in _collected()}
     return [
         {
@@ -192,11 +193,11 @@ def _totals(labels: Mapping[str, tuple[str, ...]]) -> list[dict[tuple[str, ...],
 
 
 def _collected() -> Iterable[Metric]:
-    from prometheus_client import REGISTRY  # a command that measures files needs neither
+    from prometheus_client import REGISTRY  # a command that measures files does not need it
     from prometheus_client.multiprocess import MultiProcessCollector
 
     folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-    if not folder:  # there is but this process
+    if not folder:  # a single process
         return REGISTRY.collect()
     merged: Iterable[Metric] = MultiProcessCollector.merge(  # type: ignore[no-untyped-call]
         [str(path) for path in Path(folder).glob("counter_*.db")]

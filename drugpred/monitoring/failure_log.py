@@ -1,4 +1,4 @@
-"""The log of what may fail again and again: a line when it begins to, and one when it works again."""
+"""A log for operations that may fail repeatedly: one line at the first failure, one when they work again."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 
 
 class FailureLog:
-    """Logs changes between failing and working.
+    """Log of changes between failing and working.
 
     Parameters
     ----------
     logger : logging.Logger
     again : str
-        The line that says that it works again.
+        The line to log when it works again.
     seconds : float, optional
-        How long it works without a failure before that is said: what fails now and then is logged once.
+        How long it must work without a failure before that line: so occasional failures are logged once.
     """
 
     def __init__(self, logger: logging.Logger, again: str, seconds: float = 0.0) -> None:
@@ -29,7 +29,7 @@ class FailureLog:
         self._failed_at = 0.0
 
     def failed(self, line: str, *, traceback: bool = False) -> None:
-        """Log a failure, unless the last one was logged and it has not worked again since."""
+        """Log a failure, unless a failure was logged since it last worked."""
         self._failed_at = time.monotonic()
         if not self._failing:
             self._failing = True

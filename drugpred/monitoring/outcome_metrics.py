@@ -1,7 +1,7 @@
-"""What turned out, against what was said of it: counters that workers and replicas add up.
+"""Counters of reported outcomes against predictions; workers and replicas add up.
 
-Sums of scores and of probabilities stand beside counts, so that each measure is a quotient of sums, which a recording
-rule makes.
+The metrics are sums of scores and of probabilities next to counts, so that a recording rule computes each measure as a
+ratio of sums.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from drugpred.codebook import Drug
     from drugpred.monitoring.feedback.prediction_id import PredictionClaim
 
-BINS: Final = tuple(f"{i / 10:.1f}-{(i + 1) / 10:.1f}" for i in range(10))  # bins of probability
+BINS: Final = tuple(f"{i / 10:.1f}-{(i + 1) / 10:.1f}" for i in range(10))  # bins of the probability
 
 _KINDS: Final = ("not used", "used")
 
 
 def prepare() -> None:
-    """Begin all series at 0, so that Prometheus sees the first outcome of each as an increase."""
+    """Set all series to 0, so that Prometheus sees the first outcome of each as an increase."""
     for drug, window in product(DRUGS, WINDOWS):
         metrics.BRIER.labels(drug, window)
         metrics.LOG_LOSS.labels(drug, window)
@@ -38,21 +38,21 @@ def prepare() -> None:
 
 
 def count(result: str) -> None:
-    """Count feedback by what became of it."""
+    """Count feedback by its result."""
     metrics.FEEDBACK.labels(result).inc()
 
 
 def record(claim: PredictionClaim, outcomes: Mapping[Drug, bool], thresholds: Mapping[Drug, float]) -> None:
-    """Count outcomes of an answer.
+    """Count the outcomes of a prediction.
 
     Parameters
     ----------
     claim : PredictionClaim
-        The answer, which told of all these drugs.
+        The prediction, which includes all these drugs.
     outcomes : mapping of str to bool
-        By drug, whether it was used within the answer's window.
+        By drug, whether it was used within the prediction's window.
     thresholds : mapping of str to float
-        By drug, the probability from which on the label is High Risk within that window.
+        By drug, the threshold of High Risk within that window.
     """
     window = claim.window
     for drug, used in outcomes.items():

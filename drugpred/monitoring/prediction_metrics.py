@@ -1,4 +1,4 @@
-"""Counts of profiles and answers: noted in a microsecond, counted together once a second."""
+"""Counts profiles and predictions: stored in a microsecond, and counted together once a second."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ if TYPE_CHECKING:
     from drugpred.model_store import Card
     from drugpred.selection import Selection
 
-    # A named tuple would take as long to make as all the rest of noting it.
+    # A named tuple would double the time of storing an item.
     _Noted = tuple[NDArray[np.float64], NDArray[np.float64], Selection]
 
 logger = logging.getLogger(__name__)
 
-_SECONDS: Final = 1.0  # the longest that what was noted waits: a killed process loses no more
-_SETTLED_SECONDS: Final = 60.0  # for how long it works before the log says so again
+_SECONDS: Final = 1.0  # the longest time until stored items are counted: a killed process loses no more
+_SETTLED_SECONDS: Final = 60.0  # how long it must work before the log reports that it does
 
 _EARLY: Final = 1024
-"""So many profiles are counted at once without waiting; each holds a kilobyte, which should stay in the cache."""
+"""Profiles that are counted at once without waiting; each is a kilobyte, and all should fit in the cache."""
 
-_MAX: Final = 64 * _EARLY  # so many are counted by whoever notes one more: the thread does not keep up
+_MAX: Final = 64 * _EARLY  # beyond it the caller counts them, because the thread does not keep up
 
 
 class PredictionCounter:
-    """Notes what was answered, and counts it in a thread between `start` and `stop`.
+    """Counter of predictions: stores them, and counts in a thread between `start` and `stop`.
 
     Several threads may use it.
 
     Parameters
     ----------
     card : Card
-        Of the model that answers: its bins and thresholds.
+        Card of the model, with its bins and thresholds.
     """
 
     def __init__(self, card: Card) -> None:
@@ -55,7 +55,7 @@ class PredictionCounter:
             window: np.array([card.drugs[drug][window].threshold for drug in codebook.DRUGS])
             for window in codebook.WINDOWS
         }
-        # Looked up once; and Prometheus sees the first increase of series that begin at 0.
+        # Looked up once; and series must start at 0 for Prometheus to see their first increase.
         self._inputs = [INPUTS.labels(*of) for of in self._input_bins.series]
         self._scores = [SCORES.labels(*of) for of in self._score_bins.series]
         self._predictions, self._probability = (
@@ -75,14 +75,14 @@ class PredictionCounter:
         self._waiting = 0
 
     def add(self, rows: NDArray[np.float64], probabilities: NDArray[np.float64], selection: Selection) -> None:
-        """Note profiles that were answered; nobody may change the arrays afterwards.
+        """Store profiles that were answered; the arrays must not change afterwards.
 
         Parameters
         ----------
         rows : ndarray of shape (n, 12)
         probabilities : ndarray of shape (n, 18, 6)
         selection : Selection
-            What was asked for.
+            Requested drugs and window.
         """
         with self._lock:
             self._noted.append((rows, probabilities, selection))
@@ -97,7 +97,7 @@ class PredictionCounter:
     def add_each(
         self, rows: NDArray[np.float64], probabilities: NDArray[np.float64], selections: Sequence[Selection]
     ) -> None:
-        """Note profiles that asked for n selections, otherwise as `add`."""
+        """Store profiles with n selections, otherwise like `add`."""
         start = 0
         for selection, alike in groupby(selections):
             stop = start + len(list(alike))
@@ -105,13 +105,13 @@ class PredictionCounter:
             start = stop
 
     def start(self) -> None:
-        """Count from now on."""
+        """Start the thread."""
         self._ending = False
         self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, after counting what was noted."""
+        """Count all that is stored, and end the thread."""
         if self._thread:
             self._ending = True
             self._wake.set()
@@ -128,13 +128,13 @@ class PredictionCounter:
     def _try_to_flush(self) -> None:
         try:
             self.flush()
-        except Exception:  # noqa: BLE001 - to answer without counting is better than not to answer
+        except Exception:  # noqa: BLE001 - answering without counting is better than not answering
             self._failures.failed("profiles were not counted", traceback=True)
         else:
             self._failures.worked()
 
     def flush(self) -> None:
-        """Count what was noted."""
+        """Count all that is stored."""
         with self._counting:
             with self._lock:
                 noted, self._noted, self._waiting = self._noted, [], 0
@@ -160,7 +160,7 @@ class PredictionCounter:
 
 
 def _increase(series: Sequence[Counter], by: NDArray[np.int64] | NDArray[np.float64]) -> None:
-    # Each costs microseconds, and most are 0 where few profiles came.
+    # Each call costs microseconds, and most amounts are 0 when few profiles come.
     for each, amount in zip(series, by.tolist(), strict=True):
         if amount:
             each.inc(amount)

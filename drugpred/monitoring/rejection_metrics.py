@@ -1,4 +1,4 @@
-"""Counts malformed requests by what is wrong with them, in words that no caller can invent."""
+"""Counts malformed requests by field and reason, with a closed set of labels."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _FIELDS: Final[dict[str | int, str]] = {
         for alias in choices.choices
     },
 }
-"""By any of its names."""
+"""Fields by each of their names."""
 
 _BY_FIELD: Final = {each.name: _CATEGORY for each in CATEGORIES} | {each.name: _RANGE for each in SCORES}
-"""Why a value of the right type is refused."""
+"""Reasons for rejecting a value of the right type."""
 
 _BY_TYPE: Final = {
     "missing": _MISSING,
@@ -48,21 +48,21 @@ _BY_TYPE: Final = {
     "too_short": _RANGE,
     "too_long": _RANGE,
 }
-"""By type of pydantic's error. Values of another type than expected are of no kind that is told apart."""
+"""Reasons by type of pydantic's error. All values of a wrong type have one reason."""
 
 
 def count_validation(error: ValidationError) -> None:
-    """Count a request that pydantic refused: each field once with each reason, of however many people."""
+    """Count a request that pydantic rejected: each field once with each reason, for any number of people."""
     _count(_of(fault.loc, fault.type) for fault in faults(error))
 
 
 def count_column(field: str, row: int | None) -> None:
-    """Count a request that `drugpred.tabular` refused, by the field and the row of its error."""
+    """Count a request that `drugpred.tabular` rejected, by the field and the row of its error."""
     _count([(_FIELDS.get(field, _OTHER), _OTHER if row is None else _BY_FIELD.get(field, _OTHER))])
 
 
 def count_tensors(details: Iterable[Fault]) -> None:
-    """Count a request that `drugpred.serving.v2.dataplane` refused."""
+    """Count a request that `drugpred.serving.v2.dataplane` rejected."""
     _count(_of_tensor(detail.loc, detail.type) for detail in details)
 
 
@@ -86,6 +86,6 @@ def _of_tensor(loc: _Loc, kind: str) -> tuple[str, str]:
             return "drugs", _CATEGORY
         case ["inputs", str(field)], "unexpected":
             return _FIELDS.get(field, _OTHER), _MISSING
-        case ["inputs", str(field), *_, str()], "unexpected":  # its data as a whole, its datatype or shape
+        case ["inputs", str(field), *_, str()], "unexpected":  # the whole data, the datatype or the shape
             return _FIELDS.get(field, _OTHER), _OTHER
     return _of(loc, kind)

@@ -1,1 +1,1 @@
-"""What the service is made of: the prediction endpoints, routes, error shape, documentation, gRPC."""
+"""The HTTP and gRPC service: prediction endpoints, other routes, error format, OpenAPI document."""

@@ -1,4 +1,4 @@
-"""The application beside the prediction endpoints: documentation, page, health, model card, drift, feedback, V2."""
+"""The routes besides the prediction endpoints: documentation, page, health, model card, drift, feedback, V2."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 _SWAGGER_POLICY: Final = (
     f"{BASE_POLICY}; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'"
 )
-"""What Swagger's page loads, all of it from here; it styles its elements one by one."""
+"""Policy of Swagger's page: it loads only its own files, and has inline styles."""
 
 
 def create_app(service: Callable[[], Any] = bentoml.get_current_service) -> Starlette:
-    """Return the application.
+    """Return the ASGI application with all routes except the prediction endpoints.
 
     Parameters
     ----------
     service : callable, optional
-        Returns the service that is running, see service.py.
+        Returns the running service, see service.py.
     """
     started = time.monotonic()
     document = JSONResponse(openapi.build())
@@ -72,7 +72,7 @@ def create_app(service: Callable[[], Any] = bentoml.get_current_service) -> Star
             Route("/health", health),
             Route("/model", model_card),
             Route("/drift", drift),
-            # These two go before BentoML's own, whose page reports every visit to a tracker of another host.
+            # Before BentoML's own routes, whose page reports every visit to a tracker on another host.
             Route("/docs.json", lambda _: document),
             Route("/", lambda _: swagger),
             Route("/feedback", FeedbackEndpoint(service).post, methods=["POST"]),

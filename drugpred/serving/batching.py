@@ -1,8 +1,9 @@
-"""Adaptive batching that merges the requests that wait and never waits for more.
+"""Adaptive batching: a batch holds the requests that are waiting; it never waits for more.
 
-BentoML's own dispatcher learns from a burst how long to wait for more, goes on waiting after it, and cancels with 503
-what waits longer than a limit. This one calls as soon as it can: what arrives meanwhile is the next call. So a batch is
-as large as the calls are slow, and a lone request finds nothing to wait for.
+BentoML's own dispatcher learns from a burst how long to wait for more requests, keeps waiting after the burst, and
+cancels with 503 what waits longer than a limit. This batcher calls the function as soon as it is free; requests that
+arrive during a call are the next batch. So batches grow with the duration of a call, and a single request does not
+wait.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _Answer = TypeVar("_Answer")
 class Job(Generic[_Item, _Answer]):
     """The items of one request.
 
-    Outside of an event loop, to await it yields it, and whoever drives the coroutine sends the answers.
+    Awaiting it outside of an event loop yields it; the code that drives the coroutine sends the answers.
     """
 
     __slots__ = ("items",)
@@ -37,16 +38,16 @@ class Job(Generic[_Item, _Answer]):
 
 
 class AdaptiveBatcher(Generic[_Item, _Answer]):
-    """Calls a function of many items for requests of some, one call at a time.
+    """Batcher that merges requests, and calls a function with one batch at a time.
 
     Parameters
     ----------
     call : callable
         Takes items and returns an answer for each, in their order.
     max_batch_size : int
-        The most items of a call; only a request that alone has more exceeds it.
+        Items of a batch; only a single request may exceed it.
     max_waiting : int
-        The most items that wait or are answered.
+        Items that may wait or be in work.
     """
 
     def __init__(
@@ -59,14 +60,14 @@ class AdaptiveBatcher(Generic[_Item, _Answer]):
         self._scheduled = False
 
     async def submit(self, items: Sequence[_Item]) -> Sequence[_Answer]:
-        """Return the answers to one request's items.
+        """Return the answers to the items of a request.
 
         Raises
         ------
         OverloadedError
-            Too many wait.
+            Too many items wait.
         Exception
-            Whatever the call raises for these items.
+            What `call` raises for these items.
         """
         try:
             loop = asyncio.get_running_loop()
@@ -76,7 +77,7 @@ class AdaptiveBatcher(Generic[_Item, _Answer]):
         answers: asyncio.Future[Sequence[_Answer]] = loop.create_future()
         self._waiting.append((items, answers))
         if not self._scheduled:
-            # It runs after what is ready now, so requests that came together are one batch.
+            # Runs after all callbacks that are ready now, so that requests that came together are one batch.
             self._scheduled = True
             loop.call_soon(self._flush, loop)
         try:
@@ -85,14 +86,14 @@ class AdaptiveBatcher(Generic[_Item, _Answer]):
             self._limiter.release(len(items))
 
     def answer(self, requests: Sequence[Sequence[_Item]]) -> list[Sequence[_Answer] | Exception]:
-        """Return the answers to the items of each request, or what the call raises for them alone."""
+        """Return the answers to each request, or the exception that `call` raises for that request alone."""
         items = requests[0] if len(requests) == 1 else [item for request in requests for item in request]
         try:
             BATCH_PROFILES.observe(len(items))
             answers = self._call(items)
             if len(answers) != len(items):
                 raise ValueError(f"expected {len(items)} answers of the call")  # noqa: TRY301 - as any other fault
-        except Exception as error:  # noqa: BLE001 - whatever it is, it may be the fault of one request alone
+        except Exception as error:  # noqa: BLE001 - any exception may be the fault of a single request
             return [error] if len(requests) == 1 else [self.answer([request])[0] for request in requests]
         parts: list[Sequence[_Answer] | Exception] = []
         start = 0
@@ -114,7 +115,7 @@ class AdaptiveBatcher(Generic[_Item, _Answer]):
             loop.call_soon(self._flush, loop)
 
     def _take(self) -> tuple[list[Sequence[_Item]], list[asyncio.Future[Sequence[_Answer]]]]:
-        """Return the requests of the next call; those of clients that are gone are left out."""
+        """Return the requests of the next batch, without those of clients that have disconnected."""
         requests: list[Sequence[_Item]] = []
         futures: list[asyncio.Future[Sequence[_Answer]]] = []
         size = 0

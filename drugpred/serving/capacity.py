@@ -1,4 +1,4 @@
-"""How much is held at once: what is over it is refused before memory grows."""
+"""Capacity limits: work beyond them is refused before memory grows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class CapacityLimiter:
-    """Counts what is held, in one event loop.
+    """Limit of the amount in use, in one event loop.
 
     Parameters
     ----------
@@ -28,34 +28,34 @@ class CapacityLimiter:
         self.held = 0
 
     def acquire(self, amount: int) -> None:
-        """Hold so much more.
+        """Add an amount to the amount in use.
 
         Raises
         ------
         OverloadedError
-            It would be too much; then it is not held.
+            The amount would exceed the limit; nothing is added.
         """
         if self.held + amount > self._most:
             raise OverloadedError
         self.held += amount
 
     def release(self, amount: int) -> None:
-        """Hold so much less."""
+        """Give an amount back."""
         self.held -= amount
 
     def is_full(self) -> bool:
-        """Return whether no more can be held."""
+        """Return whether the limit is reached."""
         return self.held >= self._most
 
 
 class SharedCapacityLimiter:
-    """Counts what is held by all callers and by each, in one event loop.
+    """Limit of the amount in use by all callers and by each, in one event loop.
 
     Parameters
     ----------
     most : int
     most_each : int
-        Of one caller.
+        Limit of one caller.
     """
 
     def __init__(self, most: int, most_each: int) -> None:
@@ -65,24 +65,24 @@ class SharedCapacityLimiter:
 
     @property
     def held(self) -> int:
-        """How much all of them hold."""
+        """The amount in use by all callers."""
         return self._all.held
 
     def is_share_full(self, caller: str | None) -> bool:
-        """Return whether a caller holds all that one may; nobody does who is not known."""
+        """Return whether a caller's own limit is reached; never for an unknown caller."""
         return caller is not None and self._by_caller.get(caller, 0) >= self._most_each
 
     def is_full(self) -> bool:
-        """Return whether all that there is is held."""
+        """Return whether the limit of all callers is reached."""
         return self._all.is_full()
 
     def acquire(self, amount: int, caller: str | None) -> None:
-        """Hold so much more, for a caller if one is known.
+        """Add an amount, also to the caller's own if the caller is known.
 
         Raises
         ------
         OverloadedError
-            It would be too much; then it is not held.
+            The amount would exceed a limit; nothing is added.
         """
         if caller is None:
             self._all.acquire(amount)
@@ -94,7 +94,7 @@ class SharedCapacityLimiter:
         self._by_caller[caller] = held
 
     def release(self, amount: int, caller: str | None) -> None:
-        """Hold so much less."""
+        """Give an amount back."""
         self._all.release(amount)
         if caller is None:
             return
@@ -106,7 +106,7 @@ class SharedCapacityLimiter:
 
 
 class WriteBacklog:
-    """Counts the bytes of answers that clients do not take, in one event loop.
+    """Count of the bytes of answers that clients have not read, in one event loop.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ class WriteBacklog:
     Attributes
     ----------
     transports : set of asyncio.Transport
-        Of the connections whose clients take nothing at the moment.
+        Connections whose clients are not reading at the moment.
     """
 
     def __init__(self, most: int) -> None:
@@ -124,12 +124,12 @@ class WriteBacklog:
         self.transports: set[asyncio.Transport] = set()
 
     def acquire(self, amount: int) -> None:
-        """Hold an answer of so many bytes that is about to be written.
+        """Count the bytes of an answer that is about to be written.
 
         Raises
         ------
         OverloadedError
-            It would be too much; then it is not held.
+            They would exceed the limit; nothing is counted.
         """
         written = sum(transport.get_write_buffer_size() for transport in self.transports)
         if written + self._waiting + amount > self._most:
@@ -137,8 +137,8 @@ class WriteBacklog:
         self._waiting += amount
 
     def release(self, amount: int) -> None:
-        """Hold an answer no more: it is written, and its transport counts it."""
+        """Stop counting an answer: it is written, and its transport counts it."""
         self._waiting -= amount
 
 
-WRITE_BACKLOG: Final = WriteBacklog(MAX_UNREAD_BYTES)  # of a worker
+WRITE_BACKLOG: Final = WriteBacklog(MAX_UNREAD_BYTES)  # one for each worker

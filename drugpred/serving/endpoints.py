@@ -1,4 +1,4 @@
-"""All HTTP endpoints as one table, of which access rules, limits of bodies and the OpenAPI document are made."""
+"""The table of HTTP endpoints: source of the access rules, body limits and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ _PREDICT, _READ = AccessRule(scope=Scope.PREDICT), AccessRule(scope=Scope.READ)
 
 
 class Endpoint(NamedTuple):
-    """A path, or several that differ in what stands for `{…}`."""
+    """An endpoint; `{…}` in its path matches any one segment."""
 
-    path: str  # it ends with `*` if it is the beginning of paths
+    path: str  # a prefix if it ends with `*`
     rule: AccessRule
-    summary: str = ""  # in the OpenAPI document; endpoints without one are not in it
+    summary: str = ""  # in the OpenAPI document; an endpoint without one is not in it
     answer: type[BaseModel] | None = None
-    request: type[BaseModel] | None = None  # of a POST; all others are GETs
-    max_body_bytes: int = 0  # many times what the longest request needs, so that it may be indented
-    errors: tuple[str, ...] = ()  # statuses that are its own, besides those of every endpoint of its method
+    request: type[BaseModel] | None = None  # the body of a POST; an endpoint without one is a GET
+    max_body_bytes: int = 0  # many times the longest request, so that it may be indented
+    errors: tuple[str, ...] = ()  # statuses of this endpoint, besides those of every endpoint with its method
 
 
 ENDPOINTS: Final = (
@@ -53,10 +53,10 @@ ENDPOINTS: Final = (
     Endpoint(
         "/predict_batch",
         _PREDICT,
-        "Predict each drug's probability of use for up to 1000 people; for at most 100 with explanations.",
+        "Predict each drug's probability of use for up to 1000 people; at most 100 with explanations.",
         Predictions,
         Batch,
-        4 * _MIB,  # a batch of 1000 has half a MB
+        4 * _MIB,  # a batch of 1000 is half a MB
     ),
     Endpoint(
         "/feedback",
@@ -70,38 +70,38 @@ ENDPOINTS: Final = (
     Endpoint(
         "/drift",
         _READ,
-        "How far the profiles have moved from those trained on, since the server started.",
+        "Drift of the profiles since the server started, compared with the training data.",
         Drift,
     ),
     Endpoint(
         "/health",
         HEALTH,
-        "That the service runs and, if no keys are configured or the key has the scope read, what it serves.",
+        "Health; with the scope read, or if no keys are configured, also the model that is served.",
         Health,
     ),
-    Endpoint("/model", _READ, "The card of the model.", TaggedCard),
-    Endpoint("/livez", HEALTH, "For probes: the process is alive."),
+    Endpoint("/model", _READ, "The model card.", TaggedCard),
+    Endpoint("/livez", HEALTH, "Liveness probe: the process is alive."),
     Endpoint("/healthz", HEALTH, "As /livez."),
-    Endpoint("/readyz", HEALTH, "For probes: it answers predictions.", errors=("503",)),
-    Endpoint("/v2", _READ, "Open Inference Protocol: the server.", ServerMetadata),
+    Endpoint("/readyz", HEALTH, "Readiness probe: predictions are answered.", errors=("503",)),
+    Endpoint("/v2", _READ, "Open Inference Protocol: server metadata.", ServerMetadata),
     Endpoint("/v2/health/live", HEALTH, "Open Inference Protocol: the process is alive.", Live),
-    Endpoint("/v2/health/ready", HEALTH, "Open Inference Protocol: it answers predictions.", Ready, errors=("503",)),
+    Endpoint("/v2/health/ready", HEALTH, "Open Inference Protocol: predictions are answered.", Ready, errors=("503",)),
     *(
         endpoint
         for path, errors in ((f"/v2/models/{NAME}", ()), (f"/v2/models/{NAME}/versions/{{version}}", ("404",)))
         for endpoint in (
-            Endpoint(path, _READ, "Open Inference Protocol: the model's tensors.", ModelMetadata, errors=errors),
+            Endpoint(path, _READ, "Open Inference Protocol: model metadata.", ModelMetadata, errors=errors),
             Endpoint(
                 f"{path}/ready",
                 HEALTH,
-                "Open Inference Protocol: the model answers.",
+                "Open Inference Protocol: the model is ready.",
                 ModelReady,
                 errors=("503", *errors),
             ),
             Endpoint(
                 f"{path}/infer",
                 _PREDICT,
-                "Open Inference Protocol: predict for up to 10,000 people, a tensor of one length for each input.",
+                "Open Inference Protocol: predict for up to 10,000 people; all input tensors have one length.",
                 InferenceResponse,
                 InferenceRequest,
                 4 * _MIB,  # 10,000 people are 2 MB of JSON
@@ -109,7 +109,7 @@ ENDPOINTS: Final = (
             ),
         )
     ),
-    Endpoint("/metrics", AccessRule(scope=Scope.METRICS, counted=False), "For Prometheus, in its text format."),
+    Endpoint("/metrics", AccessRule(scope=Scope.METRICS, counted=False), "Prometheus metrics, in the text format."),
     *(Endpoint(path, STATIC) for path in ("/", "/docs.json", "/schema.json", "/app", "/app/*", "/static_content/*")),
     Endpoint("/app/report*", _READ),
 )
@@ -121,12 +121,12 @@ _V2_MODEL: Final = "/v2/models/"
 
 
 def find(path: str) -> Endpoint:
-    """Return the endpoint of a request's path; of an unknown path one that needs any key and takes no body."""
+    """Return the endpoint of a path; for an unknown path one that needs any key and takes no body."""
     return _BY_PATH.get(path) or _find(path)
 
 
 def _find(path: str) -> Endpoint:
-    if path.startswith(_V2_MODEL):  # whatever the model is called: which there are, a key protects
+    if path.startswith(_V2_MODEL):  # any model name: a caller without a key must not learn which models exist
         last = path.rpartition("/")[2]
         return _BY_PATH[f"{_V2_MODEL}{NAME}" + (f"/{last}" if last in {"ready", "infer"} else "")]
     return next((_BY_PATH[f"{prefix}*"] for prefix in _PREFIXES if path.startswith(prefix)), _UNKNOWN)

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 class FeedbackEndpoint:
-    """Gives feedback to the `feedback` of the service."""
+    """Endpoint that passes feedback on to the `feedback` of the service."""
 
     def __init__(self, service: Callable[[], Any]) -> None:
         self._service = service
-        # A thread of its own: a disk that hangs must not take those in which explanations are made.
+        # A separate thread: a disk that blocks must not block the threads that compute explanations.
         self._thread = ThreadPoolExecutor(1, "feedback")
 
     async def post(self, request: Request) -> Response:
-        """Count the feedback in a request."""
+        """Count the feedback of a request."""
         body = (await request.body()).removeprefix(BOM_UTF8)
         loop = asyncio.get_running_loop()
         accepted = await loop.run_in_executor(self._thread, self._service().feedback.take, body)

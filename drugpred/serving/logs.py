@@ -1,4 +1,4 @@
-"""The log of a worker, written by a thread: requests go on while nobody reads it."""
+"""A thread that writes a worker's log, so that requests continue if nobody reads it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Final
 
 from typing_extensions import override
 
-_MAX: Final = 10_000  # lines that wait; then new ones are lost
-_END_SECONDS: Final = 2.0  # for which the end of the worker waits for them
+_MAX: Final = 10_000  # lines that wait; further ones are dropped
+_END_SECONDS: Final = 2.0  # how long the end of a worker waits for them
 
 
 class _Queue(QueueHandler):
     def __init__(self, handler: logging.Handler) -> None:
         super().__init__(queue.Queue(_MAX))
-        self.filters = handler.filters  # what they add to a line is of the thread that logs it
+        self.filters = handler.filters  # filters add facts of the thread that logs
         handler.filters = []
         self.handler = handler
         self.listener = QueueListener(self.queue, handler)
@@ -34,7 +34,7 @@ class _Queue(QueueHandler):
 
         def stop() -> None:
             with suppress(queue.Full):
-                self.listener.stop()  # which never returns if nobody reads
+                self.listener.stop()  # never returns if nobody reads
                 written.set()
 
         threading.Thread(target=stop, daemon=True).start()
@@ -45,7 +45,7 @@ _queues: Final[list[_Queue]] = []
 
 
 def write_in_thread() -> None:
-    """Have all handlers of this process write in a thread of their own from now on."""
+    """Make all log handlers of this process write in a separate thread."""
     for handler in {handler for each in _loggers() for handler in each.handlers}:
         _queues.append(_Queue(handler))
         _queues[-1].listener.start()
@@ -53,7 +53,7 @@ def write_in_thread() -> None:
 
 
 def end() -> None:
-    """Wait a moment for what is not written yet, and then write as before."""
+    """Wait briefly for unwritten lines, and then write directly again."""
     while _queues:
         waiting = _queues.pop()
         if waiting.stop():

@@ -1,7 +1,7 @@
-"""The OpenAPI document, made of the models that check requests and answers.
+"""The OpenAPI document, built from the models that validate requests and answers.
 
-BentoML's own leaves out the GET routes and examples, and describes errors in another shape. What a schema cannot say
-(that tensors have one length, that a prediction_id is genuine) is said in words.
+BentoML's own leaves out the GET routes and the examples, and describes other errors. Rules that a schema cannot express
+(that all tensors have one length, that a prediction_id is genuine) are in the descriptions.
 """
 
 from __future__ import annotations
@@ -46,41 +46,48 @@ _DESCRIPTION: Final = """\
 Calibrated probabilities of drug use from personality scores and demographics. They are conditional on the sample of \
 one survey; not for diagnosis, employment, insurance, schooling or policing.
 
-If the operator has configured API keys, a request needs one with the scope that its operation names; otherwise 401 \
-and 403 do not occur, and 429 occurs only if a rate limit is set. HEAD is answered wherever GET is.
+If the operator has configured API keys, a request needs a key with the scope that its operation names; otherwise 401 \
+and 403 do not occur. 429 occurs only if a rate limit is set. HEAD is answered like GET.
 
-Every error has the shape of Error. Any request may also get 404 (unknown path), 405 (another method), 400 (not \
-HTTP/1.1), 408 (not received within ten seconds), 413 or 431 (body or headers too long for any operation) or 503 (too \
-many connections). A body is JSON in UTF-8 whatever its content type, and may come with the content-encoding gzip or \
-deflate.\
+Every error has the schema Error. Any request may also get 400 (not HTTP/1.1), 404 (unknown path), 405 (method not \
+allowed), 408 (not received within 10 seconds), 413 or 431 (body or headers longer than any operation accepts) or 503 \
+(too many connections). The body is JSON in UTF-8 with any content type; its content-encoding may be gzip or deflate.\
 """
 
 _JSON_LENGTH: Final = "Inference-Header-Content-Length"
 
 _RETRY: Final = {
-    "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer", "minimum": 0}}
+    "Retry-After": {
+        "description": "Seconds to wait before a retry.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 0},
+    }
 }
 _ACCEPTED: Final = {
-    "Accept-Encoding": {"description": "The codings that are taken.", "required": True, "schema": {"type": "string"}}
+    "Accept-Encoding": {
+        "description": "The accepted content-encodings.",
+        "required": True,
+        "schema": {"type": "string"},
+    }
 }
 _CHALLENGE: Final = {"WWW-Authenticate": {"description": "Bearer.", "required": True, "schema": {"type": "string"}}}
 
 _ERRORS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
-    "400": ("Malformed: what was expected, and where.", {}),
-    "401": ("No key, or an unknown one.", _CHALLENGE),
-    "403": ("The key's scopes do not include that of the operation.", {}),
-    "404": ("Another model or version than the one that is served.", {}),
-    "409": ("The outcomes of this answer were counted before.", {}),
-    "410": ("The answer is older than 90 days.", {}),
-    "413": ("The body is longer than any well-formed one.", {}),
-    "415": ("Another content-encoding than gzip, deflate and identity.", _ACCEPTED),
-    "429": ("The caller asks more often than the operator allows.", _RETRY),
-    "503": ("Overloaded, or what is needed fails for the moment; try again later.", _RETRY),
+    "400": ("Malformed request; each detail names a field and the expected value.", {}),
+    "401": ("No API key, or an unknown one.", _CHALLENGE),
+    "403": ("The API key lacks the scope of this operation.", {}),
+    "404": ("Unknown model or version.", {}),
+    "409": ("The outcomes of this prediction were reported before.", {}),
+    "410": ("The prediction is older than 90 days.", {}),
+    "413": ("The body is too long.", {}),
+    "415": ("The content-encoding is not gzip, deflate or identity.", _ACCEPTED),
+    "429": ("The caller exceeds the rate limit.", _RETRY),
+    "503": ("Overloaded or temporarily unavailable; try again later.", _RETRY),
 }
 
 
 def build() -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of the service, made of `ENDPOINTS`."""
+    """Return the OpenAPI 3.1 document of the service, built from `ENDPOINTS`."""
     documented = [endpoint for endpoint in ENDPOINTS if endpoint.summary]
     models: list[tuple[type[BaseModel], Any]] = [(model, "validation") for model in _EXAMPLES]
     models += [(model, "serialization") for model in dict.fromkeys(each.answer for each in documented) if model]
@@ -113,7 +120,7 @@ def _post(endpoint: Endpoint, request: type[BaseModel]) -> dict[str, Any]:
     content: dict[str, Any] = {"application/json": {"schema": _reference(request), "example": _EXAMPLES[request]}}
     operation = _operation(endpoint, "400", "413", "415", "429", "503")
     operation["requestBody"] = {"required": True, "content": content}
-    if request is InferenceRequest:  # in JSON, or in binary behind it
+    if request is InferenceRequest:  # JSON, or JSON followed by binary tensors
         length: dict[str, Any] = {
             "description": "Bytes of JSON before the binary tensors.",
             "schema": {"type": "integer", "minimum": 0},
@@ -129,7 +136,7 @@ def _post(endpoint: Endpoint, request: type[BaseModel]) -> dict[str, Any]:
 def _get(endpoint: Endpoint) -> dict[str, Any]:
     operation = _operation(endpoint, *(["429"] if endpoint.rule.scope and endpoint.rule.counted else []))
     if "503" in endpoint.errors:
-        operation["responses"]["503"] = _error("The server ends, or has not begun.", {})
+        operation["responses"]["503"] = _error("The server is starting or stopping.", {})
     return operation
 
 
@@ -157,33 +164,33 @@ def _reference(model: type[BaseModel]) -> dict[str, str]:
 
 
 def _add_request_constraints(schemas: dict[str, Any]) -> dict[str, Any]:
-    """Return the schemas by name, those of requests with the rules that pydantic checks in code.
+    """Return the schemas by name, with the constraints that pydantic checks in code.
 
-    A schema gives the spelling to use, and a description the others that are accepted.
+    A schema has the canonical spelling; its description lists the other spellings that are accepted.
     """
     _constrain_profile(schemas["Profile"])
     tensor, request = schemas["RequestInput"]["properties"], schemas["InferenceRequest"]["properties"]
     tensor["name"]["enum"] = list(INPUTS)
     tensor["datatype"]["enum"] = ["BYTES", "FP64", "FP32", "INT64"]
     tensor["shape"] |= {
-        "description": "[n] or [n, 1], with one n for all inputs.",
+        "description": "[n] or [n, 1], with the same n for all inputs.",
         "prefixItems": [{"type": "integer", "minimum": 1, "maximum": MAX_ROWS}, {"type": "integer", "const": 1}],
         "minItems": 1,
         "maxItems": 2,
     }
     tensor["shape"].pop("items")
-    tensor["data"]["description"] += " With binary_data_size there are none here, without it n."
+    tensor["data"]["description"] += " Absent with binary_data_size, otherwise n elements."
     schemas["RequestOutput"]["properties"]["name"]["enum"] = list(DRUGS)
     request["model_name"]["enum"] = ["", NAME]
     request["inputs"] |= {"minItems": len(INPUTS), "description": "Each input once, in any order."}
-    request["outputs"]["description"] = "Which drugs, each once at most, in this order; all by default."
+    request["outputs"]["description"] = "Drugs to answer with, each at most once, in this order; by default all."
     return schemas
 
 
 def _constrain_profile(schema: dict[str, Any]) -> None:
     properties = schema["properties"]
     for name in ("drugs", "include"):
-        del properties[name]["uniqueItems"]  # what is named twice counts once
+        del properties[name]["uniqueItems"]  # repeated names count once
     for name in INPUTS:
         alias = Profile.model_fields[name].validation_alias
         if isinstance(alias, AliasChoices):

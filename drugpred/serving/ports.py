@@ -1,4 +1,4 @@
-"""Checks that an address can be listened on, and finds the processes that take it."""
+"""Checks whether an address is free, and finds the processes that use it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import psutil
 from drugpred.errors import ConfigurationError
 from drugpred.serving.supervision import VARIABLE
 
-_ALL: Final = ("0.0.0.0", "::")  # noqa: S104  # nosec B104 - either is both to gRPC
+_ALL: Final = ("0.0.0.0", "::")  # noqa: S104  # nosec B104 - in gRPC both listen on IPv4 and IPv6
 
 
 def address(host: str, port: int) -> str:
-    """Return a host and a port as they are written together."""
+    """Return a host and a port as `host:port`."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def probe(host: str, port: int, advice: str, *, both: bool = False) -> None:
-    """Check that an address can be listened on.
+    """Check that an address is free.
 
     Parameters
     ----------
@@ -30,14 +30,14 @@ def probe(host: str, port: int, advice: str, *, both: bool = False) -> None:
         An IP address.
     port : int
     advice : str
-        How to choose another port.
+        Advice on choosing another port, for the error message.
     both : bool, optional
-        Whether all addresses of IPv4 are all of IPv6 too.
+        Whether the address `0.0.0.0` or `::` means all of IPv4 and IPv6.
 
     Raises
     ------
     ConfigurationError
-        It is taken, of another machine, or reserved.
+        The address is in use, belongs to another machine, or is reserved.
     """
     for each in _ALL if both and host in _ALL else (host,):
         with suppress(_NoFamilyError), _socket(each) as found:
@@ -48,30 +48,30 @@ def probe(host: str, port: int, advice: str, *, both: bool = False) -> None:
 
 
 def reserve(host: str, port: int, advice: str) -> socket.socket:
-    """Return a socket that keeps others from an address, which workers share with it by SO_REUSEPORT.
+    """Return a socket that reserves an address; workers share it through SO_REUSEPORT.
 
     Parameters
     ----------
     host : str
         An IP address.
     port : int
-        0 for any that is free.
+        0 for any free port.
     advice : str
-        How to choose another port.
+        Advice on choosing another port, for the error message.
 
     Raises
     ------
     ConfigurationError
-        As `probe`.
+        As in `probe`.
     """
     if port:
-        probe(host, port, advice, both=True)  # a socket that shares would not notice another that does
+        probe(host, port, advice, both=True)  # a socket with SO_REUSEPORT would not notice another one
     reserved = _socket(host)
     for option in (socket.SO_REUSEPORT, socket.SO_REUSEADDR):
         reserved.setsockopt(socket.SOL_SOCKET, option, 1)
     try:
         _bind(reserved, host, port, advice)
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)  # others may not, while no worker listens
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)  # nor reusable while no worker listens
     except BaseException:
         reserved.close()
         raise
@@ -101,7 +101,7 @@ def _bind(found: socket.socket, host: str, port: int, advice: str) -> None:
 
 
 def _by(port: int) -> str:
-    """Return which processes use a port, as far as this user may know."""
+    """Return the processes that use a port, as far as this user may see them."""
     holders = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):

@@ -1,4 +1,4 @@
-"""Predictions for requests of every transport: batched, in slices, and without holding up the event loop."""
+"""Predictions for requests of all transports: batched, in slices, without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def is_slow(profile: Profile) -> bool:
 
 
 class PredictionService:
-    """Answers requests by one scorer.
+    """Answers to requests, with one scorer.
 
-    `batcher` and `render` take pairs of a profile and a function that renders its prediction, given both. It may be
-    called again if another request of the batch fails.
+    `batcher` and `render` take pairs of a profile and a function that renders its prediction, given both. The function
+    may be called again if another request of the batch fails.
 
     Parameters
     ----------
@@ -59,12 +59,12 @@ class PredictionService:
         ----------
         profile : Profile
         client : str, optional
-            Who asks, if no API key says it.
+            The caller, if there is no API key.
 
         Raises
         ------
         OverloadedError
-            Too many wait already, of all callers or of this one.
+            Too many items wait, of all callers or of this one.
         """
         if is_slow(profile):
             return (await self.explain([profile], client))[0].model_dump_json()
@@ -72,7 +72,7 @@ class PredictionService:
         return str(text)
 
     async def predict_batch(self, profiles: Sequence[Profile], client: str | None = None) -> str:
-        """Return the predictions for profiles as a JSON array, in their order; otherwise as `predict`."""
+        """Return the predictions for profiles as a JSON array, in their order; otherwise like `predict`."""
         if any(map(is_slow, profiles)):
             texts = [prediction.model_dump_json() for prediction in await self.explain(profiles, client)]
         else:
@@ -80,7 +80,7 @@ class PredictionService:
         return f"[{','.join(texts)}]"
 
     async def render(self, items: Sequence[Item]) -> list[Any]:
-        """Return what is rendered of each item, made slice by slice; others are answered in between."""
+        """Return the results of each item's function, made slice by slice; other requests are answered in between."""
         results: list[Any] = []
         for start in range(0, len(items), SLICE_PROFILES):
             await yield_slice()
@@ -88,14 +88,14 @@ class PredictionService:
         return results
 
     def _render(self, items: Sequence[Item]) -> list[Any]:
-        # Within the batch: one after the other it takes less time than each in the task that waits for it.
+        # Within the batch: rendering all in a row takes less time than each in its own task.
         arrays = self._scorer.predict_arrays([profile for profile, _ in items])
         return [render(profile, each) for (profile, render), each in zip(items, arrays, strict=True)]
 
     async def explain(self, profiles: Sequence[Profile], client: str | None = None) -> list[Prediction]:
-        """Return the predictions for profiles of which some are slow, in their order; otherwise as `predict`.
+        """Return the predictions for profiles with slow ones among them, in their order; otherwise like `predict`.
 
-        They are made in a thread, one after the other, so that to cancel this ends the work.
+        They are made one after the other in a thread, so cancelling this ends the work.
         """
         caller = caller_name() or client
         self._slow.acquire(1, caller)
@@ -106,12 +106,12 @@ class PredictionService:
 
 
 async def unless_disconnected(work: Coroutine[Any, Any, _Result], receive: Receive) -> _Result:
-    """Return what work returns.
+    """Return the result of some work, cancelled if the client disconnects.
 
     Raises
     ------
     ClientDisconnect
-        The client left before that; then the work is cancelled.
+        The client disconnected first.
     """
     working = asyncio.create_task(work)
     leaving = asyncio.create_task(_disconnected(receive))
@@ -130,8 +130,8 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-async def json_response(content: Awaitable[str]) -> Any:  # noqa: ANN401 - BentoML lets a response through as it is
-    """Return the answer with some JSON, or with the error that it ends with."""
+async def json_response(content: Awaitable[str]) -> Any:  # noqa: ANN401 - BentoML passes a response through
+    """Return a response with JSON, or with the error that it raised."""
     try:
         return Response(await content, media_type="application/json")
     except RequestError as error:

@@ -1,6 +1,6 @@
-"""Predictions as JSON, made of templates: to build each from its parts and to write them costs twice as much.
+"""Predictions as JSON, from templates: building and serializing each one would cost twice as much.
 
-The text is what `drugpred.schemas.Prediction` would write.
+The text is the same as that of `drugpred.schemas.Prediction`.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from drugpred.scoring import PredictedArrays
     from drugpred.selection import Selection
 
-_TEMPLATES: Final = 256  # how many are kept, of 6 windows, any choice of drugs, and with the other windows or without
+_TEMPLATES: Final = 256  # cached templates, for 6 windows, any choice of drugs, with and without the other windows
 
 _LOW, _HIGH = (f'{prediction},"label":"{label}"' for prediction, label in enumerate(RISK_LABELS))
 
 
 class _Template(NamedTuple):
-    """All that predictions for one selection have in common."""
+    """The parts that all predictions for one selection share."""
 
-    text: str  # with a place for each number that depends on the person
-    drugs: list[tuple[int, float]]  # the index of each in the codebook, and its threshold
+    text: str  # with a placeholder for each number that depends on the person
+    drugs: list[tuple[int, float]]  # index in the codebook and threshold of each drug
 
 
 class JSONRenderer:
-    """Writes predictions of a model as JSON, without explanations."""
+    """Writer of a model's predictions as JSON, without explanations."""
 
     def __init__(self, model: StoredModel) -> None:
         self._model = model
@@ -65,5 +65,5 @@ class JSONRenderer:
 
 
 def _members(members: dict[str, object]) -> str:
-    """Return the members of an object, ready for a template."""
+    """Return the members of a JSON object, escaped for a template."""
     return json.dumps(members, separators=(",", ":"))[1:-1].replace("%", "%%")

@@ -1,4 +1,4 @@
-"""The HTTP answers of errors."""
+"""HTTP responses of errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def error_response(error: RequestError) -> Response:
-    """Return the answer to a request that ends with an error, and count it if it exceeds a limit."""
+    """Return the response of an error, and count the request if it exceeds a limit."""
     if error.limit:
         LIMITED.labels(error.limit).inc()
     return Response(error_body(str(error), error.details), error.status, error.headers, "application/json")
@@ -24,4 +24,4 @@ def _handle(_: Request, error: Exception) -> Response:
     return error_response(error)  # type: ignore[arg-type]  # Starlette's type of handlers is wider
 
 
-ERROR_HANDLERS: Final = {RequestError: _handle}  # how Starlette answers what a route raises
+ERROR_HANDLERS: Final = {RequestError: _handle}  # for exceptions of Starlette's routes

@@ -1,6 +1,6 @@
-"""Large requests take turns, so that a small one waits for a slice of one of them, however many there are.
+"""Large requests take turns, so that a small one waits for one slice of one of them at most.
 
-Callers take turns too, slice by slice: who sends many large requests holds up nobody who sends few.
+Callers take turns too, slice by slice: a caller with many large requests does not delay one with few.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from drugpred.serving.access.policy import caller_name
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-_PASSES: Final = 4  # passes of the event loop in which a small request is accepted, read and answered
+_PASSES: Final = 4  # passes of the event loop that accept, read and answer a small request
 
 
 class _Turns:
-    """Who has the turn of one event loop, and who waits for it."""
+    """The turn of an event loop, and who waits for it."""
 
     def __init__(self) -> None:
         self.taken = False
-        # By caller, the one first whose turn is next.
+        # By caller; the first one is next.
         self._waiting: dict[str | None, deque[asyncio.Future[None]]] = {}
 
     def has_others(self, caller: str | None) -> bool:
@@ -34,20 +34,20 @@ class _Turns:
         return any(other != caller for other in self._waiting)
 
     def line_up(self, caller: str | None, *, first: bool) -> asyncio.Future[None]:
-        """Return what to wait for; `first` of the caller's own requests, or the last of them."""
+        """Return a future of the turn; `first` puts it before the caller's other requests."""
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiting = self._waiting.setdefault(caller, deque())
         (waiting.appendleft if first else waiting.append)(granted)
         return granted
 
     def give(self) -> None:
-        """Give the turn to the next one who waits."""
+        """Give the turn to the next caller who waits."""
         while self._waiting:
             caller = next(iter(self._waiting))
             waiting = self._waiting.pop(caller)
             granted = waiting.popleft()
             if waiting:
-                self._waiting[caller] = waiting  # behind the other callers
+                self._waiting[caller] = waiting  # after the other callers
             if not granted.done():
                 granted.set_result(None)
                 return
@@ -68,7 +68,7 @@ class _Turn:
         self._turns.taken = self._holds = True
 
     async def pass_on(self) -> None:
-        """Let another caller have its turn, if one waits."""
+        """Let another caller have the turn, if one waits."""
         if self._turns.has_others(self._caller):
             granted = self._turns.line_up(self._caller, first=True)
             self.give()
@@ -84,7 +84,7 @@ class _Turn:
         try:
             await granted
         except asyncio.CancelledError:
-            self._holds = not granted.cancelled()  # it may have got it just before
+            self._holds = not granted.cancelled()  # it may have been granted just before
             raise
 
 
@@ -94,7 +94,7 @@ _MINE: Final[ContextVar[_Turn | None]] = ContextVar("mine", default=None)
 
 @asynccontextmanager
 async def exclusive(size: int) -> AsyncIterator[None]:
-    """Let a request of so many bytes do its work: one large one at a time, those of a caller in their order."""
+    """Run the work of a request with `size` bytes: one large request at a time, in order for each caller."""
     if size <= LARGE_REQUEST_BYTES:
         yield
         return
@@ -110,7 +110,7 @@ async def exclusive(size: int) -> AsyncIterator[None]:
 
 
 async def yield_slice() -> None:
-    """Let small requests, and large ones of other callers, be answered before the next slice."""
+    """Let small requests, and large ones of other callers, run before the next slice."""
     mine = _MINE.get()
     if mine is not None:
         await mine.pass_on()

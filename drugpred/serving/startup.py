@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from drugpred.serving.access.api_keys import ReloadingApiKeys
     from drugpred.serving.patches.circus_arbiter import ServingAddress
 
-logger = logging.getLogger("bentoml.drugpred")  # whose lines BentoML shows, unless --quiet
+logger = logging.getLogger("bentoml.drugpred")  # BentoML shows its lines, unless --quiet
 
-_LOCALHOST: Final = {"0.0.0.0": "localhost", "::": "localhost"}  # noqa: S104  # nosec B104 - as a browser calls them
+_LOCALHOST: Final = {"0.0.0.0": "localhost", "::": "localhost"}  # noqa: S104  # nosec B104 - for browsers
 
-_OPEN_FILES: Final = 2048  # for 1000 connections of HTTP, as many of gRPC, and what a worker opens itself
+_OPEN_FILES: Final = 2048  # 1000 HTTP connections, 1000 of gRPC, and the files of a worker
 
 
 class Startup:
-    """The start of a server: `check` in the folder where the command was started, then `listen`."""
+    """The start of a server: `check` in the folder of the command, then `listen`."""
 
     def __init__(self) -> None:
         model_store.disable_telemetry()
 
     def check(self) -> None:
-        """Check all that a worker needs, and set what workers share in the environment.
+        """Check all that a worker needs, and set the environment variables that workers share.
 
         Raises
         ------
@@ -65,11 +65,11 @@ class Startup:
             PredictionIdSigner.of(settings.feedback_key.get_secret_value(), model)
         else:
             os.environ["DRUGPRED_FEEDBACK_KEY"] = new_key()  # one for all workers
-        # Threads of BLAS wait for each other in a busy loop, at ten times the cost of one alone.
+        # BLAS threads busy-wait for each other, at ten times the cost of a single thread.
         os.environ.setdefault("OMP_NUM_THREADS", "1")
-        # An arena of malloc for each thread keeps what large bodies leave behind: a worker grew by 38 MB an hour.
+        # With an arena for each thread malloc keeps the memory of large bodies: a worker grew by 38 MB an hour.
         os.environ.setdefault("MALLOC_ARENA_MAX", "1")
-        # Messages of 256 kB and more go back to the system, and leave no gaps: 64 streams took 482 MB, now 407.
+        # Blocks of 256 kB and more go back to the system: 64 streams took 482 MB, now 407.
         os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(256 * 1024))
         raise_file_limit()
         logger.info(
@@ -83,18 +83,18 @@ class Startup:
             arbiter.Supervisor.before_start(self.listen)
 
     def listen(self, place: ServingAddress) -> dict[str, str]:
-        """Check where to serve, reserve the port of gRPC, log both, and return environment variables for workers.
+        """Check the addresses, reserve the gRPC port, log both, and return environment variables for workers.
 
         Raises
         ------
         ConfigurationError
-            An address is taken, or a certificate does not fit.
+            An address is in use, or a certificate does not match.
         """
         if place.tls:
             binding.check_files(place.tls, "HTTP")
-        ports.probe(place.host, place.port, "choose another one with --port")
+        ports.probe(place.host, place.port, "choose another with --port")
         self._grpc = ports.reserve(
-            place.host, self._settings.grpc_port, "set DRUGPRED_GRPC_PORT to another one for gRPC"
+            place.host, self._settings.grpc_port, "set DRUGPRED_GRPC_PORT to another port for gRPC"
         )
         self._log_addresses(place, self._grpc)
         return {"BENTOML_HOST": place.host, "DRUGPRED_GRPC_PORT": str(self._grpc.getsockname()[1])}
@@ -105,10 +105,10 @@ class Startup:
             "HTTP on %s, gRPC on %s%s; workers: %d",
             address(place.host, place.port),
             address(place.host, grpc.getsockname()[1]),
-            " by TLS" if self._settings.grpc_certificate else "",
+            " with TLS" if self._settings.grpc_certificate else "",
             place.workers,
         )
-        logger.info("the page is %s/app, the documentation %s/", url, url)
+        logger.info("page: %s/app, documentation: %s/", url, url)
 
 
 def _log_access(keys: ReloadingApiKeys, limit: str) -> None:
@@ -116,13 +116,13 @@ def _log_access(keys: ReloadingApiKeys, limit: str) -> None:
         logger.info("API keys: %d; rate limit: %s", len(keys), limit)
     else:
         logger.warning(
-            "no API keys are set (DRUGPRED_API_KEYS_FILE): everybody who reaches this server is let in; rate limit: %s",
+            "no API keys are set (DRUGPRED_API_KEYS_FILE): every caller is accepted; rate limit: %s",
             limit,
         )
 
 
 def _check_store(settings: Settings, home: Path) -> None:
-    """Check where used feedback is remembered; below a home that cannot be written, take none."""
+    """Check the folder of used feedback; if the default one is not writable, disable feedback."""
     seen = token_store(settings, home)
     if not isinstance(seen, SqliteTokenStore):
         return
@@ -131,11 +131,11 @@ def _check_store(settings: Settings, home: Path) -> None:
     except ConfigurationError as error:
         if settings.feedback_folder is not None:
             raise ConfigurationError(f"DRUGPRED_FEEDBACK_FOLDER: {error}") from None
-        logger.warning("feedback is not taken: %s; DRUGPRED_FEEDBACK_FOLDER may be another folder", error)
+        logger.warning("feedback is not accepted: %s; set DRUGPRED_FEEDBACK_FOLDER to another folder", error)
 
 
 def raise_file_limit() -> None:
-    """Let this process, and workers that it starts, open the files they need, as far as the hard limit allows."""
+    """Raise the soft limit of open files of this process and its workers, as far as the hard limit allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= _OPEN_FILES:
         return

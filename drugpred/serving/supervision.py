@@ -1,7 +1,7 @@
-"""The socket between a worker and its supervisor (`patches.circus_arbiter`); without one, nothing here has an effect.
+"""The socket between a worker and its supervisor (`patches.circus_arbiter`); without a supervisor this does nothing.
 
-The worker reports on it that it is ready, or why it cannot start; and it ends when the other end is closed, which the
-kernel does even where the supervisor was killed.
+The worker reports that it is ready, or why it cannot start. It ends when the other end is closed, which also happens
+when the supervisor is killed.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-VARIABLE: Final = "_DRUGPRED_SUPERVISOR"  # the environment variable that has the socket's file descriptor
+VARIABLE: Final = "_DRUGPRED_SUPERVISOR"  # has the file descriptor of the socket
 
 READY: Final = "ready"
 
 
 @contextmanager
 def starting() -> Iterator[None]:
-    """End the worker at once with one line if a step of its start fails for a known reason."""
+    """End the worker at once, with one line, if a step of its start fails for a known reason."""
     try:
         yield
     except (DrugpredError, OSError) as error:
         if VARIABLE not in os.environ:
             raise
         _send(str(error))
-        logger.error("this worker cannot start: %s", error)  # noqa: TRY400 - the reason is all that helps
+        logger.error("this worker cannot start: %s", error)  # noqa: TRY400 - the reason suffices
         logging.shutdown()
-        os._exit(1)  # nothing has begun, and uvicorn would log a traceback
+        os._exit(1)  # nothing has started, and uvicorn would log a traceback
 
 
 def ready(orphaned: Callable[[], None]) -> None:
-    """Report that the worker answers, and call back when its supervisor is gone; to be called in its event loop."""
+    """Report that the worker is ready, and call back when its supervisor ends; call it in the worker's event loop."""
     if VARIABLE not in os.environ:
         return
     _send(READY)
@@ -48,7 +48,7 @@ def ready(orphaned: Callable[[], None]) -> None:
 
     def closed() -> None:
         loop.remove_reader(connection)
-        logger.warning("the process that started this worker is gone: it ends")
+        logger.warning("the process that started this worker has ended, so it ends too")
         orphaned()
 
     loop.add_reader(connection, closed)

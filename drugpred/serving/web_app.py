@@ -1,4 +1,4 @@
-"""GET /app: the page for people, the files that it loads, the rules of its form, and the report of the model."""
+"""GET /app: the web page, its files, the rules of its form, and the model's evaluation report."""
 
 from __future__ import annotations
 
@@ -37,35 +37,35 @@ _TYPES: Final = {
 }
 
 _POLICY: Final = f"{BASE_POLICY}; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'"
-# Asked for again each time, and answered with 304: a page of two versions would be worse than a round trip.
+# Revalidated each time, and mostly answered with 304: a page with files of two versions would be worse.
 _HEADERS: Final = {"Cache-Control": "no-cache"}
 
-_PLACE: Final = b'<script type="application/json" id="rules"></script>'  # where the page wants the rules of its form
+_PLACE: Final = b'<script type="application/json" id="rules"></script>'  # where the page expects the rules of its form
 
 
 class _Report:
-    """The report of a model.
+    """The evaluation report of a model.
 
     Parameters
     ----------
     folder : Path
-        That of its files, if it has any.
+        Folder of its files, if there are any.
     """
 
     def __init__(self, folder: Path) -> None:
-        # They were checked with the model; a third of a megabyte that few ask for stays on the disk.
+        # They were checked with the model; 300 kB that are rarely read stay on the disk.
         self._files = {path.name: path for path in folder.iterdir()} if folder.is_dir() else {}
         page = self._files["index.html"].read_bytes() if self._files else b""
         styles = re.findall(rb"<style>(.*?)</style>", page, re.DOTALL)
         hashes = " ".join(f"'sha256-{b64encode(hashlib.sha256(style).digest()).decode()}'" for style in styles)
-        # Its plots place hundreds of marks by a style attribute each: too many to name, and they can load nothing.
+        # Its plots have hundreds of style attributes: too many to list by hash, and they cannot load anything.
         policy = f"{BASE_POLICY}; style-src-elem {hashes}; style-src-attr 'unsafe-inline'"
         self._headers = {**_HEADERS, "Content-Security-Policy": policy}
 
     def file(self, name: str) -> Response:
-        """Return one of its files."""
+        """Return a file of the report."""
         path = self._files.get(name)
-        if path is None or not path.is_file():  # the model may have left the store meanwhile
+        if path is None or not path.is_file():  # the model may have been deleted
             raise HTTPException(404)
         return FileResponse(path, headers=self._headers, media_type=_TYPES.get(path.suffix, "application/octet-stream"))
 
@@ -76,9 +76,9 @@ def _report(folder: Path) -> _Report:
 
 
 def routes(service: Callable[[], Any]) -> list[Route]:
-    """Return the routes of the page, the files that it loads, and the report of the model."""
+    """Return the routes of the page, of its files, and of the report."""
     assets = dict(_read(files("drugpred") / "web"))
-    # Within the page, so that its first question need not wait for another answer; "<" could end the element.
+    # In the page itself, which saves a request; "<" could end the element.
     form = json.dumps(rules(), separators=(",", ":")).replace("<", "\\u003c")
     page = assets.pop("index.html").replace(_PLACE, _PLACE.replace(b"><", f">{form}<".encode()))
 
@@ -95,7 +95,7 @@ def routes(service: Callable[[], Any]) -> list[Route]:
 
 
 class _Asset:
-    """A file in memory, with its tag."""
+    """A file in memory, with its ETag."""
 
     def __init__(self, name: str, content: bytes) -> None:
         self._content = content
@@ -119,9 +119,9 @@ def _read(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes]]:
 
 
 def rules() -> dict[str, Any]:
-    """Return what the page has to know of a profile: the inputs with their bounds and names, the drugs, the windows.
+    """Return the rules of the page's form: inputs with bounds and labels, drugs, and windows.
 
-    Bounds and names are those of `Profile` itself, distributions those of the survey that standardized the scores.
+    Bounds and labels are those of `Profile`; distributions are those of the survey that standardized the scores.
     """
     properties = Profile.model_json_schema()["properties"]
     years = properties["age"]["oneOf"][0]
@@ -137,7 +137,7 @@ def rules() -> dict[str, Any]:
                 "highest": score.highest,
                 "values": score.values,
                 "counts": score.counts,
-                # By raw total, from the lowest.
+                # By raw total, lowest first.
                 **(
                     {"totals": [round(score.by_total[total], 6) for total in range(low, high + 1)]}
                     if score.is_neo

@@ -1,4 +1,4 @@
-"""What starts and stops with a worker beside HTTP: the gRPC server, the counters, the thread of the log."""
+"""What a worker starts and stops besides HTTP: the gRPC server, the metrics and the log thread."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class Worker:
-    """The parts of a worker that have a beginning and an end.
+    """The parts of a worker that start and stop.
 
     Parameters
     ----------
     service : object
-        See service.py.
+        The service, see service.py.
     settings : Settings
     """
 
@@ -39,13 +39,13 @@ class Worker:
     starting = staticmethod(starting)
 
     async def start(self) -> None:
-        """Answer gRPC in the event loop that answers HTTP, count what is answered, and report that it is ready."""
+        """Start the gRPC server in the event loop of HTTP, start the metrics, and report that the worker is ready."""
         service = self._service
         with starting():
             address = binding.address(self._settings.grpc_port)
             try:
                 self._grpc = Server(service, self._settings, address)
-            except RuntimeError:  # as grpc reports it
+            except RuntimeError:  # grpc's exception for a port in use
                 raise ConfigurationError(f"gRPC cannot listen on {address}") from None
             await self._grpc.start()
         self.shutdown.listen(self._grpc.announce_end)
@@ -53,11 +53,11 @@ class Worker:
         if server_context.worker_index is not None:
             logs.write_in_thread()
         gc.collect()
-        gc.freeze()  # what was imported stays, and a batch of a thousand would have it searched a hundred times
+        gc.freeze()  # imported objects stay, so the collector need not scan them during a large batch
         ready(self.shutdown.begin)
 
     async def stop(self) -> None:
-        """Wait for the calls in flight, and count the last of them."""
+        """Wait for the calls in flight, and write the last counts."""
         await self._grpc.stop()
         await self._service.access.close()
         await asyncio.to_thread(self._service.scorer.counter.stop)

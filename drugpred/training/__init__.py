@@ -1,1 +1,1 @@
-"""What training needs and serving does not: encoding, estimators, evaluation, report."""
+"""Training, which serving does not need: encoding, estimators, evaluation and report."""

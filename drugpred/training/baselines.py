@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PENALTY: Final = 5.0  # L2 penalty of logistic regression: the best of 1, 2, 5, 10 and 33 on the default folds
 
 _TWO_WINDOWS: Final[tuple[codebook.Window, ...]] = ("decade", "year")
-"""Enough for all headline figures but the ranked probability score; six would take three times as long."""
+"""Windows of all headline figures except the ranked probability score; six would take three times as long."""
 
 
 class JointForest(BaseEstimator):
@@ -45,7 +45,7 @@ class JointForest(BaseEstimator):
 
     def fit(self, X: Floats, y: NDArray[np.integer[Any]]) -> Self:
         """Fit to design columns of shape (n, 38) and classes of last use of shape (n, 18)."""
-        # Regression on 0 and 1 splits as classification by Gini impurity does, and allows outcomes without any user.
+        # Regression on 0 and 1 splits like classification by Gini impurity, and allows outcomes without users.
         self.forest_ = RandomForestRegressor(**self.get_params(), max_features="sqrt")
         self.forest_.fit(X, cumulative_targets(y).reshape(len(y), -1).astype(np.float64))
         return self
@@ -57,12 +57,12 @@ class JointForest(BaseEstimator):
 
 
 class Baseline(NamedTuple):
-    """A model to compare the configured one with."""
+    """A model that the configured one is compared with."""
 
     description: str
-    make_estimator: Callable[[int], BaseEstimator]  # return an unfitted estimator, given a seed
+    make_estimator: Callable[[int], BaseEstimator]  # returns an unfitted estimator for a seed
     threshold: float | None = None
-    """Probability from which on use is predicted; None for the base rate of the training rows."""
+    """Probability from which use is predicted; None for the base rate of the training rows."""
 
 
 BASELINES: Final = {
@@ -99,9 +99,9 @@ class Difference(NamedTuple):
     """Difference of a headline metric between two models on the same folds."""
 
     figure: str
-    own: float  # the configured model's
+    own: float  # value of the configured model
     other: float
-    difference: float  # the other's minus the configured model's
+    difference: float  # value of the other model minus that of the configured model
     low: float  # lower bound of the 95% interval, see `corrected_half_widths`; nan with a single fold
     high: float
 
@@ -128,7 +128,7 @@ def compare(own: Evaluation, other: Evaluation) -> list[Difference]:
 
 
 def comparison_table(name: str, differences: list[Difference]) -> Table:
-    """Return how a baseline compares with the configured model."""
+    """Return a table that compares a baseline with the configured model."""
     rows = []
     for d in differences:
         digits = 1 if d.figure.endswith("sens_spec") else 4

@@ -24,18 +24,18 @@ _SOURCES: Final = ("codebook.py", "predictor.py", "data/cohort.npz", "data/simul
 
 
 def get_or_compute(folder: Path, compute: Callable[[], NDArray[np.float64]], *key: object) -> NDArray[np.float64]:
-    """Return the cached array of an earlier call with the same key, else compute and cache it.
+    """Return the cached array of an earlier call with the same key, or compute and cache it.
 
-    A file that is missing or damaged is computed again. joblib.Memory would also write the repr of the arguments, and
-    so values of respondents.
+    A missing or damaged file is computed again. joblib.Memory would also write the repr of the arguments, which
+    contains values of respondents.
 
     Parameters
     ----------
     folder : pathlib.Path
-        Where the files are; created if it does not exist.
+        Folder of the files; created if missing.
     compute : callable
     *key : object
-        All that the array depends on, besides this package's code and the libraries' versions.
+        Everything that the array depends on, besides this package's code and the versions of the libraries.
     """
     package = Path(codebook.__file__).parent
     sources = [path.read_bytes() for pattern in _SOURCES for path in sorted(package.glob(pattern))]
@@ -44,7 +44,7 @@ def get_or_compute(folder: Path, compute: Callable[[], NDArray[np.float64]], *ke
         array: NDArray[np.float64] = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         array = compute()
-        content = io.BytesIO()  # np.save does not report why it could not write to a file
+        content = io.BytesIO()  # np.save does not report why it cannot write to a file
         np.save(content, array, allow_pickle=False)
         folder.mkdir(parents=True, exist_ok=True)
         with open_atomic(path) as file:  # an interrupted run leaves no incomplete file

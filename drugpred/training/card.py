@@ -1,4 +1,4 @@
-"""Build the card of a model from the results of a training run."""
+"""Builds the card of a model from the results of a training run."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def build_card(
 def _drugs(evaluation: Evaluation) -> dict[str, dict[str, WindowCard]]:
     shares, figures, bounds = base_rates(evaluation.last_use), evaluation.figures(), evaluation.intervals()
     users = cumulative_targets(evaluation.last_use).sum(axis=0)
-    rarer = np.minimum(users, len(evaluation.last_use) - users)  # of users and non-users, the fewer
+    rarer = np.minimum(users, len(evaluation.last_use) - users)  # the smaller number of users and non-users
 
     def window(at: tuple[int, int]) -> WindowCard:
         values = {n: round(float(v[at]), _DIGITS) if np.isfinite(v[at]) else None for n, v in figures.items()}

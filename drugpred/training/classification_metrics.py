@@ -1,7 +1,7 @@
-"""Metrics of one test fold, for every drug and window at once.
+"""Metrics of one test fold, for all drugs and windows at once.
 
-scikit-learn and imbalanced-learn give the same numbers to the last bit, as a test checks, but validate their arguments
-for each of 108 outcomes, which takes longer than all the rest.
+scikit-learn and imbalanced-learn return the same numbers to the last bit, as a test checks, but validate their
+arguments for each of 108 outcomes, which takes longer than everything else.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ METRICS: Final = (
 def base_rates(last_use: LastUse) -> Floats:
     """Return the share of users by drug and window, shape (18, 6).
 
-    It is also the threshold from which on use is predicted. It needs no tuning, and beats tuned thresholds on these
-    data with a balanced accuracy of .721 against .717.
+    It is also the threshold from which use is predicted. It needs no tuning, and its balanced accuracy on these data is
+    higher than that of tuned thresholds, .721 against .717.
     """
     shares: Floats = cumulative_targets(last_use).mean(axis=0)
     return shares
@@ -47,17 +47,17 @@ def measure(probabilities: Floats, last_use: LastUse, threshold: Floats) -> dict
     Parameters
     ----------
     probabilities : ndarray of shape (n, 18, 6)
-        nan where the model does not predict.
+        nan if the model does not predict.
     last_use : ndarray of shape (n, 18)
     threshold : ndarray of shape (18, 6)
-        Probability from which on use is predicted.
+        Probability from which use is predicted.
 
     Returns
     -------
     dict of str to ndarray of shape (18, 6)
         `METRICS`; nan if everybody or nobody is a user, or the model does not predict.
     """
-    # Respondents last, so that sums run over contiguous memory, as for one outcome alone.
+    # Respondents last, so that sums run over contiguous memory, as for a single outcome.
     truth = np.ascontiguousarray(np.moveaxis(cumulative_targets(last_use), 0, -1))
     predictions = np.ascontiguousarray(np.moveaxis(probabilities, 0, -1))
     users = truth.sum(axis=-1)
@@ -100,7 +100,7 @@ def _ranking(y: Bools, p: Floats) -> tuple[float, float]:
 
 
 def ranked_probability_scores(probabilities: Floats, last_use: LastUse) -> Floats:
-    """Return the squared error summed over the windows, of every respondent and drug.
+    """Return the squared error summed over the windows, for every respondent and drug.
 
     Parameters
     ----------

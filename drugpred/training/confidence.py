@@ -1,7 +1,7 @@
 """95% confidence intervals: of metrics within a group of respondents, and of means over cross-validation folds.
 
-The intervals of groups allow for which respondents were sampled, given the models that cross-validation fitted. Repeats
-of cross-validation are averaged and never counted as more respondents.
+The intervals of groups cover the sampling of respondents, for fixed fitted models. Repeats of cross-validation are
+averaged and never counted as additional respondents.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def corrected_half_widths(
     Parameters
     ----------
     values : ndarray of shape (folds, ...)
-        A metric by fold; nan where a fold could not be measured, which is left out.
+        A metric by fold; nan for a fold that could not be measured, which is left out.
     test_to_train : float
         Ratio of test rows to training rows of a fold: 1/4 with five folds.
     confidence : float
@@ -108,11 +108,11 @@ def corrected_half_widths(
     Returns
     -------
     ndarray of the shape of one fold's values
-        nan where fewer than two folds were measured.
+        nan if fewer than two folds were measured.
 
     Examples
     --------
-    >>> half_widths(np.array([0.8, 0.9, 0.85]), test_to_train=0.5).round(3)
+    >>> corrected_half_widths(np.array([0.8, 0.9, 0.85]), test_to_train=0.5).round(3)
     array(0.196)
     """
     known = np.isfinite(values)

@@ -22,7 +22,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 def _some_inputs(names: tuple[str, ...]) -> tuple[str, ...]:
     if not set(names) < set(codebook.INPUTS):
-        raise ValueError(f"expected some of {' | '.join(codebook.INPUTS)}, and not all")
+        raise ValueError(f"expected some but not all of {' | '.join(codebook.INPUTS)}")
     return names
 
 
@@ -77,7 +77,7 @@ class CrossValidationConfiguration(_Strict):
 
 
 class Configuration(_Strict):
-    """All that a training run depends on, besides the data."""
+    """All settings of a training run."""
 
     seed: Annotated[int, Field(ge=0)]
     overclaimers: Literal["keep", "drop"]
@@ -85,7 +85,7 @@ class Configuration(_Strict):
     estimator: Annotated[NetworkConfiguration | LogisticConfiguration, Field(discriminator="kind")]
     cross_validation: CrossValidationConfiguration
     simulated_respondents: Annotated[int, Field(ge=1000)]
-    """How many to draw if there are no data."""
+    """Number of respondents to draw if there are no data."""
 
     def make_estimator(self) -> CumulativeNetwork | PerDrug:
         """Return an unfitted estimator with the seed of the run."""

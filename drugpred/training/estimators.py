@@ -32,11 +32,11 @@ TRUSTED: Final = ["drugpred.training.estimators.CumulativeNetwork", "drugpred.tr
 
 _ARRAYS: Final = ("inputs", "bias", "outputs", "output_bias", "direct")
 
-_SIMULATED: Final = 5000  # respondents to distil the forest with; 20,000 give the same metrics
+_SIMULATED: Final = 5000  # simulated respondents for distilling the forest; 20,000 give the same metrics
 
 _LEAF: Final = 5
-_FEATURES: Final = 4  # of the forest; other sensible choices changed the metrics by less than their error
-_MIN_PROBABILITY: Final = 2e-3  # a leaf of users only predicts 1, whose log-odds are infinite
+_FEATURES: Final = 4  # for each split of the forest; other sensible values changed the metrics by less than their error
+_MIN_PROBABILITY: Final = 2e-3  # a leaf with users only predicts 1, whose log-odds are infinite
 
 
 def cumulative_targets(last_use: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
@@ -73,7 +73,7 @@ def _trends() -> NDArray[np.float64]:
 
 
 def input_mask(leave_out: Collection[str]) -> NDArray[np.bool_]:
-    """Return which of the 38 design columns belong to inputs that are not left out."""
+    """Return whether each of the 38 design columns belongs to an input that is not left out."""
     sizes = np.diff([*STARTS, N_COLUMNS])
     return np.repeat([name not in leave_out for name in codebook.INPUTS], sizes)
 
@@ -86,12 +86,12 @@ def quantize(weights: NDArray[np.floating]) -> NDArray[np.float32]:
 class CumulativeNetwork(BaseEstimator):
     """Networks of one tanh layer and a linear model, each of all 18 drugs and 6 windows, averaged in log-odds.
 
-    The linear model keeps additive effects, such as those of age and country on cannabis, from the networks' penalty.
-    Averaging the log-odds of several small networks gives one wider network, so a single network with direct
+    The linear model keeps additive effects, such as those of age and country on cannabis, free of the networks'
+    penalty. Averaging the log-odds of several small networks gives one wider network, so a single network with direct
     connections is stored and served.
 
-    A random forest is also part of the average. Evaluating trees would take milliseconds, so its log-odds for simulated
-    respondents are distilled: a ridge regression on the hidden units and the inputs approximates them.
+    A random forest is also part of the average. Evaluating trees would take milliseconds, so the log-odds of the forest
+    for simulated respondents are distilled: a ridge regression on the hidden units and the inputs approximates them.
 
     Weights are rounded to multiples of `drugpred.predictor.QUANTIZATION_STEP`, far below their sampling error, so that
     they compress well.
@@ -111,7 +111,7 @@ class CumulativeNetwork(BaseEstimator):
     linear_penalty : float
         L2 penalty on the linear model's weights.
     iterations : int
-        At most, of L-BFGS. Stopping before convergence saves time and does no harm.
+        Maximum of L-BFGS. Stopping before convergence saves time and does no harm.
     forest_share : float
         Share of the forest in its average with the others, from 0 to 1.
     trees : int
@@ -119,7 +119,7 @@ class CumulativeNetwork(BaseEstimator):
     leave_out : collection of str
         Inputs to ignore.
     random_state : int
-        Seed of the first network; the others have the next ones.
+        Seed of the first network; the others use the next ones.
 
     Attributes
     ----------
@@ -158,14 +158,14 @@ class CumulativeNetwork(BaseEstimator):
         mask = input_mask(self.leave_out)
         trends = _trends() * mask[:, np.newaxis]
         columns, targets = X @ trends, cumulative_targets(y).reshape(len(y), -1).astype(np.int8)
-        # With more threads BLAS takes 20 s instead of 1.7 s, as the products are small.
+        # The products are small: with more threads BLAS takes 20 s instead of 1.7 s.
         with threadpool_limits(1):
             layers = [
                 self._fit_one(columns, targets, (self.hidden_units,), self.penalty, self.random_state + i)
                 for i in range(self.networks)
             ]
             linear = self._fit_one(columns, targets, (), self.linear_penalty, self.random_state)
-        # One share per output: every window of a drug has the same.
+        # One share per output: all windows of a drug have the same.
         linear_share = np.repeat(
             [1.0 if drug in self.linear_drugs else self.linear_share for drug in codebook.DRUGS], len(codebook.WINDOWS)
         )
@@ -184,8 +184,8 @@ class CumulativeNetwork(BaseEstimator):
         return self
 
     def _distill(self, X: NDArray[np.float64], targets: NDArray[np.int8], mask: NDArray[np.bool_]) -> None:
-        """Average with an approximation, by the hidden units and the inputs, of a forest fitted to the same targets."""
-        # From design columns to every input's published value, shape (38, 12).
+        """Average with an approximation, by hidden units and inputs, of a forest fitted to the same targets."""
+        # From design columns to the published value of every input, shape (38, 12).
         values = block_diag(*(np.array([c.values]).T for c in codebook.CATEGORIES), np.eye(len(codebook.SCORES)))
         forest = RandomForestRegressor(
             self.trees, min_samples_leaf=_LEAF, max_features=_FEATURES, random_state=self.random_state
@@ -212,7 +212,7 @@ class CumulativeNetwork(BaseEstimator):
             return network.fit(X, targets)
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Return the fitted weights as `drugpred.predictor.Predictor` takes them."""
+        """Return the fitted weights for `drugpred.predictor.Predictor`."""
         return {name: getattr(self, f"{name}_") for name in _ARRAYS}
 
     def predict_proba(self, X: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -36,13 +36,13 @@ _YEAR: Final = codebook.WINDOW_INDEX["year"]
 _CANNABIS: Final = codebook.DRUGS.index("cannabis")
 
 _AUC15: Final = [drug not in {"alcohol", "caffeine", "chocolate"} for drug in codebook.DRUGS]
-"""Almost everybody uses the other three, so their AUC is no measure of a model."""
+"""Almost everybody uses the other three, so their AUC says little about a model."""
 
 _ID_MISSING_IN_CSV: Final = 1
 
 
 def make_folds(last_use: LastUse, n_folds: int, n_repeats: int, seed: int) -> list[Split]:
-    """Return training and test rows of repeated folds, stratified by how many drugs were used within a decade.
+    """Return training and test rows of repeated folds, stratified by the number of drugs used within a decade.
 
     Raises
     ------
@@ -70,7 +70,7 @@ class Evaluation:
         Predictions by models that were not trained on the respondent.
     folds : dict of str to ndarray of shape (folds, 18, 6)
         The metrics of `measure` by test fold.
-    tested : ndarray of shape (repeats, n), optional
+    Index of the fold that tested each respondent; None for a single test, which has no intervals.
         The index of the fold that tested each respondent; None for a single test, which has no intervals.
     """
 
@@ -82,7 +82,7 @@ class Evaluation:
     def figures(self) -> dict[str, Floats]:
         """Return the mean of every metric, including the calibration error, shape (18, 6).
 
-        nan if no fold held both users and non-users.
+        nan if no fold has both users and non-users.
         """
         means = {}
         for name, values in self.folds.items():
@@ -138,7 +138,7 @@ class Evaluation:
 
     @cached_property
     def _calibration_errors(self) -> Floats:
-        """By repeat, over all folds, because few respondents per bin would inflate it; shape (repeats, 18, 6)."""
+        """Over all folds of each repeat, because few respondents per bin would inflate it; shape (repeats, 18, 6)."""
         return np.array([_calibration_errors(self._truth, repeat) for repeat in self.probabilities])
 
     @cached_property
@@ -212,14 +212,14 @@ def cross_validate(
     X : ndarray of shape (n, 12)
     last_use : ndarray of shape (n, 18)
     folds : sequence of (training rows, test rows)
-        As `make_folds` returns them: repeats one after the other, each testing every row once.
+        Returned by `make_folds`: repeats one after the other, each testing every row once.
     folder : pathlib.Path, optional
         A cache of the probabilities of finished folds, for the next run with the same pipeline, data, folds and
         versions.
     threshold : float, optional
-        Probability from which on use is predicted; by default, the base rate of the training rows.
+        Probability from which use is predicted; by default the base rate of the training rows.
     label : str
-        Of the progress bar.
+        Label of the progress bar.
     """
     folder = folder.resolve() if folder else None  # worker processes may have another working directory
     jobs = (delayed(_probabilities)(clone(pipeline), X, last_use, train, test, folder) for train, test in folds)

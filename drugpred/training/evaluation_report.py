@@ -1,8 +1,8 @@
-"""What `drugpred evaluate` prints and writes.
+"""The output of `drugpred evaluate`.
 
 ::
 
-    figures.csv, overall.json, evaluation.md    metrics with their intervals, beside the published ones
+    figures.csv, overall.json, evaluation.md    metrics with their intervals, next to the published ones
     comparison.csv, comparison.md               comparison with baselines, on request
     imbalance.csv, imbalance.md                 treatments of class imbalance, on request
     folds/                                      cache of the probabilities of finished folds
@@ -45,16 +45,16 @@ def write(
     Parameters
     ----------
     data : pathlib.Path, optional
-        As for train.py.
+        Respondents, as in train.py.
     config : Configuration
     output : pathlib.Path
-        The folder to write to.
+        Folder of the results.
     against : sequence of str
         Names in `baselines.BASELINES` to compare with.
     treatments : bool
         Whether to compare treatments of class imbalance.
     console : rich.console.Console
-        Where to print.
+        Console for the tables.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def write(
     provenance = (
         f"{card.data.respondents} respondents (source: {card.data.source}, sha256 {card.data.sha256[:12]}),"
         f" {config.cross_validation.folds} folds x {config.cross_validation.repeats}, seed {config.seed}; intervals are"
-        " of 95%, corrected for what folds share."
+        " of 95%, corrected for shared training rows."
     )
 
     def publish(name: str, *tables: Table) -> None:

@@ -1,4 +1,4 @@
-"""What `train.py` and `drugpred evaluate` share: the respondents, and cross-validation of a configuration."""
+"""Shared by `train.py` and `drugpred evaluate`: loading respondents, and cross-validating a configuration."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MIN_RESPONDENTS: Final = 200  # with fewer, folds would lack users or non-users 
 
 
 def load_respondents(data: Path | None, config: Configuration, console: Console) -> Respondents:
-    """Return the respondents of the file, else those of UCI, else simulated ones if the download fails.
+    """Return the respondents of the file, else of UCI, else simulated ones if the download fails.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """Fairness: metrics within groups by gender, age, ethnicity and country, for use within a decade.
 
-All are of cross-validated probabilities: predictions by models that were not trained on the respondent.
+All metrics use cross-validated probabilities: predictions by models that were not trained on the respondent.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     Integers = NDArray[np.integer[Any]]
 
 MIN_PEOPLE: Final = 30
-MIN_PER_OUTCOME: Final = 10  # groups of fewer respondents, or of fewer users or non-users, have no metrics
-MIN_SHOWN: Final = 10  # the size of smaller groups is not shown either
+MIN_PER_OUTCOME: Final = 10  # groups with fewer respondents, users or non-users have no metrics
+MIN_SHOWN: Final = 10  # smaller groups have no size either
 
 
 class Figures(NamedTuple):
@@ -37,7 +37,7 @@ class Figures(NamedTuple):
     selection_rate: Estimate  # share of respondents who are predicted to use
     true_positive_rate: Estimate  # selection rate among users
     false_positive_rate: Estimate  # selection rate among non-users
-    calibration_gap: Estimate  # mean probability minus share of users: positive if the group's use is overestimated
+    calibration_gap: Estimate  # mean probability minus share of users: positive if use is overestimated in the group
 
 
 class Group(NamedTuple):
@@ -46,14 +46,14 @@ class Group(NamedTuple):
     drug: str
     attribute: str
     label: str
-    people: int | None  # none if fewer than `MIN_SHOWN`
-    figures: Figures | None  # none unless they can be disclosed, see `is_disclosable`
+    people: int | None  # None if fewer than `MIN_SHOWN`
+    figures: Figures | None  # None unless they may be disclosed, see `is_disclosable`
 
 
 def thresholds(evaluation: Evaluation) -> Floats:
-    """Return the probability from which on use is predicted, for each respondent, shape (repeats, n, 18).
+    """Return the probability from which use is predicted, for each respondent, shape (repeats, n, 18).
 
-    It is the share of users among the respondents trained on, or among all if those are unknown.
+    It is the share of users in the training data, or among all respondents if the training data are unknown.
     """
     if evaluation.tested is None:
         return np.broadcast_to(base_rates(evaluation.last_use)[:, codebook.DECADE], evaluation.probabilities.shape[:3])
@@ -65,7 +65,7 @@ def thresholds(evaluation: Evaluation) -> Floats:
 
 
 def by_group(evaluation: Evaluation, X: Floats) -> list[Group]:
-    """Return every drug's metrics among all respondents, and within each group.
+    """Return the metrics of every drug, for all respondents and for each group.
 
     Parameters
     ----------
@@ -91,20 +91,20 @@ def by_group(evaluation: Evaluation, X: Floats) -> list[Group]:
 
 
 def _partitions(X: Floats) -> list[tuple[str, dict[str, Bools]]]:
-    """Return attributes, each with the members of its groups, which do not overlap."""
+    """Return the members of the groups of each attribute; groups do not overlap."""
     partitions = [("all", {"all": np.ones(len(X), bool)})]
     for category in (codebook.GENDER, codebook.AGE, codebook.ETHNICITY, codebook.COUNTRY):
         codes = X[:, codebook.INPUTS.index(category.name)]
         partitions.append((category.name, {label: codes == code for code, label in enumerate(category.labels)}))
-        if category is codebook.ETHNICITY:  # the others are so small that they are also measured together
+        if category is codebook.ETHNICITY:  # the other groups are so small that they are also measured together
             partitions.append((category.name, {"all but White": codes != category.codes["White"]}))
     return partitions
 
 
 def is_disclosable(sizes: Integers, users: Integers) -> Bools:
-    """Return which of an attribute's groups are large enough to show their metrics.
+    """Return whether each group of an attribute is large enough to show its metrics.
 
-    Metrics of the others could be found by subtraction, so together they have at least `MIN_SHOWN` respondents.
+    Metrics of the others could be found by subtraction, so together they must have at least `MIN_SHOWN` respondents.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Fit the simulated cohort to respondents: `python -m drugpred.training.fit_simulator PATH` writes data/cohort.npz."""
+"""Fits the simulated cohort to respondents: `python -m drugpred.training.fit_simulator PATH` writes data/cohort.npz."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _STEPS = 8
 
 
 def fit(X: NDArray[np.float64], last_use: NDArray[np.integer[Any]], estimator: CumulativeNetwork) -> bytes:
-    """Return the parameters of a cohort fitted to respondents, in npz format.
+    """Return the parameters of a cohort fitted to respondents, as npz.
 
     Parameters
     ----------
     X : ndarray of shape (n, 12)
-        Their rows.
+        Rows of the respondents.
     last_use : ndarray of shape (n, 18)
-        Their classes of last use.
+        Classes of last use.
     estimator : CumulativeNetwork
-        Fitted to predict the drugs' last use from the inputs.
+        Predicts the last use of the drugs from the inputs.
     """
     network = make_pipeline(estimator).fit(X, last_use)[-1].arrays()
     predictor = Predictor(**network)
@@ -74,7 +74,7 @@ def _drug_scores(last_use: NDArray[np.integer[Any]], probabilities: NDArray[np.f
 def _match(
     real: NDArray[np.float64], simulate: Callable[[NDArray[np.float64]], NDArray[np.float64]]
 ) -> NDArray[np.float64]:
-    """Return the correlation of the copula for which simulated scores correlate as the real ones.
+    """Return the correlation of the copula for which simulated scores correlate like the real ones.
 
     Cutting into levels weakens the correlation, so that of the copula is raised step by step until they agree.
     """
@@ -86,7 +86,7 @@ def _match(
 
 
 def _nearest_correlation(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a nearby correlation matrix: eigenvalues made positive, and the diagonal one."""
+    """Return a nearby correlation matrix, with positive eigenvalues and ones on the diagonal."""
     values, vectors = np.linalg.eigh(matrix)
     positive = (vectors * np.maximum(values, 1e-3)) @ vectors.T
     scale = np.sqrt(np.diag(positive))

@@ -1,4 +1,4 @@
-"""Compare treatments of class imbalance on the same folds: use within a decade."""
+"""Compares treatments of class imbalance on the same folds, for use within a decade."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ _TREES: Final = 50
 _LEAF: Final = 5
 
 WHY: Final = (
-    "Means of 18 drugs. Somebody is predicted to use from the share of users in the training rows on; where users and"
-    " non-users were evened out and probabilities not recalibrated, from .5 on, which is their share as such a model"
-    " has seen it. Recalibration is Platt's sigmoid, fitted inside the training rows on held-out rows that no sampler"
-    " touched. * differs from plain logistic regression beyond the error (95%, corrected for what folds share)."
+    "Means of 18 drugs. Use is predicted from the share of users in the training rows; for balanced training rows"
+    " without recalibration from .5, which is the share in those rows. Recalibration is Platt's sigmoid, fitted on"
+    " held-out training rows that no sampler touched. * differs from plain logistic regression by more than the error"
+    " (95%, corrected for shared training rows)."
 )
 
 
 class Treatment(NamedTuple):
     """One treatment of class imbalance."""
 
-    classifier: Callable[[int], ClassifierMixin]  # return an unfitted classifier, given a seed
+    classifier: Callable[[int], ClassifierMixin]  # returns an unfitted classifier for a seed
     sampler: Sampler = "none"
-    evens_out: bool = True  # whether it trains as if there were as many users as non-users
+    evens_out: bool = True  # whether training is balanced between users and non-users
 
 
 def _forest(seed: int) -> ClassifierMixin:
@@ -65,11 +65,11 @@ TREATMENTS: Final = {
         lambda seed: BalancedRandomForestClassifier(_TREES, min_samples_leaf=_LEAF, random_state=seed)
     ),
 }
-"""By name; all are compared with the first."""
+"""By name; all are compared with the first one."""
 
 
 class Result(NamedTuple):
-    """One metric of one treatment: the mean of 18 drugs."""
+    """A metric of a treatment, averaged over 18 drugs."""
 
     treatment: str
     recalibrated: bool
@@ -90,9 +90,9 @@ def compare_treatments(respondents: Respondents, config: Configuration, folder: 
     ----------
     respondents : Respondents
     config : Configuration
-        Its folds and its seed.
+        Folds and seed.
     folder : pathlib.Path, optional
-        The cache of finished folds, see `cross_validate`.
+        Cache of finished folds, see `cross_validate`.
     """
     results: list[Result] = []
     plain: dict[str, Floats] = {}
@@ -111,7 +111,7 @@ def compare_treatments(respondents: Respondents, config: Configuration, folder: 
                 respondents, config, folder, estimator=estimator, threshold=threshold, label=label
             )
             metrics = dict(evaluation.by_fold)
-            # As imbalanced-learn's geometric_mean_score.
+            # Like imbalanced-learn's geometric_mean_score.
             metrics |= {"geometric_mean": np.sqrt(metrics["sensitivity"] * metrics["specificity"])}
             by_fold = {
                 metric: np.nanmean(metrics[metric][:, :, codebook.DECADE], axis=1) for metric in COMPARED_METRICS
@@ -130,7 +130,7 @@ def _interval(values: Floats, test_to_train: float) -> tuple[float, float, float
 
 
 def treatments_table(results: Sequence[Result]) -> Table:
-    """Return a row for each treatment, with and without recalibration."""
+    """Return a table of all treatments, with and without recalibration."""
     rows = []
     for start in range(0, len(results), len(COMPARED_METRICS)):
         figures = results[start : start + len(COMPARED_METRICS)]

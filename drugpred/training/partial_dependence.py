@@ -1,7 +1,7 @@
 """Partial dependence of the predicted probability of use within a decade on each input.
 
-It is the mean probability of the respondents with one input set to the same value for all (J. H. Friedman, Annals of
-Statistics 29 (2001), 1189-1232). It describes the model, not what causes use.
+It is the mean probability of all respondents with one input set to the same value (J. H. Friedman, Annals of Statistics
+29 (2001), 1189-1232). It describes the model, not the causes of use.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-MIN_LEVEL_COUNT: Final = 30  # levels of fewer respondents are left out: the model has learned little of them
+MIN_LEVEL_COUNT: Final = 30  # smaller levels are left out: the model has learned little about them
 
 _MAX_ROWS: Final = 2000
 _QUANTILES: Final = np.linspace(0.05, 0.95, 10)
@@ -48,7 +48,7 @@ def compute(predict: Callable[[Floats], Floats], X: Floats) -> list[Effect]:
     Parameters
     ----------
     predict : callable
-        Map rows to probabilities of shape (n, 18, 6).
+        Maps rows to probabilities of shape (n, 18, 6).
     X : ndarray of shape (n, 12)
         At most 2000 rows are used.
     """

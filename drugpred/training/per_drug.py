@@ -1,4 +1,4 @@
-"""One binary classifier for each drug and window: logistic regression, which can be served, or any other to compare."""
+"""A binary classifier for each drug and window: logistic regression, which can be served, or another for comparison."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 Sampler = Literal["none", "smote", "smotenc", "undersampling"]
 
 _MIN_PER_OUTCOME: Final = 10
-"""With fewer users or non-users, folds of recalibration would lack some, and SMOTE would lack neighbours."""
+"""With fewer users or non-users some folds of recalibration would lack them, and SMOTE would lack neighbours."""
 
 _INNER_FOLDS: Final = 5
 
 
 def logistic(penalty: float, class_weight: str | None = None) -> LogisticRegression:
-    """Return unfitted logistic regression with an L2 penalty."""
+    """Return an unfitted logistic regression with an L2 penalty."""
     return LogisticRegression(C=1 / penalty, class_weight=class_weight, max_iter=1000)
 
 
 class _Fitted(NamedTuple):
     """One fitted classifier."""
 
-    classifier: Any  # none if everybody or nobody was a user
+    classifier: Any  # None if everybody or nobody was a user
     slope: float | None
     """Probabilities are expit(slope * response + intercept), or those of the classifier if it is None."""
     intercept: float
@@ -58,13 +58,13 @@ class _Fitted(NamedTuple):
 class PerDrug(BaseEstimator):
     """A binary classifier for every drug and window.
 
-    The probabilities of a drug's windows are sorted, as the networks' are. The fitted estimator holds no sampler: SMOTE
-    and others store the rows that they were fitted on.
+    The probabilities of a drug's windows are sorted, like those of the networks. The fitted estimator contains no
+    sampler: SMOTE and others store the rows that they were fitted on.
 
     Parameters
     ----------
     classifier : scikit-learn classifier
-        Cloned for every drug and window.
+        Cloned for each drug and window.
     sampler : {"none", "smote", "smotenc", "undersampling"}
         The sampler of imbalanced-learn that balances users and non-users of the training rows; unused if there are
         fewer than ten of either.
@@ -81,9 +81,9 @@ class PerDrug(BaseEstimator):
     Attributes
     ----------
     direct_, output_bias_ : ndarray of float32
-        Of logistic regression only: arrays of `drugpred.predictor.Predictor`, multiples of `QUANTIZATION_STEP`.
+        For logistic regression only: arrays of `drugpred.predictor.Predictor`, multiples of `QUANTIZATION_STEP`.
     fitted_ : dict
-        Of any other classifier: the fitted ones, by drug and window.
+        For any other classifier: the fitted ones, by drug and window.
     """
 
     def __init__(
@@ -168,15 +168,15 @@ class PerDrug(BaseEstimator):
         return probabilities
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Return the fitted weights as `drugpred.predictor.Predictor` takes them: a network without hidden units.
+        """Return the fitted weights for `drugpred.predictor.Predictor`: a network without hidden units.
 
         Raises
         ------
         TypeError
-            It is not logistic regression of every window.
+            It is not a logistic regression of every window.
         """
         if not self._is_linear() or set(self.windows) != set(codebook.WINDOWS):
-            raise TypeError("only logistic regression of every window can be served")
+            raise TypeError("expected a logistic regression of every window")
         m, n = self.direct_.shape
         return {
             "inputs": np.zeros((m, 0), np.float32),

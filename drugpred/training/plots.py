@@ -1,6 +1,6 @@
 """Data and coordinates of the report's plots, which the template draws as SVG.
 
-All are of cross-validated probabilities, averaged over repeats. Plots show shares of several respondents and curves
+All use cross-validated probabilities, averaged over repeats. Plots show shares of several respondents and curves
 through a few points, never a single respondent.
 """
 
@@ -31,7 +31,7 @@ _FALSE_POSITIVE_RATES: Final = np.linspace(0.0, 1.0, 41) ** 1.5  # closer where 
 
 
 class Axes(NamedTuple):
-    """A plot's ranges, and their position on a drawing of 160 by 160 units."""
+    """The ranges of a plot, and its position in a drawing of 160 by 160 units."""
 
     x: tuple[float, float]
     y: tuple[float, float]
@@ -55,7 +55,7 @@ class Axes(NamedTuple):
 
 
 def axis_range(values: ArrayLike) -> tuple[float, float]:
-    """Return a range that encloses probabilities, with round ends."""
+    """Return a range that contains probabilities, with round ends."""
     low, high = float(np.min(values)), float(np.max(values))
     step = next(step for step in (0.02, 0.1, 0.2) if high - low < 6 * step)
     bottom, top = step * floor(round(low / step, 6)), step * ceil(round(high / step, 6))
@@ -99,7 +99,7 @@ class Shares(NamedTuple):
     high: Floats
 
     def rows(self) -> Iterator[tuple[float, ...]]:
-        """Return rows of predicted, share, low and high."""
+        """Yield rows of predicted, share, low and high."""
         return zip(*(values.tolist() for values in self), strict=True)
 
 
@@ -120,13 +120,13 @@ def reliability(truth: Bools, probabilities: Floats) -> Shares:
 
 
 def recency(last_use: NDArray[np.integer[Any]], probabilities: Floats) -> Shares:
-    """Return the observed and the predicted distribution over the seven classes of last use.
+    """Return the observed and the predicted distribution of the seven classes of last use.
 
     Parameters
     ----------
     last_use : ndarray of shape (n,)
     probabilities : ndarray of shape (repeats, n, 6)
-        Of use within each window.
+        Probabilities of use within each window.
     """
     shares = np.bincount(last_use, minlength=len(codebook.LAST_USE)) / len(last_use)
     within = np.concatenate([[1.0], probabilities.mean(axis=(0, 1)), [0.0]])

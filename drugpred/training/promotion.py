@@ -1,6 +1,6 @@
-"""Refuse to store a model that is significantly worse than the newest stored one.
+"""Refuses to store a model that is significantly worse than the newest stored one.
 
-Both are compared by one metric on the same test folds. The newest model's values are those of its card if data, seed
+Both are compared by one metric on the same test folds. The values of the newest model come from its card if data, seed
 and cross-validation are the same; otherwise its configuration is cross-validated on this run's folds. The model is
 worse if the one-sided 95% interval of the difference, see `corrected_half_widths`, excludes zero.
 """
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from drugpred.training.evaluation import Evaluation
 
 METRIC: Final = "decade_log_loss"
-"""The mean log-loss of 18 drugs, lower is better: a proper score, which both worse ranking and worse calibration raise.
+"""The mean log-loss of 18 drugs, lower is better: a proper score, which rises if ranking or calibration gets worse.
 One metric only, because several tests would often refuse an equal model by chance."""
 
-_CONFIDENCE: Final = 0.9  # of the two-sided interval: an equal model is refused in one of twenty runs
+_CONFIDENCE: Final = 0.9  # of the two-sided interval: an equal model is refused in one of 20 runs
 _DIGITS: Final = 4  # differences are rounded as they are printed
 
 _FORCE: Final = "--force stores it all the same"
@@ -44,19 +44,19 @@ class PromotionError(DrugpredError):
 
 
 def store_lock() -> FileLock:
-    """Return the lock of the store, to hold so that no run replaces a model that it was not compared with."""
+    """Return the lock of the store; hold it so that no run replaces a model that it was not compared with."""
     return FileLock(model_store.home() / f"{model_store.NAME}.lock")
 
 
 def require_no_regression(card: Card, config: Configuration, evaluate: Callable[[Configuration], Evaluation]) -> str:
-    """Return one line that compares a model with the newest one in the store.
+    """Return one line that compares a model with the newest stored one.
 
     Parameters
     ----------
     card : Card
-        The model's.
+        Card of the model.
     config : Configuration
-        The model's.
+        Configuration of the model.
     evaluate : callable
         Cross-validates a configuration on this run's data; called if the newest model has other folds.
 
@@ -69,16 +69,16 @@ def require_no_regression(card: Card, config: Configuration, evaluate: Callable[
     try:
         model = model_store.resolve(model_store.NAME)
     except StoredModelError:
-        return "no model to compare with: this is the first"
+        return "no model to compare with: this is the first one"
     tag = str(model.tag)
     try:
         newest = Card.model_validate_json(Path(model.path_of("card.json")).read_bytes())
     except (OSError, ValidationError):
-        return f"no model to compare with: the card of {tag} is missing or of another version"
+        return f"no model to compare with: the card of {tag} is missing or in another format"
     if (card.data.source == "simulated") != (newest.data.source == "simulated"):
         if newest.data.source == "simulated":
-            return f"no model to compare with: {tag} is of simulated respondents"
-        raise PromotionError(f"not stored: it is of simulated respondents, and {tag} is not; {_FORCE}")
+            return f"no model to compare with: {tag} was trained on simulated respondents"
+        raise PromotionError(f"not stored: it was trained on simulated respondents, {tag} was not; {_FORCE}")
 
     theirs = _by_fold(newest, card, config, evaluate)
     if not (METRIC in card.folds and METRIC in theirs):
@@ -103,7 +103,7 @@ def _by_fold(
         return newest.folds
     try:
         configuration = Configuration.model_validate(newest.configuration)
-    except ValidationError:  # of another version of this package
+    except ValidationError:  # by another version of this package
         return {}
     on_our_folds = {"seed": config.seed, "cross_validation": config.cross_validation}
     return evaluate(configuration.model_copy(update=on_our_folds)).overall_folds()

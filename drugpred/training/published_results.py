@@ -1,4 +1,4 @@
-"""Published sensitivity and specificity: use within a decade, the best model of each drug.
+"""Published sensitivity and specificity of use within a decade, for the best model of each drug.
 
 Fehrman, Muhammad, Mirkes, Egan and Gorban, arXiv:1506.06297v2, Table 18.
 """
@@ -25,10 +25,10 @@ class PublishedResult(NamedTuple):
 
 
 WHY_OPTIMISTIC: Final = (
-    "Each published pair is the best of thousands to millions of models of that drug, chosen on the very leave-one-out"
-    " score that is reported, so it is optimistic by selection: choosing the best of just 120 trees that way adds 3.4"
-    " points to the sum for common drugs and 22 to 27 for alcohol, caffeine and chocolate. Ours fixes model and"
-    " threshold inside the training folds."
+    "Each published pair is the best of thousands to millions of models of that drug, selected by the same"
+    " leave-one-out score that is reported, so it is optimistic: selecting the best of just 120 trees that way adds 3.4"
+    " points to the sum for common drugs and 22 to 27 for alcohol, caffeine and chocolate. Our model and threshold are"
+    " fixed inside the training folds."
 )
 
 PUBLISHED: Final = {

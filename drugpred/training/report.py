@@ -35,10 +35,10 @@ _SECTIONS: Final = {
     "roc": "ROC curves, decade",
     "reliability": "Reliability, decade",
     "recency": "When last used",
-    "effects": "What moves the prediction",
+    "effects": "Effect of each input",
     "groups": "Fairness by group",
-    "published": "Beside the published figures",
-    "made": "How it was made",
+    "published": "Comparison with published figures",
+    "made": "Provenance",
 }
 
 _OVERALL: Final = {
@@ -77,12 +77,12 @@ def render(card: Card, evaluation: Evaluation, X: Floats, predict: Callable[[Flo
     X : ndarray of shape (n, 12)
         The rows that were cross-validated.
     predict : callable
-        The fitted model, from rows to probabilities of shape (n, 18, 6).
+        The fitted model: maps rows to probabilities of shape (n, 18, 6).
     """
     by_group = fairness.by_group(evaluation, X)
     effect_of = partial_dependence.compute(predict, X)
     published = PUBLISHED if card.data.source == "uci" else {}
-    trained_on = "all respondents" if evaluation.tested is None else "the respondents trained on"
+    trained_on = "all respondents" if evaluation.tested is None else "the training data"
     page = _TEMPLATES.get_template("report.html").render(
         card=card,
         sections={key: title for key, title in _SECTIONS.items() if published or key != "published"},
@@ -142,7 +142,7 @@ def _panels(evaluation: Evaluation, effect_of: list[Effect]) -> dict[str, dict[s
 
 
 def _provenance(card: Card) -> dict[str, object]:
-    """Return what the model was trained on and by, in words."""
+    """Return a description of the training data and the training run."""
     overclaimers = {"keep": "kept", "drop": "dropped"}[card.data.overclaimers]
     configuration = {key: value for key, value in card.configuration.items() if key != "overclaimers"}
     return {

@@ -1,4 +1,4 @@
-"""Choose the background of Shapley values: simulated respondents with whom a person is compared."""
+"""Chooses the background of Shapley values: simulated respondents that a person is compared with."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ _SWEEPS: Final = 6  # more sweeps change almost nothing
 def make_background(predictor: Predictor) -> bytes:
     """Return the rows of 28 simulated respondents who represent the cohort, shape (28, 12), in npy format.
 
-    Their mean log-odds approximate those of a large draw, both as they are and with about half of their inputs replaced
-    by those of another person, for each of 12 people: these are the means that an explanation takes. Starting from the
-    first 28 of the draw, each in turn is exchanged for the candidate, of 2000, that brings the means nearest; this is
-    repeated six times. The result depends on the predictor only.
+    Their mean log-odds approximate those of a large draw, both unchanged and with about half of their inputs replaced
+    by those of another person, for each of 12 people: an explanation takes such means. Starting with the first 28 of
+    the draw, each one in turn is exchanged for the candidate, of 2000, that brings the means nearest; this is repeated
+    six times. The result depends on the predictor only.
 
     The error of the mean log-odds of a drug and window is .017 (root mean square; at most .05), and that of
-    contributions .010, where those are of .25. A random draw of 28 has .2 and .05, and one of about 900 is as near.
+    contributions .010, whose own size is .25. A random draw of 28 has .2 and .05; a random draw needs about 900 to be
+    as near.
     """
     cohort, rng = Cohort.load(), np.random.default_rng(_SEED)
     rows, people = cohort.rows(_DRAWN, rng), cohort.rows(1 + _MIXTURES, rng)
@@ -51,7 +52,7 @@ def make_background(predictor: Predictor) -> bytes:
 
 
 def _choose(deviations: NDArray[np.float64]) -> list[int]:
-    """Return the candidates for whom the sum of deviations, shape (n, m), is nearest to zero."""
+    """Return the candidates whose sum of deviations, shape (n, m), is nearest to zero."""
     chosen = list(range(_SIZE))
     squares = (deviations**2).sum(axis=1)
     for _ in range(_SWEEPS):

@@ -25,21 +25,21 @@ _DRUG_COLUMNS: Final = {
     "log_loss": "log-loss",
     "calibration_error": "calib. error",
 }
-"""Few enough for a terminal of 80 columns."""
+"""Columns that fit into a terminal of 80 columns."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of text: the row's name, then numbers.
+    """A table of text: the name of each row, then numbers.
 
     Attributes
     ----------
     title : str
     headings : sequence of str
-        With line breaks where they would be wider than the cells below.
+        With line breaks if they would be wider than the cells below.
     rows : sequence of sequence of str
     note : str
-        What a reader has to know.
+        An explanation for the reader.
     """
 
     title: str
@@ -65,7 +65,7 @@ class Table:
 
 
 def format_number(value: float | None, digits: int = 4) -> str:
-    """Return a number as tables show it: a dash if it is unknown."""
+    """Return a number as tables show it, a dash for None."""
     return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 

@@ -1,7 +1,8 @@
-"""Log a training run in MLflow: `train.py --track`.
+"""Logs a training run in MLflow: `train.py --track`.
 
-By default it is stored in ``mlflow.db`` and ``mlruns/`` in the current folder, where ``mlflow ui`` shows it. MLflow's
-own variables (MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME and so on) name another place. Nothing else imports MLflow.
+By default runs are stored in ``mlflow.db`` and ``mlruns/`` in the current folder, where ``mlflow ui`` shows them.
+MLflow's own variables (MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME and so on) select another place. Nothing else
+imports MLflow.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ def _signature() -> ModelSignature:
 def tracked_run(configuration: Configuration) -> Iterator[TrackedRun]:
     """Return a context manager of an MLflow run, which is marked as failed if the body raises.
 
-    The tag ``error`` then holds the message of a `DrugpredError`, or the type of another error.
+    The tag ``error`` then has the message of a `DrugpredError`, or the type of another error.
 
     Raises
     ------

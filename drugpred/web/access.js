@@ -1,4 +1,4 @@
-/** Asks for a key where the service wants one. It is handed on and kept nowhere here. */
+/** Asks for a key if the service requires one. The key is passed on and not stored here. */
 import { at } from "./dom.js";
 import { t } from "./texts.js";
 
@@ -13,7 +13,7 @@ export function askKey(refused) {
   return new Promise((resolve) => {
     at("key-form").onsubmit = (/** @type {Event} */ event) => {
       event.preventDefault();
-      // What no header can carry is no key.
+      // A key must fit in a header.
       const key = input.value.trim();
       if (!/^[\x21-\x7e]+$/.test(key)) return;
       section.hidden = true;

@@ -1,4 +1,4 @@
-/** The first question. A script without imports, so that it is on its way while the modules load. */
+/** The first request. A script without imports, so that the request is sent while the modules load. */
 {
   const profile = {
     scale: "standardized", age: 30, gender: "Female", education: "University degree", country: "UK", ethnicity: "White",
@@ -13,13 +13,13 @@
       signal: AbortSignal.timeout(60_000),
       redirect: "error",
     });
-    // Read now: what is not, when the modules run, comes one frame later.
+    // Read at once: otherwise the answer is shown one frame later.
     const text = await answer.text();
     answer.json = async () => JSON.parse(text);
     return answer;
   };
-  // A link asks another question, and takes a module to read.
+  // A link sends another request, and a module reads it.
   globalThis.usual = { profile, window, answer: location.hash ? null : ask() };
-  // Whoever waits for it hears of a failure.
+  // The code that awaits it handles a failure.
   globalThis.usual.answer?.catch(() => {});
 }

@@ -1,4 +1,4 @@
-/** Many people: lines of a file to batches, two of them in flight, and their answers to lines again, in order. */
+/** Many people: converts the lines of a file to batches, two of them in flight, and the answers to lines, in order. */
 import { columnsOf, CsvError, fields, lines, written } from "./csv.js";
 import { patiently, ServiceError } from "./service.js";
 import { t } from "./texts.js";
@@ -8,7 +8,7 @@ const MAX_CHARACTERS = 1_000_000;
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 /** @typedef {{line: number, id: string, profile: Record<string, unknown>}} Person */
-/** @typedef {[number, string, string]} Rejected line, column, what was expected */
+/** @typedef {[number, string, string]} Rejected line, column, expected value */
 
 export class Job {
   #rejected = /** @type {Rejected[][]} */ ([]);
@@ -19,26 +19,26 @@ export class Job {
   /**
    * @param {string} text of the file
    * @param {{rules: import("./rules.js").Rules, service: import("./service.js").Service, scale: string, window: string, signal: AbortSignal}} how
-   * @param {{progress: (rows: number, share: number) => void, waiting: (error: ServiceError, seconds: number) => void}} told
+   * @param {{progress: (rows: number, share: number) => void, waiting: (error: ServiceError, seconds: number) => void}} listeners
    */
-  constructor(text, how, told) {
+  constructor(text, how, listeners) {
     this.text = text;
     this.how = how;
-    this.told = told;
+    this.listeners = listeners;
     const [first] = lines(text);
     if (!first || !text.trim()) throw new CsvError(t.csv_empty);
     this.headings = fields(first[1]);
     this.columns = columnsOf(this.headings, how.rules);
   }
 
-  /** Score all lines; at the end `result` and `problems` are there. */
+  /** Score all lines, and set `result` and `problems`. */
   async run() {
     const batches = this.#batches();
     const work = async () => {
       for (const batch of batches) {
         this.#parts[batch.number] = await this.#score(batch.people, this.#rejected[batch.number]);
         this.rejected += new Set(this.#rejected[batch.number].map(([line]) => line)).size;
-        this.told.progress(this.scored + this.rejected, batch.end / this.text.length);
+        this.listeners.progress(this.scored + this.rejected, batch.end / this.text.length);
       }
     };
     await Promise.all(Array.from({ length: IN_FLIGHT }, work));
@@ -56,7 +56,7 @@ export class Job {
     return this.#rejected.flat().toSorted(([a], [b]) => a - b);
   }
 
-  /** Yield up to as many people as the service takes at once. */
+  /** Yield people in batches of the size that the service accepts. */
   *#batches() {
     const most = this.how.rules.form.most_profiles;
     let people = /** @type {Person[]} */ ([]);
@@ -94,20 +94,20 @@ export class Job {
     for (const [field, place] of inputs) {
       const cell = cells[place].trim();
       const isNumber = NUMBER.test(cell) && (field === "age" || !categories.includes(field));
-      // What should be a number and is none is sent as it is, and refused by the service's own words.
+      // A text in place of a number is sent unchanged, and the service rejects it with its own message.
       profile[field] = isNumber ? Number(cell) : cell;
     }
     return { line, id: id < 0 ? String(line) : cells[id], profile };
   }
 
-  /** Return the result's lines; people whom the service refuses are left out. @param {Person[]} people @param {Rejected[]} rejected */
+  /** Return the lines of the result; people that the service rejects are left out. @param {Person[]} people @param {Rejected[]} rejected */
   async #score(people, rejected) {
     const { service, signal } = this.how;
     let left = people;
     while (left.length) {
       const body = { profiles: left.map(({ profile }) => profile) };
       try {
-        const answers = await patiently(() => service.json("predict_batch", { body, signal }), signal, this.told.waiting);
+        const answers = await patiently(() => service.json("predict_batch", { body, signal }), signal, this.listeners.waiting);
         this.scored += left.length;
         return answers.map((/** @type {any} */ answer, /** @type {number} */ i) => this.#line(left[i], answer.risks)).join("");
       } catch (error) {
@@ -119,7 +119,7 @@ export class Job {
     return "";
   }
 
-  /** @param {Person[]} people @param {ServiceError} error @param {Rejected[]} rejected @returns {Set<number>} their places */
+  /** @param {Person[]} people @param {ServiceError} error @param {Rejected[]} rejected @returns {Set<number>} their indices */
   #refused(people, error, rejected) {
     const bad = new Set();
     for (const { loc: [where, place, field], msg, type } of error.details) {
@@ -130,7 +130,7 @@ export class Job {
     return bad;
   }
 
-  /** @param {string} field @returns {string} the heading that it has in the file */
+  /** @param {string} field @returns {string} its heading in the file */
   #heading(field) {
     const found = this.columns.inputs.find(([name]) => name === field);
     return found ? this.headings[found[1]] : field;

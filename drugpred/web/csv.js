@@ -1,12 +1,12 @@
-/** CSV as `drugpred score` reads and writes it: one line is one record, so that a stray quote swallows nothing. */
+/** CSV like that of `drugpred score`: one line is one record, so that a stray quote affects one line only. */
 import { t } from "./texts.js";
 
 export const LONGEST_LINE = 10_000;
 
-/** Something that the reader has to put right in the file; the message says what was expected. */
+/** A mistake in the file; the message has the expected value. */
 export class CsvError extends Error {}
 
-/** Yield lines with their numbers, from 1. @param {string} text @returns {Generator<[number, string, number]>} and where each ends */
+/** Yield lines with their numbers, from 1. @param {string} text @returns {Generator<[number, string, number]>} with the end of each */
 export function* lines(text) {
   const start = text.startsWith("\ufeff") ? 1 : 0;
   for (let number = 1, from = start; from < text.length; number += 1) {
@@ -39,7 +39,7 @@ export function fields(line) {
   return found;
 }
 
-/** @param {string} line @param {number} from @returns {[string, number]} a field, and the place behind its closing quote */
+/** @param {string} line @param {number} from @returns {[string, number]} a field, and the index after its closing quote */
 function quoted(line, from) {
   let field = "";
   for (;;) {
@@ -54,17 +54,17 @@ function quoted(line, from) {
   }
 }
 
-/** Return a line of fields, its end included. @param {(string | number)[]} values */
+/** Return a line of fields, with its line break. @param {(string | number)[]} values */
 export const written = (values) => `${values.map((value) => quote(inert(value))).join(",")}\n`;
 
-/** Return a field that no spreadsheet runs: a text that it would take for a formula begins with an apostrophe. @param {string | number} value */
+/** Return a field that no spreadsheet evaluates: a text that looks like a formula gets an apostrophe. @param {string | number} value */
 const inert = (value) => (typeof value === "string" && /^[=+\-@\t\r]/.test(value) && Number.isNaN(Number(value)) ? `'${value}` : String(value));
 
 /** @param {string} field */
 const quote = (field) => (/[",\r\n]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field);
 
 /**
- * Return where the inputs stand, and the id or -1.
+ * Return the indices of the inputs, and of the id or -1.
  * @param {string[]} headings
  * @param {import("./rules.js").Rules} rules
  */
@@ -79,7 +79,7 @@ export function columnsOf(headings, rules) {
     const field = meaning.get(name) ?? name;
     found.set(field, [...(found.get(field) ?? []), i]);
   });
-  // First, because without a heading the first line is a person, whose values no message may have.
+  // Checked first: without a heading the first line is a person, whose values must not be in a message.
   const missing = rules.inputs.filter((field) => !found.has(field));
   if (missing.length) throw new CsvError(t.csv_missing(missing));
   const known = [...rules.inputs, "id"];

@@ -1,4 +1,4 @@
-/** Elements without markup: text is always text. */
+/** Creates elements; text is never parsed as markup. */
 
 const SVG = "http://www.w3.org/2000/svg";
 

@@ -1,4 +1,4 @@
-/** People to begin with; none is a respondent. */
+/** Example people; none is a respondent. */
 
 const BASE = { scale: "standardized", gender: "Female", education: "University degree", country: "UK", ethnicity: "White" };
 

@@ -1,6 +1,6 @@
-/** Why a figure is what it is: what each answer does to the odds. */
+/** Explanation of a figure: the effect of each answer on the odds. */
 import { h } from "./dom.js";
-import { fieldOf, told } from "./form.js";
+import { fieldOf, inputText } from "./form.js";
 import { place } from "./results.js";
 import { t } from "./texts.js";
 
@@ -17,7 +17,7 @@ export function showWhy(element, contributions, profile, rules) {
     const bar = h("span", { class: `effect ${of < 0 ? "down" : "up"}`, "aria-hidden": "true" }, h("i"));
     place(bar, { length: Math.abs(of) / longest / 2 });
     return h("tr", {},
-      h("th", { scope: "row" }, fieldOf(field), h("small", {}, told(field, profile, rules))),
+      h("th", { scope: "row" }, fieldOf(field), h("small", {}, inputText(field, profile, rules))),
       h("td", {}, bar, t.up(Math.exp(of))));
   });
   const head = h("tr", {}, h("th", { scope: "col" }, t.answer_column), h("th", { scope: "col" }, t.effect_column));
@@ -27,7 +27,7 @@ export function showWhy(element, contributions, profile, rules) {
     h("table", {}, h("caption", { class: "unseen" }, t.why_chart), h("thead", {}, head), h("tbody", {}, ...rows)));
 }
 
-/** Say that there is none yet, or why there is none. @param {HTMLElement} element @param {string} words */
+/** Show that there is none yet, or the reason. @param {HTMLElement} element @param {string} words */
 export function showNoWhy(element, words) {
   element.replaceChildren(h("h3", {}, t.why), h("p", { class: "note" }, words));
 }

@@ -17,7 +17,7 @@ export class Form {
     this.rules = rules;
     this.profile = profile;
     this.changed = changed;
-    /** @type {Map<string, (profile: Profile, own?: boolean) => void>} what shows each input; own where it was entered there */
+    /** @type {Map<string, (profile: Profile, own?: boolean) => void>} updates the display of each input; own if it was entered there */
     this.views = new Map();
     for (const name of rules.categories) places.basics.append(name === "age" ? this.#age() : this.#category(name));
     places.scale.append(...["standardized", "raw"].map((scale) => this.#scale(scale)));
@@ -25,7 +25,7 @@ export class Form {
     this.set(profile);
   }
 
-  /** Show a profile, without telling of a change. @param {Profile} profile */
+  /** Show a profile, without reporting a change. @param {Profile} profile */
   set(profile) {
     this.profile = { ...profile };
     for (const view of this.views.values()) view(this.profile);
@@ -77,13 +77,13 @@ export class Form {
     const slider = h("input", {
       id: score, type: "range", step: STEP, autocomplete: "off", "aria-describedby": `${score}-ends`,
       min: (Math.floor(lowest / STEP) * STEP).toFixed(2), max: (Math.ceil(highest / STEP) * STEP).toFixed(2),
-      // Its ends lie a little beyond the possible, so that the possible can be reached.
+      // The range is slightly wider than the bounds, so that the bounds can be reached.
       input: () => this.#take(score, Math.min(highest, Math.max(lowest, slider.valueAsNumber))),
     });
-    const told = h("span", { class: "told" });
+    const caption = h("span", { class: "caption" });
     const label = h("label", { for: score }, fieldOf(score));
     const scale = h("div", {}, slider, h("div", { class: "ends", id: `${score}-ends` }, h("span", {}, ends[0]), h("span", {}, ends[1])));
-    const row = h("div", { class: "field score" }, h("div", { class: "named" }, label, told), scale);
+    const row = h("div", { class: "field score" }, h("div", { class: "named" }, label, caption), scale);
     const total = this.rules.isNeo(score) ? this.#total(score) : null;
     if (total) row.append(...total.parts);
     const check = total?.check;
@@ -94,9 +94,9 @@ export class Form {
       check?.(profile, raw, own);
       const problem = this.rules.problem(score, profile);
       const value = problem ? 0 : this.rules.standardized(score, profile);
-      told.textContent = problem ? "" : t.above(this.rules.share(score, value));
+      caption.textContent = problem ? "" : t.above(this.rules.share(score, value));
       if (!own) slider.value = String(value);
-      slider.setAttribute("aria-valuetext", told.textContent ?? "");
+      slider.setAttribute("aria-valuetext", caption.textContent ?? "");
     });
     return row;
   }
@@ -125,7 +125,7 @@ export class Form {
 
 /** @param {any} input @param {any} note @param {unknown} value @param {string} problem @param {boolean} own */
 function show(input, note, value, problem, own) {
-  // Not while one types: it would take away what is half written.
+  // Not during typing: it would remove unfinished text.
   if (!own) input.value = Number.isNaN(value) ? "" : value;
   input.setAttribute("aria-invalid", String(problem !== ""));
   note.textContent = problem;
@@ -138,7 +138,7 @@ export const fieldOf = (name) => /** @type {any} */ (t.fields)[name] ?? name;
 export const labelOf = (label) => /** @type {any} */ (t.labels)[label] ?? label;
 
 /** Return an input of a profile in words. @param {string} field @param {Profile} profile @param {import("./rules.js").Rules} rules */
-export function told(field, profile, rules) {
+export function inputText(field, profile, rules) {
   if (field === "age" || rules.isTotal(field, profile)) return String(profile[field]);
   if (field in rules.form.categories) return labelOf(String(profile[field]));
   return t.above(rules.share(field, rules.standardized(field, profile)));

@@ -1,4 +1,4 @@
-/** One request in flight, and after it the latest that is wanted: a moving slider neither floods nor starves. */
+/** At most one request in flight; the next one is the latest: a moving slider neither floods the service nor waits. */
 import { patiently } from "./service.js";
 
 /** @template W, A */
@@ -25,7 +25,7 @@ export class Latest {
     if (!this.#running) this.#run();
   }
 
-  /** Want nothing any more. */
+  /** Drop the pending request. */
   clear() {
     this.#wanted = undefined;
     this.#running?.abort();
@@ -38,7 +38,7 @@ export class Latest {
     /** @type {any} */
     let wanted;
     const ask = () => {
-      // What came while it waited goes first.
+      // A request that came during the wait is sent first.
       wanted = this.#wanted ?? wanted;
       this.#wanted = undefined;
       return this.ask(wanted, signal);

@@ -14,7 +14,7 @@ export function encode({ profile, before, window }) {
 }
 
 /**
- * Return what a fragment says, or null where it says nothing of the form. What is not as the rules want it takes the value of `usual`.
+ * Return the form in a fragment, or null if there is none. Values that break the rules are replaced by those of `usual`.
  * @param {string} fragment
  * @param {import("./rules.js").Rules} rules
  * @param {import("./rules.js").Profile} usual

@@ -1,4 +1,4 @@
-/** Puts the page together: what is asked goes to the model, what it answers is shown. */
+/** Main module: sends the form's answers to the model, and shows the predictions. */
 import { at, h } from "./dom.js";
 import { EXAMPLES } from "./examples.js";
 import { fieldOf, Form } from "./form.js";
@@ -15,7 +15,7 @@ import { showWhatIf } from "./what_if.js";
 const QUIET = 800;
 const SUMMED_UP = 3;
 
-/** Put the texts into their places. */
+/** Insert the texts. */
 function write() {
   document.documentElement.lang = t.language;
   document.title = t.title;
@@ -28,7 +28,7 @@ function write() {
   at("cautions").append(...t.caution_list.map((caution) => h("li", {}, caution)));
 }
 
-/** @param {string} words what went wrong, or "" */
+/** @param {string} words the problem, or "" */
 function complain(words) {
   at("problem").textContent = words;
 }
@@ -37,7 +37,7 @@ async function start() {
   /** @type {{profile: Profile, window: string, answer: Promise<Response> | null}} of ask.js */
   const usual = /** @type {any} */ (globalThis).usual;
   const service = new Service(async (refused) => (await import("./access.js")).askKey(refused), usual.answer);
-  // The service writes them into the page, so that nothing has to be waited for.
+  // The service inserts them into the page, which saves a request.
   const rules = new Rules(JSON.parse(at("rules").textContent));
   write();
   const linked = location.hash ? await linkedState() : null;
@@ -48,7 +48,7 @@ async function start() {
   let first = () => {
     first = null;
     performance.mark("first result");
-    // After the frame that shows it.
+    // After the next frame.
     requestAnimationFrame(() => setTimeout(() => startRest().catch(() => complain(t.errors.start))));
   };
   /** @type {any} what the first result does not need, once it is there */
@@ -67,7 +67,7 @@ async function start() {
       complain("");
       at("result").classList.remove("stale");
       results.show(now.risks, wanted.window, earlier?.risks ?? null);
-      tell(now);
+      summarize(now);
       first?.();
     },
     failed,
@@ -77,9 +77,9 @@ async function start() {
     (/** @type {Wanted & {drugs: string[]}} */ { profile, drugs, window: within }, signal) =>
       service.json("predict", { body: { ...profile, drugs, window: within, include: ["explanation"] }, signal }),
     (answer, { profile }) => {
-      const told = new Map(answer.risks.map((/** @type {any} */ risk) => [risk.drug, risk.explanation]));
+      const explanations = new Map(answer.risks.map((/** @type {any} */ risk) => [risk.drug, risk.explanation]));
       for (const [drug, place] of results.open) {
-        const explanation = told.get(drug);
+        const explanation = explanations.get(drug);
         if (explanation) rest.showWhy(place, explanation.contributions, profile, rules);
       }
     },
@@ -91,9 +91,9 @@ async function start() {
   answers.put({ profile: linked?.profile ?? usual.profile, before, window });
   const form = new Form(rules, { basics: at("basics"), scale: at("scale"), scores: at("scores") }, linked?.profile ?? usual.profile, changed);
 
-  /** Ask again, after any change. */
+  /** Send a request after any change. */
   function changed() {
-    at("link-told").textContent = "";
+    at("link-status").textContent = "";
     const wrong = rules.problems(form.profile);
     at("make-link").disabled = at("keep").disabled = wrong.length > 0;
     if (wrong.length) {
@@ -108,7 +108,7 @@ async function start() {
     draw();
   }
 
-  /** Show what needs no answer. */
+  /** Show the parts that need no answer. */
   function draw() {
     rest?.showScores(at("score-charts"), rules, form.profile, before);
     showWhatIf(rules, form.profile, before);
@@ -129,8 +129,8 @@ async function start() {
     complain(seconds === null ? words : t.errors.again(words, seconds));
   }
 
-  /** Say in a sentence what stands out, aloud only once the sliders rest. */
-  function tell(/** @type {any} */ { risks, data_source: source }) {
+  /** Summarize the result in a sentence, for screen readers only once the sliders rest. */
+  function summarize(/** @type {any} */ { risks, data_source: source }) {
     at("simulated").hidden = source !== "simulated";
     at("file-source").hidden = source !== "file";
     const far = (/** @type {any} */ risk) => Math.abs(risk.probability - risk.base_rate);
@@ -182,18 +182,18 @@ async function start() {
     at("link").value = location.href;
     at("link-made").hidden = false;
     at("link").select();
-    // Where the browser does not let a page write there, the reader copies it.
+    // If the browser forbids access to the clipboard, the reader copies the link.
     const copied = await navigator.clipboard?.writeText(location.href).then(() => true, () => false);
-    at("link-told").textContent = copied ? t.link_copied : t.link_made;
+    at("link-status").textContent = copied ? t.link_copied : t.link_made;
   });
   addEventListener("hashchange", async () => {
     const state = await linkedState();
     if (!state) return;
     restore(state);
-    at("link-told").textContent = state.partly ? t.link_partly : "";
+    at("link-status").textContent = state.partly ? t.link_partly : "";
   });
   draw();
-  if (linked?.partly) at("link-told").textContent = t.link_partly;
+  if (linked?.partly) at("link-status").textContent = t.link_partly;
 
   async function linkedState() {
     const { decode } = await import("./link.js");
@@ -203,7 +203,7 @@ async function start() {
   async function startRest() {
     const [explanation, scores, { startMany }, { startModel }] = await Promise.all([
       import("./explanation.js"), import("./scores.js"), import("./many.js"), import("./model.js"),
-      // Kept for the link that somebody may want later.
+      // Kept for a link that may be made later.
       import("./link.js"),
     ]);
     rest = { ...explanation, ...scores };

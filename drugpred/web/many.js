@@ -1,4 +1,4 @@
-/** The part of the page for many people. */
+/** The section for many people. */
 import { Job } from "./batches.js";
 import { CsvError, written } from "./csv.js";
 import { at, download, h, table } from "./dom.js";
@@ -12,7 +12,7 @@ const SHOWN = 50;
 export function startMany(rules, service) {
   const input = at("file");
   const drop = at("drop");
-  const told = at("many-told");
+  const status = at("many-status");
   const progress = at("many-progress");
   const result = at("many-result");
   /** @type {AbortController | null} */
@@ -33,7 +33,7 @@ export function startMany(rules, service) {
     if (file) start(file);
   });
 
-  // It may have been chosen before this module was there.
+  // It may have been chosen before this module was loaded.
   chosen();
 
   function hover(/** @type {DragEvent} */ event, /** @type {boolean} */ over) {
@@ -47,8 +47,8 @@ export function startMany(rules, service) {
     const { signal } = own;
     const say = (/** @type {string} */ words, problem = false) => {
       if (running !== own) return;
-      told.textContent = words;
-      told.classList.toggle("problem", problem);
+      status.textContent = words;
+      status.classList.toggle("problem", problem);
     };
     result.replaceChildren();
     show(true);
@@ -72,7 +72,7 @@ export function startMany(rules, service) {
       say(signal.aborted ? t.cancelled : reason(error), !signal.aborted);
       own.abort();
     }
-    // The same file may be chosen again, once it was put right.
+    // The same file may be chosen again, after a correction.
     if (running === own) {
       input.value = "";
       show(false);

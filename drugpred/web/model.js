@@ -1,4 +1,4 @@
-/** What is known of the model and of the server: the card, the report, health and drift. */
+/** The section about the model and the server: card, report, health and drift. */
 import { at, download, h, table } from "./dom.js";
 import { drugOf } from "./results.js";
 import { fieldOf } from "./form.js";
@@ -9,10 +9,10 @@ export function startModel(service) {
   const section = at("model-details");
   const opened = () => section.open && show(service);
   section.addEventListener("toggle", opened);
-  // It may have been opened before this module was there.
+  // It may have been opened before this module was loaded.
   opened();
   at("report").addEventListener("click", (/** @type {Event} */ event) => {
-    // A plain link carries no key.
+    // A plain link sends no key.
     if (!service.hasKey) return;
     event.preventDefault();
     service.answer("app/report/").then(async (answer) => download("report.html", await answer.blob()), (error) => {
@@ -23,10 +23,10 @@ export function startModel(service) {
 
 /** @param {import("./service.js").Service} service */
 async function show(service) {
-  const place = at("model-known");
+  const place = at("model-facts");
   if (!place.childElementCount) place.replaceChildren(h("p", {}, t.model_waiting));
   const json = (/** @type {string} */ path) => service.json(path).catch((error) => error);
-  const card = await json("model");  // which may ask for a key, without which health says less
+  const card = await json("model");  // may ask for a key, without which health has fewer facts
   const [health, drift] = await Promise.all([json("health"), json("drift")]);
   place.replaceChildren(
     facts(card, health),
@@ -53,7 +53,7 @@ function facts(card, health) {
   }
   if (health instanceof Error) known.push([t.facts.status, t.not_offered(health.message)]);
   else known.push([t.facts.status, health.status]);
-  // Told only to a key with the scope read, where keys are set.
+  // If keys are configured, only a key with the scope read gets them.
   if (health.version) known.push([t.facts.version, health.version], [t.facts.uptime, t.duration(health.uptime_seconds)]);
   return h("dl", {}, ...known.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
 }

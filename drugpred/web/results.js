@@ -13,13 +13,13 @@ export class Results {
   #rows = new Map();
   #order = "";
 
-  /** @param {Element} list @param {() => void} opened told when a drug is opened or closed */
+  /** @param {Element} list @param {() => void} opened called when a drug is opened or closed */
   constructor(list, opened) {
     this.list = list;
     this.opened = opened;
   }
 
-  /** The drugs that are open, with the place for their explanation. @returns {[string, HTMLElement][]} */
+  /** The open drugs, with the elements of their explanations. @returns {[string, HTMLElement][]} */
   get open() {
     return [...this.#rows].filter(([, row]) => row.element.open).map(([drug, row]) => [drug, row.why]);
   }
@@ -49,7 +49,7 @@ class Row {
     this.name = h("span", { class: "name" });
     this.badge = h("span", { class: "badge" });
     this.figure = h("span", { class: "figure" });
-    this.told = h("span", { class: "told" });
+    this.caption = h("span", { class: "caption" });
     this.before = h("span", { class: "change" });
     this.bar = h("span", { class: "bar", "aria-hidden": "true" },
       h("i", { class: "fill" }), h("i", { class: "base" }), h("i", { class: "threshold" }), h("i", { class: "before" }));
@@ -59,11 +59,11 @@ class Row {
     /** @type {{risk: Risk, window: string} | null} */
     this.shown = null;
     const toggle = () => {
-      this.#tell();
+      this.#describe();
       opened();
     };
     this.element = h("details", { toggle },
-      h("summary", {}, this.name, this.figure, this.bar, this.windows, h("span", { class: "words" }, this.told, " ", this.before, " ", this.badge)),
+      h("summary", {}, this.name, this.figure, this.bar, this.windows, h("span", { class: "words" }, this.caption, " ", this.before, " ", this.badge)),
       h("div", { class: "detail" }, this.facts, this.why));
     this.item = h("li", {}, this.element);
   }
@@ -74,17 +74,17 @@ class Row {
     this.item.classList.toggle("barely", !risk.reliable);
     this.name.textContent = drugOf(risk.drug);
     this.figure.textContent = t.percent(risk.probability);
-    this.told.textContent = t.row(risk.probability, risk.base_rate);
+    this.caption.textContent = t.row(risk.probability, risk.base_rate);
     this.badge.textContent = risk.reliable ? "" : t.barely;
     this.before.textContent = before === undefined ? "" : t.before(before, risk.probability);
     this.bar.classList.toggle("compared", before !== undefined);
     place(this.bar, { now: risk.probability, base: risk.base_rate, threshold: risk.threshold, before: before ?? 0 });
     this.windows.replaceChildren(windowsChart(risk.windows, window));
-    this.#tell();
+    this.#describe();
   }
 
-  /** Say all of it, where somebody looks. */
-  #tell() {
+  /** Fill in the details of an open drug. */
+  #describe() {
     if (!this.shown || !this.element.open) return;
     const { risk, window } = this.shown;
     const rows = Object.entries(risk.windows).map(([of, share]) => [/** @type {any} */ (t.windows)[of], t.percent(share)]);
@@ -98,7 +98,7 @@ class Row {
   }
 }
 
-/** Draw the probability within each window, hidden from screen readers: the words beside it say it. @param {Record<string, number>} windows @param {string} chosen */
+/** Draw the probability within each window, hidden from screen readers, which read the text next to it. @param {Record<string, number>} windows @param {string} chosen */
 function windowsChart(windows, chosen) {
   const names = Object.keys(windows);
   // One path for all bars of a kind: there are 108.
@@ -111,7 +111,7 @@ function windowsChart(windows, chosen) {
     bars("chosen", (name) => (name === chosen ? tall(name) : 0)));
 }
 
-/** Set lengths in percent; the Content-Security-Policy admits no style attribute. @param {HTMLElement} element @param {Record<string, number>} shares */
+/** Set lengths in percent; the Content-Security-Policy forbids style attributes. @param {HTMLElement} element @param {Record<string, number>} shares */
 export function place(element, shares) {
   for (const [name, share] of Object.entries(shares)) element.style.setProperty(`--${name}`, `${100 * share}%`);
 }

@@ -1,10 +1,10 @@
-/** What a profile may hold. The bounds and names come from the service, none is written here. */
+/** The rules of a profile. All bounds and labels come from the service. */
 import { t } from "./texts.js";
 
-/** @typedef {Record<string, string | number>} Profile as POST /predict takes it */
+/** @typedef {Record<string, string | number>} Profile of POST /predict */
 
 export class Rules {
-  /** @param {any} form what the service says of a profile */
+  /** @param {any} form the rules from the service */
   constructor(form) {
     this.form = form;
     /** @type {string[]} */
@@ -29,7 +29,7 @@ export class Rules {
     return [low, low + this.form.scores.neuroticism.totals.length - 1];
   }
 
-  /** Return what is wrong with an input, or "". @param {string} field @param {Profile} profile @returns {string} */
+  /** Return the problem of an input, or "". @param {string} field @param {Profile} profile @returns {string} */
   problem(field, profile) {
     const value = profile[field];
     if (field === "age") {
@@ -77,7 +77,7 @@ export class Rules {
     return this.form.lowest_total + distances.indexOf(Math.min(...distances));
   }
 
-  /** Return the share of the survey below a standardized score, half of those who have it included. @param {string} score @param {number} value */
+  /** Return the share of the survey below a standardized score, including half of those who have it. @param {string} score @param {number} value */
   share(score, value) {
     const { values, counts } = this.form.scores[score];
     let below = 0;

@@ -1,4 +1,4 @@
-/** The seven scores of a person among those of the survey. */
+/** The seven scores of a person compared with the survey. */
 import { h, s } from "./dom.js";
 import { fieldOf } from "./form.js";
 import { t } from "./texts.js";
@@ -17,14 +17,14 @@ export function showScores(list, rules, profile, before) {
     const { values, counts } = rules.form.scores[score];
     const now = rules.standardized(score, profile);
     const chart = hill(values, counts, now, before && rules.standardized(score, before));
-    return h("li", {}, h("span", { class: "name" }, fieldOf(score)), chart, h("span", { class: "told" }, t.above(rules.share(score, now))));
+    return h("li", {}, h("span", { class: "name" }, fieldOf(score)), chart, h("span", { class: "caption" }, t.above(rules.share(score, now))));
   });
   list.replaceChildren(...rows);
 }
 
 /**
- * Draw how a score is distributed, and where people are.
- * @param {number[]} values @param {number[]} counts of respondents who have each
+ * Draw the distribution of a score, and the scores of the person now and before.
+ * @param {number[]} values @param {number[]} counts respondents with each value
  * @param {number} now @param {number | null} before
  */
 function hill(values, counts, now, before) {
@@ -33,7 +33,7 @@ function hill(values, counts, now, before) {
     const bin = Math.floor(((value + REACH) / (2 * REACH)) * BINS);
     shares[Math.min(BINS - 1, Math.max(0, bin))] += counts[i];
   });
-  // Levels lie at uneven distances, so neighbours are averaged.
+  // Levels have uneven distances, so neighbours are averaged.
   const smooth = shares.map((_, i) => (at(shares, i - 2) + 2 * at(shares, i - 1) + 3 * at(shares, i) + 2 * at(shares, i + 1) + at(shares, i + 2)) / 9);
   const highest = Math.max(...smooth);
   const points = smooth.map((share, i) => `${((i + 0.5) * 200) / BINS},${(38 - (34 * share) / highest).toFixed(1)}`);

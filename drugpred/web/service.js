@@ -1,17 +1,17 @@
-/** Calls to the service that showed the page, and to nothing else. */
+/** Requests to the page's own service, and to no other. */
 import { t } from "./texts.js";
 
 const TIMEOUT = 60_000;
 const FIRST_PAUSE = 1;
 const LONGEST_PAUSE = 30;
 
-/** What went wrong, in words for the reader. */
+/** A failed request, with a message for the reader. */
 export class ServiceError extends Error {
   /**
    * @param {string} message
-   * @param {number} status 0 where there was no answer
+   * @param {number} status 0 if there was no answer
    * @param {{loc: (string|number)[], msg: string, type: string}[]} [details]
-   * @param {number} [pause] seconds that the service asks for
+   * @param {number} [pause] seconds to wait, if the service says so
    */
   constructor(message, status, details = [], pause = 0) {
     super(message);
@@ -37,7 +37,7 @@ export class Service {
 
   /**
    * @param {(refused: boolean) => Promise<string>} askKey asks the reader for a key
-   * @param {Promise<Response> | null} first the answer to the first call, where it was made before
+   * @param {Promise<Response> | null} first the answer to the first request, if it was sent before
    */
   constructor(askKey, first) {
     this.askKey = askKey;
@@ -51,7 +51,7 @@ export class Service {
   /**
    * Return the JSON of an answer.
    * @param {string} path
-   * @param {{body?: unknown, signal?: AbortSignal}} [options] POST where there is a body
+   * @param {{body?: unknown, signal?: AbortSignal}} [options] POST if there is a body
    */
   async json(path, options) {
     const answer = await this.answer(path, options);
@@ -59,13 +59,13 @@ export class Service {
       return await answer.json();
     } catch (error) {
       if (options?.signal?.aborted) throw error;
-      // Cut off, or not JSON at all.
+      // Incomplete, or not JSON.
       throw new ServiceError(error instanceof SyntaxError ? t.errors.broken : t.errors.lost, 0);
     }
   }
 
   /**
-   * Return an answer of 200; where the service wants a key, after the reader gave one.
+   * Return an answer with status 200; if the service requires a key, ask the reader first.
    * @param {string} path
    * @param {{body?: unknown, signal?: AbortSignal}} [options]
    */
@@ -80,7 +80,7 @@ export class Service {
     }
   }
 
-  /** Ask once, however many calls wait for it. */
+  /** Ask once for all waiting requests. */
   async #newKey(/** @type {boolean} */ refused) {
     this.#asked ??= this.askKey(refused);
     this.#key = await this.#asked;
@@ -112,10 +112,10 @@ export class Service {
 
 /** @param {Response} answer */
 async function failure(answer) {
-  const told = await answer.json().catch(() => ({}));
+  const content = await answer.json().catch(() => ({}));
   const named = { 403: t.errors.forbidden, 429: t.errors.limited, 503: t.errors.overloaded }[answer.status];
-  const details = Array.isArray(told.detail) ? told.detail : [];
-  const words = [told.error ?? answer.statusText, ...details.slice(0, 3).map((/** @type {any} */ one) => one.msg)].join("; ");
+  const details = Array.isArray(content.detail) ? content.detail : [];
+  const words = [content.error ?? answer.statusText, ...details.slice(0, 3).map((/** @type {any} */ one) => one.msg)].join("; ");
   return new ServiceError(named ?? t.errors.other(answer.status, words), answer.status, details, pauseOf(answer));
 }
 
@@ -128,11 +128,11 @@ function pauseOf(answer) {
 }
 
 /**
- * Call until it succeeds or fails for good; never before the service's Retry-After.
+ * Retry a call while the error is temporary, and wait at least for the service's Retry-After.
  * @template T
  * @param {() => Promise<T>} call
  * @param {AbortSignal} signal ends the waiting
- * @param {(error: ServiceError, seconds: number) => void} waiting told before each pause
+ * @param {(error: ServiceError, seconds: number) => void} waiting called before each pause
  * @returns {Promise<T>}
  */
 export async function patiently(call, signal, waiting) {

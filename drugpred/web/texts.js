@@ -1,4 +1,4 @@
-/** The texts in the reader's language, where there is one; a further language is a file beside en.js and a line here. */
+/** The texts in the reader's language, if available; another language is a file next to en.js and a line here. */
 import en from "./texts/en.js";
 
 /** @type {Record<string, typeof en>} */

@@ -1,6 +1,6 @@
-/** The answers that were kept aside, and what was changed since. */
+/** The kept answers, and the changes since. */
 import { at, h } from "./dom.js";
-import { fieldOf, told } from "./form.js";
+import { fieldOf, inputText } from "./form.js";
 import { t } from "./texts.js";
 
 /**
@@ -12,7 +12,7 @@ export function showWhatIf(rules, profile, before) {
   at("keep").hidden = before !== null;
   at("comparing").hidden = before === null;
   if (!before) return;
-  const words = (/** @type {string} */ field, /** @type {import("./rules.js").Profile} */ of) => told(field, of, rules);
+  const words = (/** @type {string} */ field, /** @type {import("./rules.js").Profile} */ of) => inputText(field, of, rules);
   const changed = rules.inputs.filter((field) => words(field, profile) !== words(field, before));
   const items = changed.map((field) => h("li", {}, t.change(fieldOf(field), words(field, before), words(field, profile))));
   at("changes").replaceChildren(items.length ? h("ul", {}, ...items) : h("p", {}, t.unchanged));

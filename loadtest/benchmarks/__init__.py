@@ -1,1 +1,1 @@
-"""How fast it is, alone and beside other ways to serve the same model."""
+"""Benchmarks of the service, alone and against other ways to serve the same model."""

@@ -1,7 +1,7 @@
-"""What adaptive batching costs and gains: python -m loadtest.benchmarks.batching.
+"""Cost and gain of adaptive batching: python -m loadtest.benchmarks.batching.
 
-The same endpoint of one profile a request, under three dispatchers: none, this project's and BentoML's own. They take
-turns. A dispatcher that fails a request has dashes, and is named at the end.
+Measures one endpoint with one profile a request under three dispatchers: none, this project's and BentoML's own. They
+take turns. A dispatcher with a failed request has dashes, and is named at the end.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BODY: Final = {"profiles": [EXAMPLE]}
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Compare dispatchers of adaptive batching.")
-    parser.add_argument("--seconds", type=int, default=3, help="of load in each of three rounds (default: 3)")
+    parser.add_argument("--seconds", type=int, default=3, help="seconds of load in each of three rounds (default: 3)")
     seconds: int = parser.parse_args().seconds
     require("wrk")
     if failures := compare(seconds):
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def compare(seconds: int) -> list[str]:
-    """Print the table; return what failed, a line each.
+    """Print the table; return the failures, a line each.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def compare(seconds: int) -> list[str]:
 
 
 def _burst_then(url: str, clients: int, seconds: int) -> Measured:
-    with suppress(LoadError):  # what sheds in the burst is seen in the column of 128 clients
+    with suppress(LoadError):  # requests rejected in the burst are seen in the column of 128 clients
         wrk(url, BODY, BURST, seconds)
     return wrk(url, BODY, clients, seconds)
 

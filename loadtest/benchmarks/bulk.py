@@ -1,10 +1,10 @@
-"""What `drugpred score` does in a second on one core, and in what memory.
+"""Speed and memory of `drugpred score` on one core.
 
 usage: python -m loadtest.benchmarks.bulk [--rows N ...]
 
-Draws simulated respondents into a Parquet file for each number of rows, and scores all 18 drugs with the newest stored
-model in a process of its own, held to one core. Prints rows a second, from the start of reading to the finished
-file, and the process's peak of resident memory.
+Writes simulated respondents into a Parquet file for each number of rows, and scores all 18 drugs with the newest stored
+model in a separate process on one core. Prints rows per second, from the start of reading to the finished file, and the
+peak of the process's resident memory.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ print(time.perf_counter() - start, time.process_time() - cpu, memory)
 
 
 def write(path: Path, rows: int) -> None:
-    """Write simulated respondents; beyond a million, the same ones again."""
+    """Write simulated respondents; beyond a million they repeat."""
     columns = dict(zip(INPUTS, draw(min(rows, DRAWN)).T, strict=True))
     for category in CATEGORIES:
         codes = columns[category.name].astype(np.int8)
@@ -60,7 +60,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000])
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # which pyarrow heeds as well
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # pyarrow reads it too
     print(f"{'rows':>12}{'rows/s':>12}{'rows/CPU s':>12}{'peak MB':>10}")
     for rows in parser.parse_args().rows:
         with TemporaryDirectory() as folder:

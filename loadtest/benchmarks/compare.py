@@ -1,12 +1,12 @@
-"""Requests a second of this service and of its peers: python -m loadtest.benchmarks.compare.
+"""Requests per second of this service and of its peers: python -m loadtest.benchmarks.compare.
 
-Each target is one server of the newest stored model on loopback. All are asked for the same person, and must give
-the same probabilities. They take turns: in every round each is loaded for some seconds while the others idle, so that
-whatever else the machine does hits them alike. After that the service alone is asked for 1000 people at once, and is
-compared with itself on two workers and with API keys and a rate limit.
+Each target is a server of the newest stored model on loopback. All get requests for the same person, and must return
+the same probabilities. They take turns: in every round each gets load for some seconds while the others idle, so that
+other work of the machine affects all of them. After that the service alone gets requests for 1000 people at once, and
+is compared with itself on two workers and with API keys and a rate limit.
 
-A target that does not start, gives other probabilities or fails a request is named at the end, and the exit code
-is 1.
+A target that does not start, returns other probabilities or fails a request is named at the end, and the exit status is
+1.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from loadtest.benchmarks.tables import Shown
 
 KEY: Final = "load"
-BATCH: Final = 1000  # profiles of one batch request
+BATCH: Final = 1000  # profiles of a batch request
 
 
 @exit_on_error()
@@ -42,7 +42,7 @@ def main() -> None:
     """Measure and print."""
     names = ", ".join(peer.name for peer in PEERS)
     parser = argparse.ArgumentParser(description="Compare the throughput of this service with that of its peers.")
-    parser.add_argument("--seconds", type=int, default=5, help="of load in each of three rounds (default: 5)")
+    parser.add_argument("--seconds", type=int, default=5, help="seconds of load in each of three rounds (default: 5)")
     parser.add_argument("--peers", type=_peers, default=PEERS, metavar="A,B", help=f"some of {names} (default: all)")
     arguments = parser.parse_args()
     require("h2load", "wrk")
@@ -59,7 +59,7 @@ def _peers(names: str) -> list[Peer]:
 
 
 def compare(peers: Sequence[Peer], seconds: int) -> list[str]:
-    """Print all tables; return what could not be measured and why, a line each.
+    """Print all tables; return the failures, a line each.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def compare(peers: Sequence[Peer], seconds: int) -> list[str]:
     failures: list[str] = []
     with ExitStack() as stack:
         service = stack.enter_context(serve(model))
-        two = stack.enter_context(serve(model, workers=2))  # idle until the end, as the next one
+        two = stack.enter_context(serve(model, workers=2))  # idle until the end, like the next one
         keys = f"load predict {sha256(KEY.encode()).hexdigest()}"
         guarded = stack.enter_context(serve(model, DRUGPRED_API_KEYS=keys, DRUGPRED_RATE_LIMIT="1000000000/minute"))
         own = of_service(service)

@@ -1,4 +1,4 @@
-"""Seconds until this service is ready, and the memory of its worker, beside the least that BentoML can serve.
+"""Seconds until this service is ready, and the memory of its worker, compared with the smallest BentoML service.
 
 usage: python -m loadtest.benchmarks.footprint
 """
@@ -25,11 +25,11 @@ STARTS: Final = 5
 
 
 class Footprint(NamedTuple):
-    """What one start took."""
+    """Measurements of one start."""
 
     seconds: float  # from the command to the first 200 of /readyz
-    rss: float  # MB of memory that the worker has, what it shares with other processes too
-    uss: float  # MB of memory that would be free if the worker ended
+    rss: float  # MB of resident memory of the worker, including shared memory
+    uss: float  # MB of memory that ending the worker would free
 
 
 @exit_on_error()
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def start(model: bentoml.Model, *, bare: bool) -> Footprint:
-    """Start this service, or the bare one in the same environment, measure it once and end it."""
+    """Start this service or the bare one in the same environment, measure it once, and stop it."""
     begun = time.monotonic()
     with ExitStack() as stack:
         server: Server

@@ -1,4 +1,4 @@
-"""Load on a server: wrk for HTTP and h2load for gRPC, each with one thread.
+"""Load generators: wrk for HTTP and h2load for gRPC, each with one thread.
 
 Every client is a connection with one request at a time.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ROUNDS: Final = 3
 
-# What wrk sends, and what it prints at the end.
+# Script of wrk: the request, and the output at the end.
 _LUA: Final = """
 wrk.method = "POST"
 wrk.headers["content-type"] = "application/json"
@@ -40,24 +40,24 @@ class LoadError(Exception):
 
 
 class Measured(NamedTuple):
-    """What one server did in one round."""
+    """Measurements of a server in one round."""
 
-    rate: float  # requests a second
-    milliseconds: float  # median of what a request took
-    cores: float  # processors that the load generator kept busy
+    rate: float  # requests per second
+    milliseconds: float  # median duration of a request
+    cores: float  # processor cores used by the load generator
 
 
-Load = Callable[[int, int], Measured]  # load something from a number of clients for a number of seconds
+Load = Callable[[int, int], Measured]  # load something with a number of clients for a number of seconds
 
 
 def require(*tools: str) -> None:
-    """End the program if a load generator is not installed."""
+    """Exit if a load generator is not installed."""
     if missing := [tool for tool in tools if shutil.which(tool) is None]:
         raise SystemExit(f"install {' and '.join(missing)} first; Debian has them as nghttp2-client and wrk")
 
 
 def measure(loads: Mapping[str, Load], clients: int, seconds: int, failures: list[str]) -> dict[str, list[Measured]]:
-    """Load targets in turn; return the rounds of each, except of one that fails, which is added to `failures`."""
+    """Load targets in turn; return the rounds of each. A target that fails is left out and added to `failures`."""
     results: dict[str, list[Measured]] = {title: [] for title in loads}
     for length in (1, *[seconds] * ROUNDS):
         for title in list(results):
@@ -66,11 +66,11 @@ def measure(loads: Mapping[str, Load], clients: int, seconds: int, failures: lis
             except LoadError as error:
                 failures.append(f"{title}, {clients} clients: {error}")
                 del results[title]
-    return {title: rounds[1:] for title, rounds in results.items()}  # the first is to warm up
+    return {title: rounds[1:] for title, rounds in results.items()}  # the first round is the warm-up
 
 
 def wrk(url: str, body: object, clients: int, seconds: int, *, key: str = "") -> Measured:
-    """POST a body as JSON to an HTTP endpoint, maybe with an API key.
+    """POST a body as JSON to an HTTP endpoint, optionally with an API key.
 
     Raises
     ------
@@ -87,12 +87,12 @@ def wrk(url: str, body: object, clients: int, seconds: int, *, key: str = "") ->
 
 
 def parse_wrk(output: str) -> tuple[float, float]:
-    """Return requests a second and the median of milliseconds, from the last line of wrk's output.
+    """Return requests per second and the median in milliseconds, from the last line of wrk's output.
 
     Raises
     ------
     LoadError
-        It counts errors, or no request.
+        The output has errors, or no request.
     """
     requests, duration, middle, errors = map(float, output.splitlines()[-1].split())
     if errors or not requests:
@@ -124,7 +124,7 @@ def parse_h2load(output: str, log: str, answer: int) -> list[int]:
     Raises
     ------
     LoadError
-        A call failed: its status comes without an answer, so that fewer bytes came than the calls' answers have.
+        A call failed: a call without an answer leaves fewer bytes than all answers have.
     """
     durations = [int(line.split("\t")[2]) for line in log.splitlines()]
     received = re.search(r"\((\d+)\) data$", output, re.MULTILINE)
@@ -136,7 +136,7 @@ def parse_h2load(output: str, log: str, answer: int) -> list[int]:
 
 
 def _run(*command: str | Path) -> tuple[str, float]:
-    """Run a load generator; return its output, and the seconds of processor that it took."""
+    """Run a load generator; return its output and its processor time in seconds."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own commands
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

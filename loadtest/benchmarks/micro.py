@@ -1,7 +1,7 @@
-"""What one profile costs in the process that serves, without HTTP: python -m loadtest.benchmarks.micro.
+"""Time of one profile in the serving process, without HTTP: python -m loadtest.benchmarks.micro.
 
-Prints microseconds per profile with the newest stored model, and what the stored scikit-learn pipeline takes in
-the same run. BLAS is held to one thread.
+Prints microseconds per profile with the newest stored model, and those of the stored scikit-learn pipeline in the same
+run. BLAS uses one thread.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ REPEATS = 3
 
 
 def microseconds(call: Callable[[], object], profiles: int = 1) -> float:
-    """Return the best of several timings, per profile: what disturbs a timing only ever adds to it."""
+    """Return the best of several timings, per profile: disturbances only make a timing longer."""
     timer = timeit.Timer(call)
     number, _ = timer.autorange()
     return min(timer.repeat(REPEATS, number)) / number / profiles * 1e6

@@ -1,8 +1,8 @@
-"""Bytes that the page loads, and milliseconds until it shows its first ranked result, of a service that runs.
+"""Size of the web page, and time until its first result, for a running service.
 
 usage: python -m loadtest.benchmarks.page_load [URL]
 
-The URL is that of the service or its page, http://127.0.0.1:3000 if none is given.
+The URL is that of the service or of its page, by default http://127.0.0.1:3000.
 Needs Chromium and playwright (`pip install -e '.[test]'`).
 """
 
@@ -21,7 +21,7 @@ PATH: Final = "/app"
 VISITS: Final = 20
 FLAGS: Final = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
-# The page marks when the result is part of it; Chromium itself says when the first figure was painted.
+# The page marks the result when it is in the document; Chromium reports when it was painted.
 _WATCH: Final = """
 new MutationObserver(() => document.querySelector('#risks .figure')?.setAttribute('elementtiming', 'result'))
   .observe(document, {childList: true, subtree: true});
@@ -46,10 +46,10 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         for _ in range(VISITS):
-            # A context of its own has an empty cache.
+            # A new context has an empty cache.
             page = browser.new_page()
             page.add_init_script(_WATCH)
-            # Asked whether it has, the page would first run what playwright asks with, 0.3 MB of it.
+            # wait_for_function would first run playwright's own script in the page, 0.3 MB of it.
             with page.expect_console_message(lambda message: message.text == "painted"):
                 page.goto(url, wait_until="commit")
             page.wait_for_load_state("networkidle")
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def page_of(url: str) -> str:
-    """Return the page's URL, given that or the service's."""
+    """Return the URL of the page, for the URL of the service or of the page."""
     parts = urlsplit(url)
     return parts._replace(path=parts.path.removesuffix(PATH).rstrip("/") + PATH).geturl()
 

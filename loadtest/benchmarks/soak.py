@@ -1,10 +1,10 @@
-"""Load a service of its own for long, and show what grows: python -m loadtest.benchmarks.soak --minutes 60.
+"""Load a service for a long time, and report growth: python -m loadtest.benchmarks.soak --minutes 60.
 
-Valid requests by HTTP and gRPC (loadtest/locustfile.py), feedback over connections of its own, and each minute a
-round of bad ones (loadtest/fuzz), at a moderate rate. Every few seconds it reads what each worker holds. After a
-warm-up the last third is held against the second: the median of memory may grow by 3 % or 3 MB, whichever is more, the
-least number of open files, connections and threads by 8. What grows more is named at the end, as are failed requests;
-then the exit code is 1. Disk use is only shown: which answers took feedback is remembered for 90 days.
+Starts a service and sends valid requests over HTTP and gRPC (loadtest/locustfile.py), feedback over new connections,
+and each minute a round of bad requests (loadtest/fuzz), at a moderate rate. Every few seconds it measures each worker.
+After a warm-up the last third of the time is compared with the second: the median memory may grow by the larger of 3 %
+and 3 MB, the lowest number of open files, connections and threads by 8. Larger growth and failed requests are listed at
+the end, and then the exit status is 1. Disk use is only shown: used feedback ids are stored for 90 days.
 """
 
 from __future__ import annotations
@@ -34,46 +34,46 @@ if TYPE_CHECKING:
 
     from loadtest.harness.servers import Service
 
-USERS: Final = "20"  # of the locustfile, each of whom asks ten times a second
+USERS: Final = "20"  # users of the locustfile, each with ten requests per second
 BAD: Final = "1000"  # requests of a round of bad ones
 _WARM_UP: Final = 30.0
 _ROUND: Final = 60.0
 _INTERVAL: Final = 3.0
 _PAUSE: Final = 0.5
 _TIMEOUT: Final = 60.0
-"""Seconds: of the warm-up, from one round to the next, between readings, between two answers that get feedback, and for
-which an end is waited for."""
+"""Seconds: of the warm-up, between rounds, between measurements, between two predictions that get feedback, and until a
+process must have ended."""
 
 _MAX_SHARE: Final = 0.03
 _MAX_MB: Final = 3.0
 _MAX_NUMBER: Final = 8
-"""What may be added from the second third to the last: memory by a share or MB, other things by a number."""
+"""Allowed growth from the second third to the last: memory by a share or MB, other quantities by a number."""
 
 
 class Sample(NamedTuple):
-    """What one process holds at a time, and the folder of the server."""
+    """A measurement of a process, or of the server's folder."""
 
     pid: int
     hours: float
-    values: dict[str, float]  # by what is measured
+    values: dict[str, float]  # by quantity
 
 
 class Growth(NamedTuple):
-    """How something has changed since the warm-up."""
+    """The change of a quantity since the warm-up."""
 
     pid: int
     what: str
     second: float
-    """Of the second third of the time: the median of memory and disk, the least of numbers, which rise and fall with a
-    round of bad requests."""
-    last: float  # that of the last
-    per_hour: float  # fitted to both, by least squares
+    """In the second third of the time: the median of memory and disk, the lowest of the numbers, which vary with the
+    rounds of bad requests."""
+    last: float  # the same in the last third
+    per_hour: float  # fitted to both thirds, by least squares
 
     @property
     def is_leak(self) -> bool:
-        """Whether it grew by more than chance makes it."""
+        """Whether it grew by more than chance explains."""
         more = self.last - self.second
-        if self.what == "USS MB":  # what a process shares with others is theirs too
+        if self.what == "USS MB":  # shared memory is not counted for a process
             return more > max(_MAX_MB, _MAX_SHARE * self.second)
         return not self.what.endswith("MB") and more > _MAX_NUMBER
 
@@ -82,10 +82,12 @@ class Growth(NamedTuple):
 def main() -> None:
     """Load, measure and print."""
     parser = argparse.ArgumentParser(description="Load a service for long, and show what grows.")
-    parser.add_argument("--minutes", type=float, default=60, help="of load after the warm-up (default: %(default)s)")
+    parser.add_argument(
+        "--minutes", type=float, default=60, help="minutes of load after the warm-up (default: %(default)s)"
+    )
     seconds = 60 * parser.parse_args().minutes
     if seconds < 30 * _INTERVAL:
-        parser.error("expected 1.5 minutes or more: thirds of less show nothing")
+        parser.error("expected at least 1.5 minutes: shorter thirds show nothing")
     samples, failures = soak(seconds)
     changes = growths(samples)
     print(table(changes))
@@ -96,7 +98,7 @@ def main() -> None:
 
 
 def soak(seconds: float) -> tuple[list[Sample], list[str]]:
-    """Load a service of the newest stored model; return what was measured and what failed.
+    """Load a service of the newest stored model; return the measurements and the failures.
 
     Raises
     ------
@@ -122,7 +124,7 @@ def soak(seconds: float) -> tuple[list[Sample], list[str]]:
 
 @contextmanager
 def _running(title: str, failures: list[str], drive: Callable[[threading.Event], None]) -> Iterator[None]:
-    """Let something ask the service in a thread of its own, until the end."""
+    """Run a client of the service in a thread, until the end."""
     ended = threading.Event()
 
     def run() -> None:
@@ -141,13 +143,13 @@ def _running(title: str, failures: list[str], drive: Callable[[threading.Event],
 
 
 def _valid(server: Service, ended: threading.Event) -> None:
-    """Let locust's users ask."""
+    """Run locust's users."""
     command = [sys.executable, "-m", "locust", "-f", "loadtest/locustfile.py", "MixedUser", "GrpcUser", "--headless"]
     command += ["--only-summary", "--host", server.url, "--grpc-port", str(server.grpc_port), "-u", USERS, "-r", USERS]
     with TemporaryFile("w+", encoding="utf-8") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)  # noqa: S603 - our own
         ended.wait()
-        process.terminate()  # its exit code and output show what failed
+        process.terminate()  # its exit status and output show failures
         process.wait(_TIMEOUT)
         if process.returncode:
             log.seek(0)
@@ -155,7 +157,7 @@ def _valid(server: Service, ended: threading.Event) -> None:
 
 
 def _bad(server: Service, ended: threading.Event) -> None:
-    """Send a round of bad requests each minute, each of another seed."""
+    """Send a round of bad requests each minute, each with another seed."""
     command = [sys.executable, "-m", "loadtest.fuzz", "--http", server.url, "--grpc", server.address]
     for seed in count(1):
         begun = time.monotonic()
@@ -168,7 +170,7 @@ def _bad(server: Service, ended: threading.Event) -> None:
 
 
 def _feedback(server: Service, ended: threading.Event) -> None:
-    """Ask and report what turned out, over a connection of its own each time."""
+    """Request predictions and report outcomes, over a new connection each time."""
     while not ended.wait(_PAUSE):
         with httpx.Client(base_url=server.url, timeout=_TIMEOUT) as client:
             answer = client.post("/predict", content=PROFILES[0]).raise_for_status().json()
@@ -181,7 +183,7 @@ def _read(workers: Sequence[psutil.Process], home: Path, seconds: float) -> Iter
     while (passed := time.monotonic() - begun) < seconds:
         disk = sum(path.lstat().st_size for path in home.rglob("*") if path.is_file() and not path.is_symlink()) / 1e6
         for worker in workers:
-            with suppress(psutil.NoSuchProcess):  # which is reported at the end
+            with suppress(psutil.NoSuchProcess):  # reported at the end
                 memory = worker.memory_full_info()
                 values = {
                     "RSS MB": memory.rss / 1e6,
@@ -196,7 +198,7 @@ def _read(workers: Sequence[psutil.Process], home: Path, seconds: float) -> Iter
 
 
 def growths(samples: Sequence[Sample]) -> list[Growth]:
-    """Return how each thing that each process holds has changed from the second third of the time to the last."""
+    """Return the change of each quantity of each process from the second third of the time to the last."""
     changes = []
     for pid in dict.fromkeys(sample.pid for sample in samples):
         readings = [sample for sample in samples if sample.pid == pid]
@@ -212,14 +214,14 @@ def growths(samples: Sequence[Sample]) -> list[Growth]:
 
 
 def table(changes: Sequence[Growth]) -> str:
-    """Return what each process held, a line for each thing."""
+    """Return a table of the quantities of each process."""
     lines = [f"{'worker':>8}  {'':12}{'second third':>14}{'last third':>14}{'per hour':>12}"]
     lines += [f"{one.pid:8}  {one.what:12}{one.second:14.1f}{one.last:14.1f}{one.per_hour:+12.1f}" for one in changes]
     return "\n".join(lines)
 
 
 def wrong(changes: Sequence[Growth]) -> list[str]:
-    """Return what grew by more than chance makes it, a line each."""
+    """Return the growth that chance does not explain, a line each."""
     return [
         f"worker {one.pid}: {one.what} grew from {one.second:.1f} to {one.last:.1f}" for one in changes if one.is_leak
     ]

@@ -1,7 +1,7 @@
-"""Profiles a second through PredictStream of a running service: python -m loadtest.benchmarks.stream [HOST:PORT].
+"""Profiles per second through PredictStream of a running service: python -m loadtest.benchmarks.stream [HOST:PORT].
 
-One stream of chunks of packed columns, drawn from the simulated cohort. Against `bentoml serve` with its one worker,
-that is what one process does.
+One stream of chunks of packed columns, drawn from the simulated cohort. For `bentoml serve` with its single worker that
+is the speed of one process.
 """
 
 from __future__ import annotations
@@ -21,15 +21,17 @@ from loadtest.harness.payloads import SERVICE, chunk, draw
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CHUNK: Final = 1000  # people in a message
-CHUNKS: Final = 20  # different ones, sent over and over
+CHUNK: Final = 1000  # people in each message
+CHUNKS: Final = 20  # different chunks, sent repeatedly
 SECONDS: Final = 5.0
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="Measure profiles a second through PredictStream.")
-    parser.add_argument("address", nargs="?", default="127.0.0.1:3001", help="of a service (default: 127.0.0.1:3001)")
+    parser = argparse.ArgumentParser(description="Measure profiles per second through PredictStream.")
+    parser.add_argument(
+        "address", nargs="?", default="127.0.0.1:3001", help="host and port of the service (default: 127.0.0.1:3001)"
+    )
     address: str = parser.parse_args().address
     chunks = [chunk(rows) for rows in np.split(draw(CHUNK * CHUNKS), CHUNKS)]
     started = 0.0
@@ -49,7 +51,7 @@ def main() -> None:
         answers = 0
         for answer in stream(requests()):
             if len(answer.probabilities) != CHUNK * len(DRUGS):
-                raise SystemExit("an answer is not of all people and drugs")
+                raise SystemExit("expected a probability for each person and drug")
             answers += 1
         seconds = time.monotonic() - started
     print(f"{answers * CHUNK / seconds:,.0f} profiles/s, {answers} chunks of {CHUNK} in {seconds:.1f} s")

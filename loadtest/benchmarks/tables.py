@@ -1,4 +1,4 @@
-"""Measurements as text."""
+"""Tables of measurements."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from loadtest.benchmarks.generators import Measured
 
     Results = Mapping[str, Sequence[Measured]]
-    """The rounds of each target by its title; it is missing if it failed."""
+    """The rounds of each target by title; without those that failed."""
     Shown = Mapping[str, tuple[int, int]]
-    """Width and decimals by figure: requests/s, profiles/s (of batches of 1000), p50 ms, ratio, wrk cores."""
+    """Width and decimals of each figure: requests/s, profiles/s (of batches of 1000), p50 ms, ratio, wrk cores."""
 
 REQUESTS: Final = {"requests/s": (14, 0), "p50 ms": (9, 2), "ratio": (7, 2)}
 BATCHES: Final = {"profiles/s": (14, 0), "p50 ms": (9, 2)}
@@ -26,13 +26,13 @@ def table(titles: Sequence[str], columns: Mapping[str, Results], measure: str, s
     Parameters
     ----------
     titles : sequence of str
-        The rows; figures of a target that failed are dashes.
+        Titles of the rows; a target that failed has dashes.
     columns : mapping of str to results
-        Measurements by the heading of their column.
+        Measurements by the heading of the column.
     measure : str
-        The row that ratios are of: the median of the ratios within each round.
+        Title of the row that ratios are relative to: a ratio is the median of the ratios within each round.
     shown : Shown
-        The figures of each column.
+        Figures of each column.
     """
     first = max(map(len, titles))
     width = sum(places for places, _ in shown.values())

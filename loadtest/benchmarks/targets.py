@@ -1,4 +1,4 @@
-"""The servers of a comparison: this one by HTTP and gRPC, and its peers."""
+"""The targets of a comparison: this service over HTTP and gRPC, and its peers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Target(NamedTuple):
-    """A way to ask for predictions."""
+    """A server to measure."""
 
     title: str
     load: Load
@@ -52,7 +52,7 @@ def of_service(service: Service) -> list[Target]:
 
 
 def of_peers(stack: ExitStack, peers: Sequence[Peer], model: bentoml.Model, failures: list[str]) -> list[Target]:
-    """Start peers and return those that answer; why another does not is added to `failures`."""
+    """Start peers and return those that answer; the error of any other is added to `failures`."""
     targets = []
     for peer in peers:
         (port,) = free_ports(1)
@@ -67,7 +67,7 @@ def of_peers(stack: ExitStack, peers: Sequence[Peer], model: bentoml.Model, fail
 
 
 def agreeing(targets: Sequence[Target], failures: list[str]) -> list[Target]:
-    """Return the targets whose probabilities are those of the first; the others are added to `failures`."""
+    """Return the targets with the same probabilities as the first one; the others are added to `failures`."""
     expected = targets[0].probabilities
     agree = []
     for target in targets:
@@ -75,5 +75,5 @@ def agreeing(targets: Sequence[Target], failures: list[str]) -> list[Target]:
         if len(actual) == len(expected) and np.allclose(actual, expected, rtol=0, atol=1e-9):
             agree.append(target)
         else:
-            failures.append(f"{target.title}: it gives other probabilities than {targets[0].title}")
+            failures.append(f"{target.title}: its probabilities differ from those of {targets[0].title}")
     return agree

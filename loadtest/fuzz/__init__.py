@@ -1,1 +1,1 @@
-"""Generated bad requests, and whether each is answered properly."""
+"""Fuzzing: sends generated bad requests, and checks each answer."""

@@ -1,4 +1,4 @@
-"""The right API key on inputs, and what was let in without it."""
+"""Adds the right API key to inputs, and detects inputs that are accepted without it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from loadtest.fuzz.inputs import Family
     from loadtest.fuzz.oracle import Outcome
 
-_SHARE: Final = 0.9  # how many inputs come with the key, but of those that are about keys
+_SHARE: Final = 0.9  # share of inputs with the key, except those about keys
 _OWN: Final = {family.name for family in key_inputs.families(KEY)}
 
 _ANSWERED: Final = {"200", "OK", "message"}
 _NEEDY: Final = (b"POST ", b"GET /model ", b"GET /drift ", b"GET /metrics ", b"GET /v2 ", b"GET /app/report ")
-"""How requests begin that need a key if they are answered at all."""
+"""Start of requests that need a key to be answered."""
 _HEALTH: Final = "/grpc.health."
 
 
 def with_key(family: Family, seed: int, index: int, key: str) -> Exchange | Call:
-    """Return an input as `inputs.generate` does, mostly with a key."""
+    """Return an input like `inputs.generate`, mostly with a key."""
     sent = generate(family, seed, index)
     draw = random.Random(f"{seed}/{family.name}/{index}/key")
     if family.name in _OWN or draw.random() > _SHARE:
@@ -40,7 +40,7 @@ def with_key(family: Family, seed: int, index: int, key: str) -> Exchange | Call
 
 
 def admitted(sent: Exchange | Call, outcome: Outcome, key: str) -> bool:
-    """Tell whether an input was answered that needs a key and did not have it as a word of its own."""
+    """Return whether an input was answered that needs a key and does not have it in its headers."""
     if outcome.status not in _ANSWERED:
         return False
     if isinstance(sent, Call):
@@ -49,5 +49,5 @@ def admitted(sent: Exchange | Call, outcome: Outcome, key: str) -> bool:
     if sent.port is Port.GRPC:
         return key.encode() not in sent.data
     word = rb"(?<!\S)" + re.escape(key.encode()) + rb"(?!\S)"
-    head = sent.data.partition(b"\r\n\r\n")[0]  # a key that comes later is none
+    head = sent.data.partition(b"\r\n\r\n")[0]  # a key after the headers does not count
     return sent.data.startswith(_NEEDY) and not re.search(word, head)

@@ -1,4 +1,4 @@
-"""Bodies of HTTP requests: JSON that is broken, of wrong types, deep or large, and tensors that do not fit."""
+"""Bodies of HTTP requests: JSON that is broken, of wrong types, deep or large, and inconsistent tensors."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _VALID: Final[dict[str, dict[str, Any]]] = {
 }
 
 VALID: Final = {path: json.dumps(body).encode() for path, body in _VALID.items()}
-"""By path, a body that is well-formed; that of feedback has a token that is not."""
+"""A well-formed body for each path; that of feedback has an invalid token."""
 
 _RAW: Final = (
     *("null", "true", "false", "0", "-0", "-1", "1e999", "-1e999", "1e-999", "NaN", "Infinity", "-Infinity", "nan"),
@@ -51,7 +51,7 @@ _RAW: Final = (
     *(f'"{MARK}"', f'"{MARK}\\n{MARK}"', f'["{MARK}"]', f'{{"{MARK}": "{MARK}"}}', f'"{MARK * 100}"'),
     *('"25-34"', '"decade"', '"cannabis"', '["cannabis", "cannabis"]', '["windows", 3]', '"raw"', '"1.24"'),
 )
-"""Values as they are written, well-formed or not."""
+"""JSON texts of values, well-formed or not."""
 
 _SHAPES: Final = (
     *("[]", "[0]", "[-1]", "[1, 1]", "[2, 7]", "[1, 1, 1]", "[10001]", "[9223372036854775808]", "[1.0]", "[[1]]"),
@@ -60,7 +60,7 @@ _DATATYPES: Final = ('"FP16"', '"INT64"', '"BOOL"', '"BYTES"', '"FP32"', '"fp64"
 
 
 def values(draw: random.Random, path: str) -> bytes:
-    """Return a body of a path, some of whose members are missing, unknown, doubled or of another value."""
+    """Return a body for a path, with some members missing, unknown, repeated or with other values."""
     body = {name: json.dumps(value) for name, value in _VALID[path].items()}
     if path == BATCH:
         body["profiles"] = f"[{', '.join(_wrong(draw, _texts(EXAMPLE)) for _ in range(draw.randrange(4)))}]"
@@ -107,7 +107,7 @@ def _written(members: list[tuple[str, str]]) -> str:
 
 
 def nested(draw: random.Random, path: str) -> bytes:
-    """Return JSON of up to 100,000 levels, closed or not."""
+    """Return JSON with up to 100,000 levels, closed or not."""
     depth = draw.choice((100, 199, 201, 255, 1000, 10_000, 100_000))
     opening, closing = draw.choice((("[", "]"), ('{"a":', "}"), ('[{"a":', "}]"), ('{"profiles":[', "]}")))
     text = opening * depth + draw.choice(("", "1", f'"{MARK}"')) + closing * draw.choice((0, depth, depth // 2))
@@ -133,7 +133,7 @@ def large(draw: random.Random, path: str) -> bytes:
             text = draw.choice("-123456789") + draw.choice("0123456789") * draw.choice((4301, 100_000, 1_000_000))
         case _:
             return VALID[path] + b" " * draw.choice((70_000, 4_000_000, 5_000_000)) + draw.choice((b"", b"}"))
-    name = draw.choice((*(name for name in _VALID[path] if name != "id"), "unknown"))  # an id comes back
+    name = draw.choice((*(name for name in _VALID[path] if name != "id"), "unknown"))  # an id is copied to the answer
     where = draw.randrange(3)
     if where == 0:
         return text.encode()
@@ -143,7 +143,7 @@ def large(draw: random.Random, path: str) -> bytes:
 
 
 def encoded(draw: random.Random, path: str) -> bytes:
-    """Return a body in another encoding than UTF-8, or in none."""
+    """Return a body in another encoding than UTF-8, or in no valid encoding."""
     body = VALID[path]
     text = body.decode()
     match draw.randrange(8):
@@ -168,7 +168,7 @@ def encoded(draw: random.Random, path: str) -> bytes:
 
 
 def token(draw: random.Random) -> str:
-    """Return what is no prediction_id, nearly always in its form."""
+    """Return an invalid prediction_id, nearly always in the valid form."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     length = draw.choice(
         (0, 1, TOKEN_LENGTH - 1, TOKEN_LENGTH, TOKEN_LENGTH, TOKEN_LENGTH, TOKEN_LENGTH, TOKEN_LENGTH + 1)
@@ -181,7 +181,7 @@ def token(draw: random.Random) -> str:
 
 
 def binary(draw: random.Random) -> tuple[bytes, str]:
-    """Return a body with tensors behind its JSON, and what a header says of the JSON's length; seldom both fit."""
+    """Return a body with tensors after its JSON, and a header value for the JSON's length; rarely both are valid."""
     tensors, raw = [], b""
     n = draw.choice((1, 1, 2, 0, 10_001))
     for tensor in _TENSORS:

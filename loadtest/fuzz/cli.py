@@ -1,12 +1,12 @@
 """Send generated bad requests to a running service: python -m loadtest.fuzz --http URL --grpc HOST:PORT.
 
-Same seed, same requests. Wrong is an answer of 500 or above (but 503 with Retry-After), one of another shape than all
-errors have, one that repeats what was sent, and none within a second; also a worker that ended, that grew, or that
-answers otherwise than before. Prints how many inputs of each family were answered how, and what was wrong; then the
-exit code is 1. --only FAMILY --index N sends one of them again.
+The same seed sends the same requests. Faults are: an answer with status 500 or above (except 503 with Retry-After), an
+error in another format, an answer that repeats a value of the request, an answer after more than a second, a worker
+that ended or grew, and another answer to the same person than before. Prints the answers to each family of inputs, and
+the faults; if there are faults, the exit status is 1. --only FAMILY --index N sends one input again.
 
-With --key nine of ten come with that API key, the others with none, or with what is wrong with keys; wrong is then too
-who was let in without it. No answer, log or metric may hold a key.
+With --key nine of ten inputs have that API key, the others none or a wrong one; a request that is accepted without the
+key is a fault too. No answer, log or metric may contain a key.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 _OTHERS: Final = (*http_inputs.FAMILIES, *wire_inputs.FAMILIES, *grpc_inputs.FAMILIES)
 FAMILIES: Final = (*_OTHERS, *key_inputs.families(KEY))
 
-_SHORTEST_KEY: Final = 16  # what is shorter may stand in an answer by chance
-_SHOWN: Final = 20  # faults of a family that are printed
+_SHORTEST_KEY: Final = 16  # a shorter key may occur in an answer by chance
+_SHOWN: Final = 20  # printed faults of each family
 
 
 def main() -> None:
@@ -45,12 +45,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Send generated bad requests to a running service of this machine.")
     parser.add_argument("--http", default="http://127.0.0.1:3000", metavar="URL", help="(default: %(default)s)")
     parser.add_argument("--grpc", default="127.0.0.1:3001", metavar="HOST:PORT", help="(default: %(default)s)")
-    parser.add_argument("--requests", type=int, default=100_000, help="how many in all (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="of what is sent (default: %(default)s)")
-    parser.add_argument("--key", type=_key, help="an API key of all scopes, for a service that wants one")
-    parser.add_argument("--log", type=Path, help="what the service writes: it must hold no traceback and no values")
-    parser.add_argument("--only", choices=[family.name for family in FAMILIES], metavar="FAMILY", help="of this family")
-    parser.add_argument("--index", type=int, help="with --only: this one alone, which is shown too")
+    parser.add_argument("--requests", type=int, default=100_000, help="number of requests (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the inputs (default: %(default)s)")
+    parser.add_argument("--key", type=_key, help="an API key with all scopes, if the service requires one")
+    parser.add_argument("--log", type=Path, help="log of the service: it must contain no traceback and no values")
+    parser.add_argument(
+        "--only", choices=[family.name for family in FAMILIES], metavar="FAMILY", help="only inputs of this family"
+    )
+    parser.add_argument("--index", type=int, help="with --only: only this input, which is printed too")
     arguments = parser.parse_args()
     key = arguments.key or KEY
     families = [*_OTHERS, *key_inputs.families(key)]
@@ -78,12 +80,12 @@ def main() -> None:
 
 def _key(text: str) -> str:
     if len(text) < _SHORTEST_KEY or not (text.isascii() and text.isprintable()):
-        raise argparse.ArgumentTypeError(f"expected a key of {_SHORTEST_KEY} or more printable ASCII characters")
+        raise argparse.ArgumentTypeError(f"expected a key of at least {_SHORTEST_KEY} printable ASCII characters")
     return text
 
 
 def run(service: Service, planned: Sequence[tuple[Family, int]], seed: int) -> list[str]:
-    """Send inputs, print what became of them, and return what was wrong."""
+    """Send inputs, print a table of the outcomes, and return the faults."""
     host, port = service.http
     headers = {"authorization": f"Bearer {service.key}"} if service.wants_key else {}
     client = httpx.Client(base_url=f"http://{host}:{port}", timeout=10, headers=headers)
@@ -103,7 +105,7 @@ def run(service: Service, planned: Sequence[tuple[Family, int]], seed: int) -> l
             same = process_monitor.same_answer(before, process_monitor.predict(client))
             counted = client.get("/metrics").raise_for_status().content
         except (LookupError, httpx.HTTPError) as error:
-            return [*fault_lines(runner.faults), f"the service does not answer any more: {error}"]
+            return [*fault_lines(runner.faults), f"the service no longer answers: {error}"]
     for pid in start:
         holds = [
             f"{one.rss:.0f} MB, {one.handles} handles, {one.threads} threads"
@@ -113,11 +115,11 @@ def run(service: Service, planned: Sequence[tuple[Family, int]], seed: int) -> l
     wrong = fault_lines(runner.faults) + process_monitor.faults(start, middle, end, len(planned))
     if repeats(counted, service.key):
         wrong.append("/metrics: a value that was sent")
-    return wrong if same else [*wrong, "the same person gets another prediction than before"]
+    return wrong if same else [*wrong, "the prediction for the same person has changed"]
 
 
 def table(counts: Mapping[str, Counter[str]]) -> str:
-    """Return how many inputs of each family were tried, and how they were answered."""
+    """Return a table of the number of inputs and of their answers for each family."""
     rows = [f"{'family':26}{'tried':>8}  answers"]
     for name in sorted(counts):
         answers = ", ".join(f"{status} {n:,}" for status, n in sorted(counts[name].items()))
@@ -126,7 +128,7 @@ def table(counts: Mapping[str, Counter[str]]) -> str:
 
 
 def fault_lines(faults: Sequence[Fault]) -> list[str]:
-    """Return which inputs were not answered properly, some of each family."""
+    """Return the faulty inputs, some of each family."""
     by_family = defaultdict(list)
     for fault in faults:
         by_family[fault.family].append(fault)
@@ -138,7 +140,7 @@ def fault_lines(faults: Sequence[Fault]) -> list[str]:
 
 
 def log_faults(log: Path, key: str = KEY) -> list[str]:
-    """Return what is wrong with the lines of a log."""
+    """Return the faults in the lines of a log."""
     wrong = []
     for number, line in enumerate(log.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
         if repeats(line.encode(), key):

@@ -1,4 +1,4 @@
-"""HTTP/2 frames, as gRPC's clients send them or not."""
+"""HTTP/2 frames, valid and invalid ones."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ FIELDS: Final = {
 """The headers of a call."""
 
 _DATA, _HEADERS = 0, 1
-_LONGEST: Final = 2**14  # bytes of a frame, as a server takes them that says nothing else
+_LONGEST: Final = 2**14  # bytes of a frame, as in the default settings
 _END_STREAM, _END_HEADERS = 1, 4
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes, length: int | None = None) -> bytes:
-    """Return an HTTP/2 frame, which may lie about its length."""
+    """Return an HTTP/2 frame, whose length may be wrong."""
     claimed = len(payload) if length is None else length
     return claimed.to_bytes(3) + bytes([kind, flags]) + (stream & 0xFFFFFFFF).to_bytes(4) + payload
 
@@ -40,7 +40,7 @@ async def read(reader: asyncio.StreamReader) -> tuple[int, int, int, bytes]:
 
 
 def headers(*fields: tuple[bytes, bytes]) -> bytes:
-    """Return header fields in HPACK, all of them literals without indexing."""
+    """Return header fields in HPACK, all as literals without indexing."""
     return b"".join(b"\0" + _string(name) + _string(value) for name, value in fields)
 
 
@@ -52,25 +52,25 @@ def _string(text: bytes) -> bytes:
 
 
 def varint(n: int) -> bytes:
-    """Return an integer in groups of seven bits, as HPACK and protobuf write it."""
+    """Return an integer in groups of seven bits, as in HPACK and protobuf."""
     coded = b""
     while n >= 128:
         coded, n = coded + bytes([n % 128 + 128]), n // 128
     return coded + bytes([n])
 
 
-SETTINGS: Final = PREFACE + frame(4, 0, 0, b"")  # what a connection begins with
+SETTINGS: Final = PREFACE + frame(4, 0, 0, b"")  # start of a connection
 
 
 def call(method: bytes, message: bytes, fields: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """Return a connection with one call that has these header fields too."""
+    """Return a connection with one call and additional header fields."""
     block = headers(*(FIELDS | {b":path": method}).items(), *fields)
     content = b"\0" + len(message).to_bytes(4) + message
     return SETTINGS + frame(_HEADERS, _END_HEADERS, 1, block) + frame(_DATA, _END_STREAM, 1, content)
 
 
 def partial_call(method: bytes, message: bytes, length: int) -> bytes:
-    """Return a connection with one call whose message ends before the length that it claims."""
+    """Return a connection with one call whose message is shorter than the length that it claims."""
     block = headers(*(FIELDS | {b":path": method}).items())
     content = b"\0" + length.to_bytes(4) + message
     parts = [frame(_DATA, 0, 1, content[at : at + _LONGEST]) for at in range(0, len(content), _LONGEST)]
@@ -78,7 +78,7 @@ def partial_call(method: bytes, message: bytes, length: int) -> bytes:
 
 
 def with_header(data: bytes, field: tuple[bytes, bytes]) -> bytes:
-    """Return a connection with one more header field in each call; what is no frame stays as it is."""
+    """Return a connection with another header field in each call; bytes that are no frame stay unchanged."""
     if not data.startswith(PREFACE):
         return data
     at, parts = len(PREFACE), [PREFACE]

@@ -1,4 +1,4 @@
-"""Calls gRPC methods with bytes as messages."""
+"""A client that calls gRPC methods with bytes as messages."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 _OPTIONS: Final = (
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.max_send_message_length", -1),
-    ("grpc.max_metadata_size", 2**16),  # of what comes
+    ("grpc.max_metadata_size", 2**16),  # of the received metadata
     ("grpc.absolute_max_metadata_size", 2**16),
     ("grpc.enable_retries", 0),
 )
 
 _UNHEARD: Final = "Internal error from Core"
-"""What grpc.aio itself says where a stream ended while it was sending, in place of how the server ended it."""
+"""Message of grpc.aio if a stream ended while it was sending, in place of the server's status."""
 
 
 class Caller:
-    """A client with a connection of its own; to be made and used in an event loop."""
+    """A client with its own connection; create and use it in an event loop."""
 
     def __init__(self, service: Service, clock: Clock) -> None:
         self._service = service
@@ -41,7 +41,7 @@ class Caller:
         return grpc.aio.insecure_channel("{}:{}".format(*self._service.grpc), _OPTIONS)
 
     async def call(self, sent: Call) -> Outcome:
-        """Call and judge what comes back."""
+        """Call a method, and judge the answer."""
         started = self._clock.now()
         if sent.streaming:
             messages = _send(sent.messages, silent=sent.silent)
@@ -51,7 +51,7 @@ class Caller:
         if sent.cancel_after is not None:
             asyncio.get_running_loop().call_later(sent.cancel_after, call.cancel)
         outcome = await self._ended(call, sent)
-        # A chunk is an answer of its own.
+        # Each chunk has its own answer.
         most = SILENCE if sent.silent else SECONDS * max(1, len(sent.messages) / 100)
         if self._clock.now() - started > most:
             return Outcome("late", LATE)
@@ -62,10 +62,10 @@ class Caller:
             if sent.unread:
                 return Outcome(str((await call.code()).name))
             answer = b"".join([part async for part in call]) if sent.streaming else await call
-            # Values are not looked for: reflection answers with what was asked.
+            # Values are not searched: reflection copies its request.
             return Outcome("OK", "OK repeats the key" if self._service.key.encode() in answer else None)
         except asyncio.CancelledError:
-            if not call.cancelled():  # it is this task that ends
+            if not call.cancelled():  # this task is ending
                 raise
             return Outcome("CANCELLED")
         except grpc.aio.AioRpcError as error:
@@ -75,7 +75,7 @@ class Caller:
             return judge_call(error.code(), error.details(), trailing, self._service.key)
 
     async def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         await self.channel.close()
 
 

@@ -1,4 +1,4 @@
-"""gRPC calls of what is wrong."""
+"""Bad gRPC calls."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _NUMBERS: Final = (math.nan, math.inf, -math.inf, 1e308, -1e-320, 0.0, -0.0, 99.
 _ENUMS: Final = (-1, 0, 7, 19, 100, 2**31 - 1, -(2**31))
 
 
-def _bytes(message: Any) -> bytes:  # noqa: ANN401 - any of protobuf's
+def _bytes(message: Any) -> bytes:  # noqa: ANN401 - any protobuf message
     return bytes(message.SerializeToString(deterministic=True))
 
 
@@ -70,7 +70,7 @@ VALID: Final[dict[str, bytes]] = {
     _STREAM: _bytes(_chunk()),
     _INFER: _bytes(_infer()),
 }
-"""By method, a message that is well-formed."""
+"""A well-formed message for each method."""
 
 _METHODS: Final = (
     *("/", "//", "/x", "/drugpred.v1.DrugPrediction/", "/drugpred.v1.DrugPrediction/predict"),
@@ -80,7 +80,7 @@ _METHODS: Final = (
 )
 
 
-def _call(method: str, message: bytes, **choices: Any) -> Call:  # noqa: ANN401 - those of Call
+def _call(method: str, message: bytes, **choices: Any) -> Call:  # noqa: ANN401 - fields of Call
     return Call(method, [message], streaming=method in {_STREAM, _REFLECTION}, **choices)
 
 
@@ -96,7 +96,7 @@ def _mutated(draw: random.Random) -> Call:
 
 
 def _on_the_wire(draw: random.Random) -> Call:
-    """Fields of wrong wire types, of lengths that are not there, in groups, or one in another to any depth."""
+    """Return fields with wrong wire types or lengths, in groups, or nested to any depth."""
     method = draw.choice(tuple(VALID))
     message = VALID[method]
     field = draw.choice((0, 1, 2, 3, 8, 15, 100, 536_870_911))
@@ -231,9 +231,9 @@ def _streams(draw: random.Random) -> Call:
             messages = [good] * draw.choice((10, 100)) + [draw.choice((b"", draw.randbytes(30), mutate(draw, good)))]
         case 2:
             messages = []
-        case 3:  # one that its client never ends
+        case 3:  # a stream that its client never ends
             return Call(_STREAM, [good] * 200, streaming=True, cancel_after=0.05)
-        case 4:  # several messages where one is asked for, and none
+        case 4:  # several messages, or none, for a unary method
             return Call(
                 draw.choice((PREDICT, _BATCH, _INFER)), [VALID[PREDICT]] * draw.choice((0, 2, 5)), streaming=True
             )
@@ -257,13 +257,13 @@ _KEYLESS: Final = (
 
 
 def _silent(draw: random.Random) -> Call:
-    # Calls without a message, of methods that need a key and that need none.
+    # Calls without a message, of methods with and without a key.
     method = draw.choice((*VALID, _MODEL, _METADATA, _REFLECTION, *_KEYLESS))
     return Call(method, [], streaming=True, timeout=30.0, silent=True)
 
 
 def _half(draw: random.Random) -> Exchange:
-    # Messages of which the rest does not come.
+    # Messages that are never completed.
     method = draw.choice((*VALID, _MODEL, *_KEYLESS))
     message = VALID.get(method, b"") + bytes(draw.choice((0, 1, 60_000)))
     length = len(message) + draw.choice((1, 1000, 2_000_000))
@@ -288,7 +288,7 @@ def _submessages(draw: random.Random) -> Call:
 
 
 def _unread(draw: random.Random) -> Call:
-    # Streams of which nobody takes an answer.
+    # Streams whose answers are not read.
     chunk = _bytes(_chunk(draw.choice((1, 1000, 10_000))))
     return Call(_STREAM, [chunk] * 20, streaming=True, silent=True, unread=True, cancel_after=0.5)
 
@@ -309,4 +309,4 @@ FAMILIES: Final = (
     Family("gRPC, submessages", 0.1, _submessages, alone=True),
     Family("gRPC, answers not taken", 0.05, _unread),
 )
-"""What is called by a gRPC client."""
+"""Inputs for a gRPC client."""

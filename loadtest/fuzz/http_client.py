@@ -1,4 +1,4 @@
-"""Sends bytes on connections and reads what comes back."""
+"""Sends bytes on connections and reads the answers."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from loadtest.fuzz.inputs import Service
     from loadtest.harness.http1 import Response
 
-_MAX: Final = 15.0  # seconds after which nothing more is waited for
-_QUIET: Final = 0.1  # seconds without a byte, after which the server is taken to wait for more
-_LATER: Final = 0.01  # seconds between a head and its body, where they are sent apart
+_MAX: Final = 15.0  # seconds until the client stops waiting
+_QUIET: Final = 0.1  # seconds without a byte until the server counts as waiting
+_LATER: Final = 0.01  # seconds between headers and body, if they are sent separately
 _UNREAD: Final = 0.5  # seconds for which a client reads nothing
 _RESET: Final = struct.pack("ii", 1, 0)
 _LIMIT: Final = 2**26
 
 
 class Connection:
-    """A connection to one of the ports, made when it is needed; one exchange at a time."""
+    """A connection to one of the ports, opened when needed; one exchange at a time."""
 
     def __init__(self, service: Service, port: Port, clock: Clock) -> None:
         self._address = service.http if port is Port.HTTP else service.grpc
@@ -36,26 +36,26 @@ class Connection:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def exchange(self, sent: Exchange) -> Outcome:
-        """Send an input and judge what comes back."""
+        """Send an input, and judge the answer."""
         if not sent.keep or (self._streams and self._streams[1].is_closing()):
             self.close()
         used = self._streams is not None
         try:
             async with asyncio.timeout(_MAX):
                 outcome = await self._exchange(sent)
-                if outcome.status == "closed" and used:  # kept too long: not what is tried here
+                if outcome.status == "closed" and used:  # an idle connection was closed: not the subject of this test
                     self.close()
                     outcome = await self._exchange(sent)
         except TimeoutError:
             outcome = Outcome("none", LATE)
         except ConnectionRefusedError:
-            outcome = Outcome("refused", "the port takes no connection")
+            outcome = Outcome("refused", "the port refuses connections")
         if not sent.keep or outcome.fault or outcome.status == "closed":
             self.close()
         return outcome
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         if self._streams:
             self._streams[1].close()
             self._streams = None
@@ -66,7 +66,9 @@ class Connection:
         reader, writer = self._streams
         if sent.mode is Mode.UNREAD:
             writer.transport.pause_reading()  # type: ignore[attr-defined]  # an asyncio.Transport
-        with contextlib.suppress(ConnectionError, RuntimeError):  # RuntimeError: uvloop's, where the server closed it
+        with contextlib.suppress(
+            ConnectionError, RuntimeError
+        ):  # uvloop raises RuntimeError if the server closed the connection
             await _write(sent, writer)
         if sent.mode in {Mode.CUT, Mode.RESET, Mode.UNREAD}:
             return await self._leave(sent.mode, writer)
@@ -80,14 +82,14 @@ class Connection:
         if self._clock.now() - started > (SILENCE if sent.mode is Mode.SLOW else SECONDS):
             return Outcome("late", LATE)
         if answer is None:
-            # A connection that was not used before serves a request of moderate size.
+            # The connection was new and the request of moderate size, so it must be answered.
             return Outcome("closed", "closed without an answer" if sent.mode is Mode.ANSWER else None)
         if answer.headers.get("connection") == "close":
             self.close()
         return judge_response(answer, self._key)
 
     async def _leave(self, mode: Mode, writer: asyncio.StreamWriter) -> Outcome:
-        """End the connection before its answer is read."""
+        """Close the connection before its answer is read."""
         await asyncio.sleep(_UNREAD if mode is Mode.UNREAD else 0)
         if mode is Mode.RESET and not writer.is_closing():
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -95,7 +97,7 @@ class Connection:
         return Outcome("unread" if mode is Mode.UNREAD else "cut")
 
     async def _all(self, sent: Exchange, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Outcome:
-        """Return the worst of all answers until the server ends the connection, after the end of what is sent."""
+        """Return the worst answer until the server closes the connection; the end of the input is sent first."""
         received = asyncio.StreamReader(_LIMIT)
         content = b""
         with contextlib.suppress(ConnectionError, RuntimeError):
@@ -121,7 +123,7 @@ class Connection:
 
 async def _write(sent: Exchange, writer: asyncio.StreamWriter) -> None:
     data = sent.data
-    if sent.requests is not None:  # a careless server takes what comes later for the next request
+    if sent.requests is not None:  # a careless server takes the rest for the next request
         head, end, data = data.partition(b"\r\n\r\n")
         writer.write(head + end)
         await asyncio.sleep(_LATER)
@@ -130,7 +132,7 @@ async def _write(sent: Exchange, writer: asyncio.StreamWriter) -> None:
 
 
 async def _answer(reader: asyncio.StreamReader, sent: Exchange) -> Response | None:
-    """Read one answer; None if the connection ends before it is complete."""
+    """Read one answer; return None if the connection closes before it is complete."""
     try:
         return await read_response(reader, to_head=sent.data.startswith(b"HEAD "))
     except (ConnectionError, asyncio.IncompleteReadError):
@@ -138,13 +140,13 @@ async def _answer(reader: asyncio.StreamReader, sent: Exchange) -> Response | No
 
 
 async def _end_of_call(reader: asyncio.StreamReader, key: str) -> Outcome:
-    """Return how a server ends a call or its connection."""
+    """Return the way in which a server ends a call or its connection."""
     received = []
     with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
         while True:
             kind, flags, stream, content = await frames.read(reader)
             received.append(frames.frame(kind, flags, stream, content))
-            if kind in {3, 7} or (kind == 1 and flags & 1):  # a reset, the end of all, or trailers
+            if kind in {3, 7} or (kind == 1 and flags & 1):  # a reset, the end of the connection, or trailers
                 break
     return _of_frames(b"".join(received), key)
 
@@ -153,9 +155,9 @@ _FRAMES: Final = {1: "headers", 0: "message", 3: "stream reset", 7: "go away"}
 
 
 def _of_frames(content: bytes, key: str) -> Outcome:
-    """Return which HTTP/2 frames a server ended streams or the connection with."""
+    """Return the HTTP/2 frames with which a server ended streams or the connection."""
     if repeats(content, key):
-        return Outcome("frames", "repeats what was sent")
+        return Outcome("frames", "repeats a sent value")
     kinds, at = set(), 0
     while at + 9 <= len(content):
         kinds.add(content[at + 3])

@@ -1,4 +1,4 @@
-"""Well-framed HTTP requests that ask for what is wrong."""
+"""Bad HTTP requests with valid framing."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ _PACKED: Final[dict[str, Callable[[bytes], bytes]]] = {
     "gzip": partial(gzip.compress, mtime=0),
     "deflate": zlib.compress,
 }
-# What unpickling would run; it must not.
+# Unpickling would run this; it must not happen.
 _PICKLE: Final = b"cos\nsystem\n(S'echo " + MARK.encode() + b" >&2'\ntR."
 _FORM: Final = b'--x\r\ncontent-disposition: form-data; name="profile"; filename="/etc/passwd"\r\n\r\n%s\r\n--x--\r\n'
 
 
 def with_headers(data: bytes, fields: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """Return requests with more header lines in each, behind that of their host."""
+    """Return requests with additional header lines, after the host."""
     lines = b"".join(name + b": " + value + b"\r\n" for name, value in fields)
     return data.replace(_HOST, _HOST + lines)
 
@@ -148,7 +148,7 @@ def _tensors(draw: random.Random) -> Exchange:
 
 
 def _codings(draw: random.Random) -> Exchange:
-    """Return a body that is compressed, or says so; of some little becomes much."""
+    """Return a compressed body, or one that only claims to be; some grow by orders of magnitude."""
     path = draw.choice(_PATHS)
     coding = draw.choice(tuple(_PACKED))
     match draw.randrange(5):
@@ -198,4 +198,4 @@ FAMILIES: Final = (
     Family("content codings", 2, _codings),
     Family("byte order marks", 1, _posting(_marks)),
 )
-"""What is sent by HTTP in requests that are framed as HTTP asks."""
+"""HTTP inputs with valid framing."""

@@ -1,4 +1,4 @@
-"""What may be sent, and the family of inputs that it belongs to."""
+"""The types of inputs, and the families that they belong to."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 MARK: Final = "Zq7Marked3"
-"""Stands in inputs wherever a person's value could; it must come back in no answer and stand in no log."""
+"""Placed in inputs where a person's value could be; it must not appear in an answer or in the log."""
 
 KEY: Final = "Kx5RightKey-where-none-is-told"
-"""The API key if --key does not name one; what is true of `MARK` is true of keys."""
+"""The API key if --key gives none; it must not appear either."""
 
 
 class Mode(Enum):
-    """What must follow what is sent, within the second that an answer may take."""
+    """The required reaction to an input, within the second that an answer may take."""
 
     ANSWER = auto()
     """An answer."""
     END = auto()
     """An answer or the end of the connection."""
     WAIT = auto()
-    """The same, but the server may wait for more until the client ends its side."""
+    """The same, but the server may wait for more until the client closes its side."""
     CUT = auto()
     """Nothing: the client closes the connection."""
     RESET = auto()
@@ -32,11 +32,11 @@ class Mode(Enum):
     UNREAD = auto()
     """Nothing: the client reads nothing, and closes the connection after a moment."""
     SLOW = auto()
-    """As `END`, within the 10 seconds that a request may take to arrive and two more: the client goes silent."""
+    """Like `END`, within the 10 seconds that a request may take to arrive and two more: the client falls silent."""
 
 
 class Port(Enum):
-    """What listens."""
+    """The port that receives an input."""
 
     HTTP = auto()
     GRPC = auto()
@@ -47,10 +47,10 @@ class Exchange(NamedTuple):
 
     data: bytes
     mode: Mode = Mode.ANSWER
-    keep: bool = True  # whether it is one well-framed HTTP request, whose connection serves others after it
+    keep: bool = True  # whether it is a single well-framed HTTP request, after which the connection is used again
     port: Port = Port.HTTP
     requests: int | None = None
-    """How many requests it is, where that is sure: none may be answered twice. The first head is sent on its own."""
+    """Number of requests, if certain: none may be answered twice. The first headers are sent separately."""
 
 
 class Call(NamedTuple):
@@ -61,14 +61,14 @@ class Call(NamedTuple):
     streaming: bool = False
     metadata: Sequence[tuple[str, str | bytes]] = ()
     timeout: float = 3.0  # seconds
-    cancel_after: float | None = None  # seconds, after which the client cancels; None for never
+    cancel_after: float | None = None  # seconds until the client cancels; None for never
     silent: bool = False
-    """Whether the client, of a stream, then sends nothing more and does not end it either: the server must, in time."""
-    unread: bool = False  # whether the client, of a stream that is cancelled, takes no answer
+    """Whether the client of a stream then sends nothing and does not end it: the server must end it in time."""
+    unread: bool = False  # whether the client of a cancelled stream reads no answer
 
 
 class Service(NamedTuple):
-    """Where inputs are sent, and the key that no answer may hold."""
+    """The addresses of the service, and the key that no answer may contain."""
 
     http: tuple[str, int]  # host and port
     grpc: tuple[str, int]
@@ -77,12 +77,12 @@ class Service(NamedTuple):
 
 
 class Family(NamedTuple):
-    """Inputs of a kind."""
+    """Inputs of one kind."""
 
     name: str
-    share: float  # how many, relative to others
-    make: Callable[[random.Random], Exchange | Call]  # makes one of the draws it is given, the same of the same
-    alone: bool = False  # whether they are large, so that one is sent at a time
+    share: float  # number of inputs, relative to other families
+    make: Callable[[random.Random], Exchange | Call]  # returns an input, the same for the same state of the generator
+    alone: bool = False  # whether inputs are large, so that one is sent at a time
 
 
 def generate(family: Family, seed: int, index: int) -> Exchange | Call:
@@ -91,13 +91,13 @@ def generate(family: Family, seed: int, index: int) -> Exchange | Call:
 
 
 def plan(families: Sequence[Family], requests: int, seed: int) -> list[tuple[Family, int]]:
-    """Return which inputs to send, so many in all, mixed; of each family at least one."""
+    """Return a number of inputs to send, shuffled, with at least one of each family."""
     total = sum(family.share for family in families)
     counts = [max(1, int(requests * family.share / total)) for family in families]
     largest = counts.index(max(counts))
     counts[largest] += requests - sum(counts)
     if counts[largest] < 1:
-        raise ValueError(f"expected {len(families)} requests or more, one of each family")
+        raise ValueError(f"expected at least {len(families)} requests, one of each family")
     planned = [(family, i) for family, count in zip(families, counts, strict=True) for i in range(count)]
     random.Random(seed).shuffle(planned)
     return planned

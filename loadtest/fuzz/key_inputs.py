@@ -1,4 +1,4 @@
-"""API keys that are wrong, malformed, doubled, long or in both headers, on requests that are else proper."""
+"""API keys that are wrong, malformed, repeated, long or in both headers, on otherwise valid requests."""
 
 from __future__ import annotations
 
@@ -90,11 +90,11 @@ def _http(draw: random.Random, key: str) -> Exchange:
         data = request("POST", path, bodies.VALID[path])
     else:
         data = request(draw.choice(("GET", "GET", "HEAD")), draw.choice(_TARGETS), headers=())
-    return Exchange(with_headers(data, _told(draw, key)), Mode.END)
+    return Exchange(with_headers(data, _key_headers(draw, key)), Mode.END)
 
 
 def _trailers(draw: random.Random, key: str) -> Exchange:
-    """Return a request in chunks whose right key, or whose address, comes behind its body."""
+    """Return a chunked request with the right key, or its address, in trailers after its body."""
     path = draw.choice(tuple(bodies.VALID))
     body = bodies.VALID[path]
     wrong = draw.choice((b"", b"x-api-key: wrong\r\n", b"authorization: Bearer wrong\r\n", b"trailer: x-api-key\r\n"))
@@ -111,25 +111,25 @@ def _trailers(draw: random.Random, key: str) -> Exchange:
 def _grpc(draw: random.Random, key: str) -> Call | Exchange:
     method = draw.choice(_METHODS)
     message = grpc_inputs.VALID.get(method, b"")
-    fields = _told(draw, key)
+    fields = _key_headers(draw, key)
     if draw.random() < 0.5:
         return Exchange(call(method.encode(), message, fields), Mode.WAIT, keep=False, port=Port.GRPC)
     metadata = [(name.decode(), value.decode()) for name, value in fields if _sendable(name, value)]
     return Call(method, [message], streaming=method.endswith("Stream"), metadata=metadata)
 
 
-def _told(draw: random.Random, key: str) -> list[_Field]:
+def _key_headers(draw: random.Random, key: str) -> list[_Field]:
     return [(name, value.replace(_KEY, key.encode())) for name, value in _fields(draw)]
 
 
 def _sendable(name: bytes, value: bytes) -> bool:
-    """Tell whether a client of gRPC sends this."""
+    """Return whether a gRPC client can send this header."""
     text = name + value
     return name.islower() and not name.endswith((b" ", b"-bin")) and text.isascii() and text.decode().isprintable()
 
 
 def families(key: str) -> tuple[Family, ...]:
-    """Return what is sent with keys of its own, where this is the right one."""
+    """Return the families of inputs with keys of their own, for this right key."""
     return (
         Family("keys", 4, partial(_http, key=key)),
         Family("gRPC, keys", 2, partial(_grpc, key=key)),

@@ -1,4 +1,4 @@
-"""Whether an answer is as every answer to a bad request must be."""
+"""Checks whether an answer is a valid answer to a bad request."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from loadtest.fuzz.inputs import KEY, MARK
 if TYPE_CHECKING:
     from loadtest.harness.http1 import Response
 
-SECONDS: Final = 1.0  # what an answer may take
+SECONDS: Final = 1.0  # time for an answer
 SILENCE: Final = 12.0
-"""What the end of a request may take whose client goes silent: the 10 seconds in which it may arrive, and two more."""
+"""Time to end a request whose client falls silent: the 10 seconds that it may take to arrive, and two more."""
 
 LATE: Final = f"no answer within {SECONDS:.0f} s"
 
 _REQUIRED_HEADERS: Final = {
     401: "www-authenticate",
     429: "retry-after",
-}  # by status, the header that its answers must have
+}  # required header, by status
 
 _FAULTS: Final = {StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.DATA_LOSS}
 
 
 class Outcome(NamedTuple):
-    """What became of an input."""
+    """The outcome of an input."""
 
-    status: str  # how it was answered, to count by
-    fault: str | None = None  # what is wrong with that
+    status: str  # the kind of answer, for counting
+    fault: str | None = None  # its fault
 
 
 def repeats(content: bytes, key: str = KEY) -> bool:
-    """Tell whether there is a value in it that was sent, or the key."""
+    """Return whether the content contains a value of an input, or the key."""
     return MARK.encode() in content or key.encode() in content
 
 
@@ -45,7 +45,7 @@ def judge_response(answer: Response, key: str = KEY) -> Outcome:
     if answer.status >= 500 and not (answer.status == 503 and "retry-after" in answer.headers):
         return Outcome(status, f"status {status}")
     if repeats(answer.raw_head + _anonymous(answer), key):
-        return Outcome(status, f"status {status} repeats what was sent")
+        return Outcome(status, f"status {status} repeats a sent value")
     if (name := _REQUIRED_HEADERS.get(answer.status)) and name not in answer.headers:
         return Outcome(status, f"status {status} without {name}")
     if answer.status >= 400 and answer.body is not None and not _is_error(answer):
@@ -54,7 +54,7 @@ def judge_response(answer: Response, key: str = KEY) -> Outcome:
 
 
 def _anonymous(answer: Response) -> bytes:
-    """Return its body without the request's id, which V2 gives back to who sent it."""
+    """Return the body without the request's id, which V2 copies to the answer."""
     body = answer.body or b""
     if answer.status == 200 and body.startswith(b'{"model_name"'):
         with suppress(ValueError):
@@ -72,9 +72,9 @@ def _is_error(answer: Response) -> bool:
 
 
 def judge_call(code: StatusCode, details: str | None, trailing: bytes, key: str = KEY) -> Outcome:
-    """Judge how a gRPC call ended."""
+    """Judge the status of a gRPC call."""
     if code in _FAULTS:
         return Outcome(code.name, f"{code.name}: {details}")
     if repeats((details or "").encode() + trailing, key):
-        return Outcome(code.name, f"{code.name} repeats what was sent")
+        return Outcome(code.name, f"{code.name} repeats a sent value")
     return Outcome(code.name)

@@ -1,4 +1,4 @@
-"""The service that is tried: whether it answers as before, and what its processes hold."""
+"""Monitors the service under test: its answers, and the resources of its processes."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from loadtest.harness.servers import is_worker
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_MIN_INPUTS: Final = 5000  # inputs after which growth is judged: the first thousands fill caches and buffers
-_MIN_INPUTS_FOR_MEMORY: Final = 50_000  # the same of memory
-_INTERVAL: Final = 0.5  # seconds between readings of memory
+_MIN_INPUTS: Final = 5000  # inputs before growth is judged: the first thousands fill caches and buffers
+_MIN_INPUTS_FOR_MEMORY: Final = 50_000  # the same for memory
+_INTERVAL: Final = 0.5  # seconds between measurements of memory
 _MAX_MB: Final = 32
-"""What a worker's memory may grow by in the second half of the inputs, which are like those of the first."""
+"""Allowed growth of a worker's memory in the second half of the inputs, which are like those of the first."""
 
-_MAX_HANDLES: Final = 16  # what its open files and connections may grow by from the start
+_MAX_HANDLES: Final = 16  # allowed growth of open files and connections since the start
 
 
 class Usage(NamedTuple):
-    """What a worker holds."""
+    """Resources of a worker."""
 
-    rss: float  # MB of memory
-    handles: int  # files and connections that are open
+    rss: float  # MB of resident memory
+    handles: int  # open files and connections
     threads: int
 
 
 def usage(port: int) -> dict[int, Usage]:
-    """Return what each worker holds, by its process id: those that share a port, but their parents.
+    """Return the resources of each worker by process id: the processes that share a port, without their parents.
 
     Raises
     ------
     LookupError
-        No process of this machine listens there.
+        No process of this machine listens on the port.
     """
     listening = {
         connection.pid
@@ -51,12 +51,12 @@ def usage(port: int) -> dict[int, Usage]:
     family = {child.pid for pid in listening for child in psutil.Process(pid).children(recursive=True)} or listening
     workers = [process for process in map(psutil.Process, family) if is_worker(process)]
     if not workers:
-        raise LookupError(f"expected a `bentoml serve` of this machine on port {port}")
+        raise LookupError(f"expected a `bentoml serve` on port {port} of this machine")
     return {one.pid: Usage(one.memory_info().rss / 1e6, one.num_fds(), one.num_threads()) for one in workers}
 
 
 class LowestMemory:
-    """Measures the memory of processes all along: after bodies of 5 MB it goes up and down, but what leaks stays."""
+    """Lowest memory of processes: after bodies of 5 MB memory varies, but leaks remain."""
 
     def __init__(self, pids: Iterable[int]) -> None:
         self._pids = tuple(pids)
@@ -73,19 +73,19 @@ class LowestMemory:
         self._thread.join()
 
     def of(self, now: Mapping[int, Usage]) -> dict[int, Usage]:
-        """Return what workers hold, of memory the least in the last half of the time since this was asked."""
+        """Return the resources of workers; memory is the lowest in the second half of the time since the last call."""
         read, self._read = self._read, defaultdict(list)
         return {pid: one._replace(rss=min([one.rss, *read[pid][len(read[pid]) // 2 :]])) for pid, one in now.items()}
 
     def _run(self) -> None:
         while not self._ended.wait(_INTERVAL):
             for pid in self._pids:
-                with contextlib.suppress(psutil.Error):  # one that ended is reported at the end
+                with contextlib.suppress(psutil.Error):  # a process that ended is reported at the end
                     self._read[pid].append(psutil.Process(pid).memory_info().rss / 1e6)
 
 
 def predict(client: httpx.Client) -> dict[str, Any]:
-    """Return the answer to a person who is always the same, once the rate limit lets this caller ask again.
+    """Return the answer for a fixed person, once the rate limit allows the request.
 
     Raises
     ------
@@ -102,14 +102,14 @@ def predict(client: httpx.Client) -> dict[str, Any]:
 
 
 def same_answer(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Return whether two answers are the same; which others are answered in one batch moves a probability by 1e-16."""
+    """Return whether two answers are the same; other requests in a batch change a probability by 1e-16."""
     pairs = zip(one["risks"], other["risks"], strict=True)
     close = all(math.isclose(a["probability"], b["probability"], abs_tol=1e-9) for a, b in pairs)
     return close and one["model"] == other["model"]
 
 
 def faults(start: Mapping[int, Usage], middle: Mapping[int, Usage], end: Mapping[int, Usage], inputs: int) -> list[str]:
-    """Return what is wrong with the workers at the end, a line each; few inputs show nothing of growth."""
+    """Return the faults of the workers at the end, a line each; few inputs reveal no growth."""
     if start.keys() != end.keys():
         return [f"workers {sorted(start)} became {sorted(end)}: one ended"]
     wrong: list[str] = []

@@ -1,4 +1,4 @@
-"""Sends inputs to a service, several at a time, and keeps what became of them."""
+"""Sends inputs to a service, several at a time, and counts the outcomes."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
     from loadtest.fuzz.inputs import Family, Service
 
-_CLIENTS: Final = 16  # inputs on their way at a time
-_TRIES: Final = 3  # of what was late among others: late is what is so each time with the service to itself
-_MAX_LATE: Final = 100  # inputs that are tried again
+_CLIENTS: Final = 16  # inputs in flight
+_TRIES: Final = 3  # attempts for a late input: late means late each time, when it is sent alone
+_MAX_LATE: Final = 100  # late inputs that are tried again
 
 
 class Fault(NamedTuple):
-    """An input that was not answered properly."""
+    """An input with a faulty answer."""
 
     family: str
-    number: int  # its place in the family
+    number: int  # its number within the family
     what: str
 
 
 class Runner:
-    """Sends inputs drawn from a seed to one service, and counts."""
+    """Runner that sends inputs drawn from a seed to a service, and counts the outcomes."""
 
     def __init__(self, service: Service, seed: int) -> None:
         self._service, self._seed = service, seed
@@ -41,7 +41,7 @@ class Runner:
         self.faults: list[Fault] = []
 
     async def send(self, planned: Sequence[tuple[Family, int]]) -> None:
-        """Send inputs; `counts` and `faults` then hold the outcomes."""
+        """Send inputs, and store the outcomes in `counts` and `faults`."""
         clock = Clock()
         measuring = asyncio.create_task(clock.run())
         clients = [_Client(self._service, clock) for _ in range(_CLIENTS)]
@@ -97,7 +97,7 @@ class Runner:
 
 
 def _waits(sent: Exchange | Call) -> bool:
-    """Return whether an input ends only when the server has waited long enough."""
+    """Return whether an input ends only when the server stops waiting."""
     if isinstance(sent, Call):
         return sent.silent and sent.cancel_after is None
     return sent.mode is Mode.SLOW
@@ -112,7 +112,7 @@ class _Client:
         self._caller = Caller(service, clock)
 
     async def outcome(self, sent: Exchange | Call) -> Outcome:
-        """Send an input, and return what became of it."""
+        """Send an input, and return its outcome."""
         if isinstance(sent, Call):
             outcome = await self._caller.call(sent)
         else:
@@ -122,7 +122,7 @@ class _Client:
         return outcome
 
     async def close(self) -> None:
-        """End the connections."""
+        """Close the connections."""
         for connection in self._connections.values():
             connection.close()
         await self._caller.close()

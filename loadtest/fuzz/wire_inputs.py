@@ -1,4 +1,4 @@
-"""Bytes on the ports that are no request, or one that a careless server reads as two."""
+"""Bytes that are no valid request, or that a careless server reads as two requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _GET: Final = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"
 _CHUNKED: Final = _HEAD + b"transfer-encoding: chunked\r\n\r\n"
 _MARK: Final = MARK.encode()
 
-# The first bytes of a TLS 1.2 handshake.
+# First bytes of a TLS 1.2 handshake.
 _HELLO: Final = (
     bytes.fromhex("16030100c8010000c40303") + bytes(range(32)) + bytes.fromhex("000002c02f0100") + bytes(150)
 )
@@ -79,7 +79,7 @@ def _wire(draw: random.Random) -> Exchange:
             data = _HEAD + line + b"\r\ncontent-length: %d\r\n\r\n" % len(_BODY) + _BODY
         case 3:
             data = draw.choice(_STARTS)
-        case _:  # what follows a request on its connection
+        case _:  # bytes after a request on the same connection
             data = draw.choice((_POST, _GET)) * draw.choice((1, 2, 20)) + draw.choice((*_STARTS, draw.randbytes(50)))
     return Exchange(data, Mode.WAIT, keep=False)
 
@@ -118,7 +118,7 @@ _INNER: Final = b"GET /smuggled HTTP/1.1\r\nhost: inner\r\n\r\n"
 
 
 def _upgrades(draw: random.Random) -> Exchange:
-    """Return requests that offer to upgrade and have a body, which may be a request of its own."""
+    """Return requests that offer to upgrade and have a body, which may look like a request."""
     data, requests = b"", draw.choice((1, 1, 2, 5))
     for _ in range(requests):
         body = draw.choice((_BODY, _INNER, _INNER * 3))
@@ -131,7 +131,7 @@ def _upgrades(draw: random.Random) -> Exchange:
 
 
 def _half(draw: random.Random) -> Exchange:
-    """Return most of a body to a path that takes none, or of a caller without a key."""
+    """Return most of a body, to a path that takes none or from a caller without a key."""
     path = draw.choice((b"/livez", b"/readyz", b"/health", b"/v2/health/ready", b"/docs.json", b"/app", b"/" + _MARK))
     length = draw.choice((1, 1000, 2**20, 2**22))
     head = b"%b %b HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n"
@@ -185,7 +185,7 @@ def _http2(draw: random.Random) -> Exchange:
         case 2:
             wrong = frame(draw.randrange(10), 0, draw.randrange(3), b"", draw.choice((1, 5, 16_385, 2**24 - 1)))
             data = SETTINGS + wrong + draw.randbytes(50)
-        case 3:  # settings, windows, priorities and pings that no client sends, often
+        case 3:  # settings, windows, priorities and pings that no client sends, many times
             settings = draw.choice((1, 2, 3, 4, 5, 6, 9)).to_bytes(2) + draw.choice((0, 1, 2**31, 2**32 - 1)).to_bytes(
                 4
             )
@@ -193,7 +193,7 @@ def _http2(draw: random.Random) -> Exchange:
                 (frame(4, 0, 0, settings), frame(8, 0, 0, b"\x7f\xff\xff\xff"), frame(6, 0, 0, bytes(8)))
             )
             data = SETTINGS + unusual * draw.choice((1, 10, 500))
-        case 4:  # streams that are opened and reset, as fast as may be
+        case 4:  # streams that are opened and reset as fast as possible
             block = headers(*FIELDS.items())
             opened = [
                 frame(1, 4, 2 * i + 1, block) + frame(3, 0, 2 * i + 1, bytes(4))
@@ -220,4 +220,4 @@ FAMILIES: Final = (
     Family("HTTP, unread answers", 0.2, _unread),
     Family("HTTP/2 frames", 3, _http2),
 )
-"""What is sent on connections of its own."""
+"""Inputs that need a connection of their own."""

@@ -1,1 +1,1 @@
-"""What several commands need: servers, payloads, HTTP on the wire."""
+"""Shared code of the commands: servers, payloads, HTTP clients."""

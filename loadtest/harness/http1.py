@@ -1,4 +1,4 @@
-"""HTTP/1.1 as bytes on a connection, for clients that must know what is on the wire."""
+"""HTTP/1.1 as bytes, for clients that control the connection."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Response(NamedTuple):
     status: int
     headers: Mapping[str, str]  # by name in lower case
     raw_head: bytes
-    body: bytes | None  # none if it must have none: that of HEAD
+    body: bytes | None  # None if there must be none: for HEAD
 
 
 def head(method: str, target: str, *lines: str) -> bytes:
-    """Return the head of a request with these header lines."""
+    """Return the request line and headers of a request."""
     first = [f"{method} {target} HTTP/1.1", "host: localhost"]
     return "\r\n".join([*first, *lines, "", ""]).encode("utf-8", "surrogatepass")
 
@@ -33,17 +33,17 @@ def request(method: str, target: str, body: bytes = b"", headers: Sequence[tuple
 
 
 async def read_response(reader: asyncio.StreamReader, *, to_head: bool = False) -> Response:
-    """Read one final response; `to_head` is whether HEAD was asked.
+    """Read one final response; `to_head` says whether the request was HEAD.
 
     Raises
     ------
     asyncio.IncompleteReadError
-        The connection ends before the response does.
+        The connection closes before the response is complete.
     OSError
-        The connection breaks.
+        The connection fails.
     """
     status = 0
-    while status < 200:  # 100 Continue and its like come before the final one
+    while status < 200:  # 100 Continue and the like precede the final response
         raw = await reader.readuntil(b"\r\n\r\n")
         first, *lines = raw[:-4].decode("latin-1").split("\r\n")
         status = int(first.split(" ", 2)[1])

@@ -1,6 +1,6 @@
-"""People of the load test: drawn from the simulated cohort and serialised once, ahead of the load.
+"""Payloads of the load test: people from the simulated cohort, serialized once, before the load.
 
-The same people in every run, so that runs compare. No person is real.
+They are the same in every run, so that runs can be compared. No person is real.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PREDICT: Final = f"{SERVICE}/Predict"
 
 PEOPLE: Final = 10_000
 
-BATCH: Final = 100  # profiles of one batch request
+BATCH: Final = 100  # profiles of a batch request
 
 EXAMPLE_ROW: Final = Profile.model_validate(EXAMPLE).row()
 
@@ -34,7 +34,7 @@ _CATEGORIES: Final = len(codebook.CATEGORIES)
 
 
 def draw(n: int) -> NDArray[np.float64]:
-    """Draw people, shape (n, 12); the same ones each time."""
+    """Return simulated people, shape (n, 12); the same ones each time."""
     return Cohort.load().rows(n, np.random.default_rng(0))
 
 

@@ -47,7 +47,7 @@ class Server:
 
     @property
     def log(self) -> Path:
-        """What it writes to stdout and stderr."""
+        """The file of its stdout and stderr."""
         return self.home / "log"
 
     def answer(self, url: str, body: object = None) -> httpx.Response:

@@ -1,1 +1,1 @@
-"""What callers notice while workers are killed or somebody attacks."""
+"""Measures the effect on clients of killed workers and of attacks."""

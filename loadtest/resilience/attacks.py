@@ -1,7 +1,7 @@
 """Attack a running service of this machine for some seconds: python -m loadtest.resilience.attacks NAME --key KEY.
 
-Attacks are bounded in time and in what they hold. Prints as JSON how many requests were sent, and how many were let in
-that must not be. `python -m loadtest.resilience.under_attack` measures what others meet meanwhile.
+Attacks are limited in time and memory. Prints as JSON the number of requests that were sent, and of those that were
+accepted and must not be. `python -m loadtest.resilience.under_attack` measures the effect on other clients.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from loadtest.harness.payloads import PREDICT, SERVICE, chunk, draw
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-_FROM: Final = ("127.0.0.2", 0)  # another address than that of the callers
+_FROM: Final = ("127.0.0.2", 0)  # another address than that of the clients
 
-_PAUSE: Final = 1.0  # seconds until what was refused or ended is tried again
-_PEOPLE: Final = 10_000  # of a chunk of a stream, the most that is taken
-_BYTES: Final = 2_000_000  # of a message, nearly the longest that is taken
+_PAUSE: Final = 1.0  # seconds until a retry
+_PEOPLE: Final = 10_000  # of a chunk of a stream, the maximum
+_BYTES: Final = 2_000_000  # of a message, nearly the maximum
 _INFERENCE: Final = "/inference.GRPCInferenceService"
 _OPTIONS: Final = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1))
 
 
 class Target(NamedTuple):
-    """What is attacked, on loopback."""
+    """The attacked service, on loopback."""
 
     port: int
     grpc_port: int
     key: str
-    counts: Counter[str]  # requests by what became of them: `sent`, and `let in` where they must not be
+    counts: Counter[str]  # requests by outcome: `sent`, and `accepted` for those wrongly accepted
 
     async def connect(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Open a connection."""
@@ -54,9 +54,9 @@ def main() -> None:
     """Attack and print."""
     parser = argparse.ArgumentParser(description="Attack a running service of this machine for some seconds.")
     parser.add_argument("name", choices=ATTACKS)
-    parser.add_argument("--port", type=int, default=3000, help="of HTTP (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=3000, help="HTTP port (default: %(default)s)")
     parser.add_argument("--grpc-port", type=int, default=3001, help="(default: %(default)s)")
-    parser.add_argument("--key", required=True, help="an API key, which some attacks have")
+    parser.add_argument("--key", required=True, help="an API key, for attacks with a key")
     parser.add_argument("--seconds", type=float, default=15, help="(default: %(default)s)")
     arguments = parser.parse_args()
     target = Target(arguments.port, arguments.grpc_port, arguments.key, Counter())
@@ -71,7 +71,7 @@ async def _run(attack: Callable[[Target], Awaitable[None]], target: Target, seco
             await asyncio.Event().wait()
 
 
-# --- by HTTP
+# --- over HTTP
 
 
 def _batch(target: Target, profiles: int, include: str) -> bytes:
@@ -80,7 +80,7 @@ def _batch(target: Target, profiles: int, include: str) -> bytes:
 
 
 async def _again(times: int, once: Callable[[], Awaitable[None]], pause: float = _PAUSE) -> None:
-    """Do something over and over, so many times side by side, whatever the server does."""
+    """Repeat an action, in a number of parallel copies, despite any errors."""
 
     async def repeat() -> None:
         while True:
@@ -94,7 +94,7 @@ async def _again(times: int, once: Callable[[], Awaitable[None]], pause: float =
 
 
 async def _smuggling(target: Target) -> None:
-    """Send requests that have another one, or another key, in their body."""
+    """Send requests with another request, or another key, in their body."""
     inner = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"
     foo = [http1.JSON, ("connection", "upgrade"), ("upgrade", "foo")]
     h2c = [http1.JSON, ("connection", "upgrade, http2-settings"), ("upgrade", "h2c"), ("http2-settings", "AAMAAABk")]
@@ -117,7 +117,7 @@ async def _smuggling(target: Target) -> None:
             request, pause = next(tried)
             head = request.index(b"\r\n\r\n") + 4 if pause else len(request)
             writer.write(request[:head])
-            await asyncio.sleep(pause)  # what comes in one packet is read otherwise than what comes in two
+            await asyncio.sleep(pause)  # one packet is parsed differently from two
             writer.write(request[head:])
             target.counts["sent"] += 1
             with suppress(TimeoutError):
@@ -126,8 +126,8 @@ async def _smuggling(target: Target) -> None:
                         received += part
         finally:
             writer.close()
-        if b"HTTP/1.1 200 " in received:  # which the inner request or key alone can cause
-            target.counts["let in"] += 1
+        if b"HTTP/1.1 200 " in received:  # only the inner request or key can cause it
+            target.counts["accepted"] += 1
 
     await _again(4, once, 0.05)
 
@@ -150,7 +150,7 @@ async def _half_bodies(target: Target) -> None:
 
 
 async def _unread_answers(target: Target) -> None:
-    """Ask for 6 MB on each of many connections, and read nothing."""
+    """Request 6 MB on each of many connections, and read nothing."""
     ask = _batch(target, MAX_PROFILES, "windows")
     loop = asyncio.get_running_loop()
     held = []
@@ -167,7 +167,7 @@ async def _unread_answers(target: Target) -> None:
 
 
 async def _abandoned_explanations(target: Target) -> None:
-    """Ask for batches of explanations, and leave."""
+    """Request batches of explanations, and disconnect."""
     ask = _batch(target, MAX_EXPLANATIONS, "explanation")
 
     async def once() -> None:
@@ -181,7 +181,7 @@ async def _abandoned_explanations(target: Target) -> None:
 
 
 async def _large_batches(target: Target) -> None:
-    """Ask for the largest batches with the longest answers, as many callers."""
+    """Request the largest batches with the longest answers, as many callers."""
     ask = _batch(target, MAX_PROFILES, "windows")
 
     async def once() -> None:
@@ -198,11 +198,11 @@ async def _large_batches(target: Target) -> None:
     await _again(60, once)
 
 
-# --- by gRPC
+# --- over gRPC
 
 
 async def _silent(target: Target, method: str, calls: int, *, again: bool) -> None:
-    """Begin calls on one connection and send no message."""
+    """Start calls on one connection and send no message."""
     block = frames.headers(*(frames.FIELDS | {b":path": method.encode()}).items())
     reader, writer = await target.connect(target.grpc_port)
     try:
@@ -223,12 +223,12 @@ async def _silent(target: Target, method: str, calls: int, *, again: bool) -> No
 
 
 async def _silent_probes(target: Target) -> None:
-    """Begin 64 calls that need no key, and send no message."""
+    """Start 64 calls that need no key, and send no message."""
     await _again(1, lambda: _silent(target, f"{_INFERENCE}/ServerLive", 64, again=True))
 
 
 async def _silent_calls(target: Target) -> None:
-    """Begin 250 calls of the fastest method on each of 300 connections, and send no message."""
+    """Start 250 calls of the fastest method on each of 300 connections, and send no message."""
 
     async def one(number: int) -> None:
         await asyncio.sleep(number / 50)
@@ -245,7 +245,7 @@ def _channel(target: Target) -> grpc.aio.Channel:
 
 
 async def _submessages(target: Target) -> None:
-    """Send messages of a million empty parts."""
+    """Send messages with a million empty submessages."""
     tried = cycle(
         [
             (f"{SERVICE}/PredictBatch", b"\x0a\x00" * (_BYTES // 2)),
@@ -263,7 +263,7 @@ async def _submessages(target: Target) -> None:
 
 
 async def _streams(target: Target) -> None:
-    """Send the longest chunks by 64 streams over 16 connections."""
+    """Send the longest chunks on 64 streams over 16 connections."""
     people = chunk(draw(_PEOPLE))
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -287,7 +287,7 @@ async def _streams(target: Target) -> None:
 
 
 async def _nothing(_: Target) -> None:
-    """Do nothing, to compare with."""
+    """Do nothing, for comparison."""
 
 
 ATTACKS: Final[dict[str, Callable[[Target], Awaitable[None]]]] = {
@@ -302,7 +302,7 @@ ATTACKS: Final[dict[str, Callable[[Target], Awaitable[None]]]] = {
     "large-batches": _large_batches,
     "streams": _streams,
 }
-"""By name, each for as long as it may last."""
+"""Attacks by name; each runs until it is cancelled."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Callers with a key, who ask over HTTP and gRPC at a steady rate, and a probe; how each was answered is noted."""
+"""Clients with a key that send requests over HTTP and gRPC at a steady rate, and a probe; all outcomes are recorded."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 
     Send = Callable[[], Coroutine[Any, Any, None]]
 
-RATE: Final = 20  # requests a second over each of HTTP and gRPC, whatever became of those before
-PROBES: Final = 5  # times a second that /readyz is asked, on a connection of its own as Kubernetes does
-_TIMEOUT: Final = 10.0  # seconds until an answer must have come
+RATE: Final = 20  # requests per second over each of HTTP and gRPC, independent of earlier answers
+PROBES: Final = 5  # requests per second of /readyz, each on a new connection as in Kubernetes
+_TIMEOUT: Final = 10.0  # seconds for an answer
 _CHUNK: Final = chunk(draw(10))
 _EXPLAINED: Final = json.dumps(EXAMPLE | {"include": ["explanation"]})
 
 
 class Answered(NamedTuple):
-    """How a request was answered."""
+    """The outcome of a request."""
 
     kind: str  # `http`, `grpc` or `probe`
-    begun: float  # by the monotonic clock
+    begun: float  # on the monotonic clock
     seconds: float
-    failure: str  # empty if it was answered properly
+    failure: str  # empty if the answer is correct
 
 
 async def ask(port: int, grpc_port: int, key: str, answered: list[Answered], ended: asyncio.Event) -> None:
-    """Ask two ports of loopback until the event is set, and wait for the last answers."""
+    """Send requests to two ports of loopback until the event is set, and wait for the last answers."""
     url, fields = f"http://127.0.0.1:{port}", {"x-api-key": key}
     options = {"metadata": tuple(fields.items()), "timeout": _TIMEOUT}
     async with (

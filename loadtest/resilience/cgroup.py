@@ -1,4 +1,4 @@
-"""A limit of memory and processors that the kernel holds a server to, as it does a container."""
+"""Control groups: limit a server's memory and processors, like a container."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _ROOT: Final = Path("/sys/fs/cgroup")
 
-_PERIOD: Final = 100_000  # microseconds over which processor time is counted; the kernel's default
-_TIMEOUT: Final = 5.0  # seconds in which the kernel must notice that the last process of a group has ended
+_PERIOD: Final = 100_000  # microseconds over which processor time is limited; the kernel's default
+_TIMEOUT: Final = 5.0  # seconds for the kernel to notice that the last process of a group has ended
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,15 @@ class Group:
     """A control group."""
 
     folders: tuple[Path, ...]
-    """That of memory first."""
+    """Its folders, that of memory first."""
 
     def command(self, command: list[str]) -> list[str]:
-        """Return what runs a command in the group."""
+        """Return a command that runs another in the group."""
         joining = "".join(f"echo $$ > {shlex.quote(str(folder / 'cgroup.procs'))} && " for folder in self.folders)
         return ["sh", "-c", f'{joining}exec "$@"', "sh", *command]
 
     def killed(self) -> int:
-        """Return how many processes the kernel has killed because the group had no more memory."""
+        """Return the number of processes that the kernel has killed for lack of memory in the group."""
         files = (self.folders[0] / name for name in ("memory.events", "memory.oom_control"))
         text = next(file for file in files if file.exists()).read_text(encoding="ascii")
         return int(dict(line.split() for line in text.splitlines())["oom_kill"])
@@ -40,7 +40,7 @@ class Group:
 
 @contextmanager
 def limited(megabytes: int, processors: int) -> Iterator[Group | None]:
-    """Yield a new group with a limit, or None where this user can make none; at the end its processes have ended."""
+    """Yield a new group with a limit, or None without the permission; at the end its processes have ended."""
     with ExitStack() as stack:
         limits = _limits(megabytes * 2**20, processors * _PERIOD)
         group: Group | None = Group(tuple(limits))
@@ -56,7 +56,7 @@ def limited(megabytes: int, processors: int) -> Iterator[Group | None]:
 
 
 def _limits(memory: int, quota: int) -> dict[Path, dict[str, str]]:
-    """Return what to write where: version 2 of control groups has one folder, version 1 one for each resource."""
+    """Return the files to write: version 2 of control groups has one folder, version 1 one for each resource."""
     name = f"resilience-{os.getpid()}"
     if (_ROOT / "cgroup.controllers").exists():
         return {_ROOT / name: {"memory.max": str(memory), "cpu.max": f"{quota} {_PERIOD}"}}
@@ -67,7 +67,7 @@ def _limits(memory: int, quota: int) -> dict[Path, dict[str, str]]:
 
 
 def _own_group(resource: str) -> Path:
-    """Return the group of this process, of version 1; in a container, which does not see it, the container's."""
+    """Return the version 1 group of this process; in a container, which does not see it, the container's."""
     lines = (line.split(":", 2) for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines())
     path = next((path for _, controllers, path in lines if resource in controllers.split(",")), "/")
     folder = _ROOT / resource / path.lstrip("/")

@@ -1,11 +1,11 @@
-"""Kill random workers under load, and count what is lost: python -m loadtest.resilience.chaos --kills 200.
+"""Kill random workers under load, and count the lost requests: python -m loadtest.resilience.chaos --kills 200.
 
-One `bentoml serve` of the newest stored model with two workers is asked all the time: over kept and over new
-connections of HTTP and gRPC. Again and again one of its workers is ended by SIGKILL, and replaced by the server. A
-request may be lost only on a connection that the killed worker had accepted, or, over gRPC, that waited in its queue:
-the workers share one socket for HTTP, but have one each for gRPC, and a client without wait_for_ready sees that
-its new connection broke. At the end what /metrics counts must be what was answered, and SIGTERM must end all processes.
-Otherwise the exit code is 1.
+Clients load a `bentoml serve` of the newest stored model with two workers: over kept and over new connections of HTTP
+and gRPC. Repeatedly one of the workers is killed by SIGKILL, and replaced by the server. A request may be lost only on
+a connection that the killed worker had accepted, or, over gRPC, on one that waited in its queue: the workers share one
+socket for HTTP, but have one each for gRPC, and a client without wait_for_ready sees that its new connection broke. At
+the end the counts in /metrics must match the answers, and SIGTERM must end all processes. Otherwise the exit status is
+1.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ if TYPE_CHECKING:
 
 WORKERS: Final = 2
 
-_TIMEOUT: Final = 60  # seconds until a killed worker must be replaced
+_TIMEOUT: Final = 60  # seconds for the replacement of a killed worker
 
 
 @dataclass
 class Kill:
-    """One worker that was killed."""
+    """A killed worker."""
 
     http: frozenset[int]
-    """The clients' ports of the HTTP connections that it had."""
+    """Client ports of its HTTP connections."""
     grpc: int
-    """How many connections of gRPC it had."""
+    """Number of its gRPC connections."""
     gone: float = 0.0
-    """When its port for gRPC was closed, by the monotonic clock."""
+    """When its gRPC port was closed, on the monotonic clock."""
     seconds: float = 0.0
-    """Until its successor answered."""
+    """Seconds until its successor answered."""
 
 
 @dataclass
 class Report:
-    """What became of the requests."""
+    """The outcomes of the requests."""
 
     kills: list[Kill] = field(default_factory=list)
     answered: Counter[str] = field(default_factory=Counter)
@@ -61,16 +61,16 @@ class Report:
     lost: Counter[str] = field(default_factory=Counter)
     """On connections that a killed worker had accepted."""
     waiting: Counter[str] = field(default_factory=Counter)
-    """On new connections of gRPC, which may wait in its queue."""
+    """On new gRPC connections, which may wait in its queue."""
     unexplained: list[str] = field(default_factory=list)
-    """What else went wrong."""
+    """Other failures."""
     files: int = 0
-    """In the folder of the metrics, at the end."""
+    """Number of files in the metrics folder at the end."""
     scrape: float = 0.0
-    """Seconds that /metrics took at the end."""
+    """Seconds of /metrics at the end."""
 
     def text(self) -> str:
-        """Return it in lines to print."""
+        """Return the report as text."""
         waits = sorted(kill.seconds for kill in self.kills)
         lines = [
             f"{len(self.kills)} kills, {self.answered.total():,} requests answered",
@@ -90,8 +90,8 @@ def _by_kind(counts: Counter[str]) -> str:
 @exit_on_error()
 def main() -> None:
     """Kill and print."""
-    parser = argparse.ArgumentParser(description="Kill random workers under load, and count what is lost.")
-    parser.add_argument("--kills", type=int, default=200, help="how often (default: 200)")
+    parser = argparse.ArgumentParser(description="Kill random workers under load, and count lost requests.")
+    parser.add_argument("--kills", type=int, default=200, help="number of kills (default: 200)")
     kills = parser.parse_args().kills
     report = kill_workers(newest_model(), kills)
     print(report.text())
@@ -135,7 +135,7 @@ async def _kill_workers(server: Service, kills: int) -> Report:
 
 
 async def _kill(worker: psutil.Process, server: Service) -> Kill:
-    worker.send_signal(signal.SIGSTOP)  # so that it accepts nothing more while its connections are listed
+    worker.send_signal(signal.SIGSTOP)  # it accepts nothing while its connections are listed
     accepted = [connection for connection in worker.net_connections("tcp") if connection.raddr]
     kill = Kill(
         frozenset(connection.raddr.port for connection in accepted if connection.laddr.port == server.port),
@@ -146,7 +146,7 @@ async def _kill(worker: psutil.Process, server: Service) -> Kill:
     worker.send_signal(signal.SIGKILL)
     while worker in server.workers():
         await asyncio.sleep(0.01)
-    # Its port is closed after all else is given back.
+    # Its port is closed last.
     while _listening(server.grpc_port) == listening and time.monotonic() < begun + 1:
         await asyncio.sleep(0.01)
     kill.gone = time.monotonic()
@@ -163,7 +163,7 @@ def _listening(port: int) -> int:
 
 
 async def _until_all_answer(server: Service) -> None:
-    """Wait until every worker takes requests over HTTP and listens for gRPC."""
+    """Wait until every worker accepts HTTP requests and listens for gRPC."""
     deadline = time.monotonic() + _TIMEOUT
     while time.monotonic() < deadline:
         workers = server.workers()
@@ -186,9 +186,9 @@ def _answers(worker: psutil.Process, server: Service) -> bool:
 
 
 def _explain(report: Report, outcomes: Outcomes) -> None:
-    """Sort what was lost since the last kill."""
+    """Sort the requests lost since the last kill."""
     last = report.kills[-1]
-    left = last.grpc  # each of its connections has one call in flight at most
+    left = last.grpc  # each of its connections has at most one call in flight
     for failure in outcomes.failures:
         if failure.port in last.http:
             report.lost[failure.kind] += 1
@@ -203,7 +203,7 @@ def _explain(report: Report, outcomes: Outcomes) -> None:
 
 
 def _check_counts(report: Report, metrics: str) -> None:
-    """Hold /metrics against what was answered; of what was lost some was counted, but not answered."""
+    """Compare /metrics with the answers; some lost requests were counted but not answered."""
     for kinds, pattern in (
         (("kept", "new"), r'bentoml_service_request_total\{endpoint="/predict",http_response_code="200".*\} (\S+)'),
         (("batch",), r'bentoml_service_request_total\{endpoint="/predict_batch",http_response_code="200".*\} (\S+)'),

@@ -1,4 +1,4 @@
-"""Clients that ask all the time and note on which connection a request was lost; no request is sent twice."""
+"""Clients that send requests continuously and record the connection of each lost request; none is sent twice."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 _CLIENTS: Final = {"kept": 6, "new": 2, "batch": 2, "grpc": 4, "grpc new": 2}
 
-_REQUESTS: Final = 50  # on one connection, so that all workers have some
+_REQUESTS: Final = 50  # on one connection, so that all workers get some
 _INTERVAL: Final = 0.005  # seconds between requests of a client
-_TIMEOUT: Final = 20  # seconds until an answer must have come
+_TIMEOUT: Final = 20  # seconds for an answer
 
-# A connection of its own, and no retry behind our back.
+# A separate connection, and no automatic retries.
 _OPTIONS: Final = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0))
 
 
@@ -35,15 +35,15 @@ class Failure:
 
     kind: str
     port: int | None
-    """The client's; None over gRPC, which does not show it, and if there was no connection."""
+    """Port of the client; None over gRPC, which does not show it, and without a connection."""
     error: str
     begun: float = 0.0
-    """When it was sent, by the monotonic clock."""
+    """When it was sent, on the monotonic clock."""
 
 
 @dataclass
 class Outcomes:
-    """How requests ended."""
+    """The outcomes of requests."""
 
     answered: Counter[str]
     """By kind of client."""
@@ -51,7 +51,7 @@ class Outcomes:
 
 
 async def load(port: int, grpc_port: int, outcomes: Outcomes, stop: asyncio.Event) -> None:
-    """Ask HTTP on one port of loopback and gRPC on another until stopped."""
+    """Send requests over HTTP to one port of loopback and over gRPC to another, until stopped."""
     async with asyncio.TaskGroup() as group:
         for kind, clients in _CLIENTS.items():
             for _ in range(clients):
@@ -69,11 +69,11 @@ async def _ask(kind: str, port: int, outcomes: Outcomes, stop: asyncio.Event) ->
             outcomes.failures.append(Failure(kind, None, f"connecting: {error!r}"))
             continue
         local = writer.get_extra_info("sockname")[1]
-        # Closed by a reset: thousands of new connections would fill the table of those that wait for their end.
+        # Closed by a reset: thousands of new connections would fill the table of closing connections.
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         try:
             for _ in range(1 if kind == "new" else _REQUESTS):
-                if stop.is_set() or reader.at_eof():  # a kept connection that was closed is not asked on
+                if stop.is_set() or reader.at_eof():  # a kept connection that was closed is not used again
                     break
                 async with asyncio.timeout(_TIMEOUT):
                     writer.write(http1.request("POST", path, random.choice(bodies).encode()))
@@ -101,8 +101,8 @@ async def _ask_grpc(kind: str, port: int, outcomes: Outcomes, stop: asyncio.Even
                     break
                 begun = time.monotonic()
                 try:
-                    # A connection that no worker has accepted yet breaks with the worker in whose queue it waits.
-                    # wait_for_ready connects again, and no call was sent before; new ones are without it.
+                    # A connection that no worker has accepted breaks with the worker in whose queue it waits.
+                    # wait_for_ready reconnects, and no call was sent before; new connections do without it.
                     await call(random.choice(MESSAGES), timeout=_TIMEOUT, wait_for_ready=not is_new)
                     outcomes.answered[kind] += 1
                 except grpc.aio.AioRpcError as error:

@@ -1,10 +1,11 @@
-"""What callers with a key meet while somebody attacks: python -m loadtest.resilience.under_attack.
+"""Measure the effect of attacks on clients with a key: python -m loadtest.resilience.under_attack.
 
-Each attack (loadtest/resilience/attacks.py) has a `bentoml serve` of the newest stored model of its own, with keys and,
-as in a container, 512 MB of memory and two processors. Callers ask 20 times a second over each of HTTP and gRPC
-for predictions, batches, explanations, streams and the model; /readyz is probed. The exit code is 1 where a mark is
-missed: 99 of 100 requests answered within a second, none failed, each probe answered within half a second, memory back
-to 1.3 times that before within a minute, no process ended, nobody let in. The clients use the same processors.
+Each attack (loadtest/resilience/attacks.py) gets a new `bentoml serve` of the newest stored model, with keys and, like
+a container, 512 MB of memory and two processors. Clients send 20 requests per second over each of HTTP and gRPC:
+predictions, batches, explanations, streams and the model; /readyz is probed. The exit status is 1 if a limit is missed:
+99 of 100 requests answered within a second, none failed, each probe answered within half a second, memory within a
+minute at most 1.3 times that before, no process ended, no request wrongly accepted. The clients use the same
+processors.
 """
 
 from __future__ import annotations
@@ -43,27 +44,27 @@ if TYPE_CHECKING:
 MEGABYTES: Final = 512
 PROCESSORS: Final = 2
 
-MAX_SECONDS: Final = 1.0  # in which all but one in a hundred requests of a caller must be answered
-MAX_PROBE_SECONDS: Final = 0.5  # for the slowest answer of /readyz
+MAX_SECONDS: Final = 1.0  # 99th percentile of a client's answers
+MAX_PROBE_SECONDS: Final = 0.5  # of the slowest answer of /readyz
 MAX_RATIO: Final = 1.3  # of the memory a minute after an attack to that before it
 _WARM_UP: Final = 5.0
 _RECOVERY: Final = 60.0
 _INTERVAL: Final = 0.2
 _SETTLING: Final = 5.0
 _TIMEOUT: Final = 30.0
-"""Seconds: before an attack, in which memory must be back, between readings, until memory is judged first, and for the
-attacker to end."""
+"""Seconds: before an attack, until memory must have recovered, between measurements, until the first check of memory,
+and for the attacker to end."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What callers met during an attack and until memory was back."""
+    """Measurements during an attack and until memory has recovered."""
 
     attack: str
     sent: int
     """Requests of the attack."""
     let_in: int
-    """Those of them that must not be."""
+    """Those of them that were wrongly accepted."""
     answered: tuple[Answered, ...]
     before: float
     peak: float
@@ -72,31 +73,33 @@ class Outcome:
     killed: int
     """Processes."""
     stuck: bool = False
-    """Whether the server did not end when it was asked to."""
+    """Whether the server failed to end after SIGTERM."""
 
     def seconds(self, kind: str, share: float) -> float:
-        """Return within which time that share of requests was answered."""
+        """Return the time in which a share of the requests was answered."""
         durations = sorted(one.seconds for one in self.answered if one.kind == kind)
         return durations[math.ceil(share * len(durations)) - 1]
 
     def failures(self, kind: str) -> Counter[str]:
-        """Return how requests failed."""
+        """Return the errors of failed requests."""
         return Counter(one.failure for one in self.answered if one.kind == kind and one.failure)
 
 
 @exit_on_error()
 def main() -> None:
     """Attack, measure and print."""
-    parser = argparse.ArgumentParser(description="Measure what callers meet while somebody attacks.")
-    parser.add_argument("--attack", action="append", choices=ATTACKS, help="this one; may be repeated (default: all)")
-    parser.add_argument("--seconds", type=float, default=15, help="of each attack (default: %(default)s)")
+    parser = argparse.ArgumentParser(description="Measure the effect of attacks on clients.")
+    parser.add_argument(
+        "--attack", action="append", choices=ATTACKS, help="only this attack; may be repeated (default: all)"
+    )
+    parser.add_argument("--seconds", type=float, default=15, help="seconds of each attack (default: %(default)s)")
     arguments = parser.parse_args()
     outcomes = []
     model = newest_model()
     for attack in arguments.attack or ATTACKS:
         with limited(MEGABYTES, PROCESSORS) as group:
             outcomes.append(attacked(model, attack, arguments.seconds, group))
-    print(f"{MEGABYTES} MB, {PROCESSORS} processors" if group else "no limit: this user can make no control group")
+    print(f"{MEGABYTES} MB, {PROCESSORS} processors" if group else "no limit: this user cannot create a control group")
     print(table(outcomes))
     wrong = [f"{outcome.attack}: {what}" for outcome in outcomes for what in missed(outcome)]
     if wrong:
@@ -148,7 +151,7 @@ async def _attacked(server: Service, attack: str, seconds: float, group: Group |
     return Outcome(
         attack,
         counts.get("sent", 0),
-        counts.get("let in", 0),
+        counts.get("accepted", 0),
         tuple(one for one in answered if one.begun >= begun),
         before,
         max(memory),
@@ -158,7 +161,7 @@ async def _attacked(server: Service, attack: str, seconds: float, group: Group |
 
 
 async def _attack(server: Service, attack: str, seconds: float, key: str) -> dict[str, int]:
-    """Let a process of its own attack, and return what it counted."""
+    """Run an attack in a separate process, and return its counts."""
     command = [sys.executable, "-m", "loadtest.resilience.attacks", attack, "--key", key, "--seconds", seconds]
     command += ["--port", server.port, "--grpc-port", server.grpc_port]
     pipe = asyncio.subprocess.PIPE
@@ -184,14 +187,14 @@ async def _read(server: Service, memory: list[float], ended: asyncio.Event) -> N
 def _held(server: Service) -> float:
     """Return the MB of memory of a server's processes, each page once."""
     held = 0
-    with suppress(psutil.Error):  # one that has just ended
+    with suppress(psutil.Error):  # a process that has just ended
         for process in server.family():
             held += process.memory_full_info().pss
     return held / 1e6
 
 
 def missed(outcome: Outcome) -> list[str]:
-    """Return which marks an outcome misses, a line each."""
+    """Return the limits that an outcome misses, a line each."""
     wrong = []
     for kind, title in (("http", "HTTP"), ("grpc", "gRPC")):
         seconds = outcome.seconds(kind, 0.99)
@@ -204,23 +207,23 @@ def missed(outcome: Outcome) -> list[str]:
             wrong.append(f"{failures.total()} {title} failed ({reasons}), expected none")
     slowest = outcome.seconds("probe", 1)
     if slowest > MAX_PROBE_SECONDS:
-        wrong.append(f"/readyz after {slowest:.2f} s, expected {MAX_PROBE_SECONDS} s at most")
+        wrong.append(f"/readyz after {slowest:.2f} s, expected at most {MAX_PROBE_SECONDS} s")
     if outcome.after > MAX_RATIO * outcome.before:
         ratio = outcome.after / outcome.before
         wrong.append(
-            f"memory is {ratio:.2f} times that before, expected {MAX_RATIO} times at most after {_RECOVERY:.0f} s"
+            f"memory is {ratio:.2f} times that before, expected at most {MAX_RATIO} times after {_RECOVERY:.0f} s"
         )
     if outcome.killed:
         wrong.append(f"{outcome.killed} processes ended, expected none")
     if outcome.stuck:
         wrong.append("the server did not end within 30 s of SIGTERM")
     if outcome.let_in:
-        wrong.append(f"{outcome.let_in} of {outcome.sent} requests were let in, expected none")
+        wrong.append(f"{outcome.let_in} of {outcome.sent} requests were wrongly accepted, expected none")
     return wrong
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """Return what callers met during each attack, a line for each."""
+    """Return a table of the measurements during each attack."""
     columns = (
         *("HTTP p99 s", "failed", "gRPC p99 s", "failed", "/readyz s", "failed", "MB before", "peak", "after"),
         "ended",

@@ -1,1 +1,1 @@
-"""Shapes of load, each a second file for `locust -f`."""
+"""Load shapes, each a second file for `locust -f`."""

@@ -1,4 +1,4 @@
-"""More and more load, to see where response times begin to rise."""
+"""A rising load, which shows when response times start to rise."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from loadtest.shapes.stages import Stages
 
 
 class Ramp(Stages):
-    """Two minutes in ten equal steps, each long enough to be seen in the report's charts."""
+    """Two minutes in ten equal steps, each long enough to be visible in the report's charts."""
 
     seconds = 120
     users = 200

@@ -1,4 +1,4 @@
-"""A moderate load for long, to see what grows: memory, connections, response times."""
+"""A moderate load for a long time, which shows growth of memory, connections or response times."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from loadtest.shapes.stages import Stages
 
 
 class Soak(Stages):
-    """An hour at half of the load that the service levels want."""
+    """An hour at half of the load of the service levels."""
 
     seconds = 3600
     users = 25

@@ -1,4 +1,4 @@
-"""Ten times the load for a while, to see whether the service recovers from it."""
+"""Ten times the load for a while, which shows whether the service recovers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from loadtest.shapes.stages import Stages
 
 
 class Spike(Stages):
-    """Two minutes, with as long after the spike as before it, to compare them."""
+    """Two minutes, with equal times before and after the spike."""
 
     seconds = 120
     users = 200

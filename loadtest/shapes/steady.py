@@ -1,4 +1,4 @@
-"""The same load all the time, by which service levels are measured."""
+"""A constant load, for measuring service levels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from loadtest.shapes.stages import Stages
 
 
 class Steady(Stages):
-    """A minute: long enough for a stable 99th percentile (30,000 requests)."""
+    """A minute: enough for a stable 99th percentile (30,000 requests)."""
 
     seconds = 60
     stages = ((1, 1),)

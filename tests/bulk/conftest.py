@@ -87,7 +87,7 @@ def many_parts(people, table, write, small_parts):
 
 
 def files(output):
-    """Return what a run wrote: the scored rows and the rejected ones."""
+    """Return the output of a run: the scored rows and the rejected ones."""
     return output.read_bytes(), rejected_path(output).read_bytes()
 
 
@@ -113,7 +113,7 @@ def found():
 
 @pytest.fixture
 def rejected():
-    """Read what was rejected: lines, columns and what was expected."""
+    """Return the rejected rows: lines, columns and expected values."""
 
     def rejected(output):
         path = rejected_path(output)

@@ -38,11 +38,11 @@ def test_a_misspelt_heading_of_copies_is_known():
     ("names", "message"),
     [
         (INPUTS[1:], "line 1: expected columns for age"),
-        ((*INPUTS, "e-mail"), "line 1: expected no column but the inputs and an id, and not 'e-mail'"),
-        ((*INPUTS, "scale"), "line 1: expected no column but the inputs and an id, and not 'scale'"),
-        ((*INPUTS, "age"), "line 1: expected one column for age, not several"),
-        ((*INPUTS, "Nscore"), "line 1: expected one column for neuroticism, not several"),
-        ((*INPUTS, "id", "ID"), "line 1: expected one column for id, not several"),
+        ((*INPUTS, "e-mail"), "line 1: expected only the inputs and an id, found 'e-mail'"),
+        ((*INPUTS, "scale"), "line 1: expected only the inputs and an id, found 'scale'"),
+        ((*INPUTS, "age"), "line 1: expected one column for age, found several"),
+        ((*INPUTS, "Nscore"), "line 1: expected one column for neuroticism, found several"),
+        ((*INPUTS, "id", "ID"), "line 1: expected one column for id, found several"),
         ((), "line 1: expected columns for age, gender"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The network for many people against the predictor that it stands for."""
+"""The columnar network compared with the predictor."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def columns(rows):
 
 
 @pytest.mark.parametrize("window", WINDOWS)
-def test_it_says_what_the_predictor_says(people, window):
+def test_it_predicts_like_the_predictor(people, window):
     predictor = Cohort.load().predictor
     expected = predictor.predict_proba(people)[:, :, WINDOWS.index(window)].T
     assert np.abs(ColumnarNetwork(predictor, DRUGS, window).predict_proba(columns(people)) - expected).max() < 1e-12

@@ -21,7 +21,7 @@ WIDTH = f"{len(INPUTS)} fields"
 
 @pytest.fixture
 def content(tmp_path):
-    """Write a file and read it back: the cells of each line, and what is malformed."""
+    """Write a file and read it back: the cells of each line, and the malformed lines."""
 
     def content(text):
         path = tmp_path / "in.csv"
@@ -75,7 +75,7 @@ def test_quoted_fields_may_hold_commas_and_quotes(content, line):
     ],
 )
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_malformed_line_is_told_and_swallows_nothing(content, line, bad, expected, place):
+def test_a_malformed_line_is_reported_and_affects_no_other(content, line, bad, expected, place):
     lines = [line(age='"26"').encode(), line().encode()]
     lines.insert(place, bad if isinstance(bad, bytes) else bad.encode())
     rows, malformed = content(line.header.encode() + b"".join(lines))
@@ -138,12 +138,12 @@ def test_a_compressed_file_has_the_same_rows_in_one_part(content, line, tmp_path
     assert content(gzip.compress(text)) == whole
     assert len(CsvSource.open(tmp_path / "in.csv").parts) == 1
     (tmp_path / "in.csv").write_bytes(gzip.compress(text)[:-9])
-    with pytest.raises(DataError, match="expected a whole gzip file"):
+    with pytest.raises(DataError, match="expected a complete gzip file"):
         CsvSource.open(tmp_path / "in.csv")
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket", "folder", "device"])
-def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path, kind):
+def test_an_irregular_file_is_refused_without_waiting(tmp_path, kind):
     path = tmp_path / "in.csv"
     if kind == "pipe":
         os.mkfifo(path)
@@ -154,7 +154,7 @@ def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path, kind):
     with socket.socket(socket.AF_UNIX) as listening:
         if kind == "socket":
             listening.bind(str(path))
-        with pytest.raises(DataError, match=f"cannot read .*in.csv: expected a regular file, and not a {kind}"):
+        with pytest.raises(DataError, match=f"cannot read .*in.csv: expected a regular file, found a {kind}"):
             CsvSource.open(path)
 
 
@@ -194,7 +194,7 @@ def test_a_file_without_a_header_is_refused(tmp_path, text, message):
     assert str(caught.value).startswith(message)
 
 
-def test_a_missing_file_is_told(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(DataError, match=r"cannot read .*in.csv: No such file"):
         CsvSource.open(tmp_path / "in.csv")
 
@@ -219,7 +219,7 @@ LINES = st.one_of(
 
 
 @given(st.lists(LINES, max_size=6), st.sampled_from(["\n", "\r\n"]))
-def test_every_line_is_what_it_is_alone(tmp_path_factory, lines, end):
+def test_every_line_is_parsed_as_it_is_alone(tmp_path_factory, lines, end):
     path = tmp_path_factory.mktemp("lines") / "in.csv"
     path.write_bytes((",".join(INPUTS) + "\n" + "".join(line + end for line in lines)).encode())
     source = CsvSource.open(path)

@@ -47,7 +47,7 @@ def test_bars_are_as_high_as_shares(drawn, stored_model):
     assert len(groups) == len(shares)
     for group, (name, share) in zip(groups, shares, strict=True):
         then, now = group.iter(f"{SVG}rect")
-        assert f"{share:.1%} then" in group.find(f"{SVG}title").text
+        assert f"training {share:.1%}, " in group.find(f"{SVG}title").text
         assert (now.get("class") == "moved") == (name == "country")
         if name == "age":
             highest = max(stored_model.card.input_bins["age"].shares)

@@ -18,7 +18,7 @@ def columns(n, **changes):
 
 
 def row_of(person):
-    """Return the row that a profile would have; None where it is refused."""
+    """Return the row that a profile would have; None if it is refused."""
     try:
         return Profile.model_validate(person).row()
     except ValidationError:

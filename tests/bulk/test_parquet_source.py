@@ -58,7 +58,7 @@ def test_a_file_without_rows_has_no_parts(people, table, write):
         ("age", pa.array([True]), "column age: expected text or numbers"),
         ("openness", pa.array(["0.5"]), "column openness: expected numbers"),
         ("openness", pa.array([True]), "column openness: expected numbers"),
-        ("id", pa.array([[1]]), "column id: expected one value a row"),
+        ("id", pa.array([[1]]), "column id: expected one value in each row"),
         *(("id", pa.array([b"\xff"], kind), "column id: expected text, numbers, times or UUIDs") for kind in BINARIES),
     ],
 )
@@ -128,19 +128,19 @@ def test_a_name_may_be_no_utf8(people, table, write, tmp_path):
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "in.parquet")
-    with pytest.raises(DataError, match="expected a regular file, and not a pipe"):
+    with pytest.raises(DataError, match="expected a regular file, found a pipe"):
         ParquetSource.open(tmp_path / "in.parquet")
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"age,gender\n" * 100])
-def test_what_is_no_parquet_is_refused(tmp_path, content):
+def test_invalid_parquet_is_refused(tmp_path, content):
     path = tmp_path / "in.parquet"
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"cannot read .*in.parquet: expected a Parquet file"):
         ParquetSource.open(path)
 
 
-def test_damage_below_the_surface_is_told(people, table, write):
+def test_damage_inside_a_file_is_reported(people, table, write):
     path = write("in.parquet", table(people), compression="none")
     content = path.read_bytes()
     path.write_bytes(content[:4] + b"\xff" * 5000 + content[5004:])

@@ -1,4 +1,4 @@
-"""Whole runs: what is written, what is rejected, and what a kill leaves."""
+"""Whole runs: outputs, rejected rows, and the files that a kill leaves."""
 
 import gzip
 import os
@@ -42,7 +42,7 @@ def test_every_row_gets_the_predictors_probabilities(people, table, write, run, 
     assert {path.name for path in tmp_path.iterdir()} == {source, output.lower()}
 
 
-def test_what_simulate_writes_can_be_scored(people, run, found, tmp_path):
+def test_the_output_of_simulate_can_be_scored(people, run, found, tmp_path):
     with (tmp_path / "in.csv").open("w", encoding="utf-8", newline="") as file:
         write_csv(simulated_frame(people, np.zeros((len(people), 18), np.int8)), file, header=True)
     assert run(tmp_path / "in.csv", tmp_path / "out.parquet") == (5000, 0)
@@ -52,7 +52,7 @@ def test_what_simulate_writes_can_be_scored(people, run, found, tmp_path):
     assert np.abs(probabilities - expected(people)).max() < 1e-9
 
 
-def test_drugs_and_window_are_chosen_and_told(people, table, write, run, found, tmp_path):
+def test_drugs_and_window_are_chosen_and_recorded(people, table, write, run, found, tmp_path):
     run(write("in.parquet", table(people)), tmp_path / "out.parquet", drugs=("lsd", "cannabis"), window="year")
     (_, drugs), _, probabilities = found(tmp_path / "out.parquet")
     assert drugs == ["lsd", "cannabis"]
@@ -136,7 +136,7 @@ def test_nobody_is_rejected_for_rounding(real, table, write, run, found, tmp_pat
 
 
 @pytest.mark.parametrize("output", ["out.csv", "out.parquet"])
-def test_rows_that_are_not_possible_are_told_and_the_others_scored(run, found, rejected, tmp_path, line, output):
+def test_invalid_rows_are_reported_and_the_others_scored(run, found, rejected, tmp_path, line, output):
     lines = [
         line(),
         line(age="17"),
@@ -163,7 +163,7 @@ def test_rows_that_are_not_possible_are_told_and_the_others_scored(run, found, r
 
 
 @pytest.mark.parametrize("source", ["in.csv", "in.parquet"])
-def test_many_bad_rows_are_all_told(people, table, write, run, found, rejected, tmp_path, source):
+def test_many_bad_rows_are_all_reported(people, table, write, run, found, rejected, tmp_path, source):
     rng = np.random.default_rng(0)
     rows = people.copy()
     bad = rng.random(rows[:, 5:].shape) < 0.2
@@ -188,7 +188,7 @@ def test_a_file_without_rows_has_an_output_without_rows(people, table, write, ru
     assert lines == []
 
 
-def test_an_older_output_and_what_it_rejected_are_replaced(people, table, write, run, found, rejected, tmp_path):
+def test_an_older_output_and_its_rejected_rows_are_replaced(people, table, write, run, found, rejected, tmp_path):
     output = tmp_path / "out.csv"
     rows = people[:3].copy()
     rows[1, 6] = 99
@@ -202,15 +202,15 @@ def test_an_older_output_and_what_it_rejected_are_replaced(people, table, write,
 @pytest.mark.parametrize(
     ("source", "output", "message"),
     [
-        ("in.txt", "out.csv", r"expected a name that ends in .csv, .tsv, .data .* or .parquet, and not in.txt"),
-        ("in.parquet.gz", "out.csv", r"expected a name that ends in .csv, .* and not in.parquet.gz"),
-        ("in.csv", "out", r"expected an output whose name ends in .csv or .parquet, and not out"),
-        ("in.csv", "-", r"expected an output whose name ends in .csv or .parquet, and not -"),
-        ("in.csv", "out.csv.gz", r"expected an output whose name ends in .csv or .parquet, and not out.csv.gz"),
-        ("in.csv", "in.csv", "expected another file"),
+        ("in.txt", "out.csv", r"expected a name that ends in .csv, .tsv, .data .* or .parquet, found in.txt"),
+        ("in.parquet.gz", "out.csv", r"expected a name that ends in .csv, .* found in.parquet.gz"),
+        ("in.csv", "out", r"expected an output whose name ends in .csv or .parquet, found out"),
+        ("in.csv", "-", r"expected an output whose name ends in .csv or .parquet, found -"),
+        ("in.csv", "out.csv.gz", r"expected an output whose name ends in .csv or .parquet, found out.csv.gz"),
+        ("in.csv", "in.csv", "expected an output other than"),
     ],
 )
-def test_names_that_tell_no_format_are_refused(run, tmp_path, line, source, output, message):
+def test_names_without_a_known_format_are_refused(run, tmp_path, line, source, output, message):
     (tmp_path / "in.csv").write_text(line.header, encoding="utf-8")
     with pytest.raises(ConfigurationError, match=message):
         run(tmp_path / source, tmp_path / output)
@@ -234,7 +234,7 @@ def test_an_input_under_another_name_is_no_output(links, run, tmp_path, name):
     content, names = links.read_bytes(), sorted(tmp_path.iterdir())
     for source, output in ((links, tmp_path / name), (tmp_path / name, links)):
         if source.name != "out.csv":
-            with pytest.raises(ConfigurationError, match="expected another file for the output than the input"):
+            with pytest.raises(ConfigurationError, match="expected an output other than the input"):
                 run(source, output)
     assert links.read_bytes() == content
     assert sorted(tmp_path.iterdir()) == names
@@ -245,7 +245,7 @@ def test_an_input_among_the_parts_of_an_output_is_left(people, table, write, run
     path = write("out.csv.parts/000000.csv", table(people[:10]))
     (tmp_path / "in.csv").symlink_to(path)
     for source in (path, tmp_path / "in.csv"):
-        with pytest.raises(ConfigurationError, match="expected another file"):
+        with pytest.raises(ConfigurationError, match="expected an output other than"):
             run(source, tmp_path / "out.csv")
     assert path.exists()
 
@@ -256,7 +256,7 @@ def test_a_folder_of_somebody_else_is_left(people, table, write, run, tmp_path, 
     mine = tmp_path / "out.csv.parts" / name
     mine.parent.mkdir(parents=True)
     mine.write_text("[mine]", encoding="utf-8")
-    with pytest.raises(ConfigurationError, match=r"expected .*out.csv.parts to be a folder of an earlier run"):
+    with pytest.raises(ConfigurationError, match=r"expected .*out.csv.parts to be a folder from an earlier run"):
         run(write("in.parquet", table(people[:rows])), tmp_path / "out.csv")
     assert mine.read_text(encoding="utf-8") == "[mine]"
     assert not (tmp_path / "out.csv").exists()
@@ -266,16 +266,16 @@ def test_a_link_or_a_file_in_place_of_the_folder_is_left(people, table, write, r
     path, parts = write("in.parquet", table(people[:10])), tmp_path / "out.csv.parts"
     (tmp_path / "other").mkdir()
     parts.symlink_to("other")
-    with pytest.raises(ConfigurationError, match=r"expected .*out.csv.parts to be a folder of an earlier run"):
+    with pytest.raises(ConfigurationError, match=r"expected .*out.csv.parts to be a folder from an earlier run"):
         run(path, tmp_path / "out.csv")
     parts.unlink()
     parts.write_text("mine", encoding="utf-8")
-    with pytest.raises(ConfigurationError, match=r"expected .*out.csv.parts to be a folder of an earlier run"):
+    with pytest.raises(ConfigurationError, match=r"expected .*out.csv.parts to be a folder from an earlier run"):
         run(path, tmp_path / "out.csv")
     assert parts.read_text(encoding="utf-8") == "mine"
 
 
-def test_what_is_put_into_the_folder_meanwhile_is_left(people, table, write, run, tmp_path, monkeypatch):
+def test_a_file_added_to_the_folder_meanwhile_is_left(people, table, write, run, tmp_path, monkeypatch):
     mine, work = tmp_path / "out.csv.parts" / "mine.txt", Job.score_part
 
     def put(self, number, advance=None):
@@ -292,7 +292,7 @@ def test_what_is_put_into_the_folder_meanwhile_is_left(people, table, write, run
 def test_a_file_of_somebody_else_in_place_of_the_rejected_rows_is_left(people, table, write, run, tmp_path, rows):
     mine = tmp_path / "out.csv.rejected.csv"
     mine.write_text("line,notes\n", encoding="utf-8")
-    with pytest.raises(ConfigurationError, match=r"expected .*out.csv.rejected.csv to be of an earlier run"):
+    with pytest.raises(ConfigurationError, match=r"expected .*out.csv.rejected.csv to be from an earlier run"):
         run(write("in.parquet", table(people[:rows])), tmp_path / "out.csv")
     assert mine.read_text(encoding="utf-8") == "line,notes\n"
     assert not (tmp_path / "out.csv").exists()
@@ -402,7 +402,7 @@ def start(prepare, *paths):
 
 
 @pytest.mark.parametrize(("source", "output"), [("in.parquet", "out.parquet"), ("in.csv", "out.csv")])
-def test_killed_it_goes_on_where_it_was(many_parts, run, worked, tmp_path, source, output):
+def test_a_killed_run_continues_where_it_stopped(many_parts, run, worked, tmp_path, source, output):
     path = many_parts(source)
     (tmp_path / "whole").mkdir()
     counts = run(path, tmp_path / "whole" / output)
@@ -427,7 +427,7 @@ def test_killed_it_goes_on_where_it_was(many_parts, run, worked, tmp_path, sourc
 
 @pytest.mark.slow
 @pytest.mark.parametrize("before", [1, 2, 3, 4, 5, 31, 32, 33])
-def test_killed_at_any_rename_it_goes_on(many_parts, run, tmp_path, before):
+def test_a_run_killed_at_any_rename_continues(many_parts, run, tmp_path, before):
     path = many_parts("in.parquet")
     (tmp_path / "whole").mkdir()
     run(path, tmp_path / "whole" / "out.csv")

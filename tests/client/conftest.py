@@ -271,7 +271,7 @@ def make(request):
 
 @pytest.fixture
 def waits(monkeypatch):
-    """What was waited between attempts, without waiting; the clock goes on as if."""
+    """The waits between attempts, without waiting; the clock advances by them."""
     waited = []
 
     async def nap(seconds):

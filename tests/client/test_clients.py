@@ -86,7 +86,7 @@ def test_numbers_may_be_of_numpy(client, service, fields):
 
 
 @pytest.mark.parametrize("value", [np.bool_(True), np.float64(25.5), np.datetime64("1990-01-01"), np.int64(17)])
-def test_what_is_no_number_of_years_is_refused(client, service, value):
+def test_an_invalid_number_of_years_is_refused(client, service, value):
     with pytest.raises(InvalidRequestError, match="age"):
         client.predict(EXAMPLE | {"age": value})
     assert service.requests == []
@@ -152,7 +152,7 @@ def test_a_stream_reads_at_most_one_chunk_ahead(client):
     assert len(ahead) == len(read) == 5
 
 
-def test_what_the_callers_chunks_raise_is_raised(client):
+def test_an_exception_of_the_callers_chunks_is_raised(client):
     def chunks():
         yield rows(1)
         yield rows(1)
@@ -228,7 +228,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize(("ask", "loc"), MALFORMED.values(), ids=MALFORMED)
-def test_what_is_malformed_is_refused_before_it_is_sent(client, service, ask, loc):
+def test_malformed_requests_are_refused_before_they_are_sent(client, service, ask, loc):
     with pytest.raises(InvalidRequestError) as refused:
         ask(client)
     assert refused.value.detail[0].loc == loc
@@ -236,7 +236,7 @@ def test_what_is_malformed_is_refused_before_it_is_sent(client, service, ask, lo
     assert service.requests == []
 
 
-def test_no_error_tells_a_value(make, service):
+def test_no_error_contains_a_value(make, service):
     """Neither where the client refuses, nor where the service does, nor where it does not answer."""
     digits = 7318462
     person = EXAMPLE | {"neuroticism": digits / 10**7}
@@ -270,7 +270,7 @@ ASKS = {
 
 
 @pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS)
-def test_what_passes_is_tried_again(client, service, waits, ask):
+def test_temporary_errors_are_retried(client, service, waits, ask):
     service.fail("unavailable", "limited", "unavailable")
     assert ask(client)
     assert len(waits) == 3
@@ -289,7 +289,7 @@ def test_attempts_are_limited(make, service, waits, ask, kind, error):
 
 @pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS)
 @pytest.mark.parametrize(("kind", "error"), [("refused", InvalidRequestError), ("broken", ServiceError)])
-def test_nothing_else_is_tried_again(client, service, waits, ask, kind, error):
+def test_nothing_else_is_retried(client, service, waits, ask, kind, error):
     service.fail(kind)
     with pytest.raises(error) as raised:
         ask(client)

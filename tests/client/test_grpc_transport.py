@@ -1,4 +1,4 @@
-"""What is of gRPC alone."""
+"""Tests of gRPC only."""
 
 import asyncio
 import threading
@@ -103,7 +103,7 @@ def test_a_stream_leaves_no_thread(rpc_service, way):
 
 
 @pytest.mark.parametrize("told", [0, 1, 3])
-def test_a_stream_that_answers_too_little_is_told(client, rpc_service, monkeypatch, told):
+def test_a_stream_with_too_few_answers_is_reported(client, rpc_service, monkeypatch, told):
     """Not the people asked for, or no answer at all."""
 
     def answers(requests, context):
@@ -113,7 +113,7 @@ def test_a_stream_that_answers_too_little_is_told(client, rpc_service, monkeypat
 
     monkeypatch.setattr(rpc_service, "chunks", answers)
     people = np.vstack([ROWS] * 2)
-    with pytest.raises(ServiceError, match="the answer is none"):
+    with pytest.raises(ServiceError, match="the answer is malformed"):
         next(client.stream([people, people], drugs=["lsd"]))
 
 
@@ -140,14 +140,14 @@ def refusing(violations):
         ("sensation_seeking[17]", ("sensation_seeking", 17)),
     ],
 )
-def test_refusals_tell_all_that_is_wrong(client, rpc_service, field, loc):
+def test_refusals_report_all_mistakes(client, rpc_service, field, loc):
     rpc_service.script.append(refusing([(field, "expected 18 or more"), ("profile.gender", "Field required")]))
     with pytest.raises(InvalidRequestError) as raised:
         client.predict(EXAMPLE)
     assert raised.value.detail == (Detail(loc, "expected 18 or more"), Detail(("gender",), "Field required"))
 
 
-def test_refusals_of_others_are_told_too(client, rpc_service):
+def test_refusals_of_others_are_reported_too(client, rpc_service):
     rpc_service.script.append(ending(grpc.StatusCode.INVALID_ARGUMENT, "expected a message"))
     with pytest.raises(InvalidRequestError, match="expected a message") as raised:
         client.predict(EXAMPLE)
@@ -155,7 +155,7 @@ def test_refusals_of_others_are_told_too(client, rpc_service):
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.ABORTED])
-def test_the_text_of_a_fault_is_not_told(client, rpc_service, waits, code):
+def test_the_text_of_a_fault_is_not_shown(client, rpc_service, waits, code):
     rpc_service.script.append(ending(code, "could not convert 0.7318462"))
     with pytest.raises(ServiceError, match=f"answered {code.name}$") as raised:
         client.predict(EXAMPLE)

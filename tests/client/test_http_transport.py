@@ -1,4 +1,4 @@
-"""What is of HTTP alone."""
+"""Tests of HTTP only."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -56,7 +56,7 @@ def test_no_attempt_comes_before_the_service_asks_for_it(client, http_service, w
     assert all(5 < wait <= 11 for wait in waits)
 
 
-def test_a_wait_that_is_too_long_is_told(make, http_service, waits):
+def test_a_wait_that_is_too_long_is_reported(make, http_service, waits):
     http_service.script.append((429, {"retry-after": "30"}, b""))
     with make(http_service.url, timeout=20) as client, pytest.raises(RateLimitedError) as raised:
         client.predict(EXAMPLE)
@@ -65,13 +65,13 @@ def test_a_wait_that_is_too_long_is_told(make, http_service, waits):
 
 
 @pytest.mark.parametrize("asked", ["", "soon", "-5", "1.5", "Thu, 01 Jan 1970 00:00:00 GMT"])
-def test_what_is_no_time_to_come_is_not_waited_for(client, http_service, waits, asked):
+def test_an_invalid_retry_time_is_not_waited_for(client, http_service, waits, asked):
     http_service.script.append((503, {"retry-after": asked}, b""))
     assert client.predict(EXAMPLE)
     assert 0 <= waits[0] <= 0.5
 
 
-def test_refusals_tell_all_that_is_wrong(client, http_service):
+def test_refusals_report_all_mistakes(client, http_service):
     faults = [{"loc": ["profiles", 3, "age"], "msg": "expected 18 or more", "type": "unexpected"}]
     body = json.dumps({"error": "the request is malformed", "detail": faults}).encode()
     http_service.script.append((400, {}, body))
@@ -81,7 +81,7 @@ def test_refusals_tell_all_that_is_wrong(client, http_service):
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"error": "Bad Request", "detail": []}'])
-def test_refusals_of_others_are_told_too(client, http_service, body):
+def test_refusals_of_others_are_reported_too(client, http_service, body):
     http_service.script.append((400, {}, body))
     with pytest.raises(InvalidRequestError, match="Bad Request"):
         client.predict(EXAMPLE)
@@ -107,11 +107,11 @@ def test_other_statuses(client, http_service, waits, status, error):
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"risks": [{"probability": "0.7318462"}]}', b"\xff"])
 @pytest.mark.parametrize("name", ["predict", "predict_batch", "model"])
-def test_what_is_no_answer_is_told_without_it(client, http_service, name, body):
+def test_a_malformed_answer_is_reported_without_its_content(client, http_service, name, body):
     body = b"{}" if (name, body) == ("predict_batch", b"[]") else body
     http_service.script.append((200, {}, body))
     arguments = {"predict": [EXAMPLE], "predict_batch": [[EXAMPLE]], "model": []}[name]
-    with pytest.raises(ServiceError, match="the answer is none") as raised:
+    with pytest.raises(ServiceError, match="the answer is malformed") as raised:
         getattr(client, name)(*arguments)
     assert "7318462" not in str(raised.value)
     assert raised.value.__suppress_context__

@@ -42,7 +42,7 @@ def run(request):
     return run
 
 
-def test_an_attempt_has_what_is_left_of_the_time(run, clock):
+def test_an_attempt_has_the_remaining_time(run, clock):
     lefts = []
 
     def attempt(left):

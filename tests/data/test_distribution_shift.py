@@ -1,4 +1,4 @@
-"""Shifted cohorts: what is to move moves, by as much as was asked for, and into rows that are possible."""
+"""Shifted cohorts: the shifted input moves by the given strength, and rows stay valid."""
 
 from statistics import NormalDist
 
@@ -62,7 +62,7 @@ def test_a_category_moves_along_its_published_values(rows, rng, category):
     assert 0.1 < (after - before) @ middles < 0.4
 
 
-def test_who_is_older_is_as_the_old_are(rows, rng):
+def test_older_people_resemble_the_old(rows, rng):
     moved = shift(rows, "older", 0.6, rng)
     for level in range(len(CATEGORIES[0].labels)):
         old, new = (each[each[:, AGE] == level, IMPULSIVITY] for each in (rows, moved))

@@ -24,7 +24,7 @@ def test_a_folder_that_can_be_written_is_made_and_left_empty(tmp_path):
         ("{}/full", "cannot write .*/full: File too large"),
     ],
 )
-def test_a_folder_that_cannot_be_written_is_told_with_the_reason(tmp_path, room, folder, expected):
+def test_an_unwritable_folder_is_reported_with_the_reason(tmp_path, room, folder, expected):
     (tmp_path / "file").touch()
     with room(1 << 20), pytest.raises(ConfigurationError, match=rf"^{expected}$"):
         require_writable(tmp_path / folder.format(tmp_path))

@@ -81,8 +81,8 @@ def test_both_forms_of_the_small_file_are_the_same():
         ("CL2,CL0,CL0,CL0,CL6,CL0,CL4", "CL,CL0,CL0,CL0,CL6,CL0,CL4", 2, "alcohol", "CL0 | CL1"),
         ("CL2,CL0,CL0,CL0,CL6,CL0,CL4", "2,CL0,CL0,CL0,CL6,CL0,CL4", 2, "alcohol", "CL0 | CL1"),
         ("CL2,CL0,CL0,CL0,CL6,CL0,CL4", "NA,CL0,CL0,CL0,CL6,CL0,CL4", 2, "alcohol", "CL0 | CL1"),
-        ("7,1.09449", "6,1.09449", 3, "id", "no line above"),
-        ("7,1.09449", "006,1.09449", 3, "id", "no line above"),
+        ("7,1.09449", "6,1.09449", 3, "id", "differs from those above"),
+        ("7,1.09449", "006,1.09449", 3, "id", "differs from those above"),
         ("7,1.09449", "zebra,1.09449", 3, "id", "whole number"),
         ("7,1.09449", "7.0,1.09449", 3, "id", "whole number"),
         ("7,1.09449", "-7,1.09449", 3, "id", "whole number"),
@@ -121,7 +121,7 @@ def test_malformed_uci_form(old, new, line, column, expected):
         ('degree",', "degree,", 4, None, "quote closed"),
         ('no certificate or degree"', 'no certificate\nor degree"', 4, None, "quote closed"),
         ("-0.67825", "7.77777", 3, "neuroticism", "from -3.46436 to 3.27393"),
-        ("6,65+", "5,65+", 3, "id", "no line above"),
+        ("6,65+", "5,65+", 3, "id", "differs from those above"),
         ("6,65+", "6,65+,zebra", 3, None, "32 fields"),
         ("ID,", "zebra,", 1, "id", "headed ID"),
         ("AScore", "zebra", 1, "agreeableness", "headed AScore"),
@@ -190,7 +190,7 @@ def test_spelling_of_headings_labels_and_numbers_does_not_matter():
     assert (values == parse(UCI.encode())[1]).all()
 
 
-def test_quantified_categories_are_told_to_five_digits():
+def test_quantified_categories_are_distinguished_to_five_digits():
     _, values = parse(UCI.replace("0.49788", "0.497880001").encode())
     assert (values == parse(UCI.encode())[1]).all()
 
@@ -235,7 +235,7 @@ def test_headings_are_those_of_the_published_file():
 
 
 @pytest.mark.parametrize("name", ["absent", "."])
-def test_what_cannot_be_read_is_a_data_error(tmp_path, name):
+def test_an_unreadable_file_is_a_data_error(tmp_path, name):
     with pytest.raises(DataError, match="cannot read"):
         read(tmp_path / name)
 

@@ -1,4 +1,4 @@
-"""Respondents: both forms, what is real and what is simulated, and the way back to a file."""
+"""Respondents: both formats, real and simulated ones, and writing to a file."""
 
 import csv
 import gzip
@@ -147,7 +147,7 @@ def test_simulated_ids_in_the_uci_form(tmp_path, uci_path):
     assert read(path).frame.index.tolist() == ["sim-1", "sim-2", "sim-3"]
 
 
-def test_what_is_written_is_read_again(tmp_path, cohort):
+def test_a_written_file_is_read_back(tmp_path, cohort):
     pd.testing.assert_frame_equal(read(written(tmp_path / "cohort.csv", cohort)).frame, cohort)
 
 
@@ -205,13 +205,13 @@ def test_a_compressed_file_is_read(tmp_path, uci_path):
     assert read(path).source == "uci"
     assert read(path).sha256 == hashlib.sha256(uci_path.read_bytes()).hexdigest()
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(DataError, match="expected a whole gzip file"):
+    with pytest.raises(DataError, match="expected a complete gzip file"):
         read(path)
 
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "data")
-    with pytest.raises(DataError, match="expected a regular file, and not a pipe"):
+    with pytest.raises(DataError, match="expected a regular file, found a pipe"):
         read(tmp_path / "data")
 
 

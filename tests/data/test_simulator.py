@@ -110,7 +110,7 @@ def test_last_use_follows_the_probabilities():
     assert np.abs(shares - cohort.predictor.predict_proba(one[:1])[0]).max() < 0.015
 
 
-def test_what_ships_holds_no_respondent_and_no_code(records_in):
+def test_the_shipped_cohort_holds_no_respondent_and_no_code(records_in):
     shipped = files("drugpred.data") / "cohort.npz"
     assert records_in(shipped.read_bytes()) == []
     with shipped.open("rb") as file, np.load(file, allow_pickle=False) as arrays:

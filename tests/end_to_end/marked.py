@@ -112,7 +112,7 @@ def binary_inferences() -> list[tuple[bytes, int]]:
 
 
 def fill(message: Message, depth: int = 0) -> Message:
-    """Set every field of a message to a mark: words, numbers, and numbers of enums that stand for nothing."""
+    """Set every field of a message to a mark: words, numbers, and unknown enum numbers."""
     numbers = iter([*NUMBERS.values()] * 20)
     for one in message.DESCRIPTOR.fields:
         if one.type == FieldDescriptor.TYPE_MESSAGE:

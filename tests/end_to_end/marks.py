@@ -1,4 +1,4 @@
-"""Values that stand for a person's, and the search for them in whatever a server wrote or said."""
+"""Values that mark a person's, and the search for them in all that a server wrote or answered."""
 
 import base64
 import struct
@@ -26,13 +26,13 @@ IMPOSSIBLE = 7531904286.25
 
 
 def _digits(written: str, n: int) -> bytes:
-    """Return digits that every way to write a number has: those behind the first, where no point stands."""
+    """Return digits that every notation of a number has: those after the first, without the point."""
     _, *others = written.lstrip("-0.").partition("e")[0].replace(".", "")
     return "".join(others)[:n].encode()
 
 
 def _in_base64(content: bytes) -> list[bytes]:
-    """Return what every base64 has of a content, whatever stands before it."""
+    """Return the part that every base64 of a content has, with any bytes before it."""
     found = []
     for shift, start in enumerate((0, 2, 3)):
         whole = (shift + len(content)) // 3 * 4
@@ -75,7 +75,7 @@ _ROUNDED = _rounded()
 
 
 def marks_in(content: bytes, *, rounded: bool = True) -> list[str]:
-    """Return what of the marks a content holds, in whichever case; without rounded numbers where many stand."""
+    """Return the marks in a content, in any case; without rounded numbers if it has many numbers."""
     lowered = content.lower()
     needles = (_NEEDLES | _ROUNDED if rounded else _NEEDLES).items()
     return sorted({said for needle, said in needles if needle in content or needle.lower() in lowered})
@@ -83,7 +83,7 @@ def marks_in(content: bytes, *, rounded: bool = True) -> list[str]:
 
 @dataclass
 class Disk:
-    """Folders, of which only what is written from now on is searched."""
+    """Folders of which only files written from now on are searched."""
 
     folders: list[Path]
     before: dict[Path, bytes] = field(init=False)

@@ -1,4 +1,4 @@
-"""Who is let in, over HTTP and gRPC, by real servers and a real Redis."""
+"""Access to real servers over HTTP and gRPC, with a real Redis."""
 
 import shutil
 import time
@@ -60,7 +60,7 @@ def test_a_key_opens_both_transports(keyed):
 
 
 @pytest.mark.parametrize("key", [None, "alice-kex", "monitor-key"])
-def test_without_the_right_key_nothing_is_told(keyed, key):
+def test_without_the_right_key_nothing_is_shown(keyed, key):
     for client in clients(keyed, key=key):
         with client:
             for call in (
@@ -125,7 +125,7 @@ def test_keys_are_rotated_without_a_restart(keyed, keys):
 def test_an_open_server_warns(serve, store):
     with serve(store) as server, server.client() as http:
         assert http.post("/predict", json=EXAMPLE).status_code == 200
-        assert "everybody who reaches this server is let in" in server.output
+        assert "every caller is accepted" in server.output
 
 
 @pytest.mark.parametrize(

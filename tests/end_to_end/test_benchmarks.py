@@ -24,7 +24,7 @@ def run(*command: str, **environment: str) -> str:
 
 
 @pytest.mark.slow
-def test_the_benchmark_prints_what_a_profile_costs(store):
+def test_the_benchmark_prints_the_cost_of_a_profile(store):
     lines = run("loadtest.benchmarks.micro", BENTOML_HOME=str(store)).splitlines()
     costs = {name.strip(): float(cost) for name, cost in (line.rsplit(maxsplit=1) for line in lines[1:])}
     assert costs["encoded row -> 18 drugs x 6 windows"] > 0

@@ -1,4 +1,4 @@
-"""The bento that `bentoml build` makes of the checkout: what it holds, what it pins, and that it serves."""
+"""The bento that `bentoml build` makes of the checkout: its files, its pins, and serving."""
 
 import os
 import shutil
@@ -90,7 +90,7 @@ def test_it_serves_its_own_model_and_the_checkout_the_newest(serve, home, bento,
     newer = run(home, ROOT, "-c", NEWER)
     assert newer != stored_model.tag
     (tmp_path / "home").symlink_to(home)
-    relative = {"home": Path("home"), "DRUGPRED_FEEDBACK_FOLDER": "used"}  # of the folder where it is started
+    relative = {"home": Path("home"), "DRUGPRED_FEEDBACK_FOLDER": "used"}  # relative to the folder of the command
     with serve(bento=str(bento.tag), folder=tmp_path, **relative) as server, server.client() as client:
         assert (tmp_path / "used" / "feedback.sqlite").is_file()
         assert client.get("/model").json()["model"] == stored_model.tag

@@ -80,7 +80,7 @@ def test_all_ways_give_the_predictors_probabilities(answers, expected):
 
 def test_the_transport_makes_no_difference(answers):
     def parted(predictions):
-        """What was said, but for the numbers, and the numbers."""
+        """The text without the numbers, and the numbers."""
         numbers = []
 
         def part(content):

@@ -36,7 +36,7 @@ class Watched:
     since: float
 
     def play(self, n: int, shifts: dict[str, float]) -> dict[str, dict[str, dict]]:
-        """Ask of n respondents, and return what GET /drift says once all rules have seen them."""
+        """Predict for n respondents, and return the answer of GET /drift once all rules have seen them."""
         rows = (part for chunk, _ in draw(n, SEED, shifts) for part in np.array_split(chunk, 2))
         with Client(f"grpc://{self.server.grpc}") as client:
             assert sum(map(len, client.stream(rows))) == n
@@ -45,12 +45,12 @@ class Watched:
             return client.get("/drift").json()
 
     def settle(self, expression: str) -> None:
-        """Wait until it is true, and until what looks at what was recorded of it has been evaluated too."""
+        """Wait until it is true, and until the rules over the recorded values are evaluated too."""
         self.prometheus.wait(expression)
         time.sleep(4)
 
     def fire(self) -> dict[tuple[str, str], set[str]]:
-        """Return what fires now: by alert, and the time that drift is told of, the inputs or drugs."""
+        """Return the firing alerts: by alert and time of the drift, the inputs or drugs."""
         found = defaultdict(set)
         for alert in (each["metric"] for each in self.prometheus.query('ALERTS{alertstate="firing"}')):
             length = alert.get("window", "") if alert["alertname"].endswith("Drift") else ""
@@ -58,7 +58,7 @@ class Watched:
         return dict(found)
 
     def fired(self) -> set[str]:
-        """Return what fired at any time since."""
+        """Return the alerts that fired at any time since."""
         seconds = int(time.time() - self.since)
         fired = self.prometheus.query(f'max_over_time(ALERTS{{alertstate="firing"}}[{seconds}s])')
         return {each["metric"]["alertname"] for each in fired}
@@ -74,15 +74,15 @@ def watched(serve, default_store, tmp_path) -> Iterator[Watched]:
 
 
 def moved(shifts):
-    """Return what has moved as far as alerts ask for."""
+    """Return the variables that have moved far enough for an alert."""
     return {name for name, shift in shifts.items() if shift["psi"] > 1.25 * shift["threshold"]}
 
 
 def test_steady_profiles_fire_nothing(watched):
     drift = watched.play(PROFILES, {})
     assert watched.fire() == {}
-    # A scrape between the counts and the sums of one flush tells of no state there ever was. Outside of tests such a
-    # moment is none of the hour that other alerts wait for.
+    # A scrape between the counts and the sums of one flush shows an inconsistent state. Outside of tests it does not
+    # matter within the hour that other alerts wait for.
     assert not [alert for alert in watched.fired() if alert.endswith("Drift")]
     seen = watched.prometheus.values("feature:drugpred_input:increase1d", "feature")
     assert list(seen.values()) == [pytest.approx(PROFILES, rel=0.1)] * len(INPUTS)
@@ -119,7 +119,7 @@ def test_a_shift_fires_these_alerts_and_no_other(watched, name, strength, of, ex
 
 
 def feed_back(watched, noise):
-    """Ask of 2000 respondents, and tell what turned out of each."""
+    """Predict for 2000 respondents, and report the outcomes of each."""
     ((rows, last_use),) = draw(2000, SEED, {LABEL_NOISE: noise})
     used = (last_use > WINDOWS.index("decade")).tolist()
     with watched.server.client() as client:
@@ -140,7 +140,7 @@ def test_honest_feedback_fires_nothing(watched):
     assert watched.fire() == {}
 
 
-def test_feedback_with_label_noise_is_told_as_miscalibration(watched):
+def test_feedback_with_label_noise_is_reported_as_miscalibration(watched):
     feed_back(watched, 0.2)
     fire = watched.fire()
     assert set(fire) == {("DrugpredMiscalibrated", "")}

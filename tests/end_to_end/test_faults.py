@@ -50,7 +50,7 @@ def feed_back(client, answer):
 
 
 def counted(client, name="drugpred_profiles_total"):
-    time.sleep(1.5)  # what is noted is counted once a second
+    time.sleep(1.5)  # predictions are counted once a second
     metrics = client.get("/metrics")
     assert metrics.status_code == 200
     return sum(float(line.split()[-1]) for line in metrics.text.splitlines() if line.startswith(f"{name} "))
@@ -66,7 +66,7 @@ def ends(server, within=30):
 
 @pytest.fixture
 def disk(tmp_path):
-    """Return what mounts a small disk."""
+    """Return a function that mounts a small disk."""
     if os.geteuid() != 0:
         skip("only root can mount a small disk")
     with ExitStack() as stack:
@@ -86,7 +86,7 @@ def disk(tmp_path):
 
 
 def fill(folder, but=0):
-    """Take all room of a disk, but for some bytes; return the file that takes it."""
+    """Fill a disk, except for some bytes; return the file that fills it."""
     filler = folder / "filler"
     with filler.open("wb", buffering=0) as file, suppress(OSError):
         os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(folder).free - but)
@@ -101,7 +101,7 @@ def home_on(folder, store):
     return copy_of(store, folder / "bentoml"), {"TMPDIR": str(folder / "tmp"), "DRUGPRED_FEEDBACK_KEY": KEY}
 
 
-def test_predictions_go_on_while_the_disk_is_full(serve, store, disk):
+def test_predictions_continue_while_the_disk_is_full(serve, store, disk):
     home, environment = home_on(disk(60), store)
     with serve(home, **environment) as server, server.client() as client:
         before = client.post("/predict", json=EXAMPLE).json()
@@ -136,14 +136,14 @@ def test_no_room_ends_the_start(launch, store, disk):
     fill(home.parent, but=1 << 20)
     code, line = ends(launch(home, **environment))
     assert code == 1
-    assert "expected 5 MB and 5 files of room" in line
+    assert "expected space for 5 files of metrics, 5 MB, in " in line
 
 
-def test_what_two_workers_need_is_checked_before_they_start(launch, store, disk):
+def test_the_space_for_two_workers_is_checked_before_they_start(launch, store, disk):
     home, environment = home_on(disk(8), store)
     code, line = ends(launch(home, **environment, BENTOML_CONFIG_OPTIONS="services.drugpred.workers=2"))
     assert code == 1
-    assert "expected 10 MB and 10 files of room" in line
+    assert "expected space for 10 files of metrics, 10 MB, in " in line
     assert "No space left on device" in line
 
 
@@ -165,8 +165,8 @@ def test_a_home_that_cannot_be_written_serves_and_takes_no_feedback(serve, store
     # BentoML counts in a folder of temporary files then; that the folder for them cannot be written to leaves /tmp.
     with serve(home, **environment) as server, server.client() as client:
         assert [feed_back(client, answers(client)) for _ in range(2)] == [503, 503]
-        assert server.output.count("feedback is not taken: expected to be able to write") == 1  # at the start
-        assert server.output.count("feedback is not taken: ") == 2  # and at the first that is not
+        assert server.output.count("feedback is not accepted: expected to be able to write") == 1  # at the start
+        assert server.output.count("feedback is not accepted: ") == 2  # and at the first that is not
         assert counted(client) == 2 * 107
         subprocess.run(["mount", "-o", "remount,rw", folder], check=True)
         assert feed_back(client, answers(client)) == 200
@@ -180,14 +180,14 @@ def test_a_folder_of_metrics_that_cannot_be_written_is_replaced(serve, copied_st
         assert counted(client) == 107
 
 
-def test_predictions_go_on_when_the_home_vanishes(serve, copied_store):
+def test_predictions_continue_when_the_home_vanishes(serve, copied_store):
     with serve(copied_store, DRUGPRED_FEEDBACK_KEY=KEY) as server, server.client() as client:
         answers(client)
         (worker,) = server.workers
         shutil.rmtree(copied_store)
         answer = answers(client)
         assert feed_back(client, answer) in (200, 503)
-        assert counted(client) == 2 * 107  # the files of metrics are made again, with what was counted
+        assert counted(client) == 2 * 107  # the metrics files are restored with their counts
         assert server.workers == [worker]
 
 
@@ -211,7 +211,7 @@ def test_a_clock_that_jumps_changes_no_prediction(serve, copied_store, tmp_path)
     with serve(copied_store, **environment) as server, server.client() as client:
         first = answers(client)
         started = time.monotonic()
-        # What was answered after the year that an answer can tell of takes no feedback.
+        # A prediction after the last year that a token can represent accepts no feedback.
         for jump, taken in (("-1d", 200), ("+365d", 200), ("@1970-01-01 00:00:10", 200), ("@2200-01-01 00:00:00", 410)):
             clock.write_text(jump)
             answer = answers(client)
@@ -224,7 +224,7 @@ def test_a_clock_that_jumps_changes_no_prediction(serve, copied_store, tmp_path)
         assert counted(client) > 0
 
 
-def test_who_finds_no_file_handle_left_is_answered_later(serve, store):
+def test_without_free_file_handles_requests_are_answered_later(serve, store):
     with serve(store) as server, server.client() as client:
         answers(client)
         (worker,) = server.workers
@@ -286,7 +286,7 @@ def service(folder, before="", after=""):
     return folder
 
 
-def test_whatever_raises_is_answered_at_once_and_in_the_one_shape(serve, store, tmp_path):
+def test_any_exception_is_answered_at_once_in_the_error_format(serve, store, tmp_path):
     with serve(store, ".", service(tmp_path, PREDICTOR_AND_ROUTE, MIDDLEWARE)) as server, server.client() as client:
         tensors = [{"name": name, "shape": [1], "datatype": "FP64", "data": [0.1]} for name in COLUMNS]
         for method, path, body in (

@@ -29,7 +29,7 @@ def test_bad_requests_are_answered_properly_and_leave_the_service_as_it_was(serv
     assert f"{REQUESTS:,} inputs of 40 families" in done.stdout
 
 
-def test_no_key_that_is_presented_does_harm_or_is_told(serve, copied_store):
+def test_no_presented_key_does_harm_or_is_shown(serve, copied_store):
     keys = f"fuzz predict,feedback,read,metrics {sha256(KEY.encode()).hexdigest()}"
     with serve(copied_store, DRUGPRED_API_KEYS=keys, DRUGPRED_RATE_LIMIT="30/second") as server:
         shared = ("--log", server.temporary / "log", "--key", KEY)
@@ -49,7 +49,7 @@ def test_no_key_that_is_presented_does_harm_or_is_told(serve, copied_store):
         assert re.search(rf'drugpred_denied_total{{reason="{reason}"}} [1-9]', metrics)
 
 
-def test_who_is_let_in_without_the_key_is_told(server):
+def test_requests_accepted_without_the_key_are_reported(server):
     done = fuzz(server, "--only", "keys", "--requests", 50, "--key", KEY)
     assert done.returncode == 1
     assert re.search(r'--only "keys" --index \d+: 200 without the key', done.stdout)
@@ -62,7 +62,7 @@ def test_one_input_is_sent_again(server):
     assert "1 inputs of 1 families" in done.stdout
 
 
-def test_what_is_wrong_is_named(server, tmp_path):
+def test_faults_are_named(server, tmp_path):
     log = tmp_path / "log"
     log.write_text("Traceback (most recent call last):\n", encoding="utf-8")
     done = fuzz(server, "--only", "methods", "--index", 1, "--log", log)

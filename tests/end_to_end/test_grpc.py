@@ -73,7 +73,7 @@ def chunk_of(rows, **options):
 
 
 @pytest.mark.conformance
-def test_it_answers_what_http_answers(stub, client):
+def test_it_answers_like_http(stub, client):
     risks = client.post("/predict", json=EXAMPLE).json()["risks"]
     answer = stub.Predict(REQUEST).prediction
     assert [DRUGS[risk.drug - 1] for risk in answer.risks] == [risk["drug"] for risk in risks]
@@ -85,7 +85,7 @@ def test_it_answers_what_http_answers(stub, client):
 
 
 @pytest.mark.conformance
-def test_a_stream_tells_of_everybody(stub, real, expected):
+def test_a_stream_predicts_for_everybody(stub, real, expected):
     parts = np.array_split(real.X, 3)
     answers = stub.PredictStream(chunk_of(part, chunk=i, window="WINDOW_YEAR") for i, part in enumerate(parts))
     said = np.concatenate([np.reshape(answer.probabilities, (-1, 18)) for answer in answers])
@@ -93,7 +93,7 @@ def test_a_stream_tells_of_everybody(stub, real, expected):
 
 
 @pytest.mark.conformance
-def test_the_model_is_the_one_that_http_tells_of(stub, client):
+def test_the_model_is_the_same_as_over_http(stub, client):
     answer = stub.GetModel(pb.GetModelRequest())
     assert json.loads(answer.card) == client.get("/model").json()
 
@@ -105,7 +105,7 @@ def test_health_and_reflection_are_served(server, channel):
 
 
 @pytest.mark.conformance
-def test_calls_are_counted_beside_requests(stub, client):
+def test_calls_are_counted_separately_from_requests(stub, client):
     def counts():
         families = text_string_to_metric_families(client.get("/metrics").text)
         samples = [sample for family in families for sample in family.samples]
@@ -171,7 +171,7 @@ def test_no_value_of_a_profile_is_written_anywhere(server, stub, client, store, 
 
 
 @pytest.mark.conformance
-def test_whatever_comes_the_server_stays_healthy(server, channel):
+def test_the_server_stays_healthy_after_any_bytes(server, channel):
     raw = REQUEST.SerializeToString()
     for request, code in (
         (b"\xff" * 50, StatusCode.INVALID_ARGUMENT),
@@ -217,7 +217,7 @@ MB = 2**20
 
 
 class Peak:
-    """The most memory that a worker has until the end of a block, beyond what it had before, in bytes."""
+    """The most memory that a worker adds until the end of a block, in bytes."""
 
     def __init__(self, worker):
         self._worker, self._ended = worker, threading.Event()
@@ -268,7 +268,7 @@ def test_ever_so_many_calls_without_a_message_hold_little_and_end(loaded):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("reads", [True, False], ids=["taken", "not taken"])
-def test_64_streams_of_10000_people_a_chunk_hold_what_is_documented(loaded, real, reads):
+def test_64_streams_of_10000_people_per_chunk_use_the_documented_memory(loaded, real, reads):
     message = chunk_of(np.resize(real.X, (10_000, len(INPUTS)))).SerializeToString()
     method = "/drugpred.v1.DrugPrediction/PredictStream"
     ahead = [*OWN, ("grpc.http2.lookahead_bytes", 64 * MB if reads else 1024), ("grpc.http2.bdp_probe", 0)]
@@ -315,11 +315,11 @@ def test_clients_prove_themselves_where_the_operator_wants_it(serve, store, tmp_
 @pytest.mark.parametrize(
     ("setting", "value", "message"),
     [
-        ("DRUGPRED_GRPC_PORT", "{port}", "; set DRUGPRED_GRPC_PORT to another one for gRPC"),
-        ("DRUGPRED_GRPC_KEY", "/key.pem", "needs DRUGPRED_GRPC_CERTIFICATE and DRUGPRED_GRPC_KEY, both"),
+        ("DRUGPRED_GRPC_PORT", "{port}", "; set DRUGPRED_GRPC_PORT to another port for gRPC"),
+        ("DRUGPRED_GRPC_KEY", "/key.pem", "needs both DRUGPRED_GRPC_CERTIFICATE and DRUGPRED_GRPC_KEY"),
     ],
 )
-def test_what_no_worker_could_start_with_ends_the_start(server, launch, store, setting, value, message):
+def test_settings_that_no_worker_could_start_with_end_the_start(server, launch, store, setting, value, message):
     port = server.grpc.rpartition(":")[2]
     other = launch(store, **{setting: value.format(port=port)})
     try:
@@ -359,7 +359,7 @@ def test_two_workers_share_the_port_and_add_up(serve, store):
 
 @pytest.mark.conformance
 @pytest.mark.slow
-def test_a_worker_tells_that_it_ends_before_it_does(serve, store):
+def test_a_worker_announces_its_end(serve, store):
     with serve(store) as server, server.client() as client, grpc.insecure_channel(server.grpc, OWN) as channel:
         watching = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
         assert next(watching).status == health_pb2.HealthCheckResponse.SERVING
@@ -380,8 +380,8 @@ PROBES = ["/readyz", "/v2/health/ready", f"/v2/models/{NAME}/ready", f"/v2/model
 
 @pytest.mark.conformance
 @pytest.mark.slow
-def test_every_probe_tells_that_a_worker_ends(serve, copied_store, stored_model):
-    """Whichever a balancer asks, without a key though keys are set, it hears in time to send requests elsewhere."""
+def test_every_probe_reports_that_a_worker_ends(serve, copied_store, stored_model):
+    """Every balancer's probe, without a key though keys are set, fails in time to send requests elsewhere."""
     keys = {"DRUGPRED_API_KEYS": f"somebody predict {sha256(b'key').hexdigest()}"}
     with (
         serve(copied_store, **keys) as server,
@@ -392,17 +392,17 @@ def test_every_probe_tells_that_a_worker_ends(serve, copied_store, stored_model)
         stub = v2_grpc.GRPCInferenceServiceStub(channel)
         paths = [path.format(version=stored_model.tag.partition(":")[2]) for path in PROBES]
 
-        def told():
-            """What a balancer hears over HTTP, by GET and by HEAD, and over gRPC."""
+        def readiness():
+            """The answers to a load balancer over HTTP, to GET and HEAD, and over gRPC."""
             by_http = {client.request(method, path).status_code for path in paths for method in ("GET", "HEAD")}
             model = v2.ModelReadyRequest(name=NAME)
             return by_http, {stub.ServerReady(v2.ServerReadyRequest()).ready, stub.ModelReady(model).ready}
 
         assert next(watching).status == health_pb2.HealthCheckResponse.SERVING
-        assert told() == ({200}, {True})
+        assert readiness() == ({200}, {True})
         server.process.terminate()
         assert next(watching).status == health_pb2.HealthCheckResponse.NOT_SERVING
-        assert told() == ({503}, {False})
+        assert readiness() == ({503}, {False})
         assert client.get("/v2/health/live").json() == {"live": True}
         assert stub.ServerLive(v2.ServerLiveRequest()).live
 

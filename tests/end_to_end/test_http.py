@@ -110,7 +110,7 @@ def test_explanations_are_added_on_request_and_sum_up(client, window):
         assert total == pytest.approx(log_odds(risk), abs=1e-9)
 
 
-def test_in_a_batch_those_are_explained_who_ask(client, people):
+def test_in_a_batch_only_requested_explanations_are_made(client, people):
     asked = {"include": ["windows", "explanation"], "drugs": ["cannabis", "lsd"], "window": "year"}
     profiles = [person | (asked if i % 3 == 0 else {}) for i, person in enumerate(people[:30])]
     answers = client.post("/predict_batch", json={"profiles": profiles}).json()
@@ -250,7 +250,7 @@ def test_malformed_requests_are_refused_by_place(client, path, body, places):
         ("GET", "/static_content/nowhere.js", 404),
     ],
 )
-def test_what_is_not_offered_is_refused_in_the_same_shape(client, method, path, status):
+def test_unknown_paths_and_methods_are_refused_in_the_error_format(client, method, path, status):
     assert refusal(client.request(method, path), status).detail == []
 
 

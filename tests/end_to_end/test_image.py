@@ -1,4 +1,4 @@
-"""The image that `bentoml containerize` makes, run as in production: what it holds and how it serves."""
+"""The image of `bentoml containerize`, run as in production: its content and its serving."""
 
 import json
 import os
@@ -85,7 +85,7 @@ def contents(tree):
 
 @pytest.fixture
 def report(pytestconfig, capfd):
-    """Return what shows a line to whoever runs the tests."""
+    """Return a function that shows a line to the person who runs the tests."""
 
     def show(line):
         with capfd.disabled():
@@ -158,7 +158,7 @@ def test_sigterm_ends_it_without_an_error(podman, image):
         assert "Traceback" not in container.log
 
 
-def test_it_is_unhealthy_where_nothing_answers(podman, image):
+def test_it_is_unhealthy_without_a_service(podman, image):
     name = podman("run", "--detach", "--network=none", "--entrypoint=sleep", image, "60")
     try:
         assert podman.podman("healthcheck", "run", name).returncode == 1

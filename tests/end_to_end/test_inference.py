@@ -26,7 +26,7 @@ def columns(people):
 
 @pytest.fixture(scope="module")
 def ask(client, columns):
-    """Return what asks for everybody over REST."""
+    """Return a function that predicts for everybody over REST."""
 
     def post(**changes):
         inputs = [
@@ -55,7 +55,7 @@ def test_every_respondent_is_answered_alike_over_rest_and_grpc(ask, server, colu
     np.testing.assert_allclose(np.column_stack([by_rest[drug] for drug in DRUGS]), decade, rtol=0, atol=1e-12)
 
 
-def test_what_is_malformed_is_refused_in_the_one_error_shape(ask, client):
+def test_malformed_requests_are_refused_in_the_error_format(ask, client):
     answer = ask(openness=[*[0.0] * 1000, 9.0, *[0.0] * 884])
     error = Error.model_validate_json(answer.content, strict=True)
     assert answer.status_code == 400

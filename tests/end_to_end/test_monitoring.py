@@ -1,4 +1,4 @@
-"""What servers count: every profile once, whichever way it came, added up over workers and servers."""
+"""Counts of servers: every profile once over any transport, added up over workers and servers."""
 
 import re
 import shutil
@@ -34,7 +34,7 @@ def tensors(n):
 
 
 def ask_every_way(server, times):
-    """Ask of people by every transport; return how many were answered."""
+    """Predict for people over every transport; return the number of answers."""
     asked = 0
     for i in range(times):
         # A connection of its own each time, so that all workers are met.
@@ -86,7 +86,7 @@ class Counts:
 
 
 def scraped(*servers):
-    """What the servers show once what was answered so far is counted."""
+    """The metrics of the servers once all answers are counted."""
     time.sleep(2)
     texts = []
     for server in servers:

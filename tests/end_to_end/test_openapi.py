@@ -1,4 +1,4 @@
-"""The OpenAPI document against real servers: nothing happens that it does not tell, and all that it tells happens."""
+"""The OpenAPI document compared with real servers: all that happens is documented, and all documented happens."""
 
 import json
 import signal
@@ -69,17 +69,17 @@ def check_generated(server, specification, stored_model, folder, *arguments):
         assert sum(phase["accepted"] for phase in report["valid_rates"][f"POST {path}"].values()) > 10
 
 
-def test_an_open_server_does_what_the_document_says(server, client, stored_model, tmp_path):
+def test_an_open_server_conforms_to_the_document(server, client, stored_model, tmp_path):
     check_generated(server, client.get("/docs.json").json(), stored_model, tmp_path)
 
 
-def test_a_server_with_keys_does_what_the_document_says(serve, copied_store, stored_model, tmp_path):
+def test_a_server_with_keys_conforms_to_the_document(serve, copied_store, stored_model, tmp_path):
     with serve(copied_store, **KEYED) as server, server.client() as client:
         specification = client.get("/docs.json").json()
         for item in specification["paths"].values():
             for operation in item.values():
                 if isinstance(operation, dict) and {} in operation["security"]:
-                    operation["security"].remove({})  # here nothing is let in without a key
+                    operation["security"].remove({})  # here every request needs a key
         check_generated(server, specification, stored_model, tmp_path, "--header", "X-API-Key: everything")
 
 
@@ -126,7 +126,7 @@ class Seen:
         return {(*place, status) for place, operation in self.operations.items() for status in operation["responses"]}
 
     def ask(self, path, method, status, key="everything", version=None, coding=None, **request):
-        """Ask, with the example where nothing else is given, and check how an error is written."""
+        """Send a request, by default with the example, and check the format of an error."""
         if method == "post" and not request:
             request = {"json": self.examples[path]}
         path_asked = path.format(version=version or self.version)
@@ -179,7 +179,7 @@ def ask_with_keys(seen):
 
 
 def ask_wrongly(seen, stored_model, monkeypatch):
-    """Ask for what is malformed, too long, elsewhere, repeated and expired."""
+    """Send malformed, too long, misdirected, repeated and expired requests."""
     for path in seen.posts:
         seen.ask(path, "post", 400, content=b"{")
         longest = {"/predict": 64 * 1024, "/feedback": 4096}.get(path, 4 * 2**20)

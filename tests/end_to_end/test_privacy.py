@@ -36,9 +36,9 @@ def _faulty(owner, name):
     method = getattr(owner, name)
 
     def call(self, *given):
-        told = repr([one.tolist() if hasattr(one, "tolist") else one for one in given])
-        if "frozenset({'heroin'})" in told or "('heroin',)" in told:
-            raise RuntimeError(told)
+        arguments = repr([one.tolist() if hasattr(one, "tolist") else one for one in given])
+        if "frozenset({'heroin'})" in arguments or "('heroin',)" in arguments:
+            raise RuntimeError(arguments)
         return method(self, *given)
 
     setattr(owner, name, call)
@@ -58,12 +58,12 @@ def _take(self, body):
 FeedbackService.take = _take
 """
 
-# What must never be: it tells all in the log, on the disk and in a metric.
+# A faulty service: it reveals everything in the log, on the disk and in a metric.
 LEAKING = """
 from prometheus_client import Counter
 
 _predict = Scorer.predict_arrays
-_LEAK = Counter("leak", "Of what was said.", ["said"])
+_LEAK = Counter("leak", "Leaked values.", ["said"])
 
 
 def _leaking(self, profiles):
@@ -108,13 +108,13 @@ Scorer.predict_arrays = _leaking
     ],
     ids=lambda content: content[:24].decode(errors="replace"),
 )
-def test_the_search_finds_a_mark_in_whichever_form(tmp_path, content):
+def test_the_search_finds_a_mark_in_any_form(tmp_path, content):
     disk = Disk([tmp_path])
     (tmp_path / "file").write_bytes(b"before " + content + b" after")
     assert marks_in(disk.written()[str(tmp_path / "file")])
 
 
-def test_the_search_finds_nothing_where_there_is_nothing(tmp_path, real):
+def test_the_search_finds_nothing_without_a_mark(tmp_path, real):
     (tmp_path / "old").write_text(WORD)
     disk = Disk([tmp_path])
     (tmp_path / "new").write_bytes(
@@ -124,11 +124,11 @@ def test_the_search_finds_nothing_where_there_is_nothing(tmp_path, real):
     assert [marks_in(content) for content in disk.written().values()] == [[], []]
 
 
-# --- what is sent
+# --- requests
 
 
 class Said:
-    """All that was answered, each with what it answers."""
+    """All answers, each with its request."""
 
     def __init__(self):
         self.answers: list[tuple[str, bool, bytes]] = []
@@ -140,7 +140,7 @@ class Said:
         self.statuses.add(status)
 
     def leaks(self):
-        """Return what holds a mark; an answer of many probabilities has a few digits of any number."""
+        """Return the contents with a mark; an answer of many probabilities has a few digits of any number."""
         found = [(said, marks_in(content, rounded=not good)) for said, good, content in self.answers]
         return [(said, marks) for said, marks in found if marks]
 
@@ -217,7 +217,7 @@ def send_http(url, said):
 
 
 def send_junk(url, said):
-    """Send what is no HTTP, or not whole."""
+    """Send invalid or incomplete HTTP."""
     host, port = url.removeprefix("http://").split(":")
     body = json.dumps(PERSON).encode()
     head = f"POST /predict HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\n"
@@ -259,7 +259,7 @@ def _methods():
 
 
 def _asked(drug, make):
-    """Return a message about a person, of one drug where it can be told."""
+    """Return a message about a person, for one drug if the method allows it."""
     message = fill(make())
     for told in (getattr(message, "profile", None), *getattr(message, "profiles", ()), message):
         if getattr(told, "drugs", None):
@@ -288,7 +288,7 @@ def _inferences(drug):
 
 
 def _messages(make):
-    """Return what a method is sent, well-formed and not."""
+    """Return requests of a method, well-formed and not."""
     whole = [fill(make()), make()]
     if make is pb.PredictRequest:
         for one in pb.Profile.DESCRIPTOR.fields:
@@ -322,14 +322,14 @@ def send_grpc(address, said):
         for method, make in (*_methods(), *unknown):
 
             def call(messages, metadata, method=method):
-                # A channel that knows no messages tells what is on the wire, and takes any. Who watches waits, and so
-                # does grpc.aio for the message of a call that has none.
+                # A channel without message types shows and accepts any bytes. A watch waits, and so does grpc.aio if a
+                # call has no message.
                 seconds = 0.2 if method.endswith("Watch") or not messages else 30
                 calling = channel.stream_stream(method)(iter(messages), metadata=metadata, timeout=seconds)
                 answers = []
                 with suppress(grpc.RpcError):
                     answers.extend(calling)
-                # Reflection says what it was asked for, as its protocol wants it.
+                # Reflection repeats its request, as its protocol requires.
                 told = [] if "Reflection" in method else answers
                 metadata = (calling.initial_metadata(), calling.trailing_metadata())
                 said.add(method, calling.code(), *told, calling.details() or "", metadata)
@@ -381,7 +381,7 @@ def serving_copy(serve, copied_store, tmp_path):
 
 
 @pytest.mark.slow
-def test_no_mark_is_found_in_what_is_written_or_answered(serving_copy):
+def test_no_mark_is_written_or_answered(serving_copy):
     said = Said()
     with serving_copy(FAULTY) as (server, disk):
         send_http(server.url, said)
@@ -395,14 +395,14 @@ def test_no_mark_is_found_in_what_is_written_or_answered(serving_copy):
     assert len(said.answers) > 2500
     assert {200, 400, 404, 405, 409, 500, grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT} <= said.statuses
     assert {grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.INTERNAL} <= said.statuses
-    assert "RuntimeError" in server.output  # a fault is told, and where
+    assert "RuntimeError" in server.output  # a fault is logged with its place
     assert said.leaks() == []
     for files in (running, written):
         assert {name: marks for name, content in files.items() if (marks := marks_in(content))} == {}
 
 
 @pytest.mark.slow
-def test_a_server_that_tells_something_is_found_out(serving_copy):
+def test_a_server_that_leaks_is_detected(serving_copy):
     said = Said()
     with serving_copy(LEAKING) as (server, disk), server.client() as client:
         assert client.post("/predict", json=PERSON, headers=HEADERS[0]).status_code == 200

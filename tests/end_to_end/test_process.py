@@ -103,7 +103,7 @@ def test_two_workers_share_the_requests_add_up_and_end_by_sigterm(serve, store):
 
 
 @pytest.mark.conformance
-def test_an_empty_store_ends_the_start_with_what_to_do(launch, tmp_path):
+def test_an_empty_store_ends_the_start_with_instructions(launch, tmp_path):
     server = launch(tmp_path)
     try:
         assert server.process.wait(60) == 1
@@ -122,7 +122,7 @@ def test_a_model_that_was_altered_ends_the_start(launch, copied_store):
         assert server.process.wait(60) == 1
     finally:
         server.stop()
-    assert "card.json is not as it was written" in server.output.splitlines()[-1]
+    assert "card.json was changed" in server.output.splitlines()[-1]
 
 
 @pytest.mark.conformance

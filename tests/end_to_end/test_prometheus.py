@@ -22,7 +22,7 @@ KEYS = {"alice": "predict", "monitor": "metrics"}
 
 @pytest.fixture(scope="module")
 def traffic(real):
-    """Return what asks a server of ever more people, every way, with feedback and mistakes, until it is told to end."""
+    """Return a function that sends a server all kinds of requests, feedback and mistakes, until it is stopped."""
 
     def ask(server, ended):
         people = cycle([describe(row) for row in real.X.tolist()])
@@ -57,7 +57,7 @@ def address_of(server):
 
 
 def misuse(server, ended):
-    """Ask a server with wrong keys, and too often, until it is told to end."""
+    """Send a server requests with wrong keys, and too many, until it is stopped."""
     with server.client() as client:
         while not ended.wait(0.05):
             client.post("/predict", json=EXAMPLE)
@@ -67,7 +67,7 @@ def misuse(server, ended):
 
 @pytest.fixture(scope="module")
 def watched(serve, store, traffic, guarded, tmp_path_factory):
-    """Prometheus that watches two workers under traffic and a guarded server, and who is told of alerts."""
+    """Prometheus with two workers under traffic and a guarded server, and the receiver of alerts."""
     ended = threading.Event()
     folders = [tmp_path_factory.mktemp(name) for name in ("prometheus", "alertmanager")]
     with (
@@ -90,7 +90,7 @@ def watched(serve, store, traffic, guarded, tmp_path_factory):
                 each.join()
 
 
-def test_the_key_lets_it_in_and_does_no_harm_where_none_is_wanted(watched):
+def test_the_key_is_accepted_and_harmless_if_none_is_needed(watched):
     assert len(watched[0].wait('count(up{job="drugpred"} == 1) == 2')) == 1
 
 
@@ -112,18 +112,20 @@ def test_each_panel_shows_something(watched, panel):
 
 
 @pytest.mark.parametrize("reason", ["missing", "unknown", "scope"])
-def test_what_is_denied_is_seen(watched, reason):
+def test_denied_calls_are_visible(watched, reason):
     watched[0].wait(f'drugpred_denied_total{{reason="{reason}"}}')
 
 
-def test_what_a_limit_ended_is_seen(watched):
+def test_limited_calls_are_visible(watched):
     watched[0].wait('drugpred_limited_total{limit="rate"}')
 
 
 def test_alerts_reach_the_webhook(watched):
     # The same request again and again is none of the respondents' mix.
     drift = watched[1].wait("/ticket", "DrugpredInputDrift")
-    assert re.search(r"\(index \d+\.\d\d over (an hour|a day)\)$", drift["annotations"]["summary"])
+    assert re.search(r"\(PSI \d+\.\d\d over (an hour|a day)\)$", drift["annotations"]["summary"])
     denied = watched[1].wait("/ticket", "DrugpredDenied")
-    assert re.match(r"\d+\.\d calls a second have a key .*: (unknown|scope)$", denied["annotations"]["summary"])
+    assert re.match(
+        r"\d+\.\d calls per second are rejected for their API key: (unknown|scope)$", denied["annotations"]["summary"]
+    )
     assert drift["annotations"]["runbook"] != denied["annotations"]["runbook"]

@@ -40,7 +40,7 @@ FRAME = """
 
 
 def run(home, folder, *arguments):
-    """Run the command with a browser that writes down what it was asked to open."""
+    """Run the command with a browser that records the opened page."""
     opener = folder / "xdg-open"
     opener.write_text(f'#!/bin/sh\necho "$1" > {folder}/opened\n', encoding="utf-8")
     opener.chmod(0o755)
@@ -49,7 +49,7 @@ def run(home, folder, *arguments):
 
 
 @pytest.mark.parametrize("by_tag", [False, True])
-def test_the_command_opens_the_report_and_tells_where_it_is(store, stored_model, tmp_path, by_tag):
+def test_the_command_opens_the_report_and_prints_its_path(store, stored_model, tmp_path, by_tag):
     done = run(store, tmp_path, *([stored_model.tag] if by_tag else []))
     page = stored_model.path / "report" / "index.html"
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{page}\n", "")
@@ -72,7 +72,7 @@ def test_a_report_that_was_altered_is_not_opened(copied_store, stored_model, tmp
     page.write_text("<script>alert(1)</script>", encoding="utf-8")
     done = run(copied_store, tmp_path)
     assert done.returncode == 2
-    assert "report/index.html is not as it was written" in done.stderr
+    assert "report/index.html was changed" in done.stderr
     assert not (tmp_path / "opened").exists()
 
 

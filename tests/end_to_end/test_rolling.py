@@ -40,12 +40,12 @@ def wait_until_ready(deployment):
             if answer.status_code == 200:
                 return
         time.sleep(0.5)
-    # Podman's rules outlive containers that nobody told to end.
+    # Podman's rules outlive containers that were not stopped.
     pytest.fail(f"expected the edge at port {PORT} ({answer!r}); is it another's? iptables -t nat -S | grep {PORT}")
 
 
 class Load:
-    """Callers over HTTPS and gRPC, each with a connection that it keeps, who ask until they are told to end."""
+    """Callers over HTTPS and gRPC, each with a kept connection, that send requests until they are stopped."""
 
     def __init__(self, deployment, callers=3):
         self.failures, self.asked, self.slowest = [], {"http": 0, "grpc": 0}, 0.0
@@ -94,7 +94,7 @@ class Load:
             began = time.monotonic()
             try:
                 ask()
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is a request that failed
+            except Exception as error:  # noqa: BLE001 - any exception is a failed request
                 self.failures.append(f"{name}: {error!r}")
             with self.lock:
                 self.asked[name] += 1
@@ -104,7 +104,7 @@ class Load:
 
 @pytest.fixture(scope="module")
 def newer(deployment, store, tmp_path_factory):
-    """A model that is promoted to the deployment, beside the one in its image."""
+    """A model that is promoted to the deployment, in addition to the one in its image."""
     home = tmp_path_factory.mktemp("staging") / "home"
     subprocess.run(["cp", "-r", store, home], check=True)
     tag = run(home, "-c", NEWER)
@@ -130,7 +130,7 @@ def roll(deployment, capfd):
             time.sleep(2)
         asked = " and ".join(f"{number} by {protocol}" for protocol, number in load.asked.items())
         with capfd.disabled():
-            print(  # noqa: T201 - the figures are what it is run for
+            print(  # noqa: T201 - the figures are the purpose of the test
                 f"\n{model} served by two new replicas after {took:.1f} s: {asked} asked over TLS,"
                 f" {len(load.failures)} failed, the slowest took {load.slowest:.2f} s\n{printed}"
             )

@@ -20,7 +20,7 @@ from tests.harness.store import copy_of
 TWO_WORKERS = {"BENTOML_CONFIG_OPTIONS": "services.drugpred.workers=2"}
 
 
-def test_a_few_lines_say_what_runs(server, stored_model):
+def test_a_few_lines_describe_the_server(server, stored_model):
     before = server.output.partition("Starting production")[0].splitlines()
     ours = [line for line in before if "[cli]" in line and "config override" not in line]
     assert len(ours) <= 5
@@ -62,7 +62,7 @@ def relative(launch, store, tmp_path):
 
 
 @pytest.mark.slow
-def test_it_serves_from_another_folder_loses_its_metrics_and_its_workers_and_goes_on(relative, tmp_path):
+def test_it_serves_from_another_folder_and_survives_the_loss_of_metrics_and_workers(relative, tmp_path):
     relative.wait_until_ready()
     (port,) = set(re.findall(r"gRPC on 127\.0\.0\.1:(\d+) by TLS; workers: 2", relative.output))
     names = ("ca.pem", "client.key", "client.pem")
@@ -124,5 +124,5 @@ def test_workers_end_after_their_server_and_until_then_the_next_start_names_them
     finally:
         worker.resume()
     assert psutil.wait_procs([worker], timeout=30)[1] == []
-    assert "the process that started this worker is gone: it ends" in server.output
+    assert "the process that started this worker has ended, so it ends too" in server.output
     assert "Running cleanup hook" in server.output

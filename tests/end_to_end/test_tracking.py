@@ -118,7 +118,7 @@ def test_its_report_and_card_are_downloaded_as_they_are_stored(training, url):
             assert answer.content == path.read_bytes(), name
 
 
-def test_the_registered_model_predicts_what_the_stored_one_does(training, client, url, tmp_path):
+def test_the_registered_model_predicts_like_the_stored_one(training, client, url, tmp_path):
     import mlflow
 
     versions = {version.run_id: version for version in client.search_model_versions("name='drug_consumption'")}

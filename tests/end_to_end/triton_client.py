@@ -1,4 +1,4 @@
-"""Ask a server by the Triton client, in an environment that has it: people from stdin, what it got to stdout, as JSON.
+"""Send requests with the Triton client, in an environment that has it: people from stdin, answers to stdout, as JSON.
 
 python triton_client.py REST_ADDRESS GRPC_ADDRESS
 """

@@ -21,7 +21,7 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 
 @pytest.fixture
 def model(tmp_path):
-    """Return what a server must be told of a stored model that it does not read."""
+    """Return a fake of a stored model, for servers that do not read it."""
     path = tmp_path / "models" / "drug_consumption" / "abc"
     path.mkdir(parents=True)
     return SimpleNamespace(path=str(path), tag="drug_consumption:abc")

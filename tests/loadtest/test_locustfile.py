@@ -25,7 +25,7 @@ LENIENT = {"p95_ms": 30_000, "error_rate": 0, "requests_per_second": 0.1}
 
 @pytest.fixture
 def load(tmp_path):
-    """Return what runs locust without its web page; levels are given as they stand in the file."""
+    """Return a function that runs locust without its web page; levels are the content of the file."""
 
     def run(*arguments, host, grpc_port=1, levels=None, files="loadtest/locustfile.py"):
         command = ["-m", "locust", "-f", files, *arguments, "--host", host, "--grpc-port", str(grpc_port)]
@@ -50,7 +50,7 @@ def port(address):
 
 
 def failures(done, endpoint):
-    """Return how many requests there were, and how many failed, as locust's table says."""
+    """Return the number of requests and of failures in locust's table."""
     method, _, name = endpoint.partition(" ")
     found = re.search(rf"^{method} +{re.escape(name)} +(\d+) +(\d+)\(", done.stdout + done.stderr, re.MULTILINE)
     return (int(found[1]), int(found[2])) if found else (0, 0)
@@ -92,7 +92,7 @@ def test_a_user_asks_by_its_own_calls_alone(load, server, user, asked):
 
 
 @pytest.mark.slow
-def test_a_missed_level_is_told_and_the_exit_code(load, server):
+def test_a_missed_level_is_reported_with_the_exit_code(load, server):
     levels = {"POST /predict": LENIENT | {"p95_ms": 0.001}, "GET /predict": {"error_rate": 1}}
     done = load("PredictUser", "-u", "1", "-t", "2s", host=server.url, levels=levels)
     assert done.returncode == 1
@@ -117,7 +117,7 @@ def test_a_service_that_answers_errors_misses_the_levels(load, server, allowed, 
         assert requests == failed > 0, done.stderr
 
 
-def test_without_levels_an_error_is_told_by_the_exit_code(load, server):
+def test_without_levels_the_exit_code_reports_an_error(load, server):
     assert load("PredictUser", "-u", "1", "-t", "3s", host=f"{server.url}/nowhere").returncode == 1
 
 
@@ -197,7 +197,7 @@ def test_malformed_levels_are_refused_before_any_load(load, server):
 
 
 @pytest.mark.slow
-def test_a_shape_beside_the_users_sets_their_number(load, server):
+def test_a_shape_sets_the_number_of_users(load, server):
     files = "loadtest/locustfile.py,loadtest/shapes/steady.py"
     done = load("PredictUser", "-u", "3", "-t", "2s", host=server.url, files=files)
     assert done.returncode == 0, done.stdout + done.stderr

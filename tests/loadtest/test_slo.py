@@ -1,4 +1,4 @@
-"""Service levels: what is read, and what is met."""
+"""Service levels: reading and checking."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.harness import ROOT
 @pytest.fixture
 def verdicts(tmp_path):
     def judge(content, **measured):
-        """Return which levels of POST /predict were met."""
+        """Return whether each level of POST /predict was met."""
         path = tmp_path / "levels.yaml"
         path.write_text(content)
         found = {"POST /predict": measured} if measured else {}
@@ -35,7 +35,7 @@ def test_a_response_time_must_be_under_its_level(verdicts, percentile):
 
 
 @pytest.mark.parametrize(("level", "met"), [(0, False), (0.01, True), (0.02, True), (1, True)])
-def test_no_more_requests_may_fail_than_the_error_rate(verdicts, level, met):
+def test_the_error_rate_limits_failed_requests(verdicts, level, met):
     assert verdicts(f"POST /predict: {{error_rate: {level}}}", error_rate=0.01) == [met]
 
 
@@ -71,7 +71,7 @@ def test_verdicts_as_a_table():
         ("{}", "at least 1 item"),
         ("- POST /predict", "dictionary"),
         ("POST /predict: 25", "POST /predict: "),
-        ("POST /predict: {}", "POST /predict: .*no level is given"),
+        ("POST /predict: {}", "POST /predict: .*expected at least one level"),
         ("POST /predict: {p95: 25}", "POST /predict: p95: "),
         ("POST /predict: {p95_ms: 0}", "POST /predict: p95_ms: .*greater than 0"),
         ("POST /predict: {p95_ms: .nan}", "POST /predict: p95_ms: .*finite"),
@@ -80,7 +80,7 @@ def test_verdicts_as_a_table():
         ("POST /predict: {requests_per_second: -1}", "POST /predict: requests_per_second: .*greater than 0"),
     ],
 )
-def test_a_malformed_file_is_told_where_and_what_was_expected(tmp_path, content, where):
+def test_a_malformed_file_is_reported_with_place_and_expected_value(tmp_path, content, where):
     path = tmp_path / "levels.yaml"
     path.write_text(content)
     with pytest.raises(ConfigurationError, match=rf"(?s){where}.*p50_ms \| p95_ms \| p99_ms") as caught:
@@ -89,7 +89,7 @@ def test_a_malformed_file_is_told_where_and_what_was_expected(tmp_path, content,
 
 
 @pytest.mark.parametrize("content", [None, b"POST /predict: {", b"\xff"])
-def test_what_is_no_yaml_file_is_refused(tmp_path, content):
+def test_a_file_that_is_not_yaml_is_refused(tmp_path, content):
     path = tmp_path / "levels.yaml"
     if content is not None:
         path.write_bytes(content)

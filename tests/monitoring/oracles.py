@@ -19,7 +19,7 @@ def test_the_index_is_that_of_evidently(category, real):
     rng = np.random.default_rng(1)
     place = INPUTS.index(category.name)
     now, then = shift(real.X, category.name, 0.5, rng)[:, place].astype(int), real.X[:, place].astype(int)
-    # It adds nothing to counts but where there are none, which matters where few are.
+    # It adds to empty bins only, which matters with few profiles.
     common = [code for code in range(len(category.labels)) if min((now == code).sum(), (then == code).sum()) >= 30]
     now, then = now[np.isin(now, common)], then[np.isin(then, common)]
     frames = [pd.DataFrame({"level": [category.labels[code] for code in codes]}) for codes in (now, then)]

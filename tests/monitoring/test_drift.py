@@ -61,7 +61,7 @@ def test_false_alarms_are_as_rare_as_promised(shares, n):
 
 
 @given(st.integers(100, 5000), st.integers(0, 60), st.integers(200, 3000))
-def test_what_no_respondent_has_is_new_by_fishers_exact_test(n, count, respondents):
+def test_a_value_of_no_respondent_is_new_by_fishers_exact_test(n, count, respondents):
     p = fisher_exact([[count, n - count], [0, respondents]], alternative="greater").pvalue
     assert drift.is_new(count, n, respondents) == (p < LEVEL)
 
@@ -100,7 +100,7 @@ def test_of_ever_so_many_profiles_a_small_index_of_scores_is_no_drift(stored_mod
         assert found.threshold >= size
 
 
-def test_what_has_moved_is_told(stored_model):
+def test_drift_is_reported(stored_model):
     card = stored_model.card
     inputs = counts_of(card.input_bins, 1000)
     inputs["country"] = [1000] + [0] * (len(inputs["country"]) - 1)
@@ -109,7 +109,7 @@ def test_what_has_moved_is_told(stored_model):
     assert [name for name, shift in (found.inputs | found.scores).items() if shift.drifted] == ["country"]
 
 
-def test_of_few_profiles_nothing_is_told(stored_model):
+def test_few_profiles_have_no_drift(stored_model):
     card = stored_model.card
     for n in (0, drift.MIN_PROFILES - 1):
         inputs = counts_of(card.input_bins, n) | {"gender": [n, 0]}

@@ -17,7 +17,7 @@ def test_each_change_is_logged_once(caplog):
     assert [record.getMessage() for record in caplog.records] == ["one", "again", "three"]
 
 
-def test_what_works_now_and_then_is_failing(caplog, monkeypatch):
+def test_an_operation_that_works_sometimes_is_failing(caplog, monkeypatch):
     now = 0.0
     monkeypatch.setattr(module.time, "monotonic", lambda: now)
     log = FailureLog(logging.getLogger("drugpred"), "again", 60.0)

@@ -1,4 +1,4 @@
-"""Two workers: their counts add up, what they know of the model does not."""
+"""Two workers: their counts add up, the facts of the model do not."""
 
 import json
 import os
@@ -84,7 +84,7 @@ def test_counts_add_up(value, stored_model, real):
             assert value("drugpred_probability_total", **labels) == pytest.approx(p[chosen, i].sum())
 
 
-def test_what_the_card_says_does_not(value, stored_model):
+def test_the_card_does_not(value, stored_model):
     card = stored_model.card
     assert value("drugpred_reference_respondents") == 1885
     assert value("drugpred_model_info", model=stored_model.tag, data_source="uci") == 1
@@ -105,7 +105,7 @@ def test_what_the_card_says_does_not(value, stored_model):
 
 
 def test_there_is_one_series_of_each(samples):
-    """None is told by process, which would make new ones at every start."""
+    """No metric has a label of the process, which would make new series at every start."""
     series = [(sample.name, *sorted(sample.labels.items())) for sample in samples]
     assert len(series) == len(set(series))
     assert not [of for of in series if "pid" in dict(of[1:])]
@@ -149,7 +149,7 @@ def test_drift_of_one_server_is_that_of_all_its_workers(folder, value, stored_mo
         assert shift["threshold"] == pytest.approx(2 / 1885 * quantile)
 
 
-def test_nothing_tells_of_a_person(store, tmp_path):
+def test_nothing_reveals_a_person(store, tmp_path):
     """Neither in the files of a worker, as text or as a number."""
     (tmp_path / "metrics").mkdir()
     marked = 0.31415926

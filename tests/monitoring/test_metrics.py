@@ -1,4 +1,4 @@
-"""What is shown of the model and the program; how it adds up is in test_merged.py."""
+"""Metrics of the model and the program; test_live_drift.py tests how they add up."""
 
 import platform
 from dataclasses import replace
@@ -36,7 +36,7 @@ def test_quantiles_are_of_each_variables_bins(stored_model):
             assert abs(found - chi2.isf(0.01 / 30, len(each.labels) - 1)) < 1e-6
 
 
-def test_what_could_not_be_measured_is_not_shown(stored_model):
+def test_unmeasured_values_are_not_shown(stored_model):
     drugs = {drug: dict(windows) for drug, windows in stored_model.card.drugs.items()}
     drugs["lsd"]["day"] = drugs["lsd"]["day"].model_copy(update={"sensitivity": None, "base_rate": 0.125})
     shown = {"drug": "lsd", "window": "day"}

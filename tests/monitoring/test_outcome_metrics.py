@@ -1,4 +1,4 @@
-"""What is counted of outcomes; tests/configs/monitoring/test_performance_rules.py has what becomes of it."""
+"""Counts of outcomes; tests/configs/monitoring/test_performance_rules.py tests the rules over them."""
 
 import math
 
@@ -16,7 +16,7 @@ SERIES = ("outcomes", "brier", "log_loss", "calibration_outcomes", "calibration_
 
 
 @pytest.fixture(autouse=True)
-def anew():
+def fresh():
     """Counts from zero; others in this process may have counted."""
     for name in (*SERIES, "feedback"):
         getattr(metrics, name.upper()).clear()
@@ -31,7 +31,7 @@ def counted():
     }
 
 
-def test_one_outcome_is_counted_where_it_belongs():
+def test_one_outcome_is_counted_in_its_series():
     record(PredictionClaim("week", {"lsd": 0.25, "crack": 0.75}, 0, b""), {"lsd": True}, {"lsd": 0.25, "crack": 0.5})
     assert counted() == {
         ("drugpred_outcomes_total", "lsd", "week", "High Risk", "used"): 1,

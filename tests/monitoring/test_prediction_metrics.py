@@ -1,4 +1,4 @@
-"""What was answered is counted, all of it and nothing twice."""
+"""Predictions are all counted, and none twice."""
 
 import threading
 import time
@@ -28,7 +28,7 @@ def counts():
 
 
 class Difference(dict):
-    """What was counted since it was made."""
+    """The counts since it was created."""
 
     def __init__(self):
         self._before = counts()
@@ -101,7 +101,7 @@ def test_counts_are_those_of_profiles_one_by_one(stored_model, telemetry, people
     assert found.read() == pytest.approx(expected(stored_model.card, (rows, probabilities), window, drugs))
 
 
-def test_what_is_noted_apart_is_counted_together(stored_model, telemetry, people):
+def test_separate_profiles_are_counted_together(stored_model, telemetry, people):
     rows, probabilities = people
     found, same = Difference(), {}
     for i, (size, window, drugs) in enumerate(
@@ -192,7 +192,7 @@ def test_many_are_counted_early(telemetry, people, monkeypatch):
     telemetry.stop()
 
 
-def test_what_nobody_counts_is_counted_by_who_notes_it(telemetry, people):
+def test_without_a_thread_the_caller_counts(telemetry, people):
     found = Difference()
     while found.total("profiles") == 0:
         telemetry.add(*people, select("decade", ALL))
@@ -201,7 +201,7 @@ def test_what_nobody_counts_is_counted_by_who_notes_it(telemetry, people):
     assert telemetry._noted == []
 
 
-def test_what_cannot_be_counted_costs_no_answer(telemetry, people, monkeypatch, caplog):
+def test_a_failure_to_count_costs_no_answer(telemetry, people, monkeypatch, caplog):
     def full(_):
         raise OSError(28, "No space left on device")
 
@@ -224,7 +224,7 @@ def test_it_starts_again(telemetry, people):
     telemetry.stop()
 
 
-def test_a_failure_is_told_once_and_counting_goes_on(telemetry, people, monkeypatch, caplog):
+def test_a_failure_is_logged_once_and_counting_continues(telemetry, people, monkeypatch, caplog):
     found = Difference()
     monkeypatch.setattr(module, "_SECONDS", 0.01)
     telemetry.start()

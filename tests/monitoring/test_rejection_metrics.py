@@ -33,7 +33,7 @@ def counts():
 
 
 def counted(call, *arguments):
-    """Return what a call has counted."""
+    """Return the counts of a call."""
     before = counts()
     call(*arguments)
     return {of: int(n - before.get(of, 0)) for of, n in counts().items() if n != before.get(of, 0)}
@@ -68,7 +68,7 @@ def test_profiles(change, expected):
     assert counted(rejection_metrics.count_validation, refusal(Profile, EXAMPLE | change)) == dict.fromkeys(expected, 1)
 
 
-def test_what_is_missing_and_other_names_of_scores():
+def test_missing_inputs_and_other_names_of_scores():
     content = {name: value for name, value in EXAMPLE.items() if name not in ("neuroticism", "age")}
     assert counted(rejection_metrics.count_validation, refusal(Profile, content)) == {
         ("neuroticism", "missing"): 1,
@@ -80,7 +80,7 @@ def test_what_is_missing_and_other_names_of_scores():
 
 
 @pytest.mark.parametrize("content", ["[]", "{marked", '"marked"', "3"])
-def test_what_is_no_profile(content):
+def test_invalid_profiles(content):
     assert counted(rejection_metrics.count_validation, refusal(Profile, content)) == {("other", "other"): 1}
 
 

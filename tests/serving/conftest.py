@@ -28,7 +28,7 @@ patches.apply(["grpc_unary", "grpc_log"])  # as service.py does
 
 
 def service_of(scorer, settings=None):
-    """Return what the parts of a worker know of the service."""
+    """Return the service as the parts of a worker know it."""
     return SimpleNamespace(
         scorer=scorer,
         predictions=PredictionService(scorer),
@@ -41,7 +41,7 @@ def service_of(scorer, settings=None):
 
 @pytest.fixture(scope="session")
 def app_of(tmp_path_factory):
-    """Return what makes the application of a stored model."""
+    """Return a function that makes the application of a stored model."""
 
     def make(stored_model):
         service = service_of(Scorer(stored_model))
@@ -56,7 +56,7 @@ def app_of(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def loop():
-    """An event loop that runs; `run(coroutine)` returns what it returns."""
+    """A running event loop; `run(coroutine)` returns the coroutine's result."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -68,7 +68,7 @@ def loop():
 
 @pytest.fixture(scope="session")
 def run(loop):
-    """Return what runs a coroutine in the event loop, and returns its result."""
+    """Return a function that runs a coroutine in the event loop, and returns its result."""
     return lambda coroutine: asyncio.run_coroutine_threadsafe(coroutine, loop).result(60)
 
 
@@ -117,7 +117,7 @@ def stub(channel):
 
 @pytest.fixture(scope="session")
 def message_of():
-    """Return what makes the message of a respondent's row."""
+    """Return a function that makes the message of a respondent's row."""
 
     def make(row, **options):
         codes = [int(code) + 1 for code in row[: len(CATEGORIES)]]
@@ -130,7 +130,7 @@ def message_of():
 
 @pytest.fixture(scope="session")
 def chunk_of():
-    """Return what makes the message of many respondents' rows."""
+    """Return a function that makes the message of many respondents' rows."""
 
     def make(rows, **options):
         columns = dict(zip(INPUTS, rows.T, strict=True))

@@ -1,4 +1,4 @@
-"""The routes beside the prediction endpoints, on a real model."""
+"""The routes besides the prediction endpoints, on a real model."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from drugpred.serving.openapi import build
 
 @pytest.fixture(scope="module")
 def request_(stored_model, app_of):
-    """Return what a client of the routes gets."""
+    """Return the answers of the routes."""
     routes = app_of(stored_model)
 
     async def send(method, path):
@@ -40,14 +40,14 @@ def test_every_route_is_in_the_table(stored_model, app_of):
     assert described - routes == bentomls
 
 
-def test_health_tells_what_is_served(get, stored_model):
+def test_health_has_the_served_model(get, stored_model):
     answer = get("/health").json()
     assert answer.pop("uptime_seconds") >= 0
     assert answer == {"status": "ok", "version": __version__, "model": stored_model.tag, "data_source": "uci"}
 
 
 @pytest.mark.parametrize(("scopes", "told"), [([], 1), ([Scope.PREDICT, Scope.METRICS], 1), ([Scope.READ], 5)])
-def test_without_the_scope_health_tells_that_it_is_up_and_no_more(get, scopes, told):
+def test_without_the_scope_health_has_only_the_status(get, scopes, told):
     reset = CALLER.set(Key("caller", frozenset(scopes)))
     try:
         answer = get("/health")

@@ -35,13 +35,13 @@ class Recording:
         return [2 * item for item in items]
 
 
-def test_what_comes_together_is_one_call():
+def test_simultaneous_requests_are_one_call():
     call = Recording()
     assert gather([[1], [2, 3], [4]], call) == [[2], [4, 6], [8]]
     assert call.calls == [[1, 2, 3, 4]]
 
 
-def test_what_comes_later_is_the_next_call():
+def test_later_requests_are_the_next_call():
     call = Recording()
     assert gather([[1], [2]], call, ticks=3) == [[2], [4]]
     assert call.calls == [[1], [2]]
@@ -61,7 +61,7 @@ def test_a_lone_request_does_not_wait():
     assert asyncio.run(ticks_until_called()) <= 6
 
 
-def test_a_call_has_no_more_items_than_it_may():
+def test_a_call_has_at_most_the_allowed_items():
     call = Recording()
     gather([[1, 2], [3, 4], [5, 6], [7]], call, most=5)
     assert call.calls == [[1, 2, 3, 4], [5, 6, 7]]
@@ -156,7 +156,7 @@ def test_more_than_may_wait_is_refused():
     assert asyncio.run(overload()) == [2, 4, 6]
 
 
-def test_outside_of_an_event_loop_whoever_drives_it_answers():
+def test_outside_of_an_event_loop_the_driver_answers():
     batcher = AdaptiveBatcher(Recording(), 10, 20)
     submitted = batcher.submit([1, 2])
     job = submitted.send(None)

@@ -1,4 +1,4 @@
-"""What is over the bound is refused, and is not held."""
+"""Amounts over the limit are refused, and not counted."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from drugpred.errors import OverloadedError
 from drugpred.serving.capacity import CapacityLimiter, SharedCapacityLimiter, WriteBacklog
 
 
-def test_no_more_is_held_than_the_bound():
+def test_the_amount_in_use_is_bounded():
     bound = CapacityLimiter(10)
     bound.acquire(4)
     bound.acquire(6)
@@ -24,7 +24,7 @@ def test_nothing_can_always_be_held():
     bound.acquire(0)
 
 
-def test_of_what_all_share_one_caller_has_a_part():
+def test_one_caller_has_a_part_of_the_shared_limit():
     bound = SharedCapacityLimiter(4, 2)
     bound.acquire(1, "one")
     assert not bound.is_share_full("one")
@@ -56,7 +56,7 @@ class Transport:
         return self.size
 
 
-def test_what_is_written_and_what_is_about_to_be_count_as_untaken():
+def test_written_and_pending_answers_count_as_unread():
     untaken = WriteBacklog(100)
     slow = Transport(60)
     untaken.transports.add(slow)

@@ -99,7 +99,7 @@ REASONS = {"range", "category", "missing", "unknown", "other"}
 
 @pytest.fixture(autouse=True)
 def closed_labels():
-    """Whatever was sent, no caller has made up a label."""
+    """No caller has made up a label."""
     yield
     fields, reasons = map(set, zip(*counted(), strict=True)) if counted() else (set(), set())
     assert fields <= FIELDS

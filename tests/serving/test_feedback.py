@@ -44,7 +44,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def send(stored_model, tokens, folder):
-    """Return what a client gets of requests that are sent at the same time."""
+    """Return the answers to requests that are sent at the same time."""
     seen = SqliteTokenStore(folder)
     service = SimpleNamespace(feedback=FeedbackService(tokens, seen, stored_model.card))
     route = Route("/feedback", FeedbackEndpoint(lambda: service).post, methods=["POST"])
@@ -64,7 +64,7 @@ def body(token, **outcomes):
 
 
 def refusal(answer):
-    """Return the status, and where and as what it is refused, of an answer in the one shape."""
+    """Return the status, the place and the type of an error in the error format."""
     assert answer.headers["content-type"] == "application/json"
     error = Error.model_validate_json(answer.content, strict=True)
     assert error.error

@@ -1,4 +1,4 @@
-"""Whoever reads the log may stop reading: what logs goes on."""
+"""The reader of the log may stop reading: logging continues."""
 
 import logging
 import os
@@ -35,7 +35,7 @@ def pipe(monkeypatch):
         logs.end()
 
 
-def test_lines_are_written_with_what_the_thread_that_logged_them_added(pipe):
+def test_lines_keep_the_facts_of_the_logging_thread(pipe):
     handler, read = pipe
     logs.write_in_thread()
     assert handler not in logger.handlers

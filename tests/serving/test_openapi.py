@@ -67,13 +67,13 @@ def test_every_endpoint_is_described():
     }
 
 
-def test_who_needs_which_key_is_told():
+def test_the_needed_key_is_documented():
     needed = {}
     for path, item in DOCUMENT["paths"].items():
         for operation in (item[method] for method in ("get", "post") if method in item):
             named = {scope for need in operation["security"] for scopes in need.values() for scope in scopes}
             assert ({"401", "403"} <= set(operation["responses"])) == bool(named)
-            assert operation["security"] == [] or operation["security"][0] == {}  # nobody, where no keys are set
+            assert operation["security"] == [] or operation["security"][0] == {}  # without keys, if none are set
             needed[path] = "".join(named)
     assert {path for path, scope in needed.items() if scope == "predict"} == {*MODELS} - {"/feedback"}
     assert needed["/feedback"] == "feedback"
@@ -82,12 +82,12 @@ def test_who_needs_which_key_is_told():
     assert open_to_all == {path for path in needed if path.endswith(("z", "/health", "/live", "/ready"))}
 
 
-def test_whatever_tells_of_readiness_may_deny_it():
+def test_every_readiness_endpoint_may_answer_503():
     gets = {path: item["get"]["responses"] for path, item in DOCUMENT["paths"].items() if "get" in item}
     assert {path for path in gets if "503" in gets[path]} == {p for p in gets if p.endswith(("/readyz", "/ready"))}
 
 
-def test_who_is_told_to_wait_is_told_how_long():
+def test_retry_answers_document_the_wait():
     responses = DOCUMENT["components"]["responses"]
     for status, header in (("429", "Retry-After"), ("503", "Retry-After"), ("401", "WWW-Authenticate")):
         assert responses[status]["headers"][header]["required"]
@@ -103,7 +103,7 @@ def test_examples_are_accepted_by_the_service_and_by_their_schema(path):
     assert request_of(path)["schema"] == {"$ref": f"#/components/schemas/{MODELS[path].__name__}"}
 
 
-def test_schemas_say_what_is_accepted():
+def test_schemas_describe_accepted_values():
     properties = DOCUMENT["components"]["schemas"]["Profile"]["properties"]
     assert set(properties) == {*INPUTS, "scale", "drugs", "window", "include"}
     assert DOCUMENT["components"]["schemas"]["Profile"]["required"] == list(INPUTS)
@@ -131,7 +131,7 @@ def test_schemas_say_what_is_accepted():
     ],
     ids=str,
 )
-def test_what_the_service_accepts_its_schema_accepts(change):
+def test_the_schema_accepts_all_that_the_service_accepts(change):
     Profile.model_validate(EXAMPLE | change)
     check("Profile", EXAMPLE | change)
 
@@ -159,7 +159,7 @@ def test_what_the_service_accepts_its_schema_accepts(change):
     ],
     ids=str,
 )
-def test_what_its_schema_refuses_the_service_refuses(change):
+def test_the_service_refuses_all_that_the_schema_refuses(change):
     with pytest.raises(ValidationError):
         check("Profile", EXAMPLE | change)
     with pytest.raises(ValueError, match="validation error"):

@@ -22,7 +22,7 @@ sys.stdin.read()
 
 @pytest.fixture
 def holder():
-    """Return what listens in another process, and returns its port and process."""
+    """Return a function that listens in another process, and returns its port and process."""
     started = []
 
     def start(host, **environment):
@@ -67,7 +67,7 @@ def test_workers_that_were_left_are_named(holder):
         probe("127.0.0.1", port, "choose")
 
 
-def test_who_may_not_know_the_holder_is_told_that_there_is_one(holder, monkeypatch):
+def test_without_permission_only_the_use_of_a_port_is_reported(holder, monkeypatch):
     def denied(*_):
         raise module.psutil.AccessDenied
 
@@ -100,6 +100,6 @@ def test_a_port_is_free_again_when_its_connections_wait_for_their_end():
     reserve("127.0.0.1", port, "choose").close()
 
 
-def test_what_cannot_be_listened_on_for_another_reason_says_it():
+def test_other_errors_of_an_address_are_reported():
     with pytest.raises(ConfigurationError, match=r"cannot listen on 192\.0\.2\.1 port 3001: .+; choose"):
         reserve("192.0.2.1", 3001, "choose")

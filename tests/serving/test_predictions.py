@@ -50,7 +50,7 @@ def test_slow_answers_are_made_one_by_one(profiles, answers, threads):
     assert threading.main_thread() not in recording.threads
 
 
-def test_the_event_loop_goes_on_during_a_slow_answer():
+def test_the_event_loop_continues_during_a_slow_answer():
     going = threading.Event()
 
     class Waiting(Fake):
@@ -97,7 +97,7 @@ def test_they_are_the_scorers(stored_model):
 
 
 class Held(Fake):
-    """Answers when it is let go."""
+    """Answers when it is released."""
 
     def __init__(self):
         self.going = threading.Event()
@@ -108,7 +108,7 @@ class Held(Fake):
 
 
 def asked(callers):
-    """Return how many of the requests with an explanation that come at once are refused, by who asks."""
+    """Return the number of refused simultaneous requests with an explanation, by caller."""
     held = Held()
     predictions = PredictionService(held)
 

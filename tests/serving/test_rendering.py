@@ -20,7 +20,7 @@ def scorer(stored_model):
 
 @pytest.fixture(scope="module")
 def answers(scorer):
-    """Return what renders profiles."""
+    """Return a function that renders profiles."""
     return partial(rendered, scorer)
 
 
@@ -28,7 +28,7 @@ def rendered(scorer, profiles):
     return list(map(JSONRenderer(scorer.model).render, profiles, scorer.predict_arrays(profiles)))
 
 
-def told(text):
+def parse(text):
     return {key: value for key, value in json.loads(text).items() if key != "prediction_id"}
 
 
@@ -39,13 +39,13 @@ def told(text):
     window=st.sampled_from(WINDOWS),
     include=st.sampled_from([[], ["windows"]]),
 )
-def test_the_text_says_what_the_scorer_does(scorer, answers, scores, drugs, window, include):
+def test_the_text_equals_the_scorers_answer(scorer, answers, scores, drugs, window, include):
     profile = Profile.model_validate(
         {**EXAMPLE, **scores, "drugs": sorted(drugs), "window": window, "include": include}
     )
     (text,) = answers([profile])
     (expected,) = scorer.predict([profile])
-    assert list(told(text).items()) == list(told(expected.model_dump_json()).items())
+    assert list(parse(text).items()) == list(parse(expected.model_dump_json()).items())
     Prediction.model_validate_json(text)
 
 
@@ -56,8 +56,8 @@ def test_answers_are_in_the_order_of_the_profiles(scorer, answers):
         for window in ("year", "day")
         for include in ([], ["windows"])
     ]
-    assert [told(text) for text in answers(profiles)] == [
-        told(expected.model_dump_json()) for expected in scorer.predict(profiles)
+    assert [parse(text) for text in answers(profiles)] == [
+        parse(expected.model_dump_json()) for expected in scorer.predict(profiles)
     ]
 
 

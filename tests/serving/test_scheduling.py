@@ -1,4 +1,4 @@
-"""However many large requests there are, a small one waits for a slice of one of them."""
+"""A small request waits for one slice of a large one, with any number of large requests."""
 
 import asyncio
 
@@ -87,15 +87,15 @@ def test_one_that_is_cancelled_while_another_caller_has_its_turn_takes_nothing()
 
 
 def test_a_small_request_waits_for_none_of_them():
-    async def beside():
+    async def small():
         async with exclusive(LARGE_REQUEST_BYTES + 1), asyncio.timeout(1), exclusive(LARGE_REQUEST_BYTES):
             return True
 
-    assert asyncio.run(beside())
+    assert asyncio.run(small())
 
 
 @pytest.mark.parametrize("end", [ValueError, asyncio.CancelledError])
-def test_one_that_ends_badly_lets_the_next_one_go_on(end):
+def test_a_failed_request_lets_the_next_one_continue(end):
     async def fails():
         async with exclusive(LARGE_REQUEST_BYTES + 1):
             await yield_slice()
@@ -114,7 +114,7 @@ def test_one_that_ends_badly_lets_the_next_one_go_on(end):
     asyncio.run(after())
 
 
-def test_between_slices_there_is_time_for_what_takes_several_passes():
+def test_between_slices_there_is_time_for_several_passes():
     passes = []
 
     async def small():

@@ -1,4 +1,4 @@
-"""What is checked and settled before workers start, without one."""
+"""Checks and settings before workers start, without a worker."""
 
 import dataclasses
 import logging
@@ -19,7 +19,7 @@ from tests.harness.ports import free_ports
 
 @pytest.fixture
 def environ(monkeypatch, store, tmp_path):
-    """The environment of an operator who has set nothing and is in an empty folder."""
+    """The environment of an operator without settings, in an empty folder."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DRUGPRED_")}
     monkeypatch.setattr(os, "environ", kept)
     monkeypatch.setattr(module.model_store, "resolve", lambda _: ModelStore(store / "models").get("drug_consumption"))
@@ -45,7 +45,7 @@ def launched(place):
             kept.close()
 
 
-def test_workers_get_what_they_share(environ, place, tmp_path):
+def test_workers_get_shared_settings(environ, place, tmp_path):
     environ |= {"DRUGPRED_GRPC_PORT": "0", "DRUGPRED_FEEDBACK_FOLDER": "used", "BENTOML_CONFIG": "config.yaml"}
     given = launched(place)
     assert given["BENTOML_HOST"] == "127.0.0.1"
@@ -63,8 +63,8 @@ def test_workers_get_what_they_share(environ, place, tmp_path):
             {"DRUGPRED_FEEDBACK_FOLDER": "file"},
             "^error: DRUGPRED_FEEDBACK_FOLDER: expected .*/file/feed",
         ),
-        ({"DRUGPRED_API_KEYS_FILE": "nowhere"}, "^error: DRUGPRED_API_KEYS_FILE: expected a file that can be read"),
-        ({"DRUGPRED_GRPC_KEY": "key.pem"}, "DRUGPRED_GRPC_CERTIFICATE and DRUGPRED_GRPC_KEY, both"),
+        ({"DRUGPRED_API_KEYS_FILE": "nowhere"}, "^error: DRUGPRED_API_KEYS_FILE: expected a readable file"),
+        ({"DRUGPRED_GRPC_KEY": "key.pem"}, "needs both DRUGPRED_GRPC_CERTIFICATE and DRUGPRED_GRPC_KEY"),
         ({"DRUGPRED_GRPC_PORT": "70000"}, "^error: DRUGPRED_GRPC_PORT: expected a port"),
         (
             {"DRUGPRED_CORS_ORIGIN": "https://one.example"},
@@ -84,14 +84,14 @@ def test_a_setting_with_which_no_worker_could_start_is_named(environ, tmp_path, 
 def test_a_home_that_cannot_be_written_only_takes_no_feedback(environ, tmp_path, caplog):
     (tmp_path / "home").touch()
     Startup().check()
-    assert "feedback is not taken: expected to be able to write" in caplog.text
+    assert "feedback is not accepted: expected to be able to write" in caplog.text
 
 
 def test_a_port_of_http_that_is_taken_is_said(environ, place):
     environ["DRUGPRED_GRPC_PORT"] = "0"
     with (
         socket.create_server(("127.0.0.1", place.port)),
-        pytest.raises(ConfigurationError, match=rf"^port {place.port} is in use.*; choose another one with --port$"),
+        pytest.raises(ConfigurationError, match=rf"^port {place.port} is in use.*; choose another with --port$"),
     ):
         launched(place)
 
@@ -109,12 +109,12 @@ LINE = "caller predict 0123456789abcdef0123456789abcdef0123456789abcdef012345678
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ({}, "everybody who reaches this server is let in; rate limit: none"),
-        ({"DRUGPRED_RATE_LIMIT": "1/hour"}, "everybody who reaches this server is let in; rate limit: 1/hour"),
+        ({}, "every caller is accepted; rate limit: none"),
+        ({"DRUGPRED_RATE_LIMIT": "1/hour"}, "every caller is accepted; rate limit: 1/hour"),
         ({"DRUGPRED_API_KEYS": LINE, "DRUGPRED_RATE_LIMIT": "5/hour"}, "API keys: 1; rate limit: 5/hour"),
     ],
 )
-def test_a_few_lines_say_what_runs(environ, place, monkeypatch, caplog, stored_model, source, setting, said):
+def test_a_few_lines_describe_the_server(environ, place, monkeypatch, caplog, stored_model, source, setting, said):
     card = stored_model.card.model_copy(update={"data": stored_model.card.data.model_copy(update={"source": source})})
     monkeypatch.setattr(module.model_store, "read", lambda _: dataclasses.replace(stored_model, card=card))
     caplog.set_level(logging.INFO)
@@ -129,12 +129,12 @@ def test_a_few_lines_say_what_runs(environ, place, monkeypatch, caplog, stored_m
     assert said in lines[1]
     assert f"HTTP on 127.0.0.1:{place.port}, gRPC on 127.0.0.1:{port}; workers: 2" in lines[2]
     assert f"http://127.0.0.1:{place.port}/app" in lines[3]
-    assert ("everybody" in caplog.text) == ("DRUGPRED_API_KEYS" not in setting)
+    assert ("every caller is accepted" in caplog.text) == ("DRUGPRED_API_KEYS" not in setting)
 
 
 @pytest.fixture
 def limit():
-    """Return what sets the soft limit; it is as before in the end."""
+    """Return a function that sets the soft limit; it is restored at the end."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     yield lambda soft: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
     resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -88,7 +88,7 @@ def test_every_module_that_the_first_result_needs_is_announced(loaded):
     assert set(re.findall(r'href="app/(.*\.js)"', page)) | {"main.js"} == needed
 
 
-def test_what_asks_first_comes_first_and_needs_no_other_file(loaded):
+def test_the_first_request_comes_first_and_needs_no_other_file(loaded):
     first = re.findall(r"<script[^>]*src=[^>]*>|<link[^>]*app/[^>]*>", loaded["/app"].text)[0]
     assert first == '<script src="app/ask.js">'
     assert "import" not in loaded["/app/ask.js"].text.replace("without imports", "")

@@ -148,13 +148,15 @@ def test_another_seed_makes_other_folds(stored_model, card, config, newest):
 def test_simulated_respondents_never_replace_others_unless_forced(card, config, newest):
     for source in ("uci", "file"):
         tag = newest(source=source)
-        with pytest.raises(promotion.PromotionError, match=f"is of simulated respondents, and {tag} is not; --force"):
+        with pytest.raises(
+            promotion.PromotionError, match=f"was trained on simulated respondents, {tag} was not; --force"
+        ):
             promotion.require_no_regression(card(shifted(-0.1, -0.1, -0.1, -0.1), source="simulated"), config, never)
 
 
 def test_simulated_respondents_bar_nothing(card, config, newest):
     tag = newest((0.1, 0.1, 0.1, 0.1), source="simulated")
-    assert f"{tag} is of simulated respondents" in promotion.require_no_regression(card(), config, never)
+    assert f"{tag} was trained on simulated respondents" in promotion.require_no_regression(card(), config, never)
 
 
 def test_simulated_ones_are_compared_with_each_other(card, config, newest):
@@ -193,7 +195,7 @@ def test_only_one_training_has_its_turn(home):
         other.start()
         with pytest.raises(Timeout):
             promotion.store_lock().acquire(timeout=0)
-        assert not other_had_it.is_set()
+        assert not other_had_it.wait(0.2)  # nor does the other give up
     other.join(timeout=60)
     assert other_had_it.is_set()
     assert (home / "drug_consumption.lock").is_file()

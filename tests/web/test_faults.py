@@ -38,7 +38,7 @@ def test_after_a_refusal_it_tries_again_when_the_service_says(page, api, expecte
     page.wait_for_function("() => document.querySelector('#problem').textContent != ''")
     assert re.search(f"{told}.*Trying again in 2 seconds", page.locator("#problem").inner_text())
     assert len(shown(page)) == 18
-    page.locator("#age").fill("40")  # what came meanwhile is what counts
+    page.locator("#age").fill("40")  # the last change counts
     wait_for(page, ranked(api, {**EXAMPLE, "age": 40}))
     assert page.locator("#problem").inner_text() == ""
 
@@ -98,7 +98,7 @@ def test_a_key_is_asked_for_and_goes_nowhere_but_into_the_header(open_page, api,
     field.fill("wrong-key")
     field.press("Enter")
     page.wait_for_function("() => document.querySelector('#key-problem').textContent != ''")
-    assert page.locator("#key-problem").inner_text() == "The service did not take this key."
+    assert page.locator("#key-problem").inner_text() == "The service rejected this key."
     field.fill("right-key")
     page.get_by_role("button", name="Use this key").click()
     wait_for(page, ranked(api, EXAMPLE))
@@ -106,15 +106,15 @@ def test_a_key_is_asked_for_and_goes_nowhere_but_into_the_header(open_page, api,
     page.locator("#age").fill("20")
     wait_for(page, ranked(api, {**EXAMPLE, "age": 20}))
     page.locator("#model-details summary").click()
-    page.wait_for_selector("#model-known table")
-    assert "Not offered" not in page.locator("#model-known").inner_text()
+    page.wait_for_selector("#model-facts table")
+    assert "Not available" not in page.locator("#model-facts").inner_text()
     with page.expect_download() as report:
         page.locator("#report").click()
     assert b"<svg" in report.value.path().read_bytes()
     page.set_input_files(
         "#file", {"name": "a.csv", "mimeType": "text/csv", "buffer": f"{','.join(INPUTS)}\n{PERSON}\n".encode()}
     )
-    page.wait_for_function("() => document.querySelector('#many-told').textContent == '1 row scored.'")
+    page.wait_for_function("() => document.querySelector('#many-status').textContent == '1 row scored.'")
     page.get_by_role("button", name="Link to these answers").click()
     keys = {key for url, key in asked if re.search("/(predict|predict_batch|model|drift|app/report/)$", url)}
     assert keys == {"Bearer wrong-key", "Bearer right-key"}
@@ -122,31 +122,31 @@ def test_a_key_is_asked_for_and_goes_nowhere_but_into_the_header(open_page, api,
     assert not re.search("-key", kept + "".join(url for url, _ in asked) + page.locator("#link").input_value())
 
 
-def test_a_key_without_the_scope_is_told_so(open_page, locked, expected_complaints):
+def test_a_key_without_the_scope_is_reported(open_page, locked, expected_complaints):
     expected_complaints += ["401", "403"]
     page = open_page(base=locked, wait=False)
     page.get_by_label("API key").fill("narrow-key")
     page.get_by_role("button", name="Use this key").click()
     page.wait_for_selector("#risks li")
     page.locator("#model-details summary").click()
-    page.wait_for_function("() => document.querySelector('#model-known').textContent.includes('Service')")
-    known = page.locator("#model-known").inner_text()
-    assert known.count("Not offered here: This key may not do that.") == 2
+    page.wait_for_function("() => document.querySelector('#model-facts').textContent.includes('Service')")
+    known = page.locator("#model-facts").inner_text()
+    assert known.count("Not available here: This key may not do that.") == 2
     assert "Version" not in known
     page.locator("#report").click()
     page.wait_for_function("() => document.querySelector('#report-problem').textContent != ''")
-    assert page.locator("#report-problem").inner_text() == "Not offered here: This key may not do that."
+    assert page.locator("#report-problem").inner_text() == "Not available here: This key may not do that."
 
 
 @pytest.mark.parametrize(
     ("how", "told"),
     [
-        ("absent", "Not offered here: The service answered 404: Not Found"),
-        ("broken", "Not offered here: The service answered 500: "),
-        ("lost", "Not offered here: The service cannot be reached."),
+        ("absent", "Not available here: The service answered 404: Not Found"),
+        ("broken", "Not available here: The service answered 500: "),
+        ("lost", "Not available here: The service cannot be reached."),
     ],
 )
-def test_where_there_is_no_drift_it_says_so_and_shows_the_rest(open_page, api, expected_complaints, how, told):
+def test_without_drift_the_page_reports_it_and_shows_the_rest(open_page, api, expected_complaints, how, told):
     expected_complaints += ["404", "500", "ERR_FAILED"]
 
     def fail(route):
@@ -157,9 +157,9 @@ def test_where_there_is_no_drift_it_says_so_and_shows_the_rest(open_page, api, e
 
     page = open_page(routes={"**/drift": fail})
     page.locator("#model-details summary").click()
-    page.wait_for_selector("#model-known table")
-    assert told in page.locator("#model-known").inner_text()
-    assert api.get("/model").json()["model"] in page.locator("#model-known").inner_text()
+    page.wait_for_selector("#model-facts table")
+    assert told in page.locator("#model-facts").inner_text()
+    assert api.get("/model").json()["model"] in page.locator("#model-facts").inner_text()
     page.locator("#age").fill("50")
     wait_for(page, ranked(api, {**EXAMPLE, "age": 50}))
 
@@ -183,7 +183,7 @@ def test_where_the_data_is_not_the_survey_it_says_so(open_page, api, source):
 
 
 @pytest.mark.parametrize("kind", ["html", "refusal"])
-def test_what_a_service_says_is_shown_as_text(page, expected_complaints, kind):
+def test_messages_of_the_service_are_shown_as_text(page, expected_complaints, kind):
     evil = "<img src=x onerror=\"document.title='owned'\">"
     detail = [{"loc": ["age"], "msg": evil, "type": "x"}]
     expected_complaints += ["400", "500"]

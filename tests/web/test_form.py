@@ -23,7 +23,7 @@ def test_the_first_answer_is_of_the_form_as_it_stands(page, api):
 
 
 def asked_of(predictions):
-    """Return a handler that keeps what is asked."""
+    """Return a handler that records requests."""
     return lambda route: (predictions.append(route.request.post_data_json), route.continue_())
 
 
@@ -105,7 +105,7 @@ def test_while_a_slider_moves_the_answer_follows_one_request_at_a_time(page, api
     assert most[0] == 1
 
 
-def test_what_the_service_would_refuse_is_told_beside_the_field_and_not_sent(page, api):
+def test_invalid_input_is_shown_next_to_the_field_and_not_sent(page, api):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     for wrong in ("17", "121", "30.5", ""):
@@ -150,7 +150,7 @@ def test_a_link_restores_the_form_and_no_server_sees_its_fragment(open_page, api
     page = open_page()
     page.get_by_role("button", name="Thrill seeker").click()
     page.get_by_role("radio", name="Month").check()
-    page.get_by_role("button", name="Keep these answers aside").click()
+    page.get_by_role("button", name="Keep these answers").click()
     page.locator("#age").fill("60")
     page.get_by_role("button", name="Link to these answers").click()
     page.wait_for_function("() => document.querySelector('#link').value.includes('#')")
@@ -176,9 +176,9 @@ def test_a_link_restores_the_form_and_no_server_sees_its_fragment(open_page, api
         "#age=" + "9" * 5000,
     ],
 )
-def test_a_link_that_is_not_understood_leaves_what_is_usual(open_page, api, fragment):
+def test_an_invalid_link_leaves_default_values(open_page, api, fragment):
     page = open_page(fragment)
-    assert page.locator("#link-told").inner_text().startswith("Not all of the link was understood")
+    assert page.locator("#link-status").inner_text().startswith("Part of the link is invalid")
     assert page.locator("#age").input_value() == "30"
     assert page.locator("img").count() == 0
     scale = {"scale": "raw"} if "scale=raw" in fragment else {}
@@ -188,9 +188,9 @@ def test_a_link_that_is_not_understood_leaves_what_is_usual(open_page, api, frag
         assert list(shown(page).values()) == first
 
 
-def test_what_if_shows_before_and_now(page, api):
-    page.get_by_role("button", name="Keep these answers aside").click()
-    assert page.locator("#changes").inner_text() == "Nothing is changed yet. Change an answer in the form."
+def test_the_comparison_shows_before_and_now(page, api):
+    page.get_by_role("button", name="Keep these answers").click()
+    assert page.locator("#changes").inner_text() == "Nothing has changed yet. Change an answer in the form."
     page.locator("#gender").select_option("Male")
     page.locator("#age").fill("20")
     wait_for(page, ranked(api, {**EXAMPLE, "gender": "Male", "age": 20}))
@@ -239,13 +239,13 @@ def test_scores_are_placed_among_the_survey(page):
 
 def test_the_card_health_and_drift_are_shown(page, api):
     page.locator("#model-details summary").click()
-    page.wait_for_selector("#model-known table")
-    known = page.locator("#model-known").inner_text()
+    page.wait_for_selector("#model-facts table")
+    known = page.locator("#model-facts").inner_text()
     card = api.get("/model").json()
     assert card["model"] in known
     assert f"{card['drugs']['lsd']['decade']['auc']:.3f}" in known
     assert "1,885 respondents, the published survey" in known
-    assert "Too few people were asked about to tell" in known or "Yes" in known or "No:" in known
+    assert "Too few people for an answer" in known or "Yes" in known or "No:" in known
 
 
 def test_the_report_is_shown_under_its_policy(page, url):

@@ -40,7 +40,7 @@ def test_no_barrier_and_nothing_cut_off(open_page, axe, screenshots, expected_co
     page = open_page(viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce")
     page.screenshot(path=screenshots / f"{width}-{scheme}-first.png")
     assert violations(page, axe) == []
-    page.get_by_role("button", name="Keep these answers aside").click()
+    page.get_by_role("button", name="Keep these answers").click()
     page.get_by_role("radio", name="NEO-FFI-R totals").check()
     page.locator("#openness-total").fill("99")
     page.locator("#age").fill("17")
@@ -49,7 +49,7 @@ def test_no_barrier_and_nothing_cut_off(open_page, axe, screenshots, expected_co
     page.locator("#risks > li").nth(4).locator("summary").click()
     page.wait_for_selector(".why table")
     page.locator("#model-details summary").click()
-    page.wait_for_selector("#model-known table")
+    page.wait_for_selector("#model-facts table")
     page.get_by_role("button", name="Link to these answers").click()
     page.set_input_files("#file", {"name": "a.csv", "mimeType": "text/csv", "buffer": FILE})
     page.wait_for_selector("#many-result table")
@@ -71,7 +71,7 @@ def test_movement_is_left_out_where_the_reader_wants_none(open_page):
     assert open_page(reduced_motion="no-preference").evaluate(moves) != "0s"
 
 
-def test_what_stands_out_is_said_aloud_once_the_sliders_rest(page):
+def test_the_summary_is_announced_once_the_sliders_rest(page):
     page.wait_for_function(
         "() => document.querySelector('#aloud').textContent.startsWith('Furthest from the sample: ')"
     )

@@ -22,12 +22,12 @@ def give(page, text, name="people.csv"):
     page.set_input_files("#file", {"name": name, "mimeType": "text/csv", "buffer": content})
 
 
-def told(page):
+def status(page):
     page.wait_for_function(
-        "() => document.querySelector('#many-busy').hidden && document.querySelector('#many-told').textContent",
+        "() => document.querySelector('#many-busy').hidden && document.querySelector('#many-status').textContent",
         timeout=90_000,
     )
-    return page.locator("#many-told").inner_text()
+    return page.locator("#many-status").inner_text()
 
 
 def downloaded(page, name):
@@ -66,7 +66,7 @@ def test_ten_thousand_rows_have_the_probabilities_of_the_service(page, api, coho
         lambda request: in_flight.__setitem__(0, in_flight[0] - request.url.endswith("/predict_batch")),
     )
     give(page, as_csv(cohort), "my people.csv")
-    assert told(page) == "10,000 rows scored."
+    assert status(page) == "10,000 rows scored."
     assert sizes == [1000] * 10
     assert most[0] <= 2
     rows, name = downloaded(page, "Download the CSV with predictions")
@@ -85,12 +85,12 @@ def test_ids_that_a_spreadsheet_would_run_are_made_texts(page):
     file = io.StringIO()
     csv.writer(file).writerows([["id", *INPUTS], *([one, *GOOD.split(",")] for one in ids)])
     give(page, file.getvalue())
-    assert told(page) == f"{len(ids)} rows scored."
+    assert status(page) == f"{len(ids)} rows scored."
     rows, _ = downloaded(page, "Download the CSV with predictions")
     assert [row["id"] for row in rows] == [f"'{one}" for one in ids[:5]] + ids[5:]
 
 
-def test_rows_that_cannot_be_scored_are_told_by_line(page, api):
+def test_rows_that_cannot_be_scored_are_listed_by_line(page, api):
     lines = [
         HEADER,
         GOOD,
@@ -105,7 +105,7 @@ def test_rows_that_cannot_be_scored_are_told_by_line(page, api):
         ),
     ]
     give(page, "\ufeff" + "\r\n".join(lines))
-    assert told(page) == "2 rows scored, 6 rows left out."
+    assert status(page) == "2 rows scored, 6 rows left out."
     cells = [row.split("\t") for row in page.locator("#many-result tbody tr").all_inner_texts()]
     assert [(line, column) for line, column, _ in cells] == [
         ("3", "age"), ("4", "country"), ("4", "sensation_seeking"), ("5", ""), ("6", "neuroticism"),
@@ -136,22 +136,22 @@ def _refusals_are_no_complaint(expected_complaints):
     ("text", "expected"),
     [
         ("", "The file is empty: expected a line of column names, and a line for each person."),
-        (HEADER, "There is no person in the file: expected a line for each below the column names."),
-        (GOOD + "\n" + GOOD, "PredictionService 1 must name the columns. Missing: " + ", ".join(INPUTS) + "."),
-        (HEADER + ",age\n", "PredictionService 1 names a column more than once: age."),
-        (HEADER + ",nscore\n", "PredictionService 1 names a column more than once: neuroticism."),
+        (HEADER, "The file has no people: expected a line for each person below the column names."),
+        (GOOD + "\n" + GOOD, "Line 1 must name the columns. Missing: " + ", ".join(INPUTS) + "."),
+        (HEADER + ",age\n", "Line 1 names a column more than once: age."),
+        (HEADER + ",nscore\n", "Line 1 names a column more than once: neuroticism."),
         (
             HEADER + ",<img src=x onerror=alert(1)>\n",
-            "PredictionService 1 names columns that are neither inputs nor an id: <img src=x onerror=alert(1)>.",
+            "Line 1 names columns that are neither inputs nor an id: <img src=x onerror=alert(1)>.",
         ),
         ('"age', "quotes that open and close around a whole field"),
-        (b"\x00\xff\xfe\x01" * 50, "PredictionService 1 must name the columns. Missing: " + ", ".join(INPUTS) + "."),
+        (b"\x00\xff\xfe\x01" * 50, "Line 1 must name the columns. Missing: " + ", ".join(INPUTS) + "."),
     ],
     ids=["empty", "no rows", "no header", "twice", "twice by another name", "unknown", "quote", "binary"],
 )  # fmt: skip
-def test_a_malformed_file_is_refused_with_what_was_expected(page, text, expected):
+def test_a_malformed_file_is_refused_with_the_expected_value(page, text, expected):
     give(page, text, "<img src=x onerror=alert(1)>.csv")
-    assert told(page) == expected
+    assert status(page) == expected
     assert page.locator("#many-result > *").count() == 0
     assert page.locator("img").count() == 0
 
@@ -159,12 +159,12 @@ def test_a_malformed_file_is_refused_with_what_was_expected(page, text, expected
 def test_the_decoded_csv_and_raw_totals_are_understood(page, api, decoded_path):
     head = "\n".join(decoded_path.read_text(encoding="utf-8").splitlines()[:21])
     give(page, head)
-    assert told(page) == "20 rows scored."
+    assert status(page) == "20 rows scored."
     raw = "age,gender,education,country,ethnicity,nscore,escore,oscore,ascore,cscore,impulsiveness,ss\n"
-    page.get_by_label("The five NEO scores of the file are raw totals").check()
+    page.get_by_label("The five NEO scores are raw totals").check()
     page.get_by_label("Used within").select_option("month")
     give(page, raw + "30,Female,university degree,uk,white,40,41,52,39,35,0.5,1\n")
-    assert told(page) == "1 row scored."
+    assert status(page) == "1 row scored."
     (row,), _ = downloaded(page, "Download the CSV with predictions")
     totals = {"neuroticism": 40, "extraversion": 41, "openness": 52, "agreeableness": 39, "conscientiousness": 35}
     person = {**EXAMPLE, **totals, "impulsivity": 0.5, "sensation_seeking": 1, "scale": "raw", "window": "month"}
@@ -191,9 +191,9 @@ def test_a_refused_or_lost_part_is_sent_again(page, expected_complaints, fault):
     page.route("**/predict_batch", handle)
     give(page, "\n".join([HEADER, *[GOOD] * 2500]))
     page.wait_for_function(
-        "() => document.querySelector('#many-told').textContent.includes('Trying again in 1 second.')"
+        "() => document.querySelector('#many-status').textContent.includes('Trying again in 1 second.')"
     )
-    assert told(page) == "2,500 rows scored."
+    assert status(page) == "2,500 rows scored."
     rows, _ = downloaded(page, "Download the CSV with predictions")
     assert [row["line"] for row in rows] == [str(line) for line in range(2, 2502)]
 
@@ -202,10 +202,10 @@ def test_it_can_be_cancelled_and_begun_again(page):
     page.route("**/predict_batch", lambda route: None)  # no answer ever comes
     give(page, f"{HEADER}\n{GOOD}")
     page.get_by_role("button", name="Cancel").click()
-    assert told(page) == "Cancelled. Nothing was kept."
+    assert status(page) == "Cancelled. Nothing was kept."
     page.unroute_all()
     give(page, f"{HEADER}\n{GOOD}")
-    assert told(page) == "1 row scored."
+    assert status(page) == "1 row scored."
 
 
 def test_a_file_may_be_dropped(page):
@@ -214,4 +214,4 @@ def test_a_file_may_be_dropped(page):
         f"{HEADER}\n{GOOD}",
     )
     page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
-    assert told(page) == "1 row scored."
+    assert status(page) == "1 row scored."

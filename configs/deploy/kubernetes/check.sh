@@ -1,8 +1,8 @@
 #!/bin/sh
-# Let the API server of the current context (KUBECONFIG) judge what would be applied, without keeping it.
+# Let the API server of the current context (KUBECONFIG) validate the resources, without storing them.
 #   check.sh OVERLAY    staging or production; the canary goes with production
-# A dry run keeps no namespace either, and nothing is judged in one that is not there: it is made where it is missing,
-# with its labels, and stays. The cluster must have the Prometheus operator's kinds.
+# A dry run does not create a namespace either, and nothing can be validated in a missing one: a missing namespace is
+# created, with its labels, and stays. The cluster must have the resource types of the Prometheus operator.
 set -eu
 cd "$(dirname "$0")"
 case $1 in

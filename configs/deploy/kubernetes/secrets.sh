@@ -1,9 +1,10 @@
 #!/bin/sh
-# Make the secrets of a namespace, out of chance. What exists is left as it is: kubectl says so, and the rest is made.
+# Create the secrets of a namespace, from random bytes. Existing secrets stay: kubectl reports them, and the rest is
+# created.
 #   secrets.sh NAMESPACE CALLERS [kubectl options, for instance --dry-run=client -o yaml]
-# CALLERS is a file of the callers' keys, a line for each: NAME SCOPE[,SCOPE...] SHA256, where SHA256 is what
-# `printf %s "$KEY" | sha256sum` prints. Prometheus gets a key of its own beside them. No secret is printed, unless
-# asked for by -o, nor seen in the list of processes. The certificate of the Ingress is nobody's to invent:
+# CALLERS is a file of the callers' keys, a line for each: NAME SCOPE[,SCOPE...] SHA256, where SHA256 is the output of
+# `printf %s "$KEY" | sha256sum`. Prometheus gets its own key in addition. No secret is printed, except with -o, or
+# visible in the list of processes. You provide the certificate of the Ingress:
 #   kubectl -n NAMESPACE create secret tls drugpred-tls --cert=FILE --key=FILE
 set -eu
 umask 077

@@ -1,1 +1,1 @@
-"""Feedback on predictions: signed ids, outcomes, and each counted once."""
+"""Feedback on predictions: signed ids and outcomes, each counted once."""

@@ -1,23 +1,23 @@
-"""The `prediction_id`: a signed token that carries an answer, so that its outcomes can be scored by any replica.
+"""The `prediction_id`: a signed token that contains a prediction, so that any replica can score its outcomes.
 
-Nothing is kept of an answer: who reports an outcome brings the answer back. A token is 72 bytes in base64url::
+The service stores no prediction: a report of outcomes contains the token. A token is 72 bytes in base64url::
 
     1   version of this layout
     4   start of the SHA-256 of the model's tag
     4   seconds since 1970, big-endian
     8   nonce
-    3   drugs asked for (a bit each), then the window (3 bits), big-endian
-    36  probability of each drug within the window, 16 bits each, little-endian; 0 where it was not asked for
-    16  keyed BLAKE2b (RFC 7693) of all before
+    3   requested drugs (a bit each), then the window (3 bits), big-endian
+    36  probability of each drug within the window, 16 bits each, little-endian; 0 if not requested
+    16  keyed BLAKE2b (RFC 7693) of all of the above
 
-It is signed, not encrypted: who has it can read which drugs and window were asked for, when, and the probabilities,
-rounded. All of that stood in the answer. It holds nothing of the profile.
+It is signed, not encrypted: anyone with the token can read the requested drugs, the window, the time and the rounded
+probabilities. All of that is in the answer too. It contains nothing of the profile.
 
 A probability is stored as the cell of width 1 / 65534 that it lies in and read as the middle of the cell. So it is
 never off by more than 7.7e-6, never 0 or 1 (a log-loss stays finite), and the error has mean zero: the mean of a
 thousand is off by about 1e-7. The finer steps of log-odds would cost a logarithm each and gain nothing: rounding a
 probability p adds 1e-11 / p to the expected log-loss, even at p = 1e-4 a ten-thousandth of it. Each drug's cells within
-a window are shifted so that its threshold is the edge of two: what was told as High Risk is read as such.
+a window are shifted so that its threshold is the edge of two: a prediction of High Risk is read as High Risk.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ if TYPE_CHECKING:
     from drugpred.selection import Selection
 
 MAX_AGE: Final = 90 * 24 * 3600
-"""Seconds in which outcomes are taken: a quarter. Older ones tell little of the model's present state, and each token
-that was used must be remembered for as long."""
+"""Seconds during which outcomes are accepted: a quarter. Older ones say little about the present model, and each used
+token must be stored until then."""
 
-CLOCK_SKEW: Final = 300  # seconds that the clocks of two replicas may differ by
-TOKEN_LENGTH: Final = 96  # the characters of a token
+CLOCK_SKEW: Final = 300  # seconds by which the clocks of two replicas may differ
+TOKEN_LENGTH: Final = 96  # characters of a token
 
 TOKEN_PATTERN: Final = rf"^[A-Za-z0-9_-]{{{TOKEN_LENGTH}}}$"
-"""A regular expression of all tokens: 72 bytes fill 96 characters, so no two of them mean the same bytes."""
+"""A regular expression for all tokens: 72 bytes make exactly 96 characters, so no two tokens encode the same bytes."""
 
 _KEY_BYTES: Final = 32
 _VERSION: Final = b"\x01"
@@ -70,7 +70,7 @@ _N_DRUGS: Final = len(codebook.DRUGS)
 _ROW_BYTES: Final = 2 * _N_DRUGS
 _UINT16: Final = np.dtype("<u2")
 _CELLS: Final = 65534.0  # with a shift of up to one cell, all fit into 16 bits
-_NEAREST: Final = 2.0**-17  # to 0 and 1
+_NEAREST: Final = 2.0**-17  # smallest distance from 0 and 1
 _ALL: Final = (1 << _N_DRUGS) - 1
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _STANDARD: Final = bytes.maketrans(b"-_", b"+/")
@@ -78,24 +78,24 @@ _TOKEN: Final = re.compile(TOKEN_PATTERN.replace("$", r"\Z"))
 
 
 class _Packed(NamedTuple):
-    """A selection as tokens hold it."""
+    """A selection as it is written in tokens."""
 
     window: int
     code: bytes
-    mask: int | None  # of the bytes of the probabilities; None for all drugs
+    mask: int | None  # mask of the bytes of the probabilities; None for all drugs
 
 
 class PredictionClaim(NamedTuple):
-    """What a token says, once it is known to be true."""
+    """The content of a verified token."""
 
     window: Window
-    probabilities: dict[Drug, float]  # by drug that was asked for
+    probabilities: dict[Drug, float]  # of each requested drug
     issued: int  # seconds since 1970
     nonce: bytes
 
     @property
     def until(self) -> int:
-        """When it expires, in seconds since 1970."""
+        """The expiry, in seconds since 1970."""
         return self.issued + MAX_AGE
 
 
@@ -108,21 +108,21 @@ def _pack(selection: Selection) -> _Packed:
 
 
 def new_key() -> str:
-    """Return a random key, for a server that was given none."""
+    """Return a random key, for a server without a configured one."""
     return secrets.token_urlsafe(_KEY_BYTES)
 
 
 class PredictionIdSigner:
-    """Signs answers of one model and verifies them; several threads may use it at the same time.
+    """Signer and verifier of one model's tokens; several threads may use it at the same time.
 
     Parameters
     ----------
     keys : str
-        Secrets of at least 32 bytes, separated by commas: the first signs, any verifies.
+        Secrets of at least 32 bytes, separated by commas: the first one signs, all verify.
     tag : str
-        The model's.
+        Tag of the model.
     thresholds : ndarray of shape (18, 6)
-        The probabilities from which on an answer says High Risk.
+        Thresholds of High Risk.
 
     Raises
     ------
@@ -134,10 +134,10 @@ class PredictionIdSigner:
         secret = [key.strip().encode() for key in keys.split(",")]
         if min(map(len, secret)) < _KEY_BYTES:
             raise ConfigurationError(
-                f"DRUGPRED_FEEDBACK_KEY: expected keys of {_KEY_BYTES} bytes or more, separated by commas, "
-                "as `openssl rand -hex 32` makes them"
+                f"DRUGPRED_FEEDBACK_KEY: expected keys of at least {_KEY_BYTES} bytes, separated by commas, "
+                "for example from `openssl rand -hex 32`"
             )
-        # BLAKE2b takes keys of up to 64 bytes. A keyed state is copied, not made anew: half the time.
+        # BLAKE2b takes keys of up to 64 bytes. Copying a keyed state takes half the time of making one.
         self._keyed = [
             blake2b(key=blake2b(key).digest(), digest_size=_MAC_BYTES, person=b"drugpred-id") for key in secret
         ]
@@ -146,7 +146,7 @@ class PredictionIdSigner:
 
     @classmethod
     def of(cls, keys: str, model: StoredModel) -> Self:
-        """Return what signs the answers of a stored model.
+        """Return the signer for a stored model.
 
         Raises
         ------
@@ -158,16 +158,16 @@ class PredictionIdSigner:
         return cls(keys, model.tag, np.array(thresholds))
 
     def sign(self, probabilities: NDArray[np.float64], selections: Sequence[Selection]) -> list[str]:
-        """Return the token of each of n answers.
+        """Return the tokens of n predictions.
 
         Parameters
         ----------
         probabilities : ndarray of shape (n, 18, 6)
             From 0 to 1, as `Predictor.predict_proba` returns them.
         selections : sequence of Selection
-            What each of the n answers is about.
+            Drugs and window of each prediction.
         """
-        # All at once, whatever was asked for: to pick first would cost more than to round.
+        # All drugs at once: selecting first would cost more than rounding all.
         cells = probabilities * _CELLS
         cells += self._shifts
         rows = cells.astype(_UINT16).transpose(0, 2, 1).tobytes()
@@ -185,23 +185,23 @@ class PredictionIdSigner:
             mac = keyed.copy()
             mac.update(message)
             signed += (message, mac.digest())
-        # In one go, because no token needs padding.
+        # All at once, because no token needs padding.
         text = b2a_base64(b"".join(signed), newline=False).translate(_URL_SAFE).decode()
         return [text[at : at + TOKEN_LENGTH] for at in range(0, len(text), TOKEN_LENGTH)]
 
     def verify(self, token: str) -> PredictionClaim:
-        """Return what a token says.
+        """Return the content of a token.
 
         Raises
         ------
         InvalidSignatureError
-            It was not made by `sign` with one of the keys.
+            The token was not signed with one of the keys.
         WrongModelError
-            It was, of another model.
+            The token is of another model.
         ExpiredPredictionError
-            It was, more than 90 days ago.
+            The token is older than 90 days.
         StoreUnavailableError
-            It was, by a clock that is ahead of this one's by more than five minutes: this one was set back.
+            The token is more than five minutes in the future: this clock was set back.
         """
         if not _TOKEN.match(token):
             raise _forged()
@@ -212,16 +212,16 @@ class PredictionIdSigner:
         if not message.startswith(_VERSION):
             raise _forged()
         if not message.startswith(self._head):
-            raise WrongModelError("expected an answer of the model that is served here", "prediction_id")
+            raise WrongModelError("expected a prediction of the model served here", "prediction_id")
         at = len(self._head)
         issued = int.from_bytes(message[at : at + 4], "big")
         age = time.time() - issued
         if age < -CLOCK_SKEW:
             raise StoreUnavailableError(
-                "expected an answer of the past: a clock is wrong; try again later", "prediction_id"
+                "expected a prediction of the past: a clock is wrong; try again later", "prediction_id"
             )
         if age > MAX_AGE:
-            raise ExpiredPredictionError(f"expected an answer of the last {MAX_AGE // 86400} days", "prediction_id")
+            raise ExpiredPredictionError(f"expected a prediction of the last {MAX_AGE // 86400} days", "prediction_id")
         code = int.from_bytes(message[-_ROW_BYTES - 3 : -_ROW_BYTES], "big")
         window = code & 7
         middles = (np.frombuffer(message[-_ROW_BYTES:], _UINT16) + 0.5 - self._shifts[:, window]) / _CELLS
@@ -245,4 +245,4 @@ def _mac(keyed: blake2b, message: bytes) -> bytes:
 
 
 def _forged() -> InvalidSignatureError:
-    return InvalidSignatureError("expected the prediction_id of an answer", "prediction_id")
+    return InvalidSignatureError("expected the prediction_id of a prediction", "prediction_id")

@@ -1,4 +1,4 @@
-"""Feedback: the outcomes of an answer, checked and counted once, with no record of who they are of."""
+"""Feedback: checks the outcomes of a prediction and counts them once, without storing anything about a person."""
 
 from __future__ import annotations
 
@@ -29,34 +29,34 @@ _NAMES: Final = {"prediction_id", "outcomes", *codebook.DRUGS}
 
 
 class Feedback(BaseModel):
-    """What turned out of an answer, all that is known of it at once: an answer takes feedback one time."""
+    """The outcomes of a prediction, all that are known: each prediction accepts feedback once."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
-    prediction_id: str = Field(pattern=TOKEN_PATTERN, description="That of the answer, at most 90 days old.")
+    prediction_id: str = Field(pattern=TOKEN_PATTERN, description="The id of the prediction, at most 90 days old.")
     outcomes: dict[Drug, bool] = Field(
         min_length=1,
         max_length=len(codebook.DRUGS),
-        description="By drug, whether the person had used it within the answer's window, as of when it was answered.",
+        description="By drug, whether the person had used it within the prediction's window, as of the prediction.",
     )
 
 
 class Accepted(BaseModel):
-    """Feedback that was counted."""
+    """Feedback was counted."""
 
     accepted: int
-    """How many outcomes."""
+    """Number of outcomes."""
 
 
 class FeedbackService:
-    """Counts feedback on the predictions of one model.
+    """Counter of feedback on the predictions of one model.
 
     Parameters
     ----------
     tokens : PredictionIdSigner
     seen : TokenStore
     card : Card
-        The model's.
+        The card of the model.
     """
 
     def __init__(self, tokens: PredictionIdSigner, seen: TokenStore, card: Card) -> None:
@@ -69,17 +69,17 @@ class FeedbackService:
 
     @classmethod
     def from_settings(cls, settings: Settings, tokens: PredictionIdSigner, card: Card) -> Self:
-        """Return what takes feedback on the predictions of a model, as an operator set it.
+        """Return the service that the settings describe, for the predictions of a model.
 
         Raises
         ------
         ConfigurationError
-            The Redis server's URL is not as expected.
+            The URL of the Redis server is malformed.
         """
         return cls(tokens, token_store(settings, model_store.home()), card)
 
     def take(self, body: bytes) -> Accepted:
-        """Check and count feedback; it may wait for a disk.
+        """Check and count feedback; this may wait for a disk.
 
         Parameters
         ----------
@@ -89,7 +89,7 @@ class FeedbackService:
         Raises
         ------
         FeedbackError
-            It is not taken, and nothing but that is counted.
+            It is rejected, and only the rejection is counted.
         """
         try:
             accepted = self._take(body)
@@ -107,10 +107,10 @@ class FeedbackService:
         claim = self._tokens.verify(feedback.prediction_id)
         not_asked = feedback.outcomes.keys() - claim.probabilities.keys()
         if not_asked:
-            raise InvalidFeedbackError("expected drugs of the answer", "outcomes", *sorted(not_asked)[:1])
-        # Last, as it cannot be taken back; and what follows it cannot fail.
+            raise InvalidFeedbackError("expected drugs of the prediction", "outcomes", *sorted(not_asked)[:1])
+        # Last, because it cannot be undone; what follows cannot fail.
         if not self._seen.add_if_new(claim.nonce, claim.until):
-            raise DuplicateFeedbackError("expected an answer whose outcomes were not counted yet", "prediction_id")
+            raise DuplicateFeedbackError("expected a prediction whose outcomes were not reported yet", "prediction_id")
         outcome_metrics.record(claim, feedback.outcomes, self._thresholds[claim.window])
         return Accepted(accepted=len(feedback.outcomes))
 
@@ -120,7 +120,7 @@ def _read(body: bytes) -> Feedback:
         return Feedback.model_validate_json(body)
     except ValidationError as error:
         found = faults(error)
-    # The name of a drug that is none may be a value, too.
+    # The name of an unknown drug may be a person's value, so it is not reported.
     raise InvalidFeedbackError.of(
         [fault._replace(loc=tuple(step for step in fault.loc if step in _NAMES)) for fault in found[: len(_NAMES)]]
     )

@@ -1,1 +1,1 @@
-"""Who may call what, and how often."""
+"""Access control: API keys, scopes and rate limits."""

@@ -1,10 +1,10 @@
-"""Who may call: keys of which only the SHA-256 is known, each with a name and with scopes.
+"""API keys, each with a name and scopes; only their SHA-256 is stored.
 
-They are listed a line each, in a file or in the environment::
+A file or an environment variable lists them, one a line::
 
     NAME SCOPE[,SCOPE...] SHA256     # a comment
 
-A name may stand on several lines, so that a new key is taken while the old one still is.
+Several lines may have one name, so that an old and a new key are valid at the same time.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ logger = logging.getLogger(__name__)
 _MAX_KEY_BYTES: Final = 256
 _MAX_FILE_BYTES: Final = 1 << 16
 
-_LOOK_SECONDS: Final = 1.0  # the file is looked at no more often
+_LOOK_SECONDS: Final = 1.0  # the file is checked at most this often
 
 _GRACE_SECONDS: Final = 60.0
-"""For how long a file may be gone, as one that is being replaced, before its keys are taken no more."""
+"""How long the keys of a missing file stay valid: the file may be being replaced."""
 
-_SETTLED_NS: Final = 2_000_000_000  # age from which a file that changes again is sure to get another time of change
+_SETTLED_NS: Final = 2_000_000_000  # a file older than this gets another modification time when it changes again
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DIGEST: Final = re.compile(r"[0-9A-Fa-f]{64}")
 
 
 class Scope(StrEnum):
-    """What a key is good for."""
+    """What a key gives access to."""
 
     PREDICT = "predict"
     FEEDBACK = "feedback"
@@ -52,14 +52,14 @@ class Scope(StrEnum):
 
 
 class Key(NamedTuple):
-    """What is known of a key but the key."""
+    """The name and scopes of an API key."""
 
     name: str
     scopes: frozenset[Scope]
 
 
 class Keys:
-    """Keys that were listed.
+    """API keys, found by their SHA-256.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Keys:
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """Return the keys that lines list; `;` ends a line too, and `#` begins a comment.
+        """Return the keys of some lines; `;` ends a line too, and `#` starts a comment.
 
         Raises
         ------
@@ -88,24 +88,24 @@ class Keys:
         return Keys(self._listed + others._listed)
 
     def find(self, presented: str | bytes) -> Key | None:
-        """Return which key was presented, in a time that does not tell how much of it is right; None for no key."""
+        """Return the key with this text, or None, in constant time."""
         secret = presented.encode(errors="surrogatepass") if isinstance(presented, str) else presented
         if not 0 < len(secret) <= _MAX_KEY_BYTES:
             return None
         digest = sha256(secret).digest()
         found = None
-        for known, key in self._listed:  # all of them, whichever it is
+        for known, key in self._listed:  # compares with every key, for constant time
             if hmac.compare_digest(known, digest):
                 found = key
         return found
 
 
 class ReloadingApiKeys:
-    """Keys of a file and of the environment; the file is read again when it changes.
+    """API keys of a file and of the environment; the file is read again when it changes.
 
-    A change that is malformed or cannot be read is told in the log, and the keys from before stay. A file that is gone,
-    or that lists none, takes its keys with it after a minute: it may be on its way to being replaced, but who removes
-    it wants nobody in. Nothing that becomes of the file opens the service.
+    If the changed file is malformed or unreadable, the error is logged and the previous keys stay. If the file is
+    missing or lists no key, its keys stay valid for a minute, because it may be being replaced; after that they are
+    rejected. The service never becomes open because of a change of the file.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ class ReloadingApiKeys:
     Attributes
     ----------
     enabled : bool
-        Whether a key is needed: either was given.
+        Whether a key is needed, that is, whether one of the two was given.
 
     Raises
     ------
@@ -150,7 +150,7 @@ class ReloadingApiKeys:
         return len(self._keys)
 
     def find(self, presented: str | bytes) -> Key | None:
-        """Return which key was presented, or None for no key."""
+        """Return the key with this text, or None."""
         if self._file is not None and (now := time.monotonic()) >= self._look_at:
             self._look_at = now + _LOOK_SECONDS
             self._look(self._file, now)
@@ -159,17 +159,17 @@ class ReloadingApiKeys:
     def _look(self, file: Path, now: float) -> None:
         stamp = None
         try:
-            stamp = _stamp(file)  # before the content, so that a change between the two is seen the next time
+            stamp = _stamp(file)  # before the content, so that a change between the two is noticed the next time
             if stamp != self._stamp:
                 self._take(stamp, Keys.of(_content(file)))
         except (_NoneListedError, FileNotFoundError, NotADirectoryError) as error:
             self._miss(file, now, error)
         except (ConfigurationError, OSError) as error:
             self._gone_at = None
-            self._tell((stamp, _reason(error)), f"{file}: {_reason(error)}; the keys from before stay")
+            self._log_once((stamp, _reason(error)), f"{file}: {_reason(error)}; the previous keys stay valid")
 
     def _take(self, stamp: tuple[int, ...], listed: Keys) -> None:
-        # A file that has just changed may change again without its stamp.
+        # A file that has just changed may change again without a new stamp.
         self._stamp = stamp if time.time_ns() - stamp[0] > _SETTLED_NS else None
         self._gone_at = self._told = None
         self._keys = listed + self._given
@@ -178,12 +178,12 @@ class ReloadingApiKeys:
         self._stamp = None
         self._gone_at = now if self._gone_at is None else self._gone_at
         if now - self._gone_at < _GRACE_SECONDS:
-            self._tell("gone", f"{file}: {_reason(error)}; its keys are taken for {_GRACE_SECONDS:.0f} more seconds")
+            self._log_once("gone", f"{file}: {_reason(error)}; its keys stay valid for {_GRACE_SECONDS:.0f} s")
         else:
             self._keys = self._given
-            self._tell("dropped", f"{file}: {_reason(error)}; its keys are taken no more")
+            self._log_once("dropped", f"{file}: {_reason(error)}; its keys are no longer valid")
 
-    def _tell(self, what: object, line: str) -> None:
+    def _log_once(self, what: object, line: str) -> None:
         if what != self._told:
             logger.warning(line)
             self._told = what
@@ -200,7 +200,7 @@ def _listed(text: str) -> list[tuple[bytes, Key]]:
             if words := part.split():
                 digest, key = _entry(words, number)
                 if listed.setdefault(digest, key) != key:
-                    raise ConfigurationError(f"line {number}: expected a SHA256 that stands with one name and scopes")
+                    raise ConfigurationError(f"line {number}: expected each SHA256 with one name only")
     if not listed:
         raise _NoneListedError("expected at least one line NAME SCOPE[,SCOPE...] SHA256")
     return list(listed.items())
@@ -225,7 +225,7 @@ def _entry(words: list[str], number: int) -> tuple[bytes, Key]:
 
 def _stamp(file: Path) -> tuple[int, ...]:
     found = file.stat()
-    if not stat.S_ISREG(found.st_mode):  # to open a pipe may take for ever
+    if not stat.S_ISREG(found.st_mode):  # opening a pipe may block forever
         raise ConfigurationError("expected a regular file")
     return found.st_mtime_ns, found.st_size, found.st_ino, found.st_dev
 
@@ -234,7 +234,7 @@ def _content(file: Path) -> str:
     with file.open("rb") as opened:
         content = opened.read(_MAX_FILE_BYTES + 1)
     if len(content) > _MAX_FILE_BYTES:
-        raise ConfigurationError(f"expected a file of {_MAX_FILE_BYTES} bytes or fewer")
+        raise ConfigurationError(f"expected a file of at most {_MAX_FILE_BYTES} bytes")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -243,5 +243,5 @@ def _content(file: Path) -> str:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
-        return f"expected a file that can be read ({error.strerror or type(error).__name__})"
+        return f"expected a readable file ({error.strerror or type(error).__name__})"
     return str(error)

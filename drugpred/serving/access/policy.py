@@ -1,4 +1,4 @@
-"""Who may call what, and how often: one decision for HTTP and gRPC."""
+"""The access policy of HTTP and gRPC: API keys, scopes and rate limits."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ if TYPE_CHECKING:
 
 
 CALLER: Final[ContextVar[Key | None]] = ContextVar("caller", default=None)
-"""Who makes the call that is answered: a key, or an address with the scopes that it has without one. None where every
-call is let in."""
+"""The caller of the current request: an API key, or an address with the scopes granted without a key. None if every
+request is accepted."""
 
 
 def caller_name() -> str | None:
-    """Return who makes the call that is answered, None if every call is let in."""
+    """Return the name of the current request's caller, None if every request is accepted."""
     caller = CALLER.get()
     return None if caller is None else caller.name
 
 
 class AccessRule(NamedTuple):
-    """What a call needs."""
+    """What a request must have."""
 
     key: bool = True  # whether it needs an API key, if any are configured
     scope: Scope | None = None  # the scope that the key must have; None for any key
-    counted: bool = True  # whether it counts towards the caller's rate
+    counted: bool = True  # whether it counts towards the caller's rate limit
 
 
 HEALTH: Final = AccessRule(key=False, counted=False)
-STATIC: Final = AccessRule(key=False)  # says nothing about a person or a model
-ANY_KEY: Final = AccessRule()  # unknown paths: without a key nobody finds out what there is
+STATIC: Final = AccessRule(key=False)  # nothing about a person or a model
+ANY_KEY: Final = AccessRule()  # unknown paths: without a key nobody learns which paths exist
 
 _SCHEME: Final = len("bearer ")
 _BASIC: Final = len("basic ")
 
 
 def extract_key(authorization: AnyStr | None, key: AnyStr | None) -> AnyStr | None:
-    """Return the key that came with a call, as `Authorization: Bearer` or else as X-API-Key, None where none came.
+    """Return the key of `Authorization: Bearer`, else of X-API-Key, or None.
 
-    Blanks around it are no part of it. One that comes in another scheme is empty, and so unknown; but Basic beside
-    X-API-Key is for a proxy.
+    Spaces around it are removed. Another scheme gives an empty key, which is unknown; except Basic together with
+    X-API-Key, which is for a proxy.
     """
     if authorization is None:
         return None if key is None else key.strip()
@@ -58,7 +58,7 @@ def extract_key(authorization: AnyStr | None, key: AnyStr | None) -> AnyStr | No
 
 
 class AccessPolicy:
-    """Decides of each call whether it is let in.
+    """The access policy: authorizes requests.
 
     Parameters
     ----------
@@ -71,35 +71,35 @@ class AccessPolicy:
         self._rates = rates
         self._without_key = frozenset[Scope]() if keys.enabled else frozenset(Scope)
         self.open = not keys.enabled and not rates.enabled
-        """Whether every call is let in."""
+        """Whether every request is accepted."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """Return what decides as an operator set it.
+        """Return the policy that the settings describe.
 
         Raises
         ------
         ConfigurationError
-            Keys, limit or the Redis server are not as expected.
+            The keys, the limit or the URL of Redis is malformed.
         """
         url = settings.redis_url.get_secret_value() if settings.redis_url else None
         keys = ReloadingApiKeys(settings.api_keys_file, settings.api_keys)
         return cls(keys, RateLimiter(settings.rate_limit, url))
 
     async def close(self) -> None:
-        """Let go of Redis."""
+        """Close the connections to Redis."""
         await self._rates.close()
 
     async def authorize(self, rule: AccessRule, presented: str | bytes | None, address: str) -> None:
-        """Let a call in, and set `CALLER`.
+        """Authorize a request, and set `CALLER`.
 
         Parameters
         ----------
-        rule : Need
+        rule : AccessRule
         presented : str or bytes, optional
-            The key that came with it.
+            The key that came with the request.
         address : str
-            Where it comes from: who calls, where no key tells.
+            The client's address; it identifies the caller if there is no key.
 
         Raises
         ------
@@ -110,7 +110,7 @@ class AccessPolicy:
         CALLER.set(caller)
         if rule.counted and self._rates.enabled:
             if self._rates.shared:
-                await asyncio.sleep(0)  # gRPC's unary thread goes on in the event loop
+                await asyncio.sleep(0)  # grpc_unary's thread continues in the event loop
             wait = await self._rates.hit(caller.name)
             if wait is not None:
                 raise TooManyRequestsError(wait)

@@ -1,10 +1,10 @@
-"""How often a caller may ask: as often as the limit says, counted in a window that slides.
+"""Rate limits, by a sliding window counter.
 
-The window is that of the sliding window counter: what was let through in the last period and what was in this one,
-the former by the share of it that the window still covers. Two numbers for each caller, whatever the limit, and no more
-than the limit at once, not even where one period meets the next.
+The rate is the count of the present period plus the count of the last one, weighted by the share of it that the window
+still covers. That takes two numbers for each caller, and never allows more than the limit, not even at the end of a
+period.
 
-In memory each process counts for itself; with Redis all count together.
+In memory each process counts its own requests; with Redis all processes count together.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _MAX_CALLERS: Final = 1 << 16
-"""That are remembered of a period, some 10 MB; beyond, who has not asked for longest begins anew."""
+"""Callers remembered in each period, some 10 MB; beyond it the least recently seen caller is evicted."""
 
 _MAX_SECONDS: Final = 366 * 24 * 3600
 
-_REDIS_SECONDS: Final = 0.25  # how long a request waits for Redis, all in all
-_PAUSE_SECONDS: Final = 5.0  # for how long Redis is not asked where it did not answer
+_REDIS_SECONDS: Final = 0.25  # how long a request waits for Redis in total
+_PAUSE_SECONDS: Final = 5.0  # how long Redis is left alone after it failed to answer
 
 _SETTLED_SECONDS: Final = 60.0
-"""For how long Redis answers before the log says that it does again: full of clients, it answers now and then."""
+"""How long Redis must answer before the log reports it as back: with too many clients it answers now and then."""
 
 
 @lru_cache(1024)
 def client_id(address: str) -> str:
-    """Return who calls from an address, which no key's name is equal to.
+    """Return the id of a caller without a key, made from its address; no key has such a name.
 
-    Whoever has an IPv6 network has 2^64 addresses of it, so a /64 is one caller.
+    A client of an IPv6 network has 2^64 addresses, so a /64 is one caller.
 
     Examples
     --------
@@ -65,14 +65,14 @@ def client_id(address: str) -> str:
 
 
 class RateLimiter:
-    """Limits how often each caller may call: in memory for any thread, with Redis for one event loop.
+    """Rate limit of each caller: in memory for any thread, with Redis for one event loop.
 
     Parameters
     ----------
     limit : str or None
         In the notation of the `limits` library, like ``100/minute`` or ``5 per 10 seconds``.
     redis_url : str or None
-        Of the Redis that counts for all; without it, or while it does not answer, each process counts for itself.
+        URL of the Redis that counts for all processes; without it, or if it does not answer, each process counts alone.
 
     Attributes
     ----------
@@ -97,11 +97,11 @@ class RateLimiter:
 
     @property
     def shared(self) -> bool:
-        """Whether Redis is asked."""
+        """Whether Redis counts."""
         return self._shared is not None
 
     async def hit(self, caller: str) -> float | None:
-        """Count a request, and return None where it is let through, else after how many seconds to try again."""
+        """Count a request; return None if it is allowed, else the seconds until a retry may succeed."""
         if self._here is None:
             return None
         if self._shared is not None:
@@ -122,9 +122,9 @@ class _UnansweredError(Exception):
 
 
 class _InMemory:
-    """Counts in memory.
+    """Rate limit in memory.
 
-    The storage in memory of `limits` would start a thread every 10 ms that walks through all callers.
+    The memory storage of `limits` would start a thread every 10 ms that goes through all callers.
     """
 
     def __init__(self, amount: int, seconds: int) -> None:
@@ -160,10 +160,10 @@ class _InMemory:
 
 
 class _Redis:
-    """Counts in Redis, by its clock, in one script that nothing comes between."""
+    """Rate limit in Redis, by the clock of Redis, in one atomic script."""
 
     def __init__(self, item: RateLimitItem, url: str) -> None:
-        from limits.aio.storage import RedisStorage  # a plain start has neither in memory
+        from limits.aio.storage import RedisStorage  # costs memory that a start without Redis does not need
         from limits.aio.strategies import SlidingWindowCounterRateLimiter
         from redis.asyncio import BlockingConnectionPool
 
@@ -172,7 +172,7 @@ class _Redis:
         options: dict[str, Any] = {"key_prefix": "drugpred:rate", "connection_pool": self._pool}
         self._storage = RedisStorage("async+redis://", implementation="redispy", **options)
         self._limiter = SlidingWindowCounterRateLimiter(self._storage)
-        # Addresses are few enough to be tried one by one; who reads Redis should not have the password in it as well.
+        # There are few enough addresses to try each, so the hash needs a secret that is not in Redis: the password.
         self._key = blake2b(str(self._pool.connection_kwargs.get("password") or "").encode()).digest()
         self._failures = FailureLog(logger, "Redis counts requests again", _SETTLED_SECONDS)
         self._down = False
@@ -180,21 +180,21 @@ class _Redis:
         self._refused: OrderedDict[str, float] = OrderedDict()
 
     async def hit(self, caller: str) -> float | None:
-        # Until then no other process is answered otherwise; to ask would cost more than to serve.
+        # Until then Redis would give every process the same answer, and asking costs more than a prediction.
         if (left := self._refused.get(caller, 0.0) - time.monotonic()) > 0:
             return _rounded(left)
         if self._down:
             if time.monotonic() < self._again_at:
                 raise _UnansweredError
-            self._pause()  # one asks, and the others do not wait for it
+            self._pause()  # one request asks Redis, and the others do not wait for it
         name = blake2b(caller.encode(errors="surrogatepass"), key=self._key, digest_size=16).hexdigest()
         try:
             async with asyncio.timeout(_REDIS_SECONDS):
                 wait = None
                 if not await self._limiter.hit(self._item, name):
                     wait = self._refuse(caller, await self._wait(name))
-        except Exception as error:  # whatever it is, the request is to be answered
-            # By its type alone: its message may quote what was sent.
+        except Exception as error:  # the request must be answered in any case
+            # Only the type: the message may quote sent data.
             self._failures.failed(f"Redis does not count requests ({type(error).__name__}): each process does")
             self._down = True
             self._pause()
@@ -207,7 +207,7 @@ class _Redis:
         await self._pool.disconnect()
 
     async def _wait(self, name: str) -> float:
-        # get_window_stats() says at once in the first millisecond of a period.
+        # get_window_stats() would say 0 in the first millisecond of a period.
         seconds = self._item.get_expiry()
         last, last_left, _, this_left = await self._storage.get_sliding_window(self._item.key_for(name), seconds)
         return _wait(last, last_left if last else this_left - seconds, seconds)
@@ -224,14 +224,14 @@ class _Redis:
 
 
 def _wait(last: int, left: float, seconds: int) -> float:
-    """Return in how many seconds one more fits, of a period that has so many left and that followed so many."""
+    """Return the seconds until another request fits: `last` came in the last period, `left` seconds remain."""
     counted = int(last * left / seconds)
-    # When the next of the last period leaves the window; else when this period becomes the last.
+    # Until enough of the last period has left the window; else until this period becomes the last one.
     return left - counted * seconds / last if counted else left
 
 
 def _rounded(seconds: float) -> float:
-    """Return the next whole second, at which the moment is past by a millisecond or more."""
+    """Return the next whole second after the moment, with at least a millisecond to spare."""
     return math.floor(max(seconds, 0.0) + 0.001) + 1.0
 
 

@@ -1,4 +1,4 @@
-"""Where gRPC listens and with which certificates, checked before any worker starts."""
+"""Address and TLS certificates of the gRPC server, checked before a worker starts."""
 
 from __future__ import annotations
 
@@ -19,47 +19,47 @@ if TYPE_CHECKING:
 
 
 def address(port: int) -> str:
-    """Return where to listen: on the address of HTTP, which `Supervisor` gives to workers; on loopback without one."""
+    """Return the address to listen on: that of HTTP, which `Supervisor` passes to workers, else loopback."""
     return ports.address(os.environ.get("BENTOML_HOST", "127.0.0.1"), port)
 
 
 def check(settings: Settings) -> None:
-    """Check what a worker needs for TLS.
+    """Check the TLS settings.
 
     Raises
     ------
     ConfigurationError
-        The certificates do not fit.
+        A certificate or key is missing or does not match.
     """
     certificate, key, ca = settings.grpc_certificate, settings.grpc_key, settings.grpc_client_ca
     if certificate is None and key is None and ca is None:
         return
     if certificate is None or key is None:
-        raise ConfigurationError("TLS for gRPC needs DRUGPRED_GRPC_CERTIFICATE and DRUGPRED_GRPC_KEY, both")
+        raise ConfigurationError("TLS for gRPC needs both DRUGPRED_GRPC_CERTIFICATE and DRUGPRED_GRPC_KEY")
     check_files({"certificate": certificate, "key": key, **({"ca": ca} if ca else {})}, "gRPC")
 
 
 def check_files(files: Mapping[str, Path], what: str) -> None:
-    """Check a certificate, its key where it is apart, and the CA of clients.
+    """Check a certificate, its key if it is in a file of its own, and the CA of clients.
 
     Raises
     ------
     ConfigurationError
-        They do not fit.
+        They cannot be read or do not match.
     """
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(files["certificate"], files.get("key"), password="")  # asks for none
+        context.load_cert_chain(files["certificate"], files.get("key"), password="")  # never prompts
         if "ca" in files:
             context.load_verify_locations(files["ca"])
-    except OSError as error:  # of which ssl's errors are
+    except OSError as error:  # ssl's errors are OSErrors
         raise ConfigurationError(
             f"expected PEM files of a certificate and its unencrypted key for {what}: {error}"
         ) from None
 
 
 def credentials(settings: Settings) -> grpc.ServerCredentials | None:
-    """Return what the server proves itself with, or None without TLS."""
+    """Return the credentials of the server, or None without TLS."""
     if settings.grpc_certificate is None or settings.grpc_key is None:
         return None
     pair = (settings.grpc_key.read_bytes(), settings.grpc_certificate.read_bytes())

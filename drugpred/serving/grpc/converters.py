@@ -1,4 +1,4 @@
-"""Between protobuf messages and `drugpred.schemas`: conversion alone, which checks nothing."""
+"""Conversion between protobuf messages and `drugpred.schemas`, without validation."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from drugpred.scoring import PredictedArrays
     from drugpred.selection import Selection
 
-_TEMPLATES: Final = 256  # how many are kept, of 6 windows and any choice of drugs
-DRUGS: Final = {drug: pb.Drug.Value(f"DRUG_{drug.upper()}") for drug in codebook.DRUGS}  # numbers of drugs
+_TEMPLATES: Final = 256  # cached templates, for 6 windows and any choice of drugs
+DRUGS: Final = {drug: pb.Drug.Value(f"DRUG_{drug.upper()}") for drug in codebook.DRUGS}  # enum number of each drug
 
 WINDOWS: Final = {window: pb.Window.Value(f"WINDOW_{window.upper()}") for window in codebook.WINDOWS}
-"""Numbers of windows."""
+"""Enum number of each window."""
 
 DATA_SOURCES: Final = {
     source: pb.DataSource.Value(f"DATA_SOURCE_{source.upper()}") for source in ("uci", "file", "simulated")
 }
-"""Numbers of data sources."""
+"""Enum number of each data source."""
 
 
 def _labels(labels: Iterable[str]) -> dict[int, str]:
-    """Return labels by their number in an enum, where 0 stands for none."""
+    """Return labels by their enum number; 0 means unspecified."""
     return dict(enumerate(labels, 1))
 
 
@@ -47,9 +47,9 @@ _INCLUDE_LABELS: Final = _labels(["windows", "explanation"])
 
 
 def profile(message: pb.Profile) -> dict[str, object]:
-    """Return a profile's content as a caller of HTTP would write it.
+    """Return a profile as the dict that HTTP would receive.
 
-    What is not given is left out. An unknown number becomes None, which no field takes.
+    Fields that are not set are left out. An unknown number becomes None, which validation rejects.
     """
     content = options(message)
     match message.WhichOneof("age"):
@@ -62,7 +62,7 @@ def profile(message: pb.Profile) -> dict[str, object]:
             content[name] = _CATEGORIES[name].get(number)
     for name in _SCORES:
         value = getattr(message, name)
-        if value or message.HasField(name):  # mostly scores are not 0, and then they were given
+        if value or message.HasField(name):  # a score is rarely 0, so HasField is rarely called
             content[name] = value
     if message.include:
         content["include"] = [_INCLUDE_LABELS.get(number) for number in message.include]
@@ -70,7 +70,7 @@ def profile(message: pb.Profile) -> dict[str, object]:
 
 
 def options(message: pb.Profile | pb.PredictStreamRequest) -> dict[str, object]:
-    """Return what profiles and chunks have in common: scale, window and drugs, where they are given."""
+    """Return the options that profiles and chunks share: scale, window and drugs, if they are set."""
     content: dict[str, object] = {}
     if message.scale:
         content["scale"] = _SCALE_LABELS.get(message.scale)
@@ -88,7 +88,7 @@ def columns(message: pb.PredictStreamRequest) -> dict[str, NDArray[Any]]:
 
 
 def prediction(answer: Prediction) -> pb.Prediction:
-    """Return the message of an answer."""
+    """Return the message for a prediction."""
     return pb.Prediction(
         prediction_id=answer.prediction_id,
         model=answer.model,
@@ -99,13 +99,13 @@ def prediction(answer: Prediction) -> pb.Prediction:
 
 
 def _risk(risk: Risk) -> pb.Risk:
-    # But for the label names are the same, nested ones too, and what is None stays unset.
+    # The names are the same except for the label, in nested messages too, and None stays unset.
     content: dict[str, Any] = {name: value for name, value in risk.items() if name != "label"}
     return pb.Risk(**content | {"drug": DRUGS[risk["drug"]], "prediction": bool(risk["prediction"])})
 
 
 def model(model: StoredModel) -> pb.GetModelResponse:
-    """Return what is known of a model."""
+    """Return the message that describes a model."""
     card = model.card
     return pb.GetModelResponse(
         model=model.tag,
@@ -128,16 +128,16 @@ def model(model: StoredModel) -> pb.GetModelResponse:
 
 
 class _Template(NamedTuple):
-    """All that predictions for one selection have in common."""
+    """The parts that all predictions for one selection share."""
 
     message: pb.Prediction
     thresholds: list[float]
 
 
 class MessageRenderer:
-    """Writes predictions of a model as messages, without explanations.
+    """Writer of a model's predictions as messages, without explanations.
 
-    They are made of templates: to build each from its parts would cost more than the prediction.
+    It fills templates: building each message from its parts would cost more than the prediction.
     """
 
     def __init__(self, model: StoredModel) -> None:

@@ -1,4 +1,4 @@
-"""The gRPC status of errors; a malformed request names each field and what was expected there."""
+"""The gRPC status of each error; that of a malformed request names each field and the expected value."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from drugpred.errors import RequestError
 
 _MAX_LENGTH: Final = 1000
-"""Characters that fit into headers, where they stand three times: clients take 8192 bytes of headers by default."""
+"""Characters of the text, which appears three times in the headers: clients accept 8192 bytes of headers by default."""
 
 
 class CallStatus(NamedTuple):
-    """What a call ends with."""
+    """The status of a call that fails."""
 
     code: StatusCode
     details: str
@@ -31,7 +31,7 @@ class CallStatus(NamedTuple):
 
 
 def status_of(error: RequestError) -> grpc.Status:
-    """Return the status to end a call with, and count the call if it exceeds a limit."""
+    """Return the status of an error, and count the call if it exceeds a limit."""
     if error.limit:
         LIMITED.labels(error.limit).inc()
     if isinstance(error, InvalidArgumentError):
@@ -41,7 +41,7 @@ def status_of(error: RequestError) -> grpc.Status:
 
 
 def _bad_request(error: InvalidArgumentError) -> grpc.Status:
-    """Return the status as text, and as google.rpc.BadRequest."""
+    """Return the status of a malformed request, with a google.rpc.BadRequest."""
     violations = {field_path(detail.loc) or "request": detail.msg for detail in error.details}
     shown: dict[str, str] = {}
     length = 0

@@ -1,4 +1,4 @@
-"""What a server that ends has to know of its calls."""
+"""Counts in-flight calls for graceful shutdown."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ _TICK: Final = 0.01
 
 
 class InFlightCalls:
-    """Counts calls, and holds back those that begin while it is closed."""
+    """Counter of calls, which holds new ones back while it is closed."""
 
     def __init__(self) -> None:
         self.entered = 0
         self._left = 0
-        self._lock = threading.Lock()  # the unary thread is another one
+        self._lock = threading.Lock()  # grpc_unary calls from another thread
         self._open = asyncio.Event()
         self._open.set()
 
     async def enter(self, context: ServicerContext) -> None:
-        """Begin a call, which ends when its answer is sent."""
+        """Count a call until its answer is sent."""
         with self._lock:
             self.entered += 1
         context.add_done_callback(self._leave)
         if not self._open.is_set():
-            await asyncio.sleep(0)  # the unary thread goes on in the event loop
+            await asyncio.sleep(0)  # grpc_unary's thread continues in the event loop
             await self._open.wait()
 
     def _leave(self, _: ServicerContext) -> None:
@@ -37,15 +37,15 @@ class InFlightCalls:
             self._left += 1
 
     def close(self) -> None:
-        """Hold back every call that begins."""
+        """Hold new calls back."""
         self._open.clear()
 
     def open(self) -> None:
-        """Let them go on."""
+        """Let the calls that were held back continue."""
         self._open.set()
 
     async def wait_until_empty(self, seconds: float) -> None:
-        """Wait for all calls to end, so long at most."""
+        """Wait up to `seconds` for in-flight calls to end."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self._left < self.entered:

@@ -1,4 +1,4 @@
-"""What happens around every call: authorization, the receipt of its message, limits, errors, counts."""
+"""The interceptor of every call: authorization, receiving, limits, errors and metrics."""
 
 from __future__ import annotations
 
@@ -51,25 +51,25 @@ _RULES: Final = {
     **dict.fromkeys(("GetModel", "ServerMetadata", "ModelMetadata"), AccessRule(scope=Scope.READ)),
 }
 
-_SHORT: Final = 64 * 2**10  # the longest message of methods that are not in `message_limits.LIMITS`, as over HTTP
-_ROUNDING: Final = 0.01  # by how much of it a timeout is rounded up on its way
-_JITTER_SECONDS: Final = 0.02  # by how much the times may differ that a call and its cancellation take to come here
+_SHORT: Final = 64 * 2**10  # bytes of a message of a method that is not in `message_limits.LIMITS`, as over HTTP
+_ROUNDING: Final = 0.01  # share by which a client rounds its timeout up when it sends it
+_JITTER_SECONDS: Final = 0.02  # difference between the delays of a call and of its cancellation
 
 _Behaviour = Callable[[Any, grpc.aio.ServicerContext], Any]
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Lets in whom the policy does, ends every call with a proper status, and counts it.
+    """Interceptor that authorizes every call, ends it with a suitable status, and counts it.
 
-    Who calls is known from the metadata, so that is decided first. Then the message is waited for; from when it has
-    come until its answer is taken, the call has a place that no other one gets.
+    A call is authorized first, by its metadata. Then its message is received. From then until its answer is sent, the
+    call holds one of a bounded number of slots.
 
-    A malformed request is INVALID_ARGUMENT; any other exception of a handler is INTERNAL, of which neither the client
-    nor the log sees the message, because it may hold a person's values.
+    A malformed request ends with INVALID_ARGUMENT. Any other exception of a handler ends with INTERNAL; neither the
+    client nor the log gets its message, because it may hold a person's values.
     """
 
     unary_methods: Collection[str] = ()
-    """The methods that `grpc_unary` answers, which limits them itself."""
+    """Methods that `grpc_unary` answers, which limits them itself."""
 
     def __init__(self, policy: AccessPolicy) -> None:
         self.in_flight = InFlightCalls()
@@ -84,12 +84,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler | None:
-        """Return the handler of a method, wrapped once: of streams of bytes, whatever it is of."""
+        """Return the handler of a method, wrapped once as a handler of streams of bytes."""
         method = handler_call_details.method
         wrapped = self._handlers.get(method)
         if wrapped is None:
             handler = await continuation(handler_call_details)
-            if handler is None:  # by any name: names that callers make up are no labels of metrics
+            if handler is None:  # under one name: names that callers make up must not become labels of metrics
                 observe_call("unknown", StatusCode.UNIMPLEMENTED.name, 0)
                 return None
             wrapped = self._handlers[method] = self._wrap(method, handler)
@@ -97,7 +97,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def _wrap(self, method: str, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
         rule, short = _rule_for(method), method.startswith("/grpc.")
-        # Who watches the health does so for ever, and is not waited for.
+        # A health watch lasts until the client ends it, so shutdown does not wait for it.
         call = _Method(method, handler, self, InFlightCalls() if short else self.in_flight, rule)
         if method not in self.unary_methods:
             call.slots = self._slots if rule.key else self._keyless_slots
@@ -119,12 +119,12 @@ class _NoMessageError(Exception):
 
 
 class _Method:
-    """A method as it is served."""
+    """A method with its limits."""
 
     slots: CallSlots | None = None
-    """Where its calls wait for their message, and stay where nothing else bounds them."""
+    """Slots of calls that wait for their message, and of calls that nothing else limits."""
     bound: CapacityLimiter | None = None
-    """Of those whose message has come."""
+    """Slots of calls whose message has arrived."""
 
     def __init__(
         self,
@@ -148,20 +148,20 @@ class _Method:
         self._limits = message_limits.LIMITS.get(method.rpartition("/")[2])
 
     async def answer(self, _: object, context: grpc.aio.ServicerContext) -> None:
-        """Answer a call, and count it by how it ended."""
+        """Answer a call, and count it with its status."""
         started = perf_counter()
         code = StatusCode.OK
         try:
             error = await self._answer(context)
             if error is not None:
                 code = error.code
-                # Not where the exception is caught: what is raised there holds it, it holds the request, and grpc holds
-                # what is raised here in a cycle until the collector runs, which sees no memory of messages.
+                # Not in the except clause: the exception raised here would refer to the one caught there, which refers
+                # to the request, and grpc keeps the exception in a reference cycle until the collector runs.
                 await context.abort_with_status(error)
         except asyncio.CancelledError:
             code = _cancelled(context, perf_counter() - started)
             raise
-        except grpc.aio.BaseError as error:  # a handler ended the call, or the client did
+        except grpc.aio.BaseError as error:  # a handler or the client ended the call
             aborted = isinstance(error, grpc.aio.AbortError) and context.code()
             code = aborted or _cancelled(context, perf_counter() - started)
             error.__context__ = None
@@ -170,7 +170,7 @@ class _Method:
             observe_call(self._name, code.name, perf_counter() - started)
 
     async def _answer(self, context: grpc.aio.ServicerContext) -> grpc.Status | None:
-        """Answer a call; return what it ends with instead, if anything."""
+        """Answer a call; return a status if it fails."""
         try:
             await self._in_flight.enter(context)
             await self._run(context)
@@ -182,10 +182,10 @@ class _Method:
             return CallStatus(StatusCode.UNIMPLEMENTED, "expected one message")
         except DecodeError:
             return CallStatus(StatusCode.INVALID_ARGUMENT, "expected a message as the .proto file describes it")
-        except Exception as error:  # noqa: BLE001 - the caller gets an answer whatever happens
+        except Exception as error:  # noqa: BLE001 - the caller must get an answer
             frames = "".join(traceback.format_tb(error.__traceback__))
             logger.error("%s in %s:\n%s", type(error).__name__, self._name, frames)  # noqa: TRY400 - without its message
-            return CallStatus(StatusCode.INTERNAL, "an unexpected error; the server's log tells where")
+            return CallStatus(StatusCode.INTERNAL, "an unexpected error; see the server's log")
         return None
 
     async def _run(self, context: grpc.aio.ServicerContext) -> None:
@@ -195,11 +195,11 @@ class _Method:
         if self._streams:
             answering = self._behaviour(_Requests(self, context, message), context)
         elif message is grpc.aio.EOF:
-            await asyncio.sleep(0)  # a call that is cancelled has no message either, just before its task is
+            await asyncio.sleep(0)  # a cancelled call has no message either, shortly before its task is cancelled
             raise _NoMessageError
         else:
             answering = self._behaviour(self.decode(message), context)
-        del message  # what was sent is let go as soon as it is parsed
+        del message  # frees the bytes
         if self._generates:
             async with aclosing(answering):
                 async for answer in answering:
@@ -212,7 +212,7 @@ class _Method:
             await self._write(self._serialized(await answering), context)
 
     async def _receive(self, slots: CallSlots, context: grpc.aio.ServicerContext) -> bytes:
-        """Return the first message of a call, which has a place until its answer is taken."""
+        """Return the first message of a call, which keeps a slot until its answer is sent."""
         caller = caller_name()
         message = await slots.acquire(context)
         if self.bound is None:
@@ -228,7 +228,7 @@ class _Method:
         return self._serialize(answer) if self._serialize else answer
 
     async def _write(self, serialized: bytes, context: grpc.aio.ServicerContext) -> None:
-        """Send an answer; a long one once enough of the others are taken."""
+        """Send an answer; a long one waits for its share of the write budget."""
         counted = len(serialized) if len(serialized) > _SHORT else 0
         if counted:
             await self._answers.acquire(counted)
@@ -239,7 +239,7 @@ class _Method:
                 self._answers.release(counted)
 
     def decode(self, message: bytes) -> Any:  # noqa: ANN401
-        """Return what a message says, if it does not hold too much."""
+        """Return the parsed message, after a check of its size."""
         if self._limits:
             message_limits.check(message, self._limits)
         elif len(message) > _SHORT:
@@ -247,7 +247,7 @@ class _Method:
         return self._deserialize(message) if self._deserialize else message
 
     async def receive_next(self, context: grpc.aio.ServicerContext) -> bytes:
-        """Return the next message of a stream, which counts as a call of its own."""
+        """Return the next message of a stream; each counts as a call towards the rate limit."""
         try:
             async with asyncio.timeout(STREAM_IDLE_TIMEOUT):
                 message: bytes = await context.read()
@@ -259,7 +259,7 @@ class _Method:
 
 
 class _Requests:
-    """The messages of a call. It holds none that it has given away, as a generator would."""
+    """The messages of a call. Unlike a generator, it does not keep a reference to the message that it returned."""
 
     def __init__(self, method: _Method, context: grpc.aio.ServicerContext, first: bytes) -> None:
         self._method, self._context = method, context
@@ -273,15 +273,15 @@ class _Requests:
         if message is None:
             message = await self._method.receive_next(self._context)
         if message is grpc.aio.EOF:
-            await asyncio.sleep(0)  # a stream that is cancelled ends too, just before its task is
+            await asyncio.sleep(0)  # a cancelled stream ends too, shortly before its task is cancelled
             raise StopAsyncIteration
         return self._method.decode(message)
 
 
 def _cancelled(context: grpc.aio.ServicerContext, elapsed: float) -> StatusCode:
-    """Return why a call was cancelled: a client whose time is up says the same as one that has left.
+    """Return why a call was cancelled: an expired client and one that left send the same cancellation.
 
-    Its time is up a little before the server's, because a timeout is rounded up on its way.
+    The client's deadline passes slightly before the server's, because a timeout is rounded up when it is sent.
     """
     remaining = context.time_remaining()
     if remaining is None or remaining > _JITTER_SECONDS + (remaining + elapsed) * _ROUNDING:
@@ -290,11 +290,11 @@ def _cancelled(context: grpc.aio.ServicerContext, elapsed: float) -> StatusCode:
 
 
 def _key(context: grpc.aio.ServicerContext) -> str | bytes | None:
-    """Return the key that came with a call."""
+    """Return the API key of a call, or None."""
     metadata = dict(context.invocation_metadata())
     return extract_key(metadata.get("authorization"), metadata.get("x-api-key"))
 
 
 def _address(peer: str) -> str:
-    """Return the address of `ipv4:127.0.0.1:5000` or `ipv6:[::1]:5000`, of which the brackets may be escaped."""
+    """Return the address in `ipv4:127.0.0.1:5000` or `ipv6:[::1]:5000`, whose brackets may be escaped."""
     return unquote(peer).partition(":")[2].rpartition(":")[0].strip("[]")

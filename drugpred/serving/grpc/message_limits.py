@@ -1,4 +1,4 @@
-"""How much a message holds, counted in its bytes: two of them may become a hundred in the parsed message."""
+"""Limits of a message's fields, checked before parsing: two bytes may become a hundred in the parsed message."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 
 
 class Field(NamedTuple):
-    """What a field may hold."""
+    """Limits of a field."""
 
     name: str
-    most: int  # how many elements; of packed numbers how many bytes
-    longest: float = inf  # how many bytes each
-    packed: int = 0  # of numbers, the most bytes of one
-    within: Mapping[int, Field] | None = None  # by number, the fields of each
+    most: int  # elements; for packed numbers, bytes
+    longest: float = inf  # bytes of an element
+    packed: int = 0  # for packed numbers, the longest in bytes
+    within: Mapping[int, Field] | None = None  # fields of an embedded message, by number
 
 
-_MAX_PROFILE_BYTES: Final = 512  # the longest that says everything once has 160 bytes
+_MAX_PROFILE_BYTES: Final = 512  # the longest with every field once has 160 bytes
 
 _MAX_PARAMETERS: Final = 16
 _VARINT_BYTES, _DOUBLE_BYTES = 10, 8
 
 
 def _packed(first: int, size: int, *names: str) -> dict[int, Field]:
-    """Return columns of numbers, one for each person; what checks people refuses fewer than twice too many itself."""
+    """Return the fields of numeric columns, of twice the rows allowed: the exact limit is checked after parsing."""
     return {number: Field(name, 2 * MAX_ROWS * size, packed=size) for number, name in enumerate(names, first)}
 
 
@@ -60,23 +60,23 @@ LIMITS: Final[Mapping[str, Mapping[int, Field]]] = {
         7: Field("raw_input_contents", len(INPUTS)),
     },
 }
-"""By method, the fields of its requests of which there may be many, by number."""
+"""Repeated fields of each method's request, by number."""
 
 _OTHERS: Final = 0  # no field has this number
-_OTHER: Final = Field("", 1000)  # all fields together of which there are not many
+_OTHER: Final = Field("", 1000)  # all other fields together
 _VARINT, _BYTES = 0, 2
-_FIXED: Final = {1: 8, 5: 4}  # bytes of the other types of fields
-_MORE: Final = 128  # from which on a byte is not the last one of a number
+_FIXED: Final = {1: 8, 5: 4}  # sizes of the fixed wire types
+_MORE: Final = 128  # a byte below this is the last one of a varint
 _MAX_NUMBER_BYTES: Final = 10
 
 
 def check(message: bytes, fields: Mapping[int, Field]) -> None:
-    """Check how much a message holds; one that cannot be read is for the parser to refuse.
+    """Check the sizes of a message's fields; a message that cannot be read is left to the parser.
 
     Raises
     ------
     InvalidArgumentError
-        A field holds more than it may.
+        A field holds more than its limit.
     """
     try:
         _check(message, 0, len(message), fields, [])
@@ -89,7 +89,7 @@ def _check(data: bytes, at: int, end: int, fields: Mapping[int, Field], where: l
     while at < end:
         tag, at = _number(data, at)
         size, at = _size(data, at, tag & 7)
-        # The fields of a group are counted as if they were the message's.
+        # The fields of a group count as fields of the message.
         number = tag >> 3 if tag >> 3 in fields else _OTHERS
         field = fields.get(number, _OTHER)
         is_bytes = tag & 7 == _BYTES
@@ -101,7 +101,7 @@ def _check(data: bytes, at: int, end: int, fields: Mapping[int, Field], where: l
             _check(data, at, min(at + size, end), field.within, [*where, *place])
         at += size
         if is_bytes and not field.packed and not field.within and tag < _MORE and number:
-            # A run of short elements, as the labels of ten thousand people are.
+            # A run of short elements, like the labels of ten thousand people.
             longest, most = min(field.longest, _MORE - 1), field.most
             while at < end and data[at] == tag and (short := data[at + 1]) <= longest and n <= most:
                 at += 2 + short
@@ -112,7 +112,7 @@ def _check(data: bytes, at: int, end: int, fields: Mapping[int, Field], where: l
 
 
 def _size(data: bytes, at: int, kind: int) -> tuple[int, int]:
-    """Return how many bytes a field has, and where they begin."""
+    """Return the length of a field's value, and where it starts."""
     if kind == _BYTES:
         return _number(data, at)
     if kind == _VARINT:
@@ -128,7 +128,7 @@ def _refusal(place: list[str | int], most: str) -> InvalidArgumentError:
 
 
 def _number(data: bytes, at: int) -> tuple[int, int]:
-    """Return a number and where it ends."""
+    """Return a varint, and where it ends."""
     value = shift = 0
     for end in range(at, at + _MAX_NUMBER_BYTES):
         part = data[end]

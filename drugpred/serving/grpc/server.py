@@ -1,4 +1,4 @@
-"""The gRPC server of one worker, in the event loop that answers HTTP too."""
+"""The gRPC server of a worker, in the event loop of HTTP."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _NAMES: Final = (
     drug_prediction_pb2.DESCRIPTOR.services_by_name["DrugPrediction"].full_name,
     grpc_service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name,
 )
-"""The services that have a health of their own."""
+"""Services with a health status."""
 
-_FAST: Final = "/drugpred.v1.DrugPrediction/Predict"  # the method that takes microseconds
+_FAST: Final = "/drugpred.v1.DrugPrediction/Predict"  # the method whose predictions take microseconds
 
 _OPTIONS: Final = (
     ("grpc.so_reuseport", 1),  # the workers of one service share the port
@@ -35,14 +35,14 @@ _OPTIONS: Final = (
     ("grpc.max_receive_message_length", 2 * 2**20),
     ("grpc.max_metadata_size", 8 * 2**10),
     ("grpc.absolute_max_metadata_size", 16 * 2**10),
-    ("grpc.max_concurrent_streams", 100),  # of one connection
+    ("grpc.max_concurrent_streams", 100),  # per connection
     ("grpc.max_allowed_incoming_connections", MAX_GRPC_CONNECTIONS),
-    # Else grpc lets each stream send 4 MB ahead, whether or not anybody reads it.
+    # Otherwise grpc lets each stream send 4 MB ahead, even if nobody reads it.
     ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.lookahead_bytes", 64 * 2**10),
-    ("grpc.server_handshake_timeout_ms", 10_000),  # what connects and says nothing is let go
+    ("grpc.server_handshake_timeout_ms", 10_000),  # closes connections that send nothing
     ("grpc.max_connection_idle_ms", 300_000),
-    # A client that vanished is noticed within a minute and a half; one that pings more than that is let go.
+    # A client that vanished is noticed within 90 s; a client that pings more often is disconnected.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -50,8 +50,8 @@ _OPTIONS: Final = (
     ("grpc.http2.max_ping_strikes", 2),
 )
 
-_QUIET: Final = 0.2  # seconds in which a call that was sent arrives, or a client hears that the server ends
-_PATIENCE: Final = 5  # how often that is waited for, while ever new clients call
+_QUIET: Final = 0.2  # seconds in which a sent call arrives, or a client learns of the shutdown
+_PATIENCE: Final = 5  # times to wait that long while new clients keep calling
 
 
 class Server:
@@ -60,11 +60,11 @@ class Server:
     Parameters
     ----------
     service : object
-        It has `scorer`, `predictions`, `inference` and `access`, see service.py.
+        Has `scorer`, `predictions`, `inference` and `access`, see service.py.
     settings : Settings
-        TLS.
+        The TLS files.
     address : str
-        The host and port to listen on.
+        Host and port to listen on.
     """
 
     def __init__(self, service: Any, settings: Settings, address: str) -> None:  # noqa: ANN401 - see service.py
@@ -95,7 +95,7 @@ class Server:
         )
 
     async def start(self) -> None:
-        """Take calls."""
+        """Start to accept calls."""
         for name in _NAMES:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
@@ -103,14 +103,14 @@ class Server:
             self._unary.start()
 
     async def announce_end(self) -> None:
-        """Tell whoever asks for the health, or whether it is ready, that the server takes no more calls soon."""
+        """Report NOT_SERVING and not ready: the server stops soon."""
         await self._health.enter_graceful_shutdown()
 
     async def stop(self, grace: float = SHUTDOWN_GRACE) -> None:
-        """Take no more calls, and wait for those that were taken.
+        """Stop accepting calls, and wait for those in flight.
 
-        grpc cancels what arrived and no handler has begun yet. So all that arrives is begun and held back for a moment,
-        in which clients that wait for their answers send nothing new; then they are told to go elsewhere.
+        grpc would cancel calls that have arrived without reaching a handler. So new calls are accepted and held back
+        for a moment, in which clients that wait for answers send nothing new; then clients are sent to other servers.
         """
         await self.announce_end()
         self._in_flight.close()
@@ -125,7 +125,7 @@ class Server:
         await asyncio.sleep(_QUIET)
         self._in_flight.open()
         await self._in_flight.wait_until_empty(grace)
-        await self._server.stop(None)  # for those who watch the health
+        await self._server.stop(None)  # ends the health watches
         await stopping
         if self._unary:
             await asyncio.to_thread(self._unary.close)

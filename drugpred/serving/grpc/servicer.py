@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class _Options(BaseModel):
-    """What a chunk asks for, with a profile's defaults."""
+    """The options of a chunk, with a profile's defaults."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
@@ -43,13 +43,13 @@ class _Options(BaseModel):
 
 
 class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
-    """Predicts by the service that answers HTTP too.
+    """Servicer with the prediction service that HTTP uses too.
 
     Parameters
     ----------
     scorer : Scorer
     predictions : PredictionService
-        Of the same scorer.
+        With the same scorer.
     """
 
     def __init__(self, scorer: Scorer, predictions: PredictionService) -> None:
@@ -60,7 +60,7 @@ class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
 
     @override
     async def Predict(self, request: pb.PredictRequest, context: ServicerContext) -> pb.PredictResponse:
-        """Predict for one person."""
+        """Return the prediction for one person."""
         try:
             profile = Profile.model_validate(converters.profile(request.profile))
         except ValidationError as error:
@@ -76,7 +76,7 @@ class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
 
     @override
     async def PredictBatch(self, request: pb.PredictBatchRequest, context: ServicerContext) -> pb.PredictBatchResponse:
-        """Predict for up to 1000 people."""
+        """Return the predictions for up to 1000 people."""
         response = pb.PredictBatchResponse()
         async with exclusive(request.ByteSize()):
             profiles = await self._batch(request)
@@ -90,7 +90,7 @@ class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
         return response
 
     async def _batch(self, request: pb.PredictBatchRequest) -> list[Profile]:
-        messages = request.profiles[: MAX_PROFILES + 1]  # one too many is enough to be refused
+        messages = request.profiles[: MAX_PROFILES + 1]  # one more than allowed, for validation to reject
         contents = []
         for i, message in enumerate(messages):
             if i and i % SLICE_PROFILES == 0:
@@ -103,7 +103,7 @@ class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
             raise InvalidArgumentError(faults(error)) from None
 
     async def _explain(self, messages: Sequence[pb.Prediction], profiles: Sequence[Profile]) -> None:
-        await asyncio.sleep(0)  # the unary thread goes on in the event loop
+        await asyncio.sleep(0)  # grpc_unary's thread continues in the event loop
         for message, prediction in zip(messages, await self._predictions.explain(profiles), strict=True):
             message.CopyFrom(converters.prediction(prediction))
 
@@ -111,11 +111,11 @@ class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
     async def PredictStream(
         self, request_iterator: AsyncIterator[pb.PredictStreamRequest], context: ServicerContext
     ) -> AsyncIterator[pb.PredictStreamResponse]:
-        """Predict for chunks of people, each before the next one is read."""
+        """Yield the predictions of each chunk, before the next one is read."""
         async for request in request_iterator:
             async with exclusive(request.ByteSize()):
                 answers = [await self._chunk(request)]
-            del request  # while the answer is taken, neither is held
+            del request  # keeps neither in memory while the answer is sent
             yield answers.pop()
 
     async def _chunk(self, request: pb.PredictStreamRequest) -> pb.PredictStreamResponse:
@@ -149,5 +149,5 @@ class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
 
     @override
     async def GetModel(self, request: pb.GetModelRequest, context: ServicerContext) -> pb.GetModelResponse:
-        """Return what is known of the model."""
+        """Return the model card's facts."""
         return self._model

@@ -1,4 +1,4 @@
-"""The first message of a call, for which grpc.aio has no limit: in time, and of a bounded number of calls."""
+"""A timeout for the first message of a call and a limit of waiting calls, which grpc.aio lacks."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 
 class CallSlots:
-    """Slots for calls, in one event loop: for those that wait for their first message, and those whose message came.
+    """Slots for calls, in one event loop: calls that wait for their first message, and calls that have received it.
 
-    Where there is none for a new call, that of the first kind that has waited longest is refused, and where its caller
-    has all that one may, the oldest of that caller's: most messages come with their calls, so that it is one that was
-    sent without.
+    When all slots are in use, a new call takes the slot of the call that has waited longest for its message; when only
+    its caller's are, of that caller's calls. Most messages arrive together with their calls, so the oldest waiting call
+    was most likely sent without one.
 
     Parameters
     ----------
     most : int
-        Each may hold the longest message, but for its last byte if it has not come.
+        Slots; each may hold the longest message, or all of it except the last byte.
     most_each : int
-        Of one caller.
+        Slots of one caller.
     """
 
     def __init__(self, most: int, most_each: int) -> None:
@@ -36,13 +36,13 @@ class CallSlots:
         self._waiting: dict[asyncio.Timeout, str | None] = {}
 
     async def acquire(self, context: grpc.aio.ServicerContext) -> bytes:
-        """Return the first message of a call, which then has a place; `grpc.aio.EOF` where it has none.
+        """Take a slot and return the first message; `grpc.aio.EOF`, without a slot, if there is none.
 
         Raises
         ------
         RequestTimeoutError
         OverloadedError
-            There is no place for it, or a newer call needs it.
+            There is no slot, or a newer call needs this one.
         """
         caller = caller_name()
         if self._places.is_share_full(caller):
@@ -63,12 +63,12 @@ class CallSlots:
             self._waiting.pop(patience, None)
             if has_place and not arrived:
                 self.release(caller)
-        if not has_place:  # a newer call got it just as the message came
+        if not has_place:  # a newer call took the slot just as the message arrived
             self._places.acquire(1, caller)
         return message
 
     def release(self, caller: str | None) -> None:
-        """Give a caller's place back."""
+        """Give a caller's slot back."""
         self._places.release(1, caller)
 
     def _make_room(self, waiting: Iterable[asyncio.Timeout]) -> None:

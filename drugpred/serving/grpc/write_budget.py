@@ -1,4 +1,4 @@
-"""Bytes that are held at once: who needs more than are free waits, in order."""
+"""A budget of bytes in use: an answer that needs more than are free waits in order."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from drugpred.errors import OverloadedError
 
 
 class WriteBudget:
-    """Counts what is held, in one event loop.
+    """Budget of the bytes in use, in one event loop.
 
     Parameters
     ----------
     most : int
     seconds : float
-        How long to wait at most.
+        Longest wait for free bytes.
     """
 
     def __init__(self, most: int, seconds: float) -> None:
@@ -24,12 +24,12 @@ class WriteBudget:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     async def acquire(self, amount: int) -> None:
-        """Hold so much more, once it is free.
+        """Take bytes, once they are free.
 
         Raises
         ------
         OverloadedError
-            It is not free in time; then it is not held.
+            They did not become free in time; none are taken.
         """
         if not self._waiting and self._held + amount <= self._most:
             self._held += amount
@@ -43,14 +43,14 @@ class WriteBudget:
             if turn.cancelled():
                 self._waiting = deque(each for each in self._waiting if each[1] is not turn)
                 self._next()
-            else:  # its turn came in the same moment
+            else:  # granted at the moment of the timeout
                 self.release(amount)
             if isinstance(error, TimeoutError):
                 raise OverloadedError from None
             raise
 
     def release(self, amount: int) -> None:
-        """Hold so much less."""
+        """Give bytes back."""
         self._held -= amount
         self._next()
 

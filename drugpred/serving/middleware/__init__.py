@@ -1,4 +1,4 @@
-"""What happens to every HTTP request before it is routed: one job a module."""
+"""Middleware of every HTTP request, one job for each module."""
 
 from typing import Final
 
@@ -18,4 +18,4 @@ MIDDLEWARE: Final = (
     AccessMiddleware,
     fast_path,
 )
-"""The outermost first."""
+"""All middleware, outermost first."""

@@ -1,4 +1,4 @@
-"""Passes on requests that are authorized and whole, with the body in one message, and answers the others."""
+"""Middleware that authorizes requests, and reads and decompresses their bodies."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-_WBITS: Final = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}  # zlib's name for the encodings of a body
+_WBITS: Final = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}  # zlib's argument for each encoding
 
 _ONCE: Final = (b"host", b"authorization", b"x-api-key", b"content-encoding")
-"""Headers that decide something: of two, a proxy may have read the other one."""
+"""Headers that must occur once: of two, a proxy may have read the other one."""
 
 
 class AccessMiddleware:
-    """Middleware that authorizes requests and reads their bodies.
+    """Middleware that passes on authorized and complete requests, with the body in one message.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class AccessMiddleware:
             key = extract_key(headers.get(b"authorization"), headers.get(b"x-api-key"))
             await policy.authorize(endpoint.rule, key, client[0] if client else "")
         if scope["method"] != "POST" or not endpoint.max_body_bytes:
-            await self.app(scope, receive, send)  # which reads no body
+            await self.app(scope, receive, send)  # reads no body
             return
         await self._read(endpoint.max_body_bytes, headers, scope, receive, send)
 
@@ -105,7 +105,7 @@ class AccessMiddleware:
 
 
 def _check(headers: Mapping[bytes, bytes], scope: Scope) -> None:
-    """Check that a request, whose headers these are by name, has once what it must have once."""
+    """Check that the headers that must occur once do."""
     every: Iterable[tuple[bytes, bytes]] = scope["headers"]
     counts = Counter(name for name, _ in every)
     for name in _ONCE:
@@ -116,7 +116,7 @@ def _check(headers: Mapping[bytes, bytes], scope: Scope) -> None:
 
 
 def _encoding(header: bytes) -> bytes | None:
-    """Return the encoding of a body, None if it is not compressed."""
+    """Return the encoding of a body, or None if it is not compressed."""
     encoding = header.strip().lower()
     if encoding in {b"", b"identity"}:
         return None
@@ -139,7 +139,7 @@ def _decompress(body: bytes, encoding: bytes, max_bytes: int) -> bytes:
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
-    """Return a receive() that returns the body, then what comes after it."""
+    """Return a receive() that replays the body, then receives what follows."""
     replayed = False
 
     async def receive_again() -> Any:  # noqa: ANN401 - a message

@@ -1,4 +1,4 @@
-"""Gives every error one format: `{"error": ..., "detail": [...]}`, see `drugpred.schemas.Error`."""
+"""Middleware that gives every error one format: `{"error": ..., "detail": [...]}`, see `drugpred.schemas.Error`."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ logger = logging.getLogger(__name__)
 
 
 class ErrorFormatMiddleware:
-    """Middleware that gives every answer of 400 and above the one format.
+    """Middleware that gives every answer with a status of 400 and above the one format.
 
-    BentoML and Starlette answer errors as text, as an object or as a list, depending on where they arise.
+    BentoML and Starlette write errors as text, as an object or as a list, depending on where they occur.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and hold back an answer's start until it is known to be no error.
+        """Pass a request on; hold back the start of an answer until it is known to be no error.
 
-        What raises is answered with 500 at once. While there are clients that do not read their answers, another answer
-        is replaced by 503 if it would be too much.
+        An exception is answered with 500 at once. While clients are not reading their answers, an answer that would
+        exceed the write backlog is replaced by 503.
         """
         if scope["type"] != "http":
             await self.app(scope, receive, send)
@@ -41,18 +41,18 @@ class ErrorFormatMiddleware:
         answer = _Answer(scope, receive, send)
         try:
             await self.app(scope, receive, answer.send)
-        except Exception as error:  # noqa: BLE001 - the caller gets an answer whatever it is
+        except Exception as error:  # noqa: BLE001 - the caller must get an answer
             _log(error)
             if answer.begun:
-                raise ConnectionAbortedError("the answer broke off") from None  # which ends the connection
-            if not answer.replaced:  # Starlette raises what it has answered
+                raise ConnectionAbortedError("the answer broke off") from None  # ends the connection
+            if not answer.replaced:  # Starlette raises even after it has answered
                 await _send_shaped({"type": "http.response.start", "status": 500, "headers": []}, b"", send)
         finally:
             WRITE_BACKLOG.release(answer.held)
 
 
 class _Answer:
-    """One answer: passed on as it is, or replaced by an error in the one format."""
+    """An answer: passed on, or replaced by an error in the one format."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.begun = self.replaced = False
@@ -63,7 +63,7 @@ class _Answer:
         self._body = b""
 
     async def send(self, message: Message) -> None:
-        """Take the next message of the answer."""
+        """Send the next message of the answer."""
         if self.begun:
             await self._send(message)
         elif self.replaced:
@@ -91,23 +91,23 @@ class _Answer:
 
 
 def _refusal(start: Message) -> Message | None:
-    """Return the start of an error, None where the answer is none."""
+    """Return the start of an error answer, or None if the answer is no error."""
     if start["status"] < HTTPStatus.TEMPORARY_REDIRECT:
         return None
     if start["status"] == HTTPStatus.TEMPORARY_REDIRECT:
-        # To a path with a slash more or less: it would repeat the path and the host that a caller made up.
+        # A redirect to a path with or without a slash: it would repeat a path and host that the caller made up.
         return {**start, "status": HTTPStatus.NOT_FOUND.value, "headers": []}
     return start if start["status"] >= HTTPStatus.BAD_REQUEST else None
 
 
 def _log(error: Exception) -> None:
-    # Without its message and a traceback, which may hold what a person said.
+    # Without its message and the traceback's lines, which may hold a person's values.
     place = traceback.extract_tb(error.__traceback__)[-1]
     logger.error("%s in %s, line %s", type(error).__name__, place.filename, place.lineno)
 
 
 def _hold(start: Message) -> int:
-    """Hold an answer while it is written, and return how many bytes it has."""
+    """Count an answer in the write backlog, and return its length in bytes."""
     length = next((int(value) for name, value in start["headers"] if name == b"content-length"), 0)
     WRITE_BACKLOG.acquire(length)
     return length

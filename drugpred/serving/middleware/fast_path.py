@@ -1,4 +1,4 @@
-"""POST /predict and /predict_batch without BentoML's way to an endpoint, which takes longer than all else they need."""
+"""The fast path of POST /predict and /predict_batch; BentoML's way to an endpoint takes most of a request's time."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _JSON: Final = (b"content-type", b"application/json")
 
 
 class ValidationMiddleware:
-    """Middleware that passes on predictions' requests that are valid; of others BentoML would log the content.
+    """Middleware that passes on valid prediction requests only; BentoML would log the content of others.
 
     Parameters
     ----------
     app : ASGI application
     service : callable, optional
-        Returns the service, whose `predictions` answer.
+        Returns the service, whose `predictions` answers.
     """
 
     def __init__(self, app: ASGIApp, service: Callable[[], Any] = bentoml.get_current_service) -> None:
@@ -49,7 +49,7 @@ class ValidationMiddleware:
         if model is None or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
-        body = (await receive())["body"].removeprefix(BOM_UTF8)  # all of it, see AccessMiddleware
+        body = (await receive())["body"].removeprefix(BOM_UTF8)  # the whole body, see AccessMiddleware
         try:
             await self._respond(model, body, scope, receive, send)
         except ClientDisconnect:
@@ -64,12 +64,12 @@ class ValidationMiddleware:
         async with exclusive(len(body)):
             model.model_validate_json(body)
         headers = [header for header in scope["headers"] if header[0] != _JSON[0]]
-        # It is JSON, whatever its content type.
+        # JSON, with any content type.
         await self.app({**scope, "headers": [*headers, _JSON]}, replay(body, receive), send)
 
 
 class FastPathMiddleware(ValidationMiddleware):
-    """Middleware that answers as the endpoints of the same names do, by the same `PredictionService`."""
+    """Middleware that answers like the endpoints of these paths, with the same `PredictionService`."""
 
     async def _respond(
         self, model: type[Profile | Batch], body: bytes, scope: Scope, receive: Receive, send: Send
@@ -100,7 +100,7 @@ class FastPathMiddleware(ValidationMiddleware):
 
 
 def fast_path(app: ASGIApp) -> ASGIApp:
-    """Return the fast path, or what only validates if DRUGPRED_FAST_PATH is 0."""
+    """Return the fast path, or validation alone if DRUGPRED_FAST_PATH is 0."""
     return FastPathMiddleware(app) if Settings().fast_path else ValidationMiddleware(app)
 
 

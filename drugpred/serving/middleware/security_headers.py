@@ -1,4 +1,4 @@
-"""What browsers are told of the answers to GET, and which other sites' pages may ask."""
+"""Security headers for browsers, and CORS."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BASE_POLICY: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-"""A policy that lets nothing be loaded, for others to begin with."""
+"""A content security policy that allows nothing; others extend it."""
 
 _HEADERS: Final = {
     b"content-security-policy": BASE_POLICY.encode(),
@@ -25,7 +25,7 @@ _HEADERS: Final = {
 
 
 class SecurityHeadersMiddleware:
-    """Middleware that adds the headers that an answer does not have itself."""
+    """Middleware that adds security headers to an answer that lacks them."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -47,7 +47,7 @@ class SecurityHeadersMiddleware:
 
 
 def cors(app: ASGIApp) -> ASGIApp:
-    """Return middleware that lets the pages of DRUGPRED_CORS_ORIGINS ask, the app itself where there are none."""
+    """Return CORS middleware for DRUGPRED_CORS_ORIGINS, or the app itself if there are none."""
     origins = Settings().cors_origins
     if not origins:
         return app

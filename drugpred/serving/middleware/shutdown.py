@@ -1,8 +1,8 @@
-"""How a worker ends: it announces the end, and then takes no more requests.
+"""Graceful shutdown of a worker.
 
-At SIGTERM uvicorn closes connections at once, and a request that is on its way then gets no answer. So first every
-answer ends its connection, and load balancers see that the worker is not ready; then no more connections are taken; and
-the requests of those that there are get their answers.
+At SIGTERM uvicorn closes connections at once, and a request on its way gets no answer. So the worker first reports
+not-ready to load balancers and closes each connection with its next answer; then it stops accepting connections; then
+it answers the requests that have arrived.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_NOTICE: Final = 1.0  # seconds in which requests are still taken
-_ARRIVAL: Final = 0.1  # seconds in which a request arrives on a connection that was taken
+_NOTICE: Final = 1.0  # seconds in which requests are still accepted
+_ARRIVAL: Final = 0.1  # seconds in which a request arrives on an accepted connection
 
 
 class GracefulShutdown:
-    """Whether the worker is ending."""
+    """State of the shutdown of a worker."""
 
     started = False
 
     def listen(self, announce: Callable[[], Awaitable[None]]) -> None:
-        """From now on, let SIGTERM announce the end before its present handler, uvicorn's, is called.
+        """Handle SIGTERM from now on: announce the shutdown, then call the present handler, uvicorn's.
 
-        To be called in uvicorn's event loop.
+        Call it in uvicorn's event loop.
         """
         end = signal.getsignal(signal.SIGTERM)
         if not callable(end):
             if server_context.worker_index is not None:
-                logger.warning("SIGTERM has no handler: requests that are on their way at the end get no answer")
+                logger.warning("SIGTERM has no handler: requests on their way at shutdown get no answer")
             return
         loop = asyncio.get_running_loop()
 
@@ -62,12 +62,12 @@ class GracefulShutdown:
         signal.signal(signal.SIGTERM, begin)
 
     def begin(self) -> None:
-        """End the worker as SIGTERM does."""
+        """Start the shutdown as SIGTERM does."""
         signal.raise_signal(signal.SIGTERM)
 
 
 class ConnectionCloseMiddleware:
-    """Middleware that ends each connection with its answer while the worker drains."""
+    """Middleware that closes each connection after its answer while the worker drains."""
 
     def __init__(self, app: ASGIApp, service: Callable[[], Any] = bentoml.get_current_service) -> None:
         self.app = app

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["PACKAGES", "PATCHES", "applied", "apply", "replace"]
 
-logger = logging.getLogger("bentoml.drugpred")  # whose lines BentoML shows
+logger = logging.getLogger("bentoml.drugpred")  # BentoML shows its lines
 
 PATCHES: Final = {
-    "prometheus_files": ("prometheus-client",),  # before any module that makes a metric is imported
+    "prometheus_files": ("prometheus-client",),  # before a module that defines a metric is imported
     "request_metrics": ("bentoml",),
     "request_timeout": ("bentoml",),
     "circus_arbiter": ("bentoml",),
@@ -29,7 +29,7 @@ PATCHES: Final = {
     "grpc_unary": ("grpcio",),
     "grpc_log": ("grpcio",),
 }
-"""The modules, in the order in which they are applied, and the packages that each changes."""
+"""The modules, in the order of their application, and the packages that each changes."""
 
 PACKAGES: Final = {
     "bentoml": (1, 5),
@@ -38,7 +38,7 @@ PACKAGES: Final = {
     "prometheus-client": (0, 27),
     "uvicorn": (0, 55),
 }
-"""The first release of each package that no patch was tried with."""
+"""The first release of each package that the patches were not tested with."""
 
 _applied: Final[dict[str, ModuleType]] = {}
 
@@ -46,14 +46,14 @@ _applied: Final[dict[str, ModuleType]] = {}
 def apply(names: Iterable[str] = PATCHES) -> None:
     """Apply patches to this process, unless DRUGPRED_PATCHES is `off`.
 
-    A patch whose target is missing, or of a release that it was not tried with, is left out, with a line in the log.
-    To be called before a module that makes a metric is imported: prometheus_client chooses where it counts when a
-    metric is made.
+    A patch whose target is missing, or whose package is of an untested release, is left out, and a line is logged. Call
+    this before importing a module that defines a metric: prometheus_client chooses the storage of a metric when the
+    metric is defined.
 
     Parameters
     ----------
     names : iterable of str, optional
-        Those of the patches, all by default.
+        Names of patches, by default all.
     """
     if sys.flags.optimize > 1:  # circus formats its docstrings
         raise SystemExit("error: expected Python without -OO (PYTHONOPTIMIZE=2), with which circus cannot be used")
@@ -73,7 +73,7 @@ def apply(names: Iterable[str] = PATCHES) -> None:
 
 
 def applied(name: str) -> Any:  # noqa: ANN401 - a module
-    """Return the module of a patch, or None where it is not applied."""
+    """Return the module of a patch, or None if it is not applied."""
     return _applied.get(name)
 
 
@@ -92,7 +92,7 @@ def replace(owner: object, name: str, replacement: object) -> None:
 def _are_off() -> bool:
     try:
         return Settings().patches == "off"
-    except ConfigurationError:  # which ends the start later, with a line
+    except ConfigurationError:  # a later check ends the start with one line
         return False
 
 

@@ -1,7 +1,8 @@
-"""Starts workers and replaces those that ended, where BentoML leaves it to circus' arbiter alone.
+"""Starts workers and replaces those that ended, in place of circus' arbiter.
 
-That one looks for workers that ended every 10 seconds, restarts without end one that always fails, refuses a signal
-while it runs a command, and logs a traceback at each look while it reloads. In a container BentoML replaces no worker.
+circus' arbiter checks for ended workers every 10 seconds, restarts a worker that always fails without end, refuses a
+signal while it runs a command, and logs a traceback at each check during a reload. In a container BentoML replaces no
+worker.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_CHECK_SECONDS: Final = 1.0  # how often the arbiter looks for workers that ended
-_MAX_FAILURES: Final = 3  # workers in a row that end before they are ready
-_BUSY_SECONDS: Final = 0.1  # after which a command is tried again that came while another one ran
-_PAUSE_SECONDS: Final = 60.0  # after which another worker is tried, while others serve
+_CHECK_SECONDS: Final = 1.0  # time between checks for ended workers
+_MAX_FAILURES: Final = 3  # workers that end in a row before they are ready
+_BUSY_SECONDS: Final = 0.1  # time before a command is retried that came during another one
+_PAUSE_SECONDS: Final = 60.0  # time before another worker is started, while others serve
 
 _HTTP: Final = "_bento_api_server"
 _SERVICE: Final = "service"
@@ -36,16 +37,16 @@ _FILES: Final = {"--ssl-certfile": "certificate", "--ssl-keyfile": "key", "--ssl
 
 
 class ServingAddress(NamedTuple):
-    """Where `bentoml serve` serves, and with how many workers."""
+    """Address, TLS files and number of workers of `bentoml serve`."""
 
     host: str
     port: int
     workers: int
-    tls: dict[str, Path]  # of HTTP: certificate, key and ca
+    tls: dict[str, Path]  # for HTTP: certificate, key and ca
 
 
 def apply() -> None:
-    """Have BentoML start workers by `Supervisor`."""
+    """Make BentoML start workers with `Supervisor`."""
     replace(circus, "Arbiter", Supervisor)
 
 
@@ -54,7 +55,7 @@ def _prepare_nothing(_: ServingAddress) -> Mapping[str, str]:
 
 
 class Supervisor(circus.Arbiter):
-    """BentoML's arbiter.
+    """BentoML's arbiter, which replaces workers at once and gives up on those that cannot start.
 
     Parameters
     ----------
@@ -65,10 +66,10 @@ class Supervisor(circus.Arbiter):
 
     @classmethod
     def before_start(cls, prepare: Callable[[ServingAddress], Mapping[str, str]]) -> None:
-        """Set what is called before the first worker starts.
+        """Set the function to call before the first worker starts.
 
-        It returns environment variables for the workers, or raises DrugpredError where the service cannot be served
-        at an address.
+        It returns environment variables for the workers, or raises DrugpredError if the service cannot be served at
+        that address.
         """
         cls._prepare = staticmethod(prepare)
 
@@ -100,7 +101,7 @@ class Supervisor(circus.Arbiter):
             self.exit_stack.close()
 
     def manage_watchers(self) -> Any:  # noqa: ANN401 - circus'
-        """Replace workers that ended, unless that is being done by a command such as reload."""
+        """Replace workers that ended, unless a command such as reload is doing that."""
         return None if self._exclusive_running_command else super().manage_watchers()
 
     def reload(self, graceful: bool = True, sequential: bool = False) -> Any:  # noqa: ANN401 - circus'
@@ -112,7 +113,7 @@ class Supervisor(circus.Arbiter):
         return self._when_free(super().stop)
 
     def _when_free(self, command: Callable[[], Any]) -> Any:  # noqa: ANN401 - circus'
-        """Run a command when no other one runs: circus refuses it until then, and a signal would be lost."""
+        """Run a command when no other is running: circus would refuse it, and a signal would be lost."""
         if self._stopping:
             return None
         if self._exclusive_running_command is None:
@@ -141,7 +142,7 @@ class Supervisor(circus.Arbiter):
 
     def _count_exit(self, *, watcher: Watcher, process_pid: int, exit_code: int, **_: object) -> bool:
         self._read_messages()
-        reason = self._reasons.pop(process_pid, f"exit code {exit_code}; the lines above say why")
+        reason = self._reasons.pop(process_pid, f"exit code {exit_code}; see the lines above")
         if process_pid in self._ready:
             self._ready.discard(process_pid)
         elif not (self._stopping or watcher.is_stopping()):
@@ -155,9 +156,9 @@ class Supervisor(circus.Arbiter):
     def _give_up(self, watcher: Watcher, reason: str) -> None:
         if self._ready.isdisjoint(watcher.processes):
             self._failed = reason
-            watcher.numprocesses = 0  # with which the arbiter ends
+            watcher.numprocesses = 0  # ends the arbiter
             return
-        logger.error("%s; the others go on, and another is tried in %.0f seconds", reason, _PAUSE_SECONDS)
+        logger.error("%s; the others continue, and another is started in %.0f seconds", reason, _PAUSE_SECONDS)
         watcher.numprocesses -= 1
 
         def again() -> None:
@@ -166,7 +167,7 @@ class Supervisor(circus.Arbiter):
         self.loop.call_later(_PAUSE_SECONDS, again)
 
     def _read_messages(self) -> None:
-        """Note which workers are ready, and why others ended, as they report it by `supervision`."""
+        """Note which workers are ready and why others ended, as they report through `supervision`."""
         received = b""
         with suppress(BlockingIOError):
             while True:

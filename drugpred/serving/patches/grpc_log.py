@@ -1,6 +1,6 @@
-"""Keeps lines of grpcio out of the log that would hold metadata that is not UTF-8, among which an API key may be.
+"""A filter of grpcio's log: metadata that is not UTF-8, which may be an API key, and tracebacks of cancelled calls.
 
-And those with a traceback where a client gave up just when its answer was to be sent.
+A traceback is dropped if a client cancelled a call just before its answer was sent.
 """
 
 from __future__ import annotations

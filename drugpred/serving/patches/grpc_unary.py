@@ -1,14 +1,14 @@
-"""A thread beside a grpc.aio server's event loop, for unary methods that take microseconds.
+"""A thread next to the event loop of a grpc.aio server, for unary methods that take microseconds.
 
-grpc.aio brings each call to its handler by a poller thread, a socket, the event loop and three tasks, which costs
-several predictions. The thread takes the calls of some methods from a completion queue of its own of the same server,
-and drives the same handlers through the same interceptors. A handler that suspends goes on in the event loop, so one
-that is about to wait or to take long says `await asyncio.sleep(0)`.
+grpc.aio passes each call to its handler through a poller thread, a socket, the event loop and three tasks, which costs
+several predictions. The thread takes the calls of some methods from its own completion queue of the same server, and
+runs the same handlers through the same interceptors. A handler that suspends continues in the event loop; a handler
+that is about to wait or to take long calls `await asyncio.sleep(0)`.
 
-It also refuses the calls of unknown methods: grpc.aio would decode their names, and where one is not UTF-8 its server
-ends for good.
+The thread also refuses calls of unknown methods: grpc.aio would decode their names, and a name that is not UTF-8 would
+end its server.
 
-It uses what grpc's own synchronous server uses (`grpc._cython.cygrpc`), which is no public interface.
+It uses the private module of grpc's own synchronous server (`grpc._cython.cygrpc`).
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ logger = logging.getLogger(__name__)
 
 _NO_FLAGS: Final = 0
 
-_NEVER: Final = 2.0**62  # deadlines after it are none, in seconds
+_NEVER: Final = 2.0**62  # in seconds; later deadlines count as none
 
 _LOOK_SECONDS: Final = 1.0
 
-_NOW: Final = 0.0  # a deadline that has passed: the queue gives what it has
-_MESSAGE: Final = object()  # what a handler waits for that waits for its message
+_NOW: Final = 0.0  # a deadline in the past: the queue returns at once
+_MESSAGE: Final = object()  # what a handler awaits when it reads its message
 
 _PARTS: Final = (
     *("AioServer", "CompletionQueue", "CompletionType", "Server", "ReceiveCloseOnServerOperation"),
@@ -61,7 +61,7 @@ _Metadata = tuple[tuple[str, str | bytes], ...]
 
 
 def apply() -> None:
-    """Have `grpc.aio.server` make servers to which `attach` can attach a thread.
+    """Make `grpc.aio.server` return servers to which `attach` can attach a thread.
 
     Raises
     ------
@@ -75,9 +75,9 @@ def apply() -> None:
 
 
 class MethodRegistry:
-    """Takes the handlers of generated code in place of a server.
+    """Registry that collects the handlers of generated code in place of a server.
 
-    The server must not know the thread's methods by name: it would share their calls with the thread.
+    The server must not know the methods of the thread by name, or it would share their calls with the thread.
     """
 
     def __init__(self, server: grpc.aio.Server) -> None:
@@ -85,22 +85,22 @@ class MethodRegistry:
         self.by_name: dict[str, grpc.RpcMethodHandler] = {}
 
     def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
-        """Add services."""
+        """Add the handlers of services."""
         self._server.add_generic_rpc_handlers(handlers)
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, grpc.RpcMethodHandler]) -> None:
-        """Note the methods of a service."""
+        """Add the methods of a service."""
         self.by_name |= {f"/{service}/{name}": handler for name, handler in handlers.items()}
 
     def register_all_but(self, methods: Collection[str]) -> None:
-        """Register all methods but these with the server, to which they are then unknown."""
+        """Register all methods except these with the server."""
         for method in self.by_name.keys() - set(methods):
             _, service, name = method.split("/")
             self._server.add_registered_method_handlers(service, {name: self.by_name[method]})
 
 
 class _AttachableServer:
-    """The core of a grpc.aio server, which leaves the calls of unknown methods to an attached thread."""
+    """The core of a grpc.aio server, which leaves calls of unknown methods to an attached thread."""
 
     is_attached = False
 
@@ -117,32 +117,32 @@ def attach(
     interceptors: Sequence[grpc.aio.ServerInterceptor],
     batcher: AdaptiveBatcher[Any, Any],
 ) -> CompletionQueueServer | None:
-    """Return the thread of a server that has not started, or None, with a line in the log, where it cannot have one."""
+    """Return the thread of a server that has not started; log a line and return None if it cannot have one."""
     core = getattr(server, "_server", None)
     queue_server = next((each for each in gc.get_referents(core) if isinstance(each, cygrpc.Server)), None)
     if queue_server is None or not isinstance(core, _AttachableServer):
-        logger.warning("gRPC Predict is slower than it could be: the server of grpc.aio is not as expected")
+        logger.warning("gRPC Predict is slower: grpc.aio's server lacks an expected part")
         return None
     core.is_attached = True
     return CompletionQueueServer(queue_server, handlers, interceptors, batcher)
 
 
 class CompletionQueueServer:
-    """Answers some methods of a server in a thread of its own.
+    """Server of some methods of another server, in a separate thread.
 
-    Their handlers are those of streams of bytes, as `CallInterceptor` makes them; each reads one message and writes one
+    Their handlers handle streams of bytes, as `CallInterceptor` wraps them; each reads one message and writes one
     answer.
 
     Parameters
     ----------
     core : cygrpc.Server
-        What the server stands on, not yet started.
+        The core of the server, not yet started.
     handlers : dict of str to grpc.RpcMethodHandler
-        By method. The server must not know them by name, see `MethodRegistry`.
+        Handlers by method. The server must not know the methods by name, see `MethodRegistry`.
     interceptors : sequence of grpc.aio.ServerInterceptor
-        Those of the server.
+        The interceptors of the server.
     batcher : AdaptiveBatcher
-        What handlers submit to; what they have submitted when no call is at hand is one batch.
+        The batcher that handlers submit to; when no call is waiting, all that they have submitted is one batch.
     """
 
     def __init__(
@@ -165,12 +165,12 @@ class CompletionQueueServer:
         self._lock = threading.Lock()
         self._asking = True
         self._closed = False
-        # Since when, the oldest first.
+        # Start of each, oldest first.
         self._arriving: dict[_Context, float] = {}
         self._leaving: dict[_Context, float] = {}
 
     def start(self) -> None:
-        """Take calls, from an event loop and after the server has started."""
+        """Start to accept calls; from an event loop, after the server has started."""
         self._loop = asyncio.get_running_loop()
         for method in self._handlers:
             self._ask(method)
@@ -178,7 +178,7 @@ class CompletionQueueServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Take no more calls, right before the server stops: one that has stopped must not be asked for any."""
+        """Stop accepting calls; right before the server stops, which must not be asked for calls afterwards."""
         with self._lock:
             self._asking = False
 
@@ -201,27 +201,27 @@ class CompletionQueueServer:
                 self._answer()
             elif event.completion_type == cygrpc.CompletionType.queue_shutdown:
                 return
-            del event  # what it holds is not to wait for the next call
+            del event  # frees its call before the next one arrives
             if (now := time.time()) >= look_at:
                 look_at = now + _LOOK_SECONDS
                 self._look(time.monotonic())
 
     def _answer(self) -> None:
-        """Let the handlers that submitted something go on with their answers."""
+        """Continue the handlers that submitted something, with their answers."""
         submitted, self._jobs = self._jobs, []
         answers = self._batcher.answer([job.items for _, job in submitted])
         for (context, _), each in zip(submitted, answers, strict=True):
-            self._go_on(context, each)
+            self._continue(context, each)
 
     def _look(self, now: float) -> None:
-        """End what is too slow."""
+        """End calls that are too slow."""
         while context := self._oldest(self._arriving, now - REQUEST_TIMEOUT):
-            self._go_on(context, RequestTimeoutError(REQUEST_TIMEOUT))
+            self._continue(context, RequestTimeoutError(REQUEST_TIMEOUT))
         while context := self._oldest(self._leaving, now - WRITE_TIMEOUT):
             context.call.cancel()
 
     def _oldest(self, since: dict[_Context, float], before: float) -> _Context | None:
-        """Take out the call that has waited longest, if it has since before a time."""
+        """Remove and return the call that has waited longest, if it started before a time."""
         with self._lock:
             context = next(iter(since), None)
             if context is None or since[context] > before:
@@ -230,13 +230,13 @@ class CompletionQueueServer:
             return context
 
     def _ask(self, method: str) -> None:
-        """Ask for one more call of a method."""
+        """Request one more call of a method."""
         with self._lock:
             if self._asking:
                 self._core.request_registered_call(self._queue, self._queue, method, partial(self._accept, method))
 
     def _ask_unknown(self) -> None:
-        """Ask for one more call of a method that there is not."""
+        """Request one more call of an unknown method."""
         with self._lock:
             if self._asking:
                 self._core.request_call(self._queue, self._queue, self._refuse)
@@ -263,10 +263,10 @@ class CompletionQueueServer:
         self._ask(method)
         context = _Context(asked, self._receive)
         context.answering = self._handle(method, context)
-        self._go_on(context, None)
+        self._continue(context, None)
 
-    def _go_on(self, context: _Context, sent: Any) -> None:  # noqa: ANN401 - whatever it waits for, or an Exception
-        """Let the handler of a call go on with what it waits for."""
+    def _continue(self, context: _Context, sent: Any) -> None:  # noqa: ANN401 - its answer, or an Exception
+        """Continue the handler of a call."""
         if context.received:
             context.received.get_loop().call_soon_threadsafe(_settle, context.received, sent)
             return
@@ -283,15 +283,15 @@ class CompletionQueueServer:
             self._jobs.append((context, waits_for))
             return
         context.loop = self._loop
-        going_on = asyncio.run_coroutine_threadsafe(answering, self._loop)
-        going_on.add_done_callback(lambda _: self._finish(context))
+        task = asyncio.run_coroutine_threadsafe(answering, self._loop)
+        task.add_done_callback(lambda _: self._finish(context))
         close = (cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),)
-        self._batch(context.call, close, lambda _: going_on.cancel())  # for one that ended it changes nothing
+        self._batch(context.call, close, lambda _: task.cancel())  # does nothing if it has ended
 
     def _receive(self, context: _Context) -> None:
-        """Let a call's message come, in place of that of the call that has waited longest where too many do."""
+        """Receive the message of a call; if too many calls wait, end the one that has waited longest."""
         if len(self._arriving) >= MAX_ARRIVING_CALLS and (oldest := self._oldest(self._arriving, inf)):
-            self._go_on(oldest, OverloadedError())
+            self._continue(oldest, OverloadedError())
         with self._lock:
             self._arriving[context] = time.monotonic()
         self._batch(context.call, (cygrpc.ReceiveMessageOperation(_NO_FLAGS),), partial(self._received, context))
@@ -299,12 +299,12 @@ class CompletionQueueServer:
     def _received(self, context: _Context, received: cygrpc.BatchOperationEvent) -> None:
         with self._lock:
             waits = self._arriving.pop(context, None) is not None
-        if waits:  # else it has ended
+        if waits:  # otherwise it has ended
             message = received.batch_operations[0].message()
-            self._go_on(context, grpc.aio.EOF if message is None else message)
+            self._continue(context, grpc.aio.EOF if message is None else message)
 
     async def _handle(self, method: str, context: _Context) -> None:
-        """Answer a call as its handler does; the context then knows how."""
+        """Run the handler of a call; the context then has its answer or status."""
         try:
             handler = await self._find(0, _Details(method, context.invocation_metadata()))
             await handler.stream_stream(None, context)
@@ -315,13 +315,13 @@ class CompletionQueueServer:
             context.fail(StatusCode.UNKNOWN)
 
     async def _find(self, place: int, details: _Details) -> Any:  # noqa: ANN401
-        """Return the handler of a method as the interceptors from a place on give it."""
+        """Return the handler of a method, passed through the interceptors from `place` on."""
         if place == len(self._interceptors):
             return self._handlers[details.method]
         return await self._interceptors[place].intercept_service(partial(self._find, place + 1), details)
 
     def _finish(self, context: _Context, close: tuple[cygrpc.Operation, ...] = ()) -> None:
-        """Send the answer, or what the call ends with; of the answers that nobody takes the oldest makes room."""
+        """Send the answer and the status; if too many answers are unread, end the oldest of their calls."""
         if len(self._leaving) >= MAX_LEAVING_CALLS and (oldest := self._oldest(self._leaving, inf)):
             oldest.call.cancel()
         with self._lock:
@@ -341,7 +341,7 @@ class CompletionQueueServer:
 
 
 class _Details(NamedTuple):
-    """A call, as interceptors get it."""
+    """The details of a call, as interceptors get them."""
 
     method: str
     invocation_metadata: _Metadata
@@ -353,9 +353,9 @@ class _Context:
     answering: Coroutine[Any, Any, None]
     """The handler."""
     loop: asyncio.AbstractEventLoop | None = None
-    """Where it goes on, once it has left the thread."""
+    """The task that continues it in the event loop."""
     received: asyncio.Future[bytes] | None = None
-    """The message that it waits for there."""
+    """The message that this task awaits."""
     answer = b""
 
     def __init__(self, asked: cygrpc.RequestCallEvent, receive: Callable[[_Context], None]) -> None:
@@ -397,7 +397,7 @@ class _Context:
         self._callbacks.append(callback)
 
     async def read(self) -> bytes:
-        """Return the next message, `grpc.aio.EOF` where there is none."""
+        """Return the next message, or `grpc.aio.EOF`."""
         if self.loop is None:
             return await _message()
         self.received = self.loop.create_future()
@@ -405,20 +405,20 @@ class _Context:
         return await self.received
 
     async def write(self, message: bytes) -> None:
-        """Answer with a message, once the handler has ended."""
+        """Set the answer, which is sent when the handler has ended."""
         self.answer = message
 
     def end(self) -> None:
-        """Call back those that wait until the answer is sent."""
+        """Call the callbacks that wait for the end of the call."""
         for callback in self._callbacks:
             callback(self)
 
     def fail(self, code: StatusCode) -> None:
-        """End with an error, if no other one is known."""
+        """Set an error status, if there is none yet."""
         self._code = self._code or code
 
     def status(self) -> tuple[_Metadata, int, bytes]:
-        """Return how the call ends: trailing metadata, code and details."""
+        """Return trailing metadata, code and details of the status."""
         code: int = (self._code or StatusCode.OK).value[0]
         return self._trailing_metadata, code, self._details.encode()
 

@@ -1,11 +1,12 @@
-"""The files that workers count in, which /metrics adds up: no more than there are workers, and with room in them.
+"""The files of the workers' metrics, which /metrics adds up: a fixed number, with their space allocated in advance.
 
-prometheus_client names them by the process and keeps those of the dead, so that each worker that is started again makes
-the next scrape slower. Here they have the worker's number: who takes a place counts on in the files of the one before.
+prometheus_client names the files after process ids and keeps those of ended processes, so each restart of a worker
+makes the next scrape slower. Here they are named after the number of the worker: a new worker continues the counts of
+the one that it replaces.
 
-It also leaves it to the first write of each page to find room, and a full disk then ends the process by SIGBUS. Here
-the room is taken when a file is made, which is before a worker starts; a file that is removed is made again with its
-counts; and what cannot be counted is logged, and costs no answer.
+prometheus_client also allocates the space of a page when it is first written, and a full disk then ends the process
+with SIGBUS. Here the space is allocated when a file is made, before a worker starts. A removed file is made again with
+its counts. A metric that cannot be counted is logged, and does not make a request fail.
 """
 
 from __future__ import annotations
@@ -33,40 +34,40 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_ROOM: Final = 1 << 20  # bytes of each file: three times what the largest needs, as all labels are from closed lists
+_ROOM: Final = 1 << 20  # bytes of a file: three times the largest need, as all label values are from closed lists
 
 _IN_PROGRESS: Final = "gauge_livesum"
-_KINDS: Final = ("counter", "histogram", "gauge_all", "gauge_mostrecent", _IN_PROGRESS)  # the files of one worker
+_KINDS: Final = ("counter", "histogram", "gauge_all", "gauge_mostrecent", _IN_PROGRESS)  # the files of a worker
 _VALUE: Final = struct.Struct("dd")  # a value and its time, as prometheus_client writes them
 
 _FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 
-_RESTORE_SECONDS: Final = 1.0  # how often a worker looks whether its files are there
+_RESTORE_SECONDS: Final = 1.0  # time between checks that a worker's files exist
 
 
 def apply() -> None:
-    """Have this process count in such files from now on; to be called before the first metric is made."""
-    if values.ValueClass is values.MutexValue:  # there is but this process
+    """Make this process count in such files; call it before the first metric is defined."""
+    if values.ValueClass is values.MutexValue:  # a single process
         return
     replace(values, "MmapedDict", _AllocatedDict)
     folder = Path(os.environ.get(_FOLDER, ""))
     worker = server_context.worker_index
     if worker is not None:
         make(folder, [worker])
-        _empty(_path(folder, _IN_PROGRESS, worker))  # what was in progress is no longer
+        _empty(_path(folder, _IN_PROGRESS, worker))  # no request is in progress after a start
         values.ValueClass = values.MultiProcessValue(lambda: f"worker{worker}")  # type: ignore[no-untyped-call]
         threading.Thread(target=_keep_restoring, name="metrics files", daemon=True).start()
-    elif not folder.is_dir():  # BentoML gives workers another one
+    elif not folder.is_dir():  # BentoML gives workers another folder
         values.ValueClass = values.MutexValue
 
 
 def make(folder: Path, workers: Iterable[int]) -> None:
-    """Make the files of workers, unless they are there.
+    """Make the files of workers, unless they exist.
 
     Raises
     ------
     ConfigurationError
-        There is no room for them, or the folder cannot be written to.
+        There is no space for them, or the folder is not writable.
     """
     paths = [_path(folder, kind, worker) for worker in workers for kind in _KINDS]
     try:
@@ -74,13 +75,13 @@ def make(folder: Path, workers: Iterable[int]) -> None:
             _make_room(path)
     except OSError as error:
         raise ConfigurationError(
-            f"expected {len(paths) * _ROOM >> 20} MB and {len(paths)} files of room in {folder} for the metrics of "
-            f"the workers: {error.strerror}"
+            f"expected space for {len(paths)} files of metrics, {len(paths) * _ROOM >> 20} MB, in {folder}: "
+            f"{error.strerror}"
         ) from None
 
 
 def restore() -> None:
-    """Make the files again that were removed, with what they had counted."""
+    """Make removed files again, with their counts."""
     for each in list(_AllocatedDict.opened):
         try:
             each.restore()
@@ -136,10 +137,10 @@ class _AllocatedDict(MmapedDict):
             self._m = mmap.mmap(self._f.fileno(), self._capacity)
 
     def _take(self, key: str) -> bool:
-        """Return whether there is room for a series."""
+        """Return whether there is space for a series."""
         try:
             with self._lock:
-                if self._used + len(key) * 4 + 64 > self._capacity:  # it may be doubled
+                if self._used + len(key) * 4 + 64 > self._capacity:  # its size in the file may double
                     _allocate(self._f, 2 * self._capacity)
                 self._init_value(key)  # type: ignore[no-untyped-call]
         except OSError as error:
@@ -156,7 +157,7 @@ def _make_room(path: Path, content: bytes = b"") -> None:
             _allocate(file, _ROOM)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    begun = path.with_suffix(".new")  # nobody reads a file without its room
+    begun = path.with_suffix(".new")  # nobody reads a file before its space is allocated
     try:
         with begun.open("wb") as file:
             _allocate(file, max(len(content), _ROOM))
@@ -169,15 +170,15 @@ def _make_room(path: Path, content: bytes = b"") -> None:
 
 def _empty(path: Path) -> None:
     with path.open("r+b") as file:
-        file.write(bytes(8))  # how much of it is used
+        file.write(bytes(8))  # the number of bytes in use
 
 
 def _allocate(file: IO[bytes], size: int) -> None:
-    """Take room on the disk for the first bytes of a file, and for all that it has."""
+    """Allocate space on the disk for at least `size` bytes, and for the whole file."""
     end = file.seek(0, os.SEEK_END)
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file.fileno(), 0, max(end, size))
-    else:  # macOS has none: what is written has its room
+    else:  # macOS has no such call: written bytes are allocated
         file.write(bytes(max(0, size - end)))
         file.flush()
     file.seek(0)

@@ -1,7 +1,7 @@
 """BentoML's request metrics at a fifth of their cost, and without a series for every path that a scanner tries.
 
-BentoML's middleware costs as much as five predictions, and counts every path apart, so that a scanner fills the memory
-of whoever collects the metrics.
+BentoML's middleware costs as much as five predictions. It counts every path separately, so a scanner fills the memory
+of the Prometheus server.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from drugpred.serving.patches import applied, replace
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_OTHER: Final = "other"  # the endpoint of all paths that nothing here answers
+_OTHER: Final = "other"  # the endpoint label of all unknown paths
 
 _REDIRECTS: Final = 300
 _FAILED: Final = 500
 
 
 def apply() -> None:
-    """Have BentoML count by `RequestMetricsMiddleware`."""
+    """Make BentoML count with `RequestMetricsMiddleware`."""
     replace(instruments, "RunnerTrafficMetricsMiddleware", RequestMetricsMiddleware)
 
 
 class RequestMetricsMiddleware(RunnerTrafficMetricsMiddleware):
-    """Middleware that takes the place of BentoML's; the metrics are BentoML's own.
+    """Middleware that replaces BentoML's; the metrics are the same.
 
-    A path is known once it was answered with less than 300, and those of the service's endpoints always are. A worker
-    whose metrics cannot be made does not start.
+    A path is known if it was once answered with a status below 300; the paths of the service's endpoints are always
+    known. A worker whose metrics cannot be defined does not start.
     """
 
     def __init__(self, app: ASGIApp, namespace: str, skip_paths: list[str]) -> None:
@@ -87,7 +87,7 @@ class RequestMetricsMiddleware(RunnerTrafficMetricsMiddleware):
         if scope["type"] == "lifespan":
             try:
                 self._start()
-            except Exception:  # noqa: BLE001 - whatever it is, uvicorn would serve without the start-up hooks
+            except Exception:  # noqa: BLE001 - after any exception uvicorn would serve without the start-up hooks
                 await receive()
                 await send({"type": "lifespan.startup.failed", "message": traceback.format_exc()})
                 return
@@ -110,7 +110,7 @@ class RequestMetricsMiddleware(RunnerTrafficMetricsMiddleware):
         self._in_progress[path] = self.metrics_request_in_progress.labels(endpoint=path, **self._labels)
 
     def _series(self, path: str, status: int) -> tuple[Any, Any]:
-        """Return the counter and the histogram of a path's answers with a status."""
+        """Return the counter and the histogram of a path and a status."""
         if status < _REDIRECTS and path not in self._in_progress:
             self._know(path)
         endpoint = path if path in self._in_progress else _OTHER

@@ -1,8 +1,8 @@
-"""No timer of BentoML for each request.
+"""Removes BentoML's timer of each request.
 
 Its TimeoutMiddleware makes a task and a timer for each request, and a request whose application raised waits for the
-timer. BentoML's configuration cannot turn it off. Requests end without it: reading, waiting and writing have limits of
-their own.
+timer. BentoML's configuration cannot turn it off. Requests end without it: reading, waiting and writing have their own
+limits.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def apply() -> None:
-    """Have BentoML add nothing in the place of its middleware."""
+    """Make BentoML add nothing in place of its middleware."""
     replace(traffic, "TimeoutMiddleware", _without_timeout)
 
 

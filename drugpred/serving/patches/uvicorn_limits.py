@@ -1,6 +1,6 @@
-"""Limits on how a request arrives, which uvicorn leaves to a proxy: its head, its time, and how many connect.
+"""Limits of requests that uvicorn leaves to a proxy: length and time of the headers, and number of connections.
 
-uvicorn waits for ever for a request, and takes headers of any length.
+uvicorn waits forever for a request, and accepts headers of any length.
 """
 
 from __future__ import annotations
@@ -35,34 +35,34 @@ if TYPE_CHECKING:
 
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-_CROWDED_IDLE_SECONDS: Final = 5  # the same of connections that are made while half of the bound is used
+_CROWDED_IDLE_SECONDS: Final = 5  # idle time of connections that are opened while half of the limit is in use
 
 _SWEEP_SECONDS: Final = 1.0
 
 _SEND_BUFFER: Final = 64 * 1024
-"""Bytes of answers that the kernel holds for a client, and doubles; left to itself it takes up to 4 MB a connection."""
+"""Bytes of answers that the kernel buffers for a client, and doubles; by default up to 4 MB per connection."""
 
 _DROPPED: Final[deque[tuple[bytes, bytes]]] = deque(maxlen=0)
-"""Takes the place of the headers once they are complete: no field behind a body becomes one, whatever its name."""
+"""Replaces the headers once they are complete, so that a trailer after a body cannot become a header."""
 
 _TEXTS: Final = {
-    HTTPStatus.BAD_REQUEST: "expected a request as HTTP/1.1 describes it",
+    HTTPStatus.BAD_REQUEST: "expected a request in HTTP/1.1",
     HTTPStatus.REQUEST_TIMEOUT: f"expected the whole request within {REQUEST_TIMEOUT:.0f} seconds",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"expected a request of {MAX_REQUEST_BYTES} bytes or fewer",
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: f"expected headers of {MAX_HEAD_BYTES} bytes or fewer",
-    HTTPStatus.SERVICE_UNAVAILABLE: f"expected {MAX_HTTP_CONNECTIONS} connections or fewer; try again later",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"expected a request of at most {MAX_REQUEST_BYTES} bytes",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: f"expected headers of at most {MAX_HEAD_BYTES} bytes",
+    HTTPStatus.SERVICE_UNAVAILABLE: f"expected at most {MAX_HTTP_CONNECTIONS} connections; try again later",
 }
 
 
 def apply() -> None:
-    """Have servers that are started from now on speak HTTP by `Protocol`."""
+    """Make servers that start from now on use `Protocol`."""
     replace(auto, "AutoHTTPProtocol", Protocol)
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol, which ends a connection with an error where something is too long or too slow.
+    """uvicorn's protocol with limits: an error ends a connection whose request is too long or too slow.
 
-    Once a second all connections are looked at: a timer for each request would cost more than all of this.
+    All connections are checked once a second: a timer for each request would cost more than all of this.
     """
 
     _connected: ClassVar[set[Protocol]] = set()
@@ -70,17 +70,17 @@ class Protocol(HttpToolsProtocol):
 
     _packet = 0
     _received = 0
-    """Bytes of the request, without those that came together with its first one."""
+    """Bytes of the request, without those that arrived together with its first one."""
     _in_head = True
     _malformed = HTTPStatus.BAD_REQUEST
     _since: float | None = None
-    """When that began to arrive which has not wholly arrived."""
+    """Start time of the request that is still arriving."""
     _untaken_since: float | None = None
     _unanswered: tuple[RequestResponseCycle, ...] = ()
-    """Requests whose answers were not complete when the last one came; `cycle` is only the last one."""
+    """Requests whose answers were incomplete when the last one came; `cycle` is only the last one."""
 
     @override
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         self._since = self.loop.time()
@@ -117,9 +117,10 @@ class Protocol(HttpToolsProtocol):
                 self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "size")
 
     def _feed(self, data: bytes) -> None:
-        """Parse what arrived. An offer to upgrade is ignored, as HTTP allows: its body is a body.
+        """Parse what arrived. An offer to upgrade is ignored, as HTTP allows.
 
-        The parser takes what follows such a head for another protocol's. So a new one gets the head without the offer.
+        The parser takes the bytes after such headers for another protocol, so a new parser gets the headers without the
+        offer.
         """
         try:
             self.parser.feed_data(data)
@@ -127,7 +128,7 @@ class Protocol(HttpToolsProtocol):
             lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
             lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
             self.parser = httptools.HttpRequestParser(self)
-            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as in uvicorn
             self.parser.feed_data(b"\r\n".join([*lines, b"", b""]))
             self._feed(data[offer.args[0] :])
 
@@ -142,10 +143,10 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
-                raise ValueError("no proxy")  # which the parser answers with 400
+                raise ValueError("no proxy")  # answered with 400
             return
         if len(self.pipeline) >= MAX_PIPELINED:
-            raise ValueError("too many requests at once")  # which the parser answers with 400
+            raise ValueError("too many requests at once")  # answered with 400
         if self._packet > MAX_HEAD_BYTES and sum(map(len, chain(*self.headers))) > MAX_HEAD_BYTES:
             self._malformed = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             raise ValueError("too long headers")
@@ -172,11 +173,11 @@ class Protocol(HttpToolsProtocol):
         WRITE_BACKLOG.transports.discard(self.transport)
 
     def _refuse(self, status: HTTPStatus, limit: str | None = None) -> None:
-        """Answer, where no answer has begun, and end the connection."""
+        """Answer with an error, if no answer has started, and close the connection."""
         if limit:
             LIMITED.labels(limit).inc()
         answering = any(one.response_started and not one.response_complete for one in self._unanswered)
-        answered = not self._in_head and self.cycle.response_complete  # before it had wholly arrived
+        answered = not self._in_head and self.cycle.response_complete  # before the request was complete
         if not answering and not answered:
             body = json.dumps({"error": _TEXTS[status], "detail": []}, separators=(",", ":")).encode()
             head = [
@@ -191,14 +192,14 @@ class Protocol(HttpToolsProtocol):
         self.transport.close()
 
     def _leave(self) -> None:
-        """Tell what still answers that it must not write to what is closed."""
+        """Mark the connection as closed for requests that are still in work."""
         for one in self._unanswered:
             one.disconnected = True
             one.message_event.set()
 
     @classmethod
     def _sweep(cls, loop: Any) -> None:  # noqa: ANN401 - uvloop's is no AbstractEventLoop
-        """End what is too slow."""
+        """End connections that are too slow."""
         now = loop.time()
         for connection in list(cls._connected):
             connection._look(now)

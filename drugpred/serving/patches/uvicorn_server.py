@@ -1,4 +1,4 @@
-"""Lets a worker that ends close its listeners before uvicorn closes its connections, which it does at once."""
+"""Lets a worker close its listeners before uvicorn closes its connections; uvicorn does both at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which is found by `running` once it has started."""
+    """uvicorn's server; `running` finds it once it has started."""
 
     running: ClassVar[Server | None] = None
 
@@ -24,11 +24,11 @@ class Server(uvicorn.Server):
         Server.running = self
 
     def close_listeners(self) -> None:
-        """Take no more connections."""
+        """Stop accepting connections."""
         for listener in self.servers:
             listener.close()
 
 
 def apply() -> None:
-    """Have BentoML's workers start this server."""
+    """Make BentoML's workers start this server."""
     replace(uvicorn, "Server", Server)

@@ -1,1 +1,1 @@
-"""The Open Inference Protocol (V2): one data plane, over REST and gRPC."""
+"""The Open Inference Protocol (V2): one data plane, served over REST and gRPC."""

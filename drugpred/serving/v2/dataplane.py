@@ -1,7 +1,7 @@
-"""The Open Inference Protocol (V2) without its transports: named tensors to probabilities.
+"""The Open Inference Protocol (V2) without transports: from named tensors to probabilities.
 
-Each of the twelve inputs is a tensor of n people, and so is each drug of the answer. REST and gRPC are adapters that
-translate their messages into `Tensor` and back.
+Each of the twelve inputs is a tensor of n people, and so is the answer for each drug. REST and gRPC translate their
+messages into `Tensor` and back.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ _Element = TypeVar("_Element", str, float, int)
 
 
 class InvalidTensorError(InvalidArgumentError):
-    """A request is malformed; the message is that of its first detail.
+    """A request is malformed; the message is that of the first detail.
 
     Parameters
     ----------
     details : sequence of Fault
-        At least one; places are written as `inputs.age.data[3]`.
+        At least one; a location is written as `inputs.age.data[3]`.
     """
 
     def __init__(self, details: Sequence[Fault]) -> None:
@@ -56,12 +56,12 @@ class InvalidTensorError(InvalidArgumentError):
 
     @classmethod
     def at(cls, *loc: str | int, expected: str) -> InvalidTensorError:
-        """Return the error of one place."""
+        """Return the error at one location."""
         return cls([Fault(loc, f"expected {expected}", "unexpected")])
 
     @classmethod
     def of(cls, error: ValidationError, *within: str | int) -> InvalidTensorError:
-        """Return the error of a message that pydantic refused, all of it at a place within the request."""
+        """Return the error of a message that pydantic rejected, at a location within the request."""
         return cls([fault._replace(loc=(*within, *fault.loc)) for fault in faults(error)])
 
 
@@ -71,11 +71,11 @@ class Tensor(NamedTuple):
     name: str
     datatype: str
     shape: Sequence[int]
-    data: bytes | Sequence[object]  # in the protocol's raw form, or its elements: str or bytes, or numbers
+    data: bytes | Sequence[object]  # raw bytes of the protocol, or the elements: str, bytes or numbers
 
 
 class DataPlane:
-    """What every transport of the protocol calls, on one stored model."""
+    """The operations of the protocol for one stored model, for all transports."""
 
     def __init__(self, scorer: Scorer) -> None:
         self._scorer = scorer
@@ -92,7 +92,7 @@ class DataPlane:
         )
 
     def check_model(self, name: str, version: str) -> None:
-        """Check that a model is the one served; no version stands for any.
+        """Check that a model is the one served; an empty version matches any.
 
         Raises
         ------
@@ -111,19 +111,19 @@ class DataPlane:
         inputs : iterable of Tensor
             One for each of `codebook.INPUTS`, in any order, of shape [n] or [n, 1].
         outputs : iterable of str
-            Drugs, in the order of the answer; all where it is empty.
+            Drugs, in the order of the answer; all if it is empty.
         parameters : Parameters
 
         Raises
         ------
         InvalidTensorError
-            Anything that `drugpred.schemas.Profile` would refuse of a person, or tensors of other names or forms.
+            A value that `drugpred.schemas.Profile` would reject, or tensors of other names or shapes.
         """
         asked: list[Drug] = []
         for i, name in enumerate(outputs):
             if name not in _PLACES or name in asked:
                 raise InvalidTensorError.at(
-                    "outputs", i, "name", expected=f"one of {' | '.join(DRUGS)}, each once at most"
+                    "outputs", i, "name", expected=f"one of {' | '.join(DRUGS)}, each at most once"
                 )
             asked.append(cast("Drug", name))
         try:
@@ -165,7 +165,7 @@ def _columns(tensors: Iterable[Tensor]) -> dict[str, NDArray[np.generic]]:
 
 def _labels(tensor: Tensor, n: int) -> list[str]:
     elements = _unpacked(tensor.name, tensor.data, n) if isinstance(tensor.data, bytes) else tensor.data
-    # One too many is enough to be refused, and what is not UTF-8 becomes what no label has.
+    # One more element than allowed is enough to be rejected, and bytes that are not UTF-8 match no label.
     decoded = [each.decode(errors="replace") if isinstance(each, bytes) else each for each in elements[: n + 1]]
     return _checked(_LABELS, tensor.name, decoded, n)
 
@@ -182,7 +182,7 @@ def _unpacked(name: str, data: bytes, n: int) -> list[bytes]:
         at = -1
     if at != len(data):
         raise InvalidTensorError.at(
-            "inputs", name, "data", expected=f"{n} strings, each behind its length in 4 bytes, little-endian"
+            "inputs", name, "data", expected=f"{n} strings, each after its length in 4 bytes, little-endian"
         )
     return elements
 
@@ -193,10 +193,10 @@ def _scores(tensor: Tensor, n: int) -> NDArray[np.number]:
         if len(tensor.data) != n * dtype.itemsize:
             raise InvalidTensorError.at("inputs", tensor.name, "data", expected=f"{n * dtype.itemsize} bytes")
         return np.frombuffer(tensor.data, dtype)
-    if tensor.datatype == "INT64":  # raw totals, as clients write a table's whole numbers
+    if tensor.datatype == "INT64":  # raw totals, as clients write the integers of a table
         return np.array(_checked(_WHOLE, tensor.name, tensor.data, n), dtype)
     numbers = np.array(_checked(_NUMBERS, tensor.name, tensor.data, n))
-    with np.errstate(over="ignore"):  # an infinity is refused as any number beyond the bounds is
+    with np.errstate(over="ignore"):  # an infinity is rejected like any number out of bounds
         return numbers.astype(dtype, copy=False)
 
 

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol (V2) over gRPC: messages to and from the data plane."""
+"""The Open Inference Protocol (V2) over gRPC."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _Checked = TypeVar("_Checked", Parameters, InputParameters, OutputParameters)
 
 
 class InferenceServicer(pb_grpc.GRPCInferenceServiceServicer):
-    """The service inference.GRPCInferenceService, over the data plane that REST uses too.
+    """The service inference.GRPCInferenceService, with the data plane of REST.
 
-    It is as ready as the health of the server says.
+    It is ready when the health service reports SERVING.
     """
 
     def __init__(self, plane: DataPlane, health: health.HealthServicer) -> None:
@@ -44,12 +44,12 @@ class InferenceServicer(pb_grpc.GRPCInferenceServiceServicer):
 
     @override
     async def ServerReady(self, request: pb.ServerReadyRequest, context: ServicerContext) -> pb.ServerReadyResponse:
-        """Return whether it answers predictions."""
+        """Return whether predictions are answered."""
         return pb.ServerReadyResponse(ready=await self._is_ready(context))
 
     @override
     async def ModelReady(self, request: pb.ModelReadyRequest, context: ServicerContext) -> pb.ModelReadyResponse:
-        """Return whether the model answers predictions."""
+        """Return whether the model is ready."""
         self._plane.check_model(request.name, request.version)
         return pb.ModelReadyResponse(ready=await self._is_ready(context))
 
@@ -57,20 +57,20 @@ class InferenceServicer(pb_grpc.GRPCInferenceServiceServicer):
     async def ServerMetadata(
         self, request: pb.ServerMetadataRequest, context: ServicerContext
     ) -> pb.ServerMetadataResponse:
-        """Describe the server."""
+        """Return the server's metadata."""
         return pb.ServerMetadataResponse(**self._plane.server.model_dump())
 
     @override
     async def ModelMetadata(
         self, request: pb.ModelMetadataRequest, context: ServicerContext
     ) -> pb.ModelMetadataResponse:
-        """Describe the model's tensors."""
+        """Return the model's metadata: its input and output tensors."""
         self._plane.check_model(request.name, request.version)
         return pb.ModelMetadataResponse(**self._plane.model.model_dump())
 
     @override
     async def ModelInfer(self, request: pb.ModelInferRequest, context: ServicerContext) -> pb.ModelInferResponse:
-        """Predict for up to 10,000 people; in raw contents if the request has them."""
+        """Return predictions for up to 10,000 people; raw contents if the request has them."""
         self._plane.check_model(request.model_name, request.model_version)
         try:
             async with exclusive(request.ByteSize()):
@@ -107,11 +107,11 @@ def _drugs(request: pb.ModelInferRequest) -> Iterator[str]:
 def _tensors(request: pb.ModelInferRequest) -> Iterator[Tensor]:
     raw = request.raw_input_contents
     if raw and len(raw) != len(request.inputs):
-        raise InvalidTensorError.at("raw_input_contents", expected="as many as there are inputs, or none")
+        raise InvalidTensorError.at("raw_input_contents", expected="one for each input, or none")
     for i, tensor in enumerate(request.inputs):
         _checked(InputParameters, tensor.parameters, "inputs", i, "parameters")
         if raw and tensor.contents.ByteSize():
-            raise InvalidTensorError.at("inputs", i, "contents", expected="none beside raw_input_contents")
+            raise InvalidTensorError.at("inputs", i, "contents", expected="none with raw_input_contents")
         data = raw[i] if raw else _contents(tensor)
         yield Tensor(tensor.name, tensor.datatype, tensor.shape, data)
 
@@ -123,7 +123,7 @@ def _contents(tensor: pb.ModelInferRequest.InferInputTensor) -> Sequence[object]
 
 def _checked(model: type[_Checked], parameters: Mapping[str, pb.InferParameter], *place: str | int) -> _Checked:
     choices: dict[str, Any] = {}
-    for name, parameter in islice(parameters.items(), 10):  # more than there are, so enough to be refused
+    for name, parameter in islice(parameters.items(), 10):  # more than are known, so enough for a rejection
         choice = parameter.WhichOneof("parameter_choice")
         choices[name] = choice and getattr(parameter, choice)
     try:

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol (V2) over REST: JSON, and binary tensors behind it, to and from the data plane."""
+"""The Open Inference Protocol (V2) over REST: JSON, optionally followed by binary tensors."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from drugpred.serving.v2.dataplane import DataPlane
 
 _JSON_LENGTH: Final = "inference-header-content-length"
-"""The header that says how much of a body is JSON, where binary tensors stand behind it."""
+"""Header with the length of the JSON, if binary tensors follow."""
 
 
 class InferenceEndpoints:
-    """The routes below /v2, over the `inference` plane of the service."""
+    """The routes below /v2, for the `inference` data plane of the service."""
 
     def __init__(self, service: Callable[[], Any]) -> None:
         self._service = service
@@ -70,7 +70,7 @@ class InferenceEndpoints:
 
     def _readiness(self, ready: Ready) -> Response:
         if self._service().worker.shutdown.started:
-            return Response(error_body("the server is ending"), 503, media_type="application/json")
+            return Response(error_body("the server is shutting down"), 503, media_type="application/json")
         return _json(ready)
 
     async def _infer(self, request: Request) -> Response:
@@ -129,12 +129,12 @@ def _read(body: bytes, json_length: str | None) -> tuple[InferenceRequest, list[
             at += size
         tensors.append(Tensor(tensor.name, tensor.datatype, tensor.shape, data))
     if at != len(body):
-        raise InvalidTensorError.at("inputs", expected="binary data of the sizes that the parameters say")
+        raise InvalidTensorError.at("inputs", expected="binary data of the sizes in binary_data_size")
     return request, tensors
 
 
 def _flat(data: list[object], dimensions: int) -> list[object]:
-    """Return the elements of a tensor that may be written as rows of one each, too."""
+    """Return the elements of a tensor, which may be written as rows of one element."""
     if dimensions != 2:
         return data
     return [each[0] if isinstance(each, list) and len(each) == 1 else each for each in data]
@@ -143,7 +143,7 @@ def _flat(data: list[object], dimensions: int) -> list[object]:
 def _written(answer: InferenceResponse, by_drug: dict[str, NDArray[np.float64]], binary: dict[str, bool]) -> Response:
     raw = []
     for drug, column in by_drug.items():
-        # Built from checked parts: to check every number again would cost more than the prediction.
+        # Built from checked parts: validating every number again would cost more than the prediction.
         output = ResponseOutput.model_construct(name=drug, datatype="FP64", shape=[len(column)])
         if binary[drug]:
             output.parameters = {"binary_data_size": column.nbytes}

@@ -1,6 +1,6 @@
-"""The messages of the Open Inference Protocol (V2) over REST, of which gRPC has the same parameters.
+"""The messages of the Open Inference Protocol (V2) over REST; gRPC has the same parameters.
 
-https://github.com/kserve/open-inference-protocol and, for binary data, Triton's extension of it.
+https://github.com/kserve/open-inference-protocol and, for binary data, Triton's extension.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class _Request(BaseModel):
 
 
 class _Parameters(_Request):
-    content_type: str | None = Field(None, description="Taken and not needed: MLServer's client says it.")
+    content_type: str | None = Field(None, description="Accepted and ignored; MLServer's client sends it.")
 
     @model_validator(mode="before")
     @classmethod
@@ -30,41 +30,41 @@ class _Parameters(_Request):
 
 
 class InputParameters(_Parameters):
-    """What may be said of a tensor of a request."""
+    """Parameters of an input tensor."""
 
-    binary_data_size: int | None = Field(None, ge=0, description="Bytes of this tensor behind the JSON.")
+    binary_data_size: int | None = Field(None, ge=0, description="Bytes of this tensor after the JSON.")
 
 
 class OutputParameters(_Parameters):
-    """What may be said of a tensor that is asked for."""
+    """Parameters of an output tensor."""
 
-    binary_data: bool | None = Field(None, description="Whether to answer this tensor behind the JSON.")
+    binary_data: bool | None = Field(None, description="Whether this tensor follows the JSON in binary.")
 
 
 class Parameters(_Parameters):
-    """What to tell, and over REST how."""
+    """Parameters of a request."""
 
-    window: Window = Field("decade", description="Use within which time.")
+    window: Window = Field("decade", description="Time window of use.")
     scale: Literal["standardized", "raw"] = Field(
-        "standardized", description="Of the five NEO scores: as published, or raw totals."
+        "standardized", description="Scale of the five NEO scores: as published, or raw totals."
     )
-    timeout: int | None = Field(None, description="Taken and ignored: Triton's clients say it.")
-    priority: int | None = Field(None, description="Taken and ignored: Triton's clients say it.")
-    binary_data_output: bool = Field(default=False, description="Whether to answer all tensors behind the JSON.")
+    timeout: int | None = Field(None, description="Accepted and ignored; Triton's clients send it.")
+    priority: int | None = Field(None, description="Accepted and ignored; Triton's clients send it.")
+    binary_data_output: bool = Field(default=False, description="Whether all tensors follow the JSON in binary.")
 
 
 class RequestInput(_Request):
-    """A tensor of a request."""
+    """An input tensor of a request."""
 
     name: str
     datatype: str
     shape: Annotated[list[int], FailFast()]
     parameters: InputParameters = InputParameters()
-    data: list[Any] | None = Field(None, description="Its elements, unless they stand behind the JSON.")
+    data: list[Any] | None = Field(None, description="Its elements, unless they follow the JSON in binary.")
 
 
 class RequestOutput(_Request):
-    """A tensor that is asked for."""
+    """An output tensor that a request asks for."""
 
     name: str
     parameters: OutputParameters = OutputParameters()
@@ -73,17 +73,17 @@ class RequestOutput(_Request):
 class InferenceRequest(_Request):
     """Up to 10,000 people as one tensor for each input: labels as BYTES, scores as FP64, FP32 or INT64."""
 
-    id: str | None = Field(None, description="Comes back in the answer.")
-    model_name: str = Field("", description="That of the path, if any: KServe's client says it twice.")
+    id: str | None = Field(None, description="Copied to the answer.")
+    model_name: str = Field("", description="The name in the path, if given; KServe's client sends both.")
     parameters: Parameters = Parameters()
     inputs: list[RequestInput] = Field(max_length=len(INPUTS))
     outputs: list[RequestOutput] = Field(
-        [], max_length=len(DRUGS), description="Which drugs, in this order; all by default."
+        [], max_length=len(DRUGS), description="Drugs to answer with, in this order; by default all."
     )
 
 
 class ResponseOutput(BaseModel):
-    """The probability that each person uses a drug, in their order."""
+    """The probability of use of a drug for each person, in the order of the request."""
 
     name: str
     datatype: Literal["FP64"]
@@ -93,27 +93,27 @@ class ResponseOutput(BaseModel):
 
 
 class InferenceResponse(BaseModel):
-    """The probability of use of each drug asked for."""
+    """The probability of use of each requested drug."""
 
     model_name: str
     model_version: str
     id: str | None = None
     parameters: dict[str, str]
-    """The window, and what the model was trained on."""
+    """The window, and the data that the model was trained on."""
     outputs: list[ResponseOutput]
 
 
 class TensorMetadata(BaseModel):
-    """A tensor that the model takes or gives."""
+    """An input or output tensor of the model."""
 
     name: str
     datatype: str
     shape: list[int]
-    """-1 stands for any size."""
+    """-1 means any size."""
 
 
 class ModelMetadata(BaseModel):
-    """The model that is served."""
+    """Metadata of the served model."""
 
     name: str
     versions: list[str]
@@ -123,7 +123,7 @@ class ModelMetadata(BaseModel):
 
 
 class ServerMetadata(BaseModel):
-    """The server."""
+    """Metadata of the server."""
 
     name: str
     version: str
@@ -131,18 +131,18 @@ class ServerMetadata(BaseModel):
 
 
 class Live(BaseModel):
-    """The process is alive."""
+    """Liveness: the process is alive."""
 
     live: Literal[True] = True
 
 
 class Ready(BaseModel):
-    """It answers predictions."""
+    """Readiness: predictions are answered."""
 
     ready: Literal[True] = True
 
 
 class ModelReady(Ready):
-    """The model answers predictions."""
+    """Readiness of the model."""
 
     name: str

@@ -1,4 +1,4 @@
-"""One uvicorn worker on uvloop and httptools, without an access log, for the peers behind FastAPI."""
+"""A uvicorn worker with uvloop and httptools, without an access log, for the peers with FastAPI."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ if TYPE_CHECKING:
 
 
 def serve(app: FastAPI) -> None:
-    """Serve an application on the port that the command line names."""
+    """Serve an application on the port in the command line."""
     port = int(sys.argv[1])
     uvicorn.run(app, port=port, loop="uvloop", http="httptools", access_log=False, log_level="warning")

@@ -1,4 +1,4 @@
-"""The least that BentoML can serve, to compare start-up and memory with."""
+"""The smallest BentoML service, for a comparison of start-up time and memory."""
 
 import bentoml
 
@@ -9,5 +9,5 @@ class Service:
 
     @bentoml.api  # type: ignore[untyped-decorator]
     def predict(self, number: float) -> float:
-        """Return what was given."""
+        """Return the argument."""
         return number

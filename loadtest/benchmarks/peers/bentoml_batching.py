@@ -1,6 +1,6 @@
-"""POST /fast and /slow: our POST /predict_batch, and the same of a slow model, batched as the environment says.
+"""POST /fast and /slow: this service's POST /predict_batch, and the same with a slow model, batched as configured.
 
-none and drugpred are our own way to the endpoint, without and with its batcher. stock is BentoML's way and its own.
+none and drugpred use this service's fast path, without and with its batcher. stock is BentoML's own path and batching.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-SLOW: Final = 0.005  # seconds of a call of a slow model, however many profiles it is of
+SLOW: Final = 0.005  # seconds of a call of a slow model, for any number of profiles
 
 MAX_BATCH_SIZE: Final = 1000
 
@@ -36,7 +36,7 @@ patches.apply()
 
 
 class _Unbatched(AdaptiveBatcher[Any, Any]):
-    """Calls for each request at once."""
+    """A batcher that calls the function for each request at once."""
 
     @override
     async def submit(self, items: Sequence[Any]) -> Sequence[Any]:
@@ -51,7 +51,7 @@ class _Slow(Scorer):
 
 
 class _Endpoint(FastPathMiddleware):
-    """Answers one path by the predictions of the same name."""
+    """A fast path that answers one path with the predictions of the same name."""
 
     def __init__(self, app: ASGIApp, name: str) -> None:
         super().__init__(app, lambda: SimpleNamespace(predictions=bentoml.get_current_service().predictions[name]))
@@ -74,12 +74,12 @@ class Service:
 
     @batched  # type: ignore[untyped-decorator]
     async def fast(self, profiles: list[Profile]) -> list[Prediction]:
-        """Answer as the service does."""
+        """Return predictions like the service."""
         return self.scorer.predict(profiles)
 
     @batched  # type: ignore[untyped-decorator]
     def slow(self, profiles: list[Profile]) -> list[Prediction]:
-        """Answer as a model would that takes milliseconds."""
+        """Return predictions like a model that takes milliseconds."""
         time.sleep(SLOW)
         return self.scorer.predict(profiles)
 

@@ -1,4 +1,4 @@
-"""The scikit-learn pipeline behind BentoML, batched as its documentation shows it."""
+"""The scikit-learn pipeline in BentoML, batched as in BentoML's documentation."""
 
 import bentoml
 import numpy as np

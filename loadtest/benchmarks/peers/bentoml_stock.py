@@ -1,4 +1,4 @@
-"""Our POST /predict with everything of BentoML as it comes: a thread, an access log, tracing."""
+"""POST /predict of this service with BentoML's defaults: a thread, an access log, tracing."""
 
 import bentoml
 
@@ -8,12 +8,12 @@ from loadtest.benchmarks.peers import scorer
 
 @bentoml.service
 class Service:
-    """One endpoint of ours."""
+    """The endpoint."""
 
     def __init__(self) -> None:
         self.scorer = scorer.load()
 
     @bentoml.api  # type: ignore[untyped-decorator]
     def predict(self, profile: Profile, /) -> Prediction:
-        """Predict for one person, as our own POST /predict does."""
+        """Return the prediction for one person, like this service's POST /predict."""
         return self.scorer.predict([profile])[0]

@@ -1,4 +1,4 @@
-"""Our POST /predict with BentoML tuned for calls of microseconds: an async method, no access log, no tracing."""
+"""POST /predict of this service with BentoML tuned for short calls: an async method, no access log, no tracing."""
 
 import bentoml
 
@@ -8,12 +8,12 @@ from loadtest.benchmarks.peers import scorer
 
 @bentoml.service(logging={"access": {"enabled": False}}, tracing={"excluded_urls": ".*"})
 class Service:
-    """One endpoint of ours."""
+    """The endpoint."""
 
     def __init__(self) -> None:
         self.scorer = scorer.load()
 
     @bentoml.api  # type: ignore[untyped-decorator]
     async def predict(self, profile: Profile, /) -> Prediction:
-        """Predict for one person, as our own POST /predict does."""
+        """Return the prediction for one person, like this service's POST /predict."""
         return self.scorer.predict([profile])[0]

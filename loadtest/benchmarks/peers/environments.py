@@ -9,7 +9,7 @@ from typing import Final
 
 import pooch
 
-SCORER: Final = "scorer"  # the environment of this project with something added
+SCORER: Final = "scorer"  # the environment of this project with additions
 
 _HERE: Final = Path(__file__).parent
 _ROOT: Final = _HERE.parents[2]
@@ -17,22 +17,22 @@ _VERSIONS: Final = _ROOT / "configs" / "locks" / "dev.txt"
 
 
 class EnvironmentFailedError(Exception):
-    """The environment could not be made; the message is what uv prints, in a line."""
+    """The environment could not be created; the message is what uv prints, in a line."""
 
 
 def python(name: str) -> Path:
-    """Return the interpreter of an environment, which is made if it is not as wanted.
+    """Return the interpreter of an environment, which is created if missing or outdated.
 
     Parameters
     ----------
     name : str
-        Of the file of requirements. Except for `SCORER`, they come beside what reads the scikit-learn pipeline: that
-        needs no more of this project than its code, whose requirements not every peer can meet.
+        Name of the requirements file. Except for `SCORER`, they are installed in addition to those of the scikit-learn
+        pipeline, which needs only the code of this project: not every peer can meet this project's requirements.
 
     Raises
     ------
     EnvironmentFailedError
-        Something could not be installed.
+        A package could not be installed.
     """
     requirements = _HERE / f"{name}.txt"
     folder = Path(pooch.os_cache("drugpred")) / "peers" / name
@@ -42,10 +42,10 @@ def python(name: str) -> Path:
     files = (requirements, _VERSIONS, _ROOT / "pyproject.toml" if project else _HERE / "pipeline.txt")
     wanted = "\n".join([*map(str, first), sys.version, *(file.read_text(encoding="utf-8") for file in files)])
     if not made.is_file() or made.read_text(encoding="utf-8") != wanted:
-        print(f"making the environment of {name} in {folder}", file=sys.stderr)
+        print(f"creating the environment of {name} in {folder}", file=sys.stderr)
         uv = [sys.executable, "-m", "uv"]
         install = [*uv, "pip", "install", "-q", "--python", interpreter]
-        # In two steps: what the peer asks for must not choose the versions of what reads the model.
+        # In two steps: the peer's requirements must not choose the versions of the pipeline's.
         for command in (
             [*uv, "venv", "-q", "--clear", "--python", sys.executable, folder],
             [*install, *first],

@@ -1,4 +1,4 @@
-"""The scikit-learn pipeline behind FastAPI: python -m loadtest.benchmarks.peers.fastapi_pipeline PORT."""
+"""The scikit-learn pipeline in FastAPI: python -m loadtest.benchmarks.peers.fastapi_pipeline PORT."""
 
 import numpy as np
 from fastapi import FastAPI

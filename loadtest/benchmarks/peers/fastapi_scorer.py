@@ -1,4 +1,4 @@
-"""Our predictor behind FastAPI: python -m loadtest.benchmarks.peers.fastapi_scorer PORT."""
+"""The project's predictor in FastAPI: python -m loadtest.benchmarks.peers.fastapi_scorer PORT."""
 
 from fastapi import FastAPI
 
@@ -11,7 +11,7 @@ predictor = scorer.load()
 
 @app.post("/predict")
 async def predict(profile: Profile) -> Prediction:
-    """Predict for one person, as our own POST /predict does."""
+    """Return the prediction for one person, like this service's POST /predict."""
     return predictor.predict([profile])[0]
 
 

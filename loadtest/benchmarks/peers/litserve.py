@@ -1,4 +1,4 @@
-"""The scikit-learn pipeline behind LitServe, whose model has a process of its own.
+"""The scikit-learn pipeline in LitServe, whose model runs in a separate process.
 
 usage: python -m loadtest.benchmarks.peers.litserve PORT
 """

@@ -1,4 +1,4 @@
-"""The scikit-learn pipeline behind MLflow, what `mlflow models serve` runs.
+"""The scikit-learn pipeline in MLflow, as `mlflow models serve` runs it.
 
 usage: python -m loadtest.benchmarks.peers.mlflow PORT
 """

@@ -1,4 +1,4 @@
-"""The scikit-learn pipeline behind MLServer, as a runtime of its own in one process.
+"""The scikit-learn pipeline in MLServer, as a custom runtime in one process.
 
 usage: python -m loadtest.benchmarks.peers.mlserver PORT
 """
@@ -37,7 +37,7 @@ async def main(port: int) -> None:
         http_port=port,
         grpc_port=0,
         metrics_endpoint=None,
-        parallel_workers=0,  # it would hand every request to a second process
+        parallel_workers=0,  # otherwise every request goes to a second process
         debug=False,
     )
     await MLServer(settings).start([ModelSettings(name="drug_consumption", implementation=Runtime)])

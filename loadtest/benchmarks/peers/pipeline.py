@@ -1,4 +1,4 @@
-"""The stored scikit-learn pipeline, as the peers that serve it read it."""
+"""The stored scikit-learn pipeline, for the peers that serve it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class Decade:
-    """Probabilities of use within a decade, by the pipeline in the folder that STORED_MODEL names."""
+    """Probabilities of use within a decade, by the pipeline in the folder STORED_MODEL."""
 
     def __init__(self) -> None:
         self._pipeline = skops.io.load(Path(os.environ["STORED_MODEL"]) / "pipeline.skops", trusted=TRUSTED)
 
     def probabilities(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return those of 18 drugs, shape (n, 18), for rows of shape (n, 12)."""
+        """Return the probabilities of 18 drugs, shape (n, 18), for rows of shape (n, 12)."""
         probabilities: NDArray[np.float64] = self._pipeline.predict_proba(rows)[:, :, DECADE]
         return probabilities

@@ -1,4 +1,4 @@
-"""What is compared with: how each peer is started, what it is asked, and where its answer holds the probabilities."""
+"""The peers of the comparison: start command, request, and place of the probabilities in the answer."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Peer:
     """Another way to serve the same model."""
 
     name: str
-    """Of its module."""
+    """Name of its module."""
     title: str
     body: object
-    """What it is POSTed as JSON: EXAMPLE."""
+    """Body of the request, which is EXAMPLE, as JSON."""
     probabilities: Callable[[Any], list[float]]
-    """Reads the 18 of its answer."""
+    """Returns the 18 probabilities in an answer."""
     path: str = "/predict"
     bentoml: bool = False
     """Whether it is a BentoML service."""
@@ -32,12 +32,12 @@ class Peer:
     """Whether it serves this project's predictor, not the scikit-learn pipeline."""
 
     def command(self, port: int) -> list[str]:
-        """Return what starts it, once its environment is made.
+        """Return the start command, after creating the environment.
 
         Raises
         ------
         EnvironmentFailedError
-            It could not be made.
+            The environment could not be created.
         """
         python = str(environments.python(environments.SCORER if self.scorer else self.name))
         if self.bentoml:
@@ -46,7 +46,7 @@ class Peer:
 
 
 def service_of(name: str) -> str:
-    """Return what `bentoml serve` is given to serve a module of this package."""
+    """Return the argument of `bentoml serve` for a module of this package."""
     return f"{__package__}.{name}:Service"
 
 
@@ -55,7 +55,9 @@ def risks(answer: dict[str, Any]) -> list[float]:
     return [risk["probability"] for risk in answer["risks"]]
 
 
-MEASURE: Final = Peer("fastapi_scorer", "FastAPI, our predictor", EXAMPLE, risks, scorer=True)  # what ratios are of
+MEASURE: Final = Peer(
+    "fastapi_scorer", "FastAPI, our predictor", EXAMPLE, risks, scorer=True
+)  # ratios are relative to it
 
 PEERS: Final = (
     MEASURE,
@@ -78,12 +80,12 @@ PEERS: Final = (
 
 
 def chosen(names: str) -> list[Peer]:
-    """Return the peers of a list like "mlserver,litserve", in the order of `PEERS`; `MEASURE` is always among them.
+    """Return the peers in a list like "mlserver,litserve", in the order of `PEERS`, always with `MEASURE`.
 
     Raises
     ------
     ValueError
-        There is no such peer; the message lists those there are.
+        A peer is unknown; the message lists the known ones.
     """
     wanted = {name for name in names.split(",") if name}
     if unknown := wanted - {peer.name for peer in PEERS}:

@@ -1,4 +1,4 @@
-"""Our predictor, as the peers that serve it read it."""
+"""The project's predictor, for the peers that serve it."""
 
 from __future__ import annotations
 

@@ -37,19 +37,19 @@ def seen(requests: int, errors: int = 0, p95: float = 0.001, endpoint: str = PRE
     ("new", "old", "code", "why"),
     [
         (seen(1000), seen(3000), canary.PROMOTE, "no worse than the stable release"),
-        (seen(1000), seen(0), canary.PROMOTE, "nothing beside it"),
+        (seen(1000), seen(0), canary.PROMOTE, "nothing to compare"),
         (seen(1000, p95=0.004), seen(3000), canary.PROMOTE, "no worse"),  # slower, and nobody notices
         (seen(1000, 1), seen(3000), canary.PROMOTE, "no worse"),  # may be chance
         (seen(100_000, 40), seen(300_000, 1), canary.PROMOTE, "no worse"),  # within budget
-        (seen(1000, 15), seen(3000, 45), canary.ROLL_BACK, "1.50% of its requests fail, and 1.44% may"),
+        (seen(1000, 15), seen(3000, 45), canary.ROLL_BACK, "1.50% of its requests fail, more than 1.44%"),
         (seen(300, 5), seen(0), canary.ROLL_BACK, "1.67% of its requests fail"),
-        (seen(1000, 8), seen(3000, 3), canary.ROLL_BACK, "0.80% .* 0.10% of the stable"),
-        (seen(1000, p95=0.026), seen(3000, p95=0.026), canary.ROLL_BACK, "26.0 ms, and 25 ms may be"),
-        (seen(1000, p95=0.012), seen(3000, p95=0.005), canary.ROLL_BACK, "12.0 ms, and 5.0 ms of the stable"),
-        (seen(299), seen(3000), canary.CANNOT_TELL, "299 requests, and 300 are the fewest"),
-        (seen(299, 9), seen(3000), canary.CANNOT_TELL, "299 requests"),
+        (seen(1000, 8), seen(3000, 3), canary.ROLL_BACK, "0.80% .* of the stable release's 0.10%"),
+        (seen(1000, p95=0.026), seen(3000, p95=0.026), canary.ROLL_BACK, "26.0 ms, more than 25 ms"),
+        (seen(1000, p95=0.012), seen(3000, p95=0.005), canary.ROLL_BACK, "12.0 ms, that of the stable release 5.0 ms"),
+        (seen(299), seen(3000), canary.UNDECIDED, "299 requests, at least 300 are needed"),
+        (seen(299, 9), seen(3000), canary.UNDECIDED, "299 requests"),
         (seen(1000, endpoint="/model"), seen(3000), canary.PROMOTE, "no worse"),
-        (seen(0), seen(0), canary.CANNOT_TELL, "0 requests"),
+        (seen(0), seen(0), canary.UNDECIDED, "0 requests"),
     ],
 )
 def test_verdict_at_the_end(new, old, code, why):
@@ -57,9 +57,9 @@ def test_verdict_at_the_end(new, old, code, why):
     assert (found, bool(re.search(why, said))) == (code, True), said
 
 
-def test_latency_of_too_few_requests_cannot_be_told():
+def test_latency_of_too_few_requests_is_undecided():
     new = Seen(Counter({"/predict_batch": 1000, PREDICT: 99}), 0, {PREDICT: 0.001})
-    assert canary.judge(new, seen(3000), ended=True)[0] == canary.CANNOT_TELL
+    assert canary.judge(new, seen(3000), ended=True)[0] == canary.UNDECIDED
 
 
 def test_many_errors_are_rolled_back_at_once_and_few_wait_for_the_end():
@@ -162,7 +162,7 @@ def pods(tmp_path):
 
 
 @pytest.mark.slow
-def test_promotes_what_is_as_good_as_the_stable_release(pods):
+def test_promotes_a_release_as_good_as_the_stable_one(pods):
     new, old, url, scrapes = pods
     with traffic(lambda: new.answer(10), lambda: new.call(2), lambda: old.answer(30)):
         scrapes.pass_scrapes(2)
@@ -176,7 +176,7 @@ def test_promotes_what_is_as_good_as_the_stable_release(pods):
 
 
 @pytest.mark.slow
-def test_rolls_back_at_once_what_fails_from_its_first_answer_on(pods):
+def test_rolls_back_at_once_a_release_that_fails_from_the_start(pods):
     new, old, url, scrapes = pods
     with traffic(lambda: old.answer(30)):
         scrapes.pass_scrapes(2)
@@ -185,7 +185,7 @@ def test_rolls_back_at_once_what_fails_from_its_first_answer_on(pods):
         failing.start()
         done = command(url, 0.5)
     assert done.returncode == canary.ROLL_BACK, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1] == "roll back: 75.00% of its requests fail, and 1.44% may"
+    assert done.stdout.splitlines()[-1] == "roll back: 75.00% of its requests fail, more than 1.44%"
     assert time.monotonic() - begun < 25
 
 
@@ -199,42 +199,42 @@ def test_rolls_back_failing_calls_of_grpc(pods):
 
 
 @pytest.mark.slow
-def test_rolls_back_what_is_slow_and_takes_a_callers_mistakes_for_none(pods):
+def test_rolls_back_a_slow_release_and_ignores_mistakes_of_callers(pods):
     new, old, url, scrapes = pods
     with traffic(lambda: new.answer(10, "400", 0.04), lambda: old.answer(30)):
         scrapes.pass_scrapes(2)
         done = command(url)
     assert done.returncode == canary.ROLL_BACK, done.stdout + done.stderr
-    assert re.fullmatch(r"roll back: p95 of /predict is 4\d\.\d ms, and 25 ms may be", done.stdout.splitlines()[-1])
+    assert re.fullmatch(r"roll back: p95 of /predict is 4\d\.\d ms, more than 25 ms", done.stdout.splitlines()[-1])
 
 
 @pytest.mark.slow
-def test_cannot_tell_of_a_canary_that_nobody_asks(pods):
+def test_is_undecided_without_requests(pods):
     new, old, url, scrapes = pods
     new.answer(5000)  # before the watch
     with traffic(lambda: old.answer(30)):
         scrapes.pass_scrapes(3)
         done = command(url)
-    assert done.returncode == canary.CANNOT_TELL, done.stdout + done.stderr
+    assert done.returncode == canary.UNDECIDED, done.stdout + done.stderr
     assert "it got 0 requests" in done.stdout.splitlines()[-1]
 
 
 @pytest.mark.slow
-def test_what_happens_in_another_namespace_is_not_the_canarys(pods):
+def test_other_namespaces_do_not_count(pods):
     new, old, url, _ = pods
     new.labels = new.labels.replace('"drugpred"', '"drugpred-staging"')
     with traffic(lambda: new.answer(10), lambda: old.answer(30)):
-        assert command(url).returncode == canary.CANNOT_TELL
+        assert command(url).returncode == canary.UNDECIDED
         assert command(url, 0.1, "--namespace", "drugpred-staging").returncode == canary.PROMOTE
 
 
-def test_cannot_tell_where_prometheus_does_not_answer():
+def test_is_undecided_if_prometheus_does_not_answer():
     done = command("http://127.0.0.1:9", 0.01)
-    assert (done.returncode, done.stderr) == (canary.CANNOT_TELL, "")
-    assert done.stdout.splitlines()[-1] == "cannot tell: Prometheus does not answer"
+    assert (done.returncode, done.stderr) == (canary.UNDECIDED, "")
+    assert done.stdout.splitlines()[-1] == "cannot decide: Prometheus does not answer"
 
 
-def test_cannot_tell_where_something_else_answers():
+def test_is_undecided_if_another_server_answers():
     with exposition(lambda: "hello") as other:
         done = command(f"http://{other.address}", 0.01)
-    assert (done.returncode, done.stderr) == (canary.CANNOT_TELL, "")
+    assert (done.returncode, done.stderr) == (canary.UNDECIDED, "")

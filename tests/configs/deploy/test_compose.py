@@ -56,14 +56,14 @@ def test_docker_compose_takes_it_once_secrets_are_made(resolved):
     assert sorted(resolved["services"]) == sorted(SERVICES)
 
 
-def test_without_secrets_it_says_what_to_do(tmp_path):
+def test_without_secrets_it_names_the_script(tmp_path):
     shutil.copytree(ROOT / "configs", tmp_path / "configs", ignore=shutil.ignore_patterns("secrets", ".env"))
     done = config(tmp_path, "--quiet")
     assert done.returncode != 0
     assert "see configs/deploy/secrets.sh" in done.stderr
 
 
-def test_what_is_mounted_is_there(resolved):
+def test_mounted_files_exist(resolved):
     mounts = [mount for service in resolved["services"].values() for mount in service.get("volumes", [])]
     for mount in mounts:
         if mount["type"] == "bind":
@@ -125,7 +125,7 @@ def test_its_image_is_pinned(name):
         assert re.fullmatch(r"[a-z0-9./-]+:v?\d+\.\d+\.\d+(-alpine)?", image)
 
 
-def test_what_is_set_is_a_setting():
+def test_every_set_variable_is_a_setting():
     names = {f"DRUGPRED_{name.upper()}" for name in Settings.model_fields}
     assert set(SERVICES["drugpred"]["environment"]) <= names | FOREIGN
     asked = set(re.findall(r"\$\{(DRUGPRED_\w+)", TEXT)) - {"DRUGPRED_IMAGE"}
@@ -149,7 +149,7 @@ def test_secrets_are_random_kept_and_nobody_elses(prepared):
     assert (deploy / ".env").stat().st_mode & 0o077 == 0
     assert (deploy / "secrets").stat().st_mode & 0o077 == 0
     random = [found for content in files.values() for found in re.findall(rb"\b[0-9a-f]{64}\b", content)]
-    assert len(set(random)) == len(random) - 1  # Redis and who asks it have one password
+    assert len(set(random)) == len(random) - 1  # Redis and its clients have one password
     assert "nowhere else" not in prepare(folder)
     assert all(path.read_bytes() == content for path, content in files.items())
 
@@ -177,7 +177,7 @@ def test_prometheus_takes_its_configuration_with_the_rules_there_are(prepared, t
     assert f"{rules} rule files found" in done.stdout
 
 
-def test_prometheus_scrapes_what_the_rules_select():
+def test_prometheus_scrapes_the_job_that_the_rules_select():
     watched = yaml.safe_load((DEPLOY / "compose" / "prometheus.yml").read_text("utf-8"))["scrape_configs"]
     given = yaml.safe_load((ROOT / "configs" / "monitoring" / "prometheus.yml").read_text("utf-8"))["scrape_configs"]
     assert {job["job_name"] for job in given} <= {job["job_name"] for job in watched}

@@ -1,4 +1,4 @@
-"""The edge's configuration in a real HAProxy: what it passes on, what it refuses, what it tells."""
+"""The edge's configuration in a real HAProxy: forwarding, limits and metrics."""
 
 import json
 import os
@@ -62,7 +62,7 @@ class Replica(BaseHTTPRequestHandler):
 
 
 class Names(socketserver.BaseRequestHandler):
-    """A name server that knows of the same addresses, whatever is asked."""
+    """A name server that returns the same addresses for any name."""
 
     delay = 0.0
     addresses = (HOST,)
@@ -78,7 +78,7 @@ class Names(socketserver.BaseRequestHandler):
 
 
 class Method(grpc.GenericRpcHandler):
-    """Answers any call with the metadata that came with it, told as text."""
+    """Answers any call with its metadata as text."""
 
     def service(self, details):
         def answer(request, context):
@@ -101,7 +101,7 @@ def serving(server):
 
 @pytest.fixture(scope="module")
 def replica():
-    """A stand-in of the service: HTTP, gRPC, and the name server that tells its address."""
+    """A fake of the service: HTTP, gRPC, and the name server with its address."""
     ThreadingHTTPServer.daemon_threads = True
     rpc = grpc.server(futures.ThreadPoolExecutor(4), handlers=[Method()])
     with (
@@ -128,7 +128,7 @@ class Edge(NamedTuple):
 
 @contextmanager
 def edge(folder, certificates, replica, **environment):
-    """Run HAProxy by the project's configuration, but for the ports and the name server."""
+    """Run HAProxy with the project's configuration, except for the ports and the name server."""
     haproxy = shutil.which("haproxy") or skip("no haproxy: apt-get install haproxy")
     tls = folder / "tls"
     tls.mkdir()
@@ -221,7 +221,7 @@ def test_all_that_is_documented_passes(asking):
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/nowhere", "/predict/", "/.env", "/apparently", "//predict"])
-def test_what_is_not_served_is_refused_here(asking, path):
+def test_unknown_paths_are_refused_at_the_edge(asking, path):
     answer = asking.get(asking.base_url.copy_with(raw_path=path.encode()))
     assert (answer.status_code, answer.json()) == (404, {"error": "not found", "detail": []})
 
@@ -288,7 +288,7 @@ def test_no_other_grpc_passes(channel):
     assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_prometheus_is_told_of_it_on_a_port_of_its_own(running, asking):
+def test_prometheus_scrapes_it_on_a_separate_port(running, asking):
     text = httpx.get(f"http://127.0.0.1:{running.ports['EDGE_METRICS_BIND']}/metrics?no-maint").text
     assert 'haproxy_server_status{proxy="http",server="replica1",state="UP"} 1' in text
 
@@ -296,7 +296,7 @@ def test_prometheus_is_told_of_it_on_a_port_of_its_own(running, asking):
 RUN = """
 import mlflow
 with mlflow.start_run() as run:
-    mlflow.log_text("what was kept", "kept.txt")
+    mlflow.log_text("stored text", "kept.txt")
 print(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/kept.txt"))
 """
 
@@ -321,7 +321,7 @@ def test_a_run_is_kept_by_mlflow_behind_it_within_the_memory_that_it_may_take(
         command = [sys.executable, "-c", RUN]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
         used = sum(each.memory_full_info().uss for each in (process, *process.children(recursive=True)))
-    assert "what was kept" in done.stdout.splitlines(), (done.stderr, log.read_text(), running.log.read_text())
+    assert "stored text" in done.stdout.splitlines(), (done.stderr, log.read_text(), running.log.read_text())
     assert service["mem_limit"] == "1g"
     assert used < 1 << 29
 
@@ -379,7 +379,7 @@ def test_a_replica_that_has_a_name_but_does_not_listen_yet_is_asked_nothing(
     assert min(asked.values()) > 10
 
 
-def test_nobody_ready_is_told_as_such(tmp_path, certificates, replica):
+def test_no_ready_replica_is_reported_as_such(tmp_path, certificates, replica):
     with edge(tmp_path, certificates, replica) as (url, *_), client(certificates) as asking:
         Replica.ready = False
         try:
@@ -391,7 +391,7 @@ def test_nobody_ready_is_told_as_such(tmp_path, certificates, replica):
         wait(lambda: status(asking, f"{url}/health") == 200, (tmp_path / "log").read_text)
 
 
-def test_a_new_certificate_is_taken_while_requests_go_on(tmp_path, certificates, replica, monkeypatch):
+def test_a_new_certificate_is_loaded_while_requests_continue(tmp_path, certificates, replica, monkeypatch):
     with (
         edge(tmp_path, certificates, replica) as (url, process, ports, _),
         httpx.Client(verify=False, timeout=20) as kept,

@@ -1,4 +1,4 @@
-"""What the image is made from, beside the bento."""
+"""The image's configuration, besides the bento."""
 
 import re
 
@@ -15,7 +15,7 @@ def test_bentoml_takes_it_and_adds_no_compiler():
     assert not any("apt-get" in command for command in image.commands)
 
 
-def test_what_installs_the_packages_is_what_the_lock_has():
+def test_the_installer_has_the_version_in_the_lock():
     used = re.findall(r"uv==[\d.]+", (DEPLOY / "image.yaml").read_text("utf-8"))
     locked = (ROOT / "configs" / "locks" / "dev.txt").read_text("utf-8").split()
     assert len(used) == 1

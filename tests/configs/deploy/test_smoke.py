@@ -78,7 +78,7 @@ def test_a_model_of_simulated_respondents_fails(serve, simulated_store):
 
 
 @pytest.mark.slow
-def test_where_nothing_answers_every_check_fails():
+def test_without_a_service_every_check_fails():
     http, grpc = free_ports(2)
     done = smoke(f"http://127.0.0.1:{http}", f"grpc://127.0.0.1:{grpc}")
     assert (done.returncode, outcomes(done)) == (1, dict.fromkeys(CHECKS, "FAILED"))

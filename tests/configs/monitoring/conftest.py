@@ -18,7 +18,7 @@ SERVED = {"service_name": "drugpred", "service_version": "1", "runner_name": "dr
 
 @pytest.fixture(scope="session")
 def counting(stored_model, real):
-    """Return what counts a little of everything that can be, and then returns the text of /metrics."""
+    """Return a function that counts a little in every metric, and returns the text of /metrics."""
     metrics.publish(stored_model)
     telemetry = PredictionCounter(stored_model.card)
     bentoml = _BentoMLMetrics()

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.slow  # a real Prometheus and a real Alertmanager
 NOBODY = "127.0.0.1:9"
 
 
-def test_a_server_that_is_gone_is_told_to_the_page_and_a_lesser_fault_to_the_ticket(tmp_path):
+def test_a_missing_server_goes_to_the_pager_and_a_warning_to_the_tickets(tmp_path):
     with (
         webhook() as receiver,
         alertmanager(tmp_path, receiver) as address,

@@ -62,7 +62,7 @@ def checked(command: str, *arguments: object) -> None:
 
 
 @pytest.mark.parametrize("alert", alerts(), ids=lambda alert: f"{alert['alert']}-{alert['labels']['severity']}")
-def test_an_alert_tells_what_to_do_and_there_is_a_case_of_it(alert):
+def test_every_alert_has_a_runbook_and_a_test(alert):
     assert alert["labels"]["severity"] in {"critical", "warning"}
     assert alert["annotations"].keys() == {"summary", "runbook"}
     assert all("\n" not in text.strip() for text in alert["annotations"].values())

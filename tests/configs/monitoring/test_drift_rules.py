@@ -68,7 +68,7 @@ def counts(stored_model):
 
 @pytest.fixture(scope="module")
 def watched(stored_model, counts, tmp_path_factory):
-    """Two servers: one counts everything once, the other twice and starts anew in between."""
+    """Two servers: one counts everything once, the other twice with a restart in between."""
     first, second = Replica(stored_model.card, counts), Replica(stored_model.card, counts)
     with (
         exposition(first.text) as a,

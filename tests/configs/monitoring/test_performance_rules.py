@@ -22,7 +22,7 @@ RARE = ("crack", "year")
 """What nobody is of High Risk of, and nobody used."""
 EVERYBODY = frozenset(DRUGS)
 SERVERS = {"a": 0.25, "b": 0.75}
-"""The share that each has of what was counted."""
+"""The share of each count."""
 COUNTERS = {
     "drugpred_predictions",
     "drugpred_probability",
@@ -47,15 +47,15 @@ def counters():
 
 @pytest.fixture(scope="module")
 def survey(stored_model, real):
-    """The respondents are asked, and users drawn from the probabilities themselves report it, with tokens.
+    """Predictions for the respondents, and outcomes drawn from the probabilities, reported with tokens.
 
     Returns
     -------
     counted : dict
-        What was counted of it.
+        The counts.
     of : dict
-        By drug and window, of each respondent: what was said to be probable, High Risk, what the token says to have
-        been probable, and whether he used the drug.
+        By drug and window, for each respondent: the probability, High Risk, the probability in the token, and
+        whether the drug was used.
     """
     probabilities = stored_model.predictor.predict_proba(real.X)
     telemetry = PredictionCounter(stored_model.card)
@@ -101,7 +101,7 @@ def expected(p, high):
 
 @pytest.fixture(scope="module")
 def recorded(survey, tmp_path_factory):
-    """Return what checks the values of expressions a week later, None where there is to be none."""
+    """Return a function that checks the values of expressions a week later; None means no value."""
     counted, _ = survey
     folder = tmp_path_factory.mktemp("promtool")
     series = [
@@ -150,7 +150,7 @@ def test_expected_performance_is_that_of_weighted_people(survey, recorded):
     recorded(values)
 
 
-def test_observed_performance_is_that_of_who_told(survey, recorded):
+def test_observed_performance_is_that_of_reported_outcomes(survey, recorded):
     values = {}
     for (drug, window), (_, high, p, used) in survey[1].items():
         of = f'drug="{drug}",window="{window}"'
@@ -181,7 +181,7 @@ def test_calibration_is_that_of_scikit_learn(survey, recorded):
     recorded(values)
 
 
-def test_what_is_expected_turns_out(survey):
+def test_expected_performance_agrees_with_the_outcomes(survey):
     """While people are users as their probabilities say, as these are."""
     errors = []
     for of, (p, high, _, used) in survey[1].items():

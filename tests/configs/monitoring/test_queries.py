@@ -1,4 +1,4 @@
-"""Every query of the rules and of the dashboard is of what is counted, and finds it."""
+"""Every query of the rules and of the dashboard selects existing metrics, and finds them."""
 
 import json
 import re
@@ -67,7 +67,7 @@ def test_each_recording_rule_records(watched, record):
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.get("alert") or rule["record"])
-def test_rules_select_what_is_counted(watched, rule):
+def test_rules_select_existing_metrics(watched, rule):
     for selector in selectors(rule["expr"]):
         watched.wait(selector)
 

@@ -1,4 +1,4 @@
-"""The comparison with peers: what it reports, and once all of it."""
+"""The comparison with peers: its reports, and a whole run."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from loadtest.benchmarks import compare
 from tests.harness import ROOT, skip
 
 
-def test_what_was_not_measured_is_printed_and_the_exit_code_is_1(monkeypatch, capsys):
+def test_failures_are_printed_and_the_exit_code_is_1(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["compare.py"])
     monkeypatch.setattr(shutil, "which", lambda tool: tool)
     monkeypatch.setattr(compare, "compare", lambda peers, seconds: ["MLServer, pipeline: no environment: why"])
@@ -34,7 +34,7 @@ def test_without_a_model_it_says_so(monkeypatch):
         compare.main()
 
 
-def test_without_load_generators_it_says_what_to_install(monkeypatch):
+def test_without_load_generators_it_names_the_packages(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["compare.py"])
     monkeypatch.setattr(shutil, "which", lambda tool: None)
     with pytest.raises(SystemExit, match=r"^install h2load and wrk first"):

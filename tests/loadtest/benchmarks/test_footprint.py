@@ -1,4 +1,4 @@
-"""Start-up and memory beside those of a bare BentoML service."""
+"""Start-up and memory compared with a bare BentoML service."""
 
 import pytest
 from bentoml._internal.models import ModelStore

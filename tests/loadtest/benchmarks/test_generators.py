@@ -79,7 +79,7 @@ def test_targets_take_turns_after_a_second_to_warm_up():
     assert failures == []
 
 
-def test_a_target_that_fails_is_named_and_the_others_go_on():
+def test_a_target_that_fails_is_named_and_the_others_continue():
     left, failures = [2], []
 
     def failing(clients, seconds):

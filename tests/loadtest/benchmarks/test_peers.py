@@ -1,4 +1,4 @@
-"""Other ways to serve the same model: what they need, are asked and answer."""
+"""Other ways to serve the same model: requirements, requests and answers."""
 
 import os
 import sys
@@ -40,7 +40,7 @@ ANSWERS = {
 
 @pytest.fixture
 def peer():
-    """Return what makes a peer out of code that takes a port."""
+    """Return a function that makes a peer out of code that takes a port."""
 
     class Fake(registry.Peer):
         code: str
@@ -77,7 +77,7 @@ def test_the_measure_is_always_chosen(names, expected):
     assert [peer.name for peer in registry.chosen(names)] == expected
 
 
-def test_all_are_asked_of_the_same_person():
+def test_all_get_the_same_person():
     row = Profile.model_validate(EXAMPLE).row()
     bodies = {peer.name: peer.body for peer in registry.PEERS}
     assert (
@@ -99,7 +99,7 @@ def test_probabilities_are_found_in_its_answer(name):
     assert peer.probabilities(ANSWERS[name]) == SAID
 
 
-def test_the_pipeline_of_the_peers_says_what_the_predictor_says(stored_model, real, monkeypatch):
+def test_the_pipeline_of_the_peers_predicts_like_the_predictor(stored_model, real, monkeypatch):
     monkeypatch.setenv("STORED_MODEL", str(stored_model.path))
     decade = Decade()
     expected = stored_model.predictor.predict_proba(real.X)[:, :, WINDOWS.index("decade")]
@@ -116,14 +116,14 @@ def test_an_environment_is_made_once_and_again_where_more_is_wanted(tmp_path, mo
     python = environments.python("some")
     assert os.access(python, os.X_OK)
     assert python.is_relative_to(tmp_path / "cache" / "drugpred" / "peers" / "some")
-    assert "making the environment of some" in capsys.readouterr().err
+    assert "creating the environment of some" in capsys.readouterr().err
     environments.python("some")
     assert capsys.readouterr().err == ""
     wanted.write_text(f"{tmp_path}/missing\n")
     for _ in range(2):  # what failed is not taken for made
         with pytest.raises(environments.EnvironmentFailedError, match=r"^no environment: .*missing"):
             environments.python("some")
-        assert "making the environment of some" in capsys.readouterr().err
+        assert "creating the environment of some" in capsys.readouterr().err
 
 
 def test_a_peer_without_an_environment_is_named(model, tmp_path, monkeypatch):

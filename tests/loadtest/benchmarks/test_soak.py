@@ -26,7 +26,7 @@ def readings(value, what="USS MB", pid=1, n=90):
         ("threads", lambda i: 10 + i // 2, True),
     ],
 )
-def test_what_grows_after_the_warm_up_is_a_leak(what, value, leaks):
+def test_growth_after_the_warm_up_is_a_leak(what, value, leaks):
     (growth,) = soak.growths(readings(value, what))
     assert growth.is_leak == leaks
     assert bool(soak.wrong([growth])) == leaks
@@ -38,7 +38,7 @@ def test_growth_per_hour():
     assert (growth.second, growth.last) == pytest.approx((108.9, 114.9), abs=0.2)
 
 
-def test_workers_are_told_apart():
+def test_workers_are_distinguished():
     found = soak.growths(readings(lambda i: 100) + readings(lambda i: i, pid=2))
     assert [(growth.pid, growth.is_leak) for growth in found] == [(1, False), (2, True)]
     assert soak.wrong(found) == ["worker 2: USS MB grew from 44.5 to 74.5"]

@@ -7,7 +7,7 @@ from loadtest.benchmarks import generators, tables
 
 @pytest.fixture
 def rounds():
-    """Return what makes rounds out of rates."""
+    """Return rounds with these rates."""
     return lambda *rates: [generators.Measured(rate, 1000 / rate, 0.5) for rate in rates]
 
 
@@ -22,7 +22,7 @@ def test_ratios_are_those_within_the_rounds(rounds):
     assert len({len(line) for line in text.splitlines()}) == 1
 
 
-def test_who_fails_has_dashes_there_alone(rounds):
+def test_a_failure_has_dashes_in_its_own_column(rounds):
     columns = {"1 client": {"this": rounds(20), "that": rounds(10)}, "32 clients": {"that": rounds(10)}}
     rows = tables.table(["this", "that", "gone"], columns, "that", tables.REQUESTS).splitlines()[2:]
     assert rows[0].split() == ["this", "20", "50.00", "2.00", "-", "-", "-"]

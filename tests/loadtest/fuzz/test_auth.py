@@ -45,13 +45,13 @@ def test_the_key_comes_with_nine_inputs_of_ten():
         ("POST /predict\n\n0\nx-api-key: {key}", "200", True),
     ],
 )
-def test_requests_that_were_let_in_without_the_key(request_, status, wrong):
+def test_requests_accepted_without_the_key(request_, status, wrong):
     first, *lines = request_.format(key=RIGHT).split("\n")
     data = "\r\n".join([f"{first} HTTP/1.1", *lines, "", ""]).encode()
     assert auth.admitted(inputs.Exchange(data), oracle.Outcome(status), RIGHT) == wrong
 
 
-def test_calls_that_were_let_in_without_the_key():
+def test_calls_accepted_without_the_key():
 
     def let(method, status="OK", **metadata):
         return auth.admitted(inputs.Call(method, [b""], metadata=list(metadata.items())), oracle.Outcome(status), RIGHT)

@@ -1,4 +1,4 @@
-"""The command: its options, and what it prints."""
+"""The command: its options and its output."""
 
 from collections import Counter
 
@@ -13,7 +13,7 @@ def test_keys_that_cannot_be_sent(monkeypatch, capsys, key):
     monkeypatch.setattr("sys.argv", ["fuzz", "--key", key])
     with pytest.raises(SystemExit):
         cli.main()
-    assert "expected a key of 16 or more printable ASCII characters" in capsys.readouterr().err
+    assert "expected a key of at least 16 printable ASCII characters" in capsys.readouterr().err
 
 
 def test_table_and_faults():

@@ -13,7 +13,7 @@ from tests.loadtest.fuzz.conftest import FAMILIES, RIGHT
 
 @pytest.fixture
 def answering():
-    """Return what makes servers of one kind of answers, each with its address and how much it could write."""
+    """Return a function that makes servers of one kind of answer, each with its address and written bytes."""
 
     def make(answer):
         listener = socket.create_server(("127.0.0.1", 0))
@@ -64,7 +64,7 @@ def test_an_answer_is_left_unread(answering):
 
 
 def frames_of(*sent):
-    """Return what becomes of a call of which a server sends these frames, then nothing."""
+    """Return the outcome of a call if the server sends these frames, then nothing."""
 
     async def read():
         reader = asyncio.StreamReader()

@@ -25,18 +25,18 @@ def test_the_same_seed_makes_the_same_inputs():
 
 
 def test_each_family_needs_an_input():
-    with pytest.raises(ValueError, match=f"expected {len(cli.FAMILIES)} requests or more"):
+    with pytest.raises(ValueError, match=f"expected at least {len(cli.FAMILIES)} requests"):
         inputs.plan(cli.FAMILIES, 5, 1)
 
 
-def test_what_is_altered_is_well_formed_before():
+def test_altered_inputs_are_well_formed_before():
     Profile.model_validate_json(bodies.VALID[bodies.PREDICT])
     Batch.model_validate_json(bodies.VALID[bodies.BATCH])
     InferenceRequest.model_validate_json(bodies.VALID[bodies.INFER])
 
 
 @pytest.mark.parametrize("path", ["/predict", "/predict_batch", "/v2/models/drug_consumption/infer"])
-def test_most_of_what_is_made_is_bad(path):
+def test_most_inputs_are_bad(path):
     model = {"/predict": Profile, "/predict_batch": Batch}.get(path, InferenceRequest)
     good = 0
     for i in range(300):
@@ -100,14 +100,14 @@ def test_a_half_message_is_shorter_than_it_says():
         while at < len(data):
             length, kind, flags = int.from_bytes(data[at : at + 3]), data[at + 3], data[at + 4]
             assert length <= 2**14
-            assert not flags & 1  # the stream goes on
+            assert not flags & 1  # the stream continues
             message += data[at + 9 : at + 9 + length] if kind == 0 else b""
             at += 9 + length
         assert at == len(data)
         assert int.from_bytes(message[1:5]) > len(message) - 5
 
 
-def test_submessages_are_many_and_within_what_grpc_takes():
+def test_submessages_are_many_and_within_the_limit_of_grpc():
     for i in range(10):
         (message,) = inputs.generate(FAMILIES["gRPC, submessages"], 1, i).messages
         assert 1_900_000 < len(message) < 2 * 2**20 + 1_000_000

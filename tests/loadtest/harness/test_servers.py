@@ -16,7 +16,7 @@ from tests.loadtest.conftest import STUBBORN
 
 
 @pytest.mark.slow
-def test_a_server_is_ended_with_what_it_leaves_behind(model):
+def test_a_server_is_ended_with_all_its_processes(model):
     (port,) = free_ports(1)
     with servers.run([sys.executable, "-c", STUBBORN, str(port)], model) as server:
         server.answer(f"http://127.0.0.1:{port}", [])

@@ -14,7 +14,7 @@ def users(monkeypatch):
     monkeypatch.setenv("LOCUST_SKIP_MONKEY_PATCH", "1")  # it would patch the whole process for gevent
 
     def count(name, seconds, **options):
-        """Return how many users there are after each of so many seconds."""
+        """Return the number of users after each of some seconds."""
         shape = getattr(import_module(f"loadtest.shapes.{name}"), SHAPES[name])()
         options = {"num_users": None, "run_time": None} | options
         shape.runner = Namespace(environment=Namespace(parsed_options=Namespace(**options)))

@@ -1,4 +1,4 @@
-"""Each token counts once, whoever else asks at the same time, and a broken disk is said to be one."""
+"""Each token counts once, also for concurrent callers, and errors of the disk are reported."""
 
 import os
 import socket
@@ -40,7 +40,7 @@ def seen(tmp_path):
     with_file.close()
 
 
-def test_the_first_time_is_told_once(seen):
+def test_the_first_time_is_reported_once(seen):
     assert [seen.add_if_new(nonce, LATER) for nonce in (b"one", b"two", b"one", b"two", b"three")] == [
         True,
         True,
@@ -112,7 +112,7 @@ def test_a_file_that_is_held_fails_until_it_is_free(seen, tmp_path):
     assert not seen.add_if_new(b"two", LATER)
 
 
-def test_what_expired_is_forgotten(seen, tmp_path, monkeypatch):
+def test_expired_tokens_are_deleted(seen, tmp_path, monkeypatch):
     for nonce in (b"one", b"two"):
         seen.add_if_new(nonce, LATER)
     seen.add_if_new(b"three", LATER + 5000)
@@ -151,8 +151,8 @@ def test_a_folder_that_cannot_be_made_fails_until_it_can_and_each_is_logged_once
     assert seen.add_if_new(b"two", LATER)
     seen.close()
     assert [record.getMessage().partition(": ")[2] for record in caplog.records] == [
-        "feedback is not taken: File exists",
-        "feedback is taken again",
+        "feedback is not accepted: File exists",
+        "feedback is accepted again",
     ]
 
 
@@ -209,7 +209,7 @@ def seen_redis(redis):
     seen.close()
 
 
-def test_in_redis_the_first_time_is_told_once_to_all(seen_redis, redis):
+def test_in_redis_the_first_time_is_reported_once_to_all(seen_redis, redis):
     other = RedisTokenStore(redis.patient_url)
     assert [seen_redis.add_if_new(b"one", LATER), other.add_if_new(b"one", LATER), other.add_if_new(b"two", LATER)] == [
         True,
@@ -249,7 +249,7 @@ def test_of_processes_that_race_for_redis_one_is_first(seen_redis, redis):
     assert [sum(both) for both in zip(*told, strict=True)] == [1] * 500
 
 
-def test_redis_forgets_what_expired_but_not_before(seen_redis, redis):
+def test_redis_deletes_expired_tokens_but_not_before(seen_redis, redis):
     """Nor where its clock is ahead of the one by which the token is still good."""
     just_expired = int(time.time()) - 60
     assert seen_redis.add_if_new(b"one", just_expired)
@@ -259,7 +259,7 @@ def test_redis_forgets_what_expired_but_not_before(seen_redis, redis):
     assert 0 < left <= 24 * 3600
 
 
-def test_without_redis_nothing_is_told_until_it_is_back():
+def test_without_redis_nothing_is_answered_until_it_is_back():
     with redis_server.running() as redis:
         seen = RedisTokenStore(redis.url)
         assert seen.add_if_new(b"one", LATER)
@@ -305,7 +305,7 @@ def test_a_redis_that_is_full_or_wants_another_password_fails():
             seen.close()
 
 
-def test_a_malformed_url_is_told_without_its_password():
+def test_a_malformed_url_is_reported_without_its_password():
     with pytest.raises(ConfigurationError, match="DRUGPRED_REDIS_URL: expected redis://") as raised:
         RedisTokenStore("redis://:marked@host:port")
     assert "marked" not in str(raised.value)

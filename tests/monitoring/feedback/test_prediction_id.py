@@ -56,7 +56,7 @@ QUESTIONS = st.tuples(st.sampled_from(WINDOWS), st.frozensets(st.sampled_from(DR
 
 
 @given(st.lists(st.tuples(PROBABILITIES, QUESTIONS), min_size=1, max_size=3))
-def test_a_token_says_what_the_answer_did_and_nothing_else(answers):
+def test_a_token_contains_the_answer_and_nothing_else(answers):
     probabilities = np.array([values for values, _ in answers]).reshape(-1, 18, 6)
     before = int(time.time())
     made = MINE.sign(probabilities, [select(*question) for _, question in answers])
@@ -100,7 +100,7 @@ def test_no_answer_changes_sides_of_its_threshold():
 
 @pytest.mark.parametrize("threshold", [0.0, 2.0**-17, 0.5, 1 - 2.0**-17, 1.0])
 @pytest.mark.parametrize("probability", [0.0, 1e-9, 0.5, 1 - 1e-9, 1.0])
-def test_whatever_the_threshold_probabilities_are_near(threshold, probability):
+def test_probabilities_are_near_with_any_threshold(threshold, probability):
     mine = PredictionIdSigner(KEY, TAG, np.full((18, 6), threshold))
     (token,) = mine.sign(np.full((1, 18, 6), probability), [EVERYTHING])
     for read in mine.verify(token).probabilities.values():
@@ -171,7 +171,7 @@ def test_the_standard_alphabet_is_no_second_way_to_write_a_token():
         lambda token: "9d1842766d1c49e8a5819e6dc334816d",
     ],
 )
-def test_what_is_no_token_is_refused(alter):
+def test_invalid_tokens_are_refused(alter):
     with pytest.raises(InvalidSignatureError):
         MINE.verify(alter(signed()))
 
@@ -190,7 +190,7 @@ def test_another_key_forges():
         MINE.verify(signed(made_with(KEY[:-1] + ("A" if KEY[-1] != "A" else "B"))))
 
 
-def test_another_model_is_told_from_a_forger():
+def test_another_model_is_distinguished_from_a_forger():
     with pytest.raises(WrongModelError):
         MINE.verify(signed(made_with(KEY, "drug_consumption:other")))
     with pytest.raises(InvalidSignatureError):
@@ -257,7 +257,7 @@ def test_long_keys_count_to_their_end(long_key):
     "keys", ["", "marked-secret", f"{KEY},", f"{KEY},marked-secret", f",{KEY}", "k" * 31], ids=range(6)
 )
 def test_short_keys_are_refused_and_not_shown(keys):
-    with pytest.raises(ConfigurationError, match="DRUGPRED_FEEDBACK_KEY: expected keys of 32 bytes or more") as caught:
+    with pytest.raises(ConfigurationError, match="DRUGPRED_FEEDBACK_KEY: expected keys of at least 32 bytes") as caught:
         made_with(keys)
     assert "marked" not in str(caught.value)
     assert KEY not in str(caught.value)

@@ -70,7 +70,7 @@ def counted():
 
 
 def refused(collector, content):
-    """Return the error of what is refused, and what was counted."""
+    """Return the error of a refusal, and the counts."""
     before = counted()
     with pytest.raises(FeedbackError) as caught:
         collector.take(content)
@@ -91,7 +91,7 @@ def test_outcomes_are_counted(collector, sign):
     assert added["drugpred_outcomes_total", "lsd", "month", "High Risk", "used"] == 1
 
 
-def test_labels_are_told_at_the_cards_threshold_of_the_window(collector, stored_model, tokens):
+def test_labels_use_the_cards_threshold_of_the_window(collector, stored_model, tokens):
     threshold = stored_model.card.drugs["cannabis"]["month"].threshold
     before = counted()
     for probability in (threshold - 0.001, threshold + 0.001):
@@ -129,7 +129,7 @@ def test_labels_are_told_at_the_cards_threshold_of_the_window(collector, stored_
         (b'{"prediction_id": "TOKEN", "outcomes": {"lsd": true}, "marked": "marked"}', []),
     ],
 )
-def test_malformed_feedback_is_refused_where_it_is_and_can_be_sent_again(collector, sign, content, loc):
+def test_malformed_feedback_is_refused_with_its_place_and_can_be_sent_again(collector, sign, content, loc):
     token = sign()
     error, added = refused(collector, content.replace(b"TOKEN", token.encode()))
     assert isinstance(error, InvalidFeedbackError)
@@ -188,7 +188,7 @@ def test_feedback_counts_once(collector, sign):
         assert added == {("drugpred_feedback_total", "repeated"): 1}
 
 
-def test_what_another_worker_counted_is_refused(collector, sign, stored_model, tmp_path):
+def test_feedback_counted_by_another_worker_is_refused(collector, sign, stored_model, tmp_path):
     token = sign()
     seen = SqliteTokenStore(tmp_path)
     FeedbackService(PredictionIdSigner.of(f"{new_key()},{KEY}", stored_model), seen, stored_model.card).take(

@@ -1,4 +1,4 @@
-"""Who has a key is told from the others, a file that changes is followed, and nothing lets anybody in by mistake."""
+"""Keys are distinguished, a changed file is followed, and no error opens the service."""
 
 import hmac
 import logging
@@ -43,7 +43,7 @@ def file(tmp_path):
 
 
 def write(file, content, mtime=1_700_000_000):
-    """Replace the file at once, as editors and Kubernetes do; it was changed long ago unless told otherwise."""
+    """Replace the file at once, as editors and Kubernetes do; by default it was changed long ago."""
     new = file.with_suffix(".new")
     new.write_text(content)
     os.utime(new, (mtime, mtime))
@@ -70,7 +70,7 @@ def test_a_name_may_have_several_keys():
     assert keys.find("new") == ("a", {"predict", "read"})
 
 
-def test_what_is_too_long_is_unknown():
+def test_a_long_key_is_unknown():
     longest = "k" * 256
     keys = Keys.of(line("a", "read", longest) + line("b", "read", longest + "k"))
     assert keys.find(longest).name == "a"
@@ -81,7 +81,7 @@ def test_the_empty_key_is_unknown():
     assert Keys.of(line("a", "read", "")).find("") is None
 
 
-def test_every_key_is_compared_whichever_it_is(monkeypatch):
+def test_every_key_is_compared(monkeypatch):
     compared = []
 
     def compare(left, right):
@@ -119,7 +119,7 @@ GOOD = digest("x")
         (f"a predict {GOOD}\nb predict {GOOD}", 2, "one name"),
     ],
 )
-def test_what_is_malformed_is_told_by_its_line_and_never_repeated(text, number, expected):
+def test_malformed_lines_are_reported_by_number_and_never_repeated(text, number, expected):
     with pytest.raises(ConfigurationError) as raised:
         Keys.of(text)
     message = str(raised.value)
@@ -154,7 +154,7 @@ def test_any_text_is_parsed_or_refused_without_being_repeated(text):
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=30), st.sets(st.sampled_from(Scope), min_size=1), min_size=1))
-def test_what_is_listed_is_found_and_nothing_else(listed):
+def test_listed_keys_are_found_and_no_others(listed):
     keys = Keys.of("".join(f"k {','.join(scopes)} {sha(secret)}\n" for secret, scopes in listed.items()))
     assert {secret: keys.find(secret).scopes for secret in listed} == listed
     assert all(keys.find(secret + "x") is None for secret in listed if secret + "x" not in listed)
@@ -239,7 +239,7 @@ def test_a_change_within_the_same_tick_is_seen(file, clock):
 
 
 def test_a_symbolic_link_is_followed_as_it_is_swapped(tmp_path, clock):
-    """As Kubernetes replaces what is mounted: ..data points to another folder."""
+    """Like Kubernetes with mounted files: ..data points to another folder."""
     for version, secret in (("v1", "one"), ("v2", "two")):
         (tmp_path / version).mkdir()
         write(tmp_path / version / "keys", line("a", "read", secret))  # of the same size and time
@@ -255,7 +255,7 @@ def test_a_symbolic_link_is_followed_as_it_is_swapped(tmp_path, clock):
 
 
 @pytest.mark.parametrize("content", [f"a read {SECRET}", SECRET, "\udcff", "folder", "pipe", "loop"])
-def test_what_is_malformed_leaves_the_keys_and_is_told_once_per_change(file, clock, caplog, content):
+def test_a_malformed_change_keeps_the_keys_and_is_logged_once(file, clock, caplog, content):
     write(file, line("a", "read", "one"))
     keys = ReloadingApiKeys(file, None)
     file.unlink()
@@ -271,7 +271,7 @@ def test_what_is_malformed_leaves_the_keys_and_is_told_once_per_change(file, clo
         clock.now += 1
         assert keys.find("one")
     assert len(caplog.records) == 1
-    assert "the keys from before stay" in caplog.text
+    assert "the previous keys stay valid" in caplog.text
     assert SECRET not in caplog.text
     file.rmdir() if content == "folder" else file.unlink()
     write(file, f"a read {SECRET}", mtime=1_600_000_000)

@@ -1,4 +1,4 @@
-"""Who is let in, by key, scope and rate."""
+"""Authorization by key, scope and rate."""
 
 import asyncio
 from hashlib import sha256
@@ -38,7 +38,7 @@ def denied(reason):
     return REGISTRY.get_sample_value("drugpred_denied_total", {"reason": reason}) or 0
 
 
-def test_without_keys_and_limit_everybody_is_let_in():
+def test_without_keys_and_limit_everybody_is_accepted():
     nobody = admission()
     assert nobody.open
     check(nobody, PREDICT)
@@ -50,7 +50,7 @@ def test_with_either_it_is_not_open(settings):
     assert not admission(**settings).open
 
 
-def test_keys_open_what_their_scopes_say():
+def test_keys_open_the_endpoints_of_their_scopes():
     keyed = admission(api_keys=KEYS)
     check(keyed, PREDICT, "alice")
     check(keyed, PREDICT, b"bob")
@@ -71,7 +71,7 @@ def test_keys_open_what_their_scopes_say():
     ("key", "reason"), [(None, "missing"), ("", "unknown"), ("mallory", "unknown"), ("ali", "unknown")]
 )
 @pytest.mark.parametrize("need", [PREDICT, ANY_KEY])
-def test_who_has_no_known_key_is_not_let_in(key, reason, need):
+def test_callers_without_a_known_key_are_refused(key, reason, need):
     before = denied(reason)
     with pytest.raises(UnauthenticatedError) as caught:
         check(admission(api_keys=KEYS), need, key)
@@ -80,7 +80,7 @@ def test_who_has_no_known_key_is_not_let_in(key, reason, need):
 
 
 @pytest.mark.parametrize("need", [HEALTH, STATIC])
-def test_health_and_what_is_static_need_no_key(need):
+def test_health_and_static_files_need_no_key(need):
     check(admission(api_keys=KEYS), need)
     check(admission(api_keys=KEYS), need, "mallory")
 
@@ -145,7 +145,7 @@ def test_blanks_around_a_key_are_no_part_of_it(form):
         assert found == (None if expected is None else form(expected))
 
 
-def test_who_calls_is_known_from_then_on():
+def test_the_caller_is_known_from_then_on():
     async def callers():
         keyed = admission(api_keys=KEYS, rate_limit="9/hour")
         found = []

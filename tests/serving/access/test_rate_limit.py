@@ -1,4 +1,4 @@
-"""A limit lets through what it says, whoever counts: one process, two with one Redis, or each when Redis is gone."""
+"""A limit allows its number of requests, counted by one process, two with one Redis, or each without Redis."""
 
 import asyncio
 import logging
@@ -117,7 +117,7 @@ def test_without_a_limit_all_are_let_through():
     assert hit(rates, times=1000) == [None] * 1000
 
 
-def test_what_was_refused_is_let_through_when_it_was_said(clock):
+def test_a_refused_request_is_allowed_at_the_announced_time(clock):
     rates = RateLimiter("10/minute")
     clock.now += 30
     assert hit(rates, times=11) == [None] * 10 + [31.0]
@@ -132,7 +132,7 @@ def test_what_was_refused_is_let_through_when_it_was_said(clock):
             assert hit(rates) == [None]
 
 
-def test_where_periods_meet_no_more_than_the_limit_are_let_through_at_once(clock):
+def test_the_limit_holds_between_periods(clock):
     rates = RateLimiter("100/minute")
     clock.now += 59.9
     before = hit(rates, times=150).count(None)
@@ -172,7 +172,7 @@ def test_no_period_lets_through_more_than_the_limit(amount, seconds, waits):
     assert max(periods.values(), default=0) <= amount
 
 
-def test_memory_is_bounded_and_keeps_who_asks_most(clock, monkeypatch):
+def test_memory_is_bounded_and_keeps_frequent_callers(clock, monkeypatch):
     monkeypatch.setattr(module, "_MAX_CALLERS", 100)
     rates = RateLimiter("5/minute")
     threads = threading.active_count()
@@ -210,7 +210,7 @@ def test_memory_is_bounded_and_keeps_who_asks_most(clock, monkeypatch):
         "9" * 5000 + "/day",
     ],
 )
-def test_a_malformed_limit_is_told(limit):
+def test_a_malformed_limit_is_reported(limit):
     with pytest.raises(ConfigurationError, match=r"^DRUGPRED_RATE_LIMIT: expected one limit like 100/minute"):
         RateLimiter(limit)
 
@@ -234,7 +234,7 @@ def test_the_notation_is_that_of_limits(limit, clock):
         f"redis://:{PASSWORD}@127.0.0.1?socket_timeout=soon",
     ],
 )
-def test_a_malformed_url_is_told_without_its_password(url):
+def test_a_malformed_url_is_reported_without_its_password(url):
     with pytest.raises(ConfigurationError, match=r"^DRUGPRED_REDIS_URL: expected redis://") as raised:
         RateLimiter("1/minute", url)
     assert PASSWORD not in str(raised.value)
@@ -254,7 +254,7 @@ def test_a_malformed_url_is_told_without_its_password(url):
         ("unix:", "ip:unix:"),
     ],
 )
-def test_who_calls_from_an_address(address, caller):
+def test_the_caller_of_an_address(address, caller):
     assert client_id(address) == caller
 
 
@@ -315,7 +315,7 @@ def test_redis_lets_through_again_when_it_was_said(redis):
     asked(ask)
 
 
-def test_who_was_refused_is_not_asked_about_again(redis):
+def test_redis_is_not_asked_again_about_a_refused_caller(redis):
     async def ask(make):
         rates = make("1/minute", redis.patient_url)
         assert await rates.hit("a") is None
@@ -328,7 +328,7 @@ def test_who_was_refused_is_not_asked_about_again(redis):
     asked(ask)
 
 
-def test_what_redis_forgot_its_scripts_is_told_them_again(redis):
+def test_a_redis_without_scripts_gets_them_again(redis):
     async def ask(make):
         rates = make("2/minute", redis.patient_url)
         await rates.hit("a")
@@ -392,7 +392,7 @@ def test_redis_that_answers_now_and_then_is_logged_once(caplog, monkeypatch):
     assert len(caplog.records) == 1
 
 
-def test_while_redis_is_down_one_asks_it_and_the_others_go_on(monkeypatch):
+def test_while_redis_is_down_one_request_asks_it_and_the_others_continue(monkeypatch):
     monkeypatch.setattr(module, "_PAUSE_SECONDS", 0.5)
     with socket.socket() as silent:  # takes connections and never answers
         silent.bind(("127.0.0.1", 0))
@@ -416,7 +416,7 @@ def test_while_redis_is_down_one_asks_it_and_the_others_go_on(monkeypatch):
         asked(ask)
 
 
-def test_a_wrong_password_is_not_told(caplog):
+def test_a_wrong_password_is_not_shown(caplog):
     with redis_server.running("--requirepass", "right") as redis:
 
         async def ask(make):

@@ -35,9 +35,9 @@ def test_certificates_that_fit_are_taken(certificates):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"grpc_certificate": "server.pem"}, "needs DRUGPRED_GRPC_CERTIFICATE and DRUGPRED_GRPC_KEY, both"),
-        ({"grpc_key": "server.key"}, "needs DRUGPRED_GRPC_CERTIFICATE and DRUGPRED_GRPC_KEY, both"),
-        ({"grpc_client_ca": "ca.pem"}, "needs DRUGPRED_GRPC_CERTIFICATE and DRUGPRED_GRPC_KEY, both"),
+        ({"grpc_certificate": "server.pem"}, "needs both DRUGPRED_GRPC_CERTIFICATE and DRUGPRED_GRPC_KEY"),
+        ({"grpc_key": "server.key"}, "needs both DRUGPRED_GRPC_CERTIFICATE and DRUGPRED_GRPC_KEY"),
+        ({"grpc_client_ca": "ca.pem"}, "needs both DRUGPRED_GRPC_CERTIFICATE and DRUGPRED_GRPC_KEY"),
         ({"grpc_certificate": "server.pem", "grpc_key": "client.key"}, "expected PEM files"),
         ({"grpc_certificate": "nowhere.pem", "grpc_key": "server.key"}, "expected PEM files"),
         ({"grpc_certificate": "server.key", "grpc_key": "server.key"}, "expected PEM files"),

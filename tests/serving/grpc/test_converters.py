@@ -49,7 +49,7 @@ def person(**changes):
     return pb.Profile(**scores | categories | changes)
 
 
-def test_a_profile_is_what_a_caller_of_http_would_write():
+def test_a_profile_is_converted_to_the_http_form():
     assert converters.profile(person()) == EXAMPLE | {"gender": "Female"}
     asked = person(scale="SCALE_RAW", drugs=[6, 1], window="WINDOW_WEEK", include=[1, 2])
     options = {"scale": "raw", "drugs": ["cannabis", "alcohol"], "window": "week"}
@@ -63,7 +63,7 @@ def test_respondents_become_their_rows(real, message_of):
         assert Profile.model_validate(converters.profile(message_of(row))).row() == row
 
 
-def test_what_is_not_given_is_left_out():
+def test_unset_fields_are_left_out():
     assert converters.profile(pb.Profile()) == {}
     for name in INPUTS:
         asked = person()
@@ -98,7 +98,7 @@ def test_a_score_of_0_is_given(score):
         ({"openness": float("inf")}, ("openness",)),
     ],
 )
-def test_a_number_that_stands_for_nothing_is_refused_where_it_is(changes, place):
+def test_an_unknown_enum_number_is_refused_with_its_place(changes, place):
     with pytest.raises(ValidationError) as caught:
         Profile.model_validate(converters.profile(person(**changes)))
     assert [error["loc"] for error in caught.value.errors()] == [place]
@@ -111,7 +111,7 @@ def test_a_chunk_becomes_codes_and_scores(real, chunk_of):
     assert {columns[category.name].dtype for category in CATEGORIES} == {np.dtype(np.int64)}
 
 
-def test_what_a_chunk_asks_for_is_written_as_a_profile_writes_it():
+def test_the_options_of_a_chunk_are_those_of_a_profile():
     asked = {"scale": 2, "drugs": [6, 1], "window": 5}
     assert converters.options(pb.PredictStreamRequest(**asked)) == converters.profile(pb.Profile(**asked))
     assert converters.options(pb.PredictStreamRequest()) == {}
@@ -145,7 +145,7 @@ def test_an_auc_that_could_not_be_measured_is_absent(stored_model):
     assert not converters.prediction(answer).risks[0].HasField("auc")
 
 
-def test_what_is_known_of_the_model(stored_model):
+def test_the_description_of_the_model(stored_model):
     message = converters.model(stored_model)
     assert (message.model, message.data_source) == (stored_model.tag, pb.DATA_SOURCE_UCI)
     assert json.loads(message.card) == json.loads((stored_model.path / "card.json").read_bytes()) | {

@@ -36,7 +36,7 @@ def test_each_field_is_named_as_in_the_message():
     assert list(violations(status_of(error))) == ["profiles[1].age", "profiles[1].drugs[1]"]
 
 
-def test_the_status_tells_all_as_text_and_as_details():
+def test_the_status_has_all_as_text_and_as_details():
     expected = {"profile.age": "Field required", "profile.gender": "expected one of Female | Male"}
     told = status(expected)
     assert told.code is StatusCode.INVALID_ARGUMENT
@@ -44,7 +44,7 @@ def test_the_status_tells_all_as_text_and_as_details():
     assert violations(told) == expected
 
 
-def test_the_status_tells_where():
+def test_the_status_has_the_place():
     detail = Fault(("age", 3), "expected a band")
     assert status_of(InvalidArgumentError([detail], "chunk 7")).details == "chunk 7: age[3]: expected a band"
 
@@ -58,7 +58,7 @@ def test_no_status_is_longer_than_headers_may_be():
     assert len(told.details) + len(packed) * 4 / 3 < 5000
 
 
-def test_one_violation_is_told_however_long():
+def test_one_violation_is_reported_at_any_length():
     told = status({"age": "x" * 3000, "gender": "y"})
     assert list(violations(told)) == ["age"]
     assert told.details.endswith("; and 1 more")

@@ -21,7 +21,7 @@ SECRET = "161803398874"
 
 
 class MethodRegistry:
-    """MethodRegistry that take and give text, and what they did."""
+    """Methods that take and return text, and a record of their calls."""
 
     def __init__(self):
         self.began, self.ended = Counter(), Counter()
@@ -72,7 +72,7 @@ def handlers():
 
 @pytest.fixture(scope="module")
 def channel(run, handlers):
-    text = (bytes.decode, None)  # grpc itself encodes what is text
+    text = (bytes.decode, None)  # grpc itself encodes text
     unary = {name: getattr(handlers, name) for name in ("echo", "fail", "refuse", "end", "sleep")}
     unary["block"] = handlers.block
     methods = {name: grpc.unary_unary_rpc_method_handler(behaviour, *text) for name, behaviour in unary.items()}
@@ -116,7 +116,7 @@ def wait_until(condition):
         time.sleep(0.01)
 
 
-def test_what_goes_well_goes_through(channel):
+def test_successful_calls_pass(channel):
     assert channel.unary_unary("/test.Service/echo")(b"hello") == b"hello"
     assert list(channel.stream_stream("/test.Service/echoes")(iter([b"a", b"b"]))) == [b"a", b"b"]
     assert list(channel.unary_stream("/test.Service/count")(b"n")) == [b"n0", b"n1", b"n2"]
@@ -148,19 +148,19 @@ def test_calls_are_timed(channel):
     assert 0 < sample(f"{name}_sum") - before[1] < 30
 
 
-def test_a_fault_tells_nobody_what_was_sent(ended, channel, caplog):
+def test_a_fault_reveals_no_sent_value(ended, channel, caplog):
     with caplog.at_level(logging.DEBUG):
         code, details = ended("fail", SECRET.encode())
         with pytest.raises(grpc.RpcError) as caught:
             list(channel.stream_stream("/test.Service/echoes")(iter([b"a", SECRET.encode()])))
     assert code is caught.value.code() is StatusCode.INTERNAL
-    assert details == caught.value.details() == "an unexpected error; the server's log tells where"
+    assert details == caught.value.details() == "an unexpected error; see the server's log"
     assert "ValueError in test.Service/fail" in caplog.text
     assert "test_interceptor.py" in caplog.text
     assert SECRET not in caplog.text
 
 
-def test_what_cannot_be_read_is_the_callers_mistake(stub_channel, caplog):
+def test_an_unreadable_message_is_the_callers_mistake(stub_channel, caplog):
     method = "/drugpred.v1.DrugPrediction/Predict"
     with caplog.at_level(logging.DEBUG), pytest.raises(grpc.RpcError) as caught:
         stub_channel.unary_unary(method)(b"\xff\xff\xff")
@@ -207,7 +207,7 @@ def test_the_end_of_the_deadline_ends_the_work(ended, handlers):
         (0.3, 0.31, StatusCode.DEADLINE_EXCEEDED),
     ],
 )
-def test_a_cancelled_call_is_counted_by_what_happened(timeout, after, code):
+def test_a_cancelled_call_is_counted_by_its_reason(timeout, after, code):
     class Context:
         def time_remaining(self):
             return None if timeout is None else max(timeout - after, 0)

@@ -1,4 +1,4 @@
-"""Counts of what is in a message, held against the parser's."""
+"""Counts of a message's fields, compared with the parser."""
 
 import pytest
 from google.protobuf.message import DecodeError
@@ -51,7 +51,7 @@ def refusal(message, fields):
         ),
     ],
 )
-def test_what_holds_too_much_is_refused_by_its_place(method, message, violations):
+def test_too_large_fields_are_refused_with_their_place(method, message, violations):
     assert refusal(message, LIMITS[method]) == violations
 
 
@@ -69,7 +69,7 @@ FIELDS = {5: Field("inputs", 2, within={8: Field("names", 1)}), 7: Field("raw", 
     name=st.text(max_size=200),
     other=st.lists(st.sampled_from([b"\x08\x01", b"\x79" + bytes(8), b"\x7d" + bytes(4), b"\x7a\x03abc"]), max_size=4),
 )
-def test_it_counts_what_the_parser_finds(inputs, raw, name, other):
+def test_it_counts_like_the_parser(inputs, raw, name, other):
     message = inference.ModelInferRequest(model_name=name, raw_input_contents=raw)
     for _ in range(inputs):
         message.inputs.add(name=name)
@@ -89,5 +89,5 @@ def test_nothing_that_can_be_parsed_holds_more_than_was_counted(message):
 
 
 @pytest.mark.parametrize("message", [b"\xff" * 2**21, b"\x0a", b"\x0a\xff\xff\xff\xff\x7f", b"\x0b" * 1000, b"\x0e"])
-def test_what_cannot_be_read_is_left_to_the_parser(message):
+def test_unreadable_messages_are_left_to_the_parser(message):
     assert refusal(message, INFER) == {}

@@ -53,7 +53,7 @@ def test_the_health_of_an_unknown_service_is_not_found(channel):
     assert caught.value.code() is StatusCode.NOT_FOUND
 
 
-def test_reflection_tells_all_that_a_client_needs(channel):
+def test_reflection_has_all_that_a_client_needs(channel):
     database = ProtoReflectionDescriptorDatabase(channel)
     assert set(database.get_services()) == {
         *SERVICES,
@@ -69,7 +69,7 @@ def test_reflection_tells_all_that_a_client_needs(channel):
     assert fields == [field.name for field in pb.Profile.DESCRIPTOR.fields]
 
 
-def test_a_message_of_over_4_mib_is_refused_and_the_server_goes_on(channel, stub, real, message_of):
+def test_a_message_of_over_4_mib_is_refused_and_the_server_continues(channel, stub, real, message_of):
     many = pb.PredictBatchRequest(profiles=[message_of(real.X[0], drugs=range(1, 19))] * 50_000)
     assert many.ByteSize() > 2 * 2**20
     for call in (
@@ -82,7 +82,7 @@ def test_a_message_of_over_4_mib_is_refused_and_the_server_goes_on(channel, stub
     assert health(channel) == SERVING
 
 
-def test_headers_of_over_16_kib_are_refused_and_the_server_goes_on(channel, stub):
+def test_headers_of_over_16_kib_are_refused_and_the_server_continues(channel, stub):
     with pytest.raises(grpc.RpcError) as caught:
         stub.GetModel(pb.GetModelRequest(), metadata=[("x-long", "x" * 20_000)])
     assert caught.value.code() is StatusCode.RESOURCE_EXHAUSTED
@@ -90,7 +90,7 @@ def test_headers_of_over_16_kib_are_refused_and_the_server_goes_on(channel, stub
 
 
 def http2(port, **changed):
-    """Send a call of Predict with these fields changed, in frames made by hand; return what comes back."""
+    """Send a call of Predict with these fields changed, in frames made by hand; return the answer."""
     fields = {
         ":method": b"POST",
         ":scheme": b"http",
@@ -113,7 +113,7 @@ def http2(port, **changed):
         return received
 
 
-def test_a_method_that_is_not_text_is_unknown_and_the_server_goes_on(server, channel, stub):
+def test_a_method_that_is_not_text_is_unknown_and_the_server_continues(server, channel, stub):
     assert b"grpc-status\x0212" in http2(server.port, **{":path": b"/\xff/\xff"})
     assert health(channel) == SERVING
     with pytest.raises(grpc.RpcError) as caught:
@@ -122,7 +122,7 @@ def test_a_method_that_is_not_text_is_unknown_and_the_server_goes_on(server, cha
     assert stub.GetModel(pb.GetModelRequest()).model
 
 
-def test_more_calls_than_can_be_held_are_told_to_come_back(serving, scorer, monkeypatch, message_of, chunk_of, real):
+def test_excess_calls_are_refused_with_a_retry_time(serving, scorer, monkeypatch, message_of, chunk_of, real):
     monkeypatch.setattr(interceptor, "MAX_CALLS", 1)
     with serving(scorer) as server, grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         stub = pb_grpc.DrugPredictionStub(channel)
@@ -192,7 +192,7 @@ def silent(channel, method, n, metadata=None):
     return [channel.stream_stream(f"/{method}")(silence(), timeout=60, metadata=metadata) for _ in range(n)]
 
 
-def test_who_is_not_let_in_hears_it_before_any_message_comes(guarded):
+def test_unauthorized_calls_are_refused_before_a_message_arrives(guarded):
     for method in ("PredictBatch", "PredictStream", "GetModel", "Predict"):
         (call,) = silent(guarded, f"drugpred.v1.DrugPrediction/{method}", 1)
         started = time.monotonic()
@@ -335,18 +335,18 @@ def test_the_end_is_announced_and_calls_are_still_taken(own, run):
     watching.cancel()
 
 
-def test_the_inference_protocol_tells_what_the_health_does(own, run, scorer):
+def test_the_inference_protocol_reports_the_health(own, run, scorer):
     server, channel = own
     stub = inference_grpc.GRPCInferenceServiceStub(channel)
     name, _, version = scorer.model.tag.partition(":")
 
-    def told():
+    def readiness():
         models = [inference.ModelReadyRequest(name=name, version=each) for each in ("", version)]
         return [stub.ServerReady(inference.ServerReadyRequest()), *map(stub.ModelReady, models)]
 
-    assert [answer.ready for answer in told()] == [True] * 3
+    assert [answer.ready for answer in readiness()] == [True] * 3
     run(server.announce_end())
-    assert [answer.ready for answer in told()] == [False] * 3
+    assert [answer.ready for answer in readiness()] == [False] * 3
     assert stub.ServerLive(inference.ServerLiveRequest()).live
     with pytest.raises(grpc.RpcError) as caught:
         stub.ModelReady(inference.ModelReadyRequest(name="zebra"))
@@ -393,7 +393,7 @@ def test_a_call_that_does_not_end_is_ended(own, run, real, chunk_of):
     going.set()
 
 
-def test_who_watches_the_health_holds_up_nothing(own, run):
+def test_a_health_watch_delays_nothing(own, run):
     server, channel = own
     watching = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
     assert next(watching).status == SERVING
@@ -403,7 +403,7 @@ def test_who_watches_the_health_holds_up_nothing(own, run):
         next(watching)
 
 
-def test_calls_that_arrived_are_answered_once_no_more_are_taken(own, run, monkeypatch):
+def test_arrived_calls_are_answered_after_accepting_ends(own, run, monkeypatch):
     server, channel = own
     sent, order = threading.Event(), []
     stop = server._server.stop
@@ -428,7 +428,7 @@ def test_calls_that_arrived_are_answered_once_no_more_are_taken(own, run, monkey
     sent.set()
     assert [call.exception() for call in calls] == [None] * len(calls)
     stopping.join()
-    # Whoever has an answer asks elsewhere.
+    # A client with an answer tries another server.
     assert order[0] == "stop"
 
 
@@ -465,7 +465,7 @@ def missing(request, monkeypatch):
     return request.param
 
 
-def test_without_what_the_patch_needs_grpc_aio_answers_all(missing, serving, scorer, message_of, real, caplog):
+def test_without_the_patch_grpc_aio_answers_all(missing, serving, scorer, message_of, real, caplog):
     patches.apply(["grpc_unary"])
     (line,) = (record.getMessage() for record in caplog.records)
     assert line == f"without the patch grpc_unary: module 'grpc._cython.cygrpc' has no attribute '{missing}'"

@@ -47,7 +47,7 @@ def malformed(refusal, name, request):
 # --- one person
 
 
-def test_a_person_is_told_of_every_drug(stub, stored_model, real, expected, message_of):
+def test_a_prediction_has_every_drug(stub, stored_model, real, expected, message_of):
     answer = stub.Predict(pb.PredictRequest(profile=message_of(real.X[0]))).prediction
     assert (answer.model, answer.window, answer.data_source) == (stored_model.tag, pb.WINDOW_DECADE, pb.DATA_SOURCE_UCI)
     assert [risk.drug for risk in answer.risks] == list(range(1, 19))
@@ -167,7 +167,7 @@ def test_a_chunk_asks_for_drugs_and_a_window(stub, real, expected, chunk_of):
     assert np.allclose(said, expected[:5, [5, 16], WINDOWS.index("day")], atol=1e-12, rtol=0)
 
 
-def test_a_chunk_may_hold_10000_people_and_no_more(stub, refusal, real, chunk_of):
+def test_a_chunk_may_hold_at_most_10000_people(stub, refusal, real, chunk_of):
     many = np.resize(real.X, (MAX_ROWS + 1, 12))
     (answer,) = stub.PredictStream(iter([chunk_of(many[:MAX_ROWS])]))
     assert len(answer.probabilities) == MAX_ROWS * 18
@@ -198,11 +198,11 @@ def test_the_first_malformed_chunk_ends_the_stream_and_is_named(stub, real, chun
         ({"drugs": [6, 0]}, "drugs[1]: Input should be 'alcohol', "),
         ({"gender": [1, 1, 9]}, "gender[2]: expected one of Female | Male | F | M"),
         ({"gender": [1, 0, 1]}, "gender[1]: expected one of "),
-        ({"gender": [1, 1]}, "gender: expected 3 values, as many as of age"),
+        ({"gender": [1, 1]}, "gender: expected 3 values, the same number as age"),
         ({"openness": [0.0, float("nan"), 0.0]}, "openness[1]: expected a number from "),
     ],
 )
-def test_what_is_wrong_with_a_chunk_is_named(refusal, real, chunk_of, changes, said):
+def test_mistakes_in_a_chunk_are_named(refusal, real, chunk_of, changes, said):
     chunk = chunk_of(real.X[:3])
     for name in changes:
         chunk.ClearField(name)
@@ -245,7 +245,7 @@ def test_chunks_are_taken_and_refused_as_their_people_are(stub, people, scale, w
     assert list(answer.probabilities) == pytest.approx([risk.probability for each in answers for risk in each.risks])
 
 
-def test_who_stops_reading_stops_the_server(channel, real, chunk_of):
+def test_a_client_that_stops_reading_stops_the_server(channel, real, chunk_of):
     chunk = chunk_of(np.resize(real.X, (MAX_ROWS, 12))).SerializeToString()
     taken = []
 
@@ -257,12 +257,12 @@ def test_who_stops_reading_stops_the_server(channel, real, chunk_of):
     call = channel.stream_stream("/drugpred.v1.DrugPrediction/PredictStream")(chunks())
     next(call)
     before = 0
-    while before < len(taken):  # until the server takes no more
+    while before < len(taken):  # until the server stops reading
         before = len(taken)
         time.sleep(1)
     call.cancel()
     assert before < 50
 
 
-def test_what_is_known_of_the_model(stub, stored_model):
+def test_the_description_of_the_model(stub, stored_model):
     assert stub.GetModel(pb.GetModelRequest()) == converters.model(stored_model)

@@ -36,7 +36,7 @@ HANDLERS = {
 
 
 def served(call):
-    """Return what `call` does with a channel to a server of these methods."""
+    """Return the result of `call` with a channel to a server of these methods."""
 
     async def run():
         server = grpc.aio.server(interceptors=[CallInterceptor(AccessPolicy.from_settings(Settings()))])
@@ -53,7 +53,7 @@ def served(call):
 
 
 def called(name, requests):
-    """Return what comes back of a method that is told the requests."""
+    """Return the answer of a method that reports its requests."""
 
     async def call(channel):
         return [answer async for answer in channel.stream_stream(f"/test/{name}")(requests(), timeout=20)]

@@ -13,7 +13,7 @@ async def settled():
         await asyncio.sleep(0)
 
 
-def test_who_finds_none_free_waits_in_order():
+def test_callers_wait_in_order():
     async def run():
         budget, order = WriteBudget(10, 60), []
 
@@ -35,7 +35,7 @@ def test_who_finds_none_free_waits_in_order():
     assert asyncio.run(run()) == ["a", "b", "c"]
 
 
-def test_who_waits_too_long_is_refused_and_holds_nothing():
+def test_a_caller_that_waits_too_long_is_refused_and_holds_nothing():
     async def run():
         budget = WriteBudget(10, 0.05)
         await budget.acquire(8)
@@ -48,7 +48,7 @@ def test_who_waits_too_long_is_refused_and_holds_nothing():
     asyncio.run(run())
 
 
-def test_who_leaves_lets_the_next_one_in():
+def test_a_caller_that_leaves_makes_room():
     async def run():
         budget = WriteBudget(10, 60)
         await budget.acquire(8)

@@ -25,7 +25,7 @@ LONGEST = {path: endpoints.find(path).max_body_bytes for path in ("/predict", "/
 
 
 async def echo(scope, receive, send):
-    """Answer what was read, which is one message, where the path takes a body."""
+    """Answer with the received body, a single message, if the path takes one."""
     takes = scope["method"] == "POST" and endpoints.find(scope["path"]).max_body_bytes
     message = await receive() if takes else {}
     assert not message.get("more_body")
@@ -40,7 +40,7 @@ def service(**settings):
 
 
 def asking(app=echo, **settings):
-    """Return what sends requests to an application behind the entrance."""
+    """Return a function that sends requests to an application with the middleware."""
     access = AccessMiddleware(app, service(**settings))
 
     def ask(method="POST", path="/predict", **content):
@@ -75,8 +75,8 @@ def test_a_body_in_parts_is_one_message():
 def test_a_body_that_is_too_long_is_refused(path, most):
     ask = asking()
     assert ask(path=path, content=b" " * most).status_code == 200
-    assert refused(ask(path=path, content=b" " * (most + 1))) == (413, f"expected {most} bytes or fewer")
-    assert refused(ask(path=path, content=parts(most + 1000))) == (413, f"expected {most} bytes or fewer")
+    assert refused(ask(path=path, content=b" " * (most + 1))) == (413, f"expected at most {most} bytes")
+    assert refused(ask(path=path, content=parts(most + 1000))) == (413, f"expected at most {most} bytes")
 
 
 def test_a_body_without_an_end_is_not_read_to_it():
@@ -102,7 +102,7 @@ def test_more_bodies_than_can_be_held_are_refused_and_given_back():
         assert ask(content=b" " * 10).status_code == 200
 
 
-def test_what_raises_gives_back_what_it_held():
+def test_an_exception_gives_capacity_back():
     async def fails(scope, receive, send):
         raise RuntimeError("a fault")
 
@@ -193,7 +193,7 @@ def test_a_body_that_inflates_beyond_the_bound_is_refused(path, coding):
     assert ask.bodies.held == 0
 
 
-def test_what_inflates_counts_in_the_bound_of_all():
+def test_decompressed_bytes_count_towards_the_limit_of_all():
     packed = gzip.compress(bytes(60_000))
 
     async def held(scope, receive, send):
@@ -214,7 +214,7 @@ def test_what_inflates_counts_in_the_bound_of_all():
 )
 def test_a_damaged_body_is_refused(body):
     refusal = refused(asking()(content=body, headers={"content-encoding": "gzip"}))
-    assert refusal == (400, "expected one whole gzip stream")
+    assert refusal == (400, "expected one complete gzip stream")
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "compress", "x" * 500])
@@ -307,12 +307,12 @@ def test_each_path_has_its_scope(scope, path):
 
 
 @pytest.mark.parametrize("path", OPEN)
-def test_what_tells_of_nobody_is_open(path):
+def test_static_content_is_open(path):
     assert asking(api_keys=KEYS)("GET", path).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/predict/", "/Predict", "/assets/x.js", "/v2/models", "/v2/", "/apps"])
-def test_what_is_unknown_wants_any_key(path):
+def test_unknown_paths_need_any_key(path):
     ask = asking(api_keys=KEYS)
     assert ask(path=path).status_code == 401
     assert ask(path=path, headers={"x-api-key": "metrics"}).status_code == 200
@@ -324,7 +324,7 @@ def test_every_documented_path_is_thought_of():
     assert named <= open_or_scoped
 
 
-def test_who_asks_too_often_waits():
+def test_a_caller_over_the_rate_limit_waits():
     before = REGISTRY.get_sample_value("drugpred_limited_total", {"limit": "rate"}) or 0
     ask = asking(rate_limit="2/hour")
     assert [ask().status_code for _ in range(3)] == [200, 200, 429]
@@ -335,7 +335,7 @@ def test_who_asks_too_often_waits():
     assert REGISTRY.get_sample_value("drugpred_limited_total", {"limit": "rate"}) == before + 2
 
 
-def test_what_is_no_request_is_passed_on():
+def test_scopes_other_than_http_are_passed_on():
     seen = []
 
     async def application(scope, receive, send):

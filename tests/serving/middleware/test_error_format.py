@@ -111,12 +111,12 @@ def test_every_error_gets_the_shape(response, error):
     assert shape(response) == {"error": error, "detail": []}
 
 
-def test_an_error_that_says_what_was_expected_keeps_its_words():
+def test_an_error_with_an_expected_value_keeps_its_message():
     body = {"error": "inputs.openness: expected FP64 or FP32", "detail": [PLACE]}
     assert shape(JSONResponse(body, 400)) == body
 
 
-def test_what_is_malformed_is_told_by_place_and_nothing_else():
+def test_malformed_requests_are_reported_by_place_only():
     with pytest.raises(ValidationError) as caught:
         Profile.model_validate({"age": 7654321})
     told = json.loads(error_response(InvalidArgumentError(faults(caught.value))).body)
@@ -160,14 +160,14 @@ def test_starlettes_own_errors_get_the_shape():
     assert (failed.status_code, failed.json()) == (500, {"error": "Internal Server Error", "detail": []})
 
 
-def test_there_are_no_redirects_to_what_a_caller_made_up():
+def test_there_are_no_redirects_to_invented_paths():
     app = ErrorFormatMiddleware(Starlette(routes=[Route("/known/{name}", lambda _: Response())]))
     answer = request(app, path="/known/1.2345/")
     assert (answer.status_code, answer.json()) == (404, {"error": "Not Found", "detail": []})
     assert "1.2345" not in str(answer.headers)
 
 
-def test_what_starlette_answers_and_raises_is_answered_once(caplog):
+def test_an_error_that_starlette_answers_and_raises_is_answered_once(caplog):
     def fails(_):
         raise RuntimeError("1.2345")
 
@@ -202,7 +202,7 @@ def test_an_answer_that_is_too_much_is_refused_wherever_it_is_made(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["lifespan", "websocket"])
-def test_what_is_not_http_passes_untouched(kind):
+def test_other_scopes_pass_unchanged(kind):
     async def receive():
         raise AssertionError
 
@@ -219,7 +219,7 @@ def test_what_is_not_http_passes_untouched(kind):
     assert passed == [scope, receive, send]
 
 
-def test_what_raises_is_answered_at_once_and_logged_without_its_message(caplog):
+def test_an_exception_is_answered_at_once_and_logged_without_its_message(caplog):
     async def raising(scope, receive, send):
         raise ArithmeticError("1.2345")
 
@@ -229,7 +229,7 @@ def test_what_raises_is_answered_at_once_and_logged_without_its_message(caplog):
     assert "1.2345" not in caplog.text
 
 
-def test_what_raises_in_the_middle_of_an_answer_breaks_it_off(caplog):
+def test_an_exception_in_an_answer_breaks_it_off(caplog):
     async def raising(scope, receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise ArithmeticError("1.2345")

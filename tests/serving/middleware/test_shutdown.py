@@ -71,7 +71,7 @@ def test_sigterm_is_announced_before_it_brings_the_end(monkeypatch, patched):
 
 
 @pytest.mark.parametrize("worker", [None, 1])
-def test_where_nothing_handles_sigterm_it_stays_so_and_a_worker_logs_it(monkeypatch, caplog, worker):
+def test_without_a_handler_sigterm_stays_unhandled_and_is_logged(monkeypatch, caplog, worker):
     monkeypatch.setattr(server_context, "worker_index", worker)
     before = signal.getsignal(signal.SIGTERM)
     GracefulShutdown().listen(lambda: None)

@@ -68,7 +68,7 @@ def fail():
 
 @pytest.fixture
 def start(tmp_path):
-    """Return what starts a server with two workers that behave so, and returns its process."""
+    """Return a function that starts a server with two such workers, and returns its process."""
     started = []
 
     def begin(behaves, *more):
@@ -93,7 +93,7 @@ def start(tmp_path):
 
 
 def until(process, *wanted):
-    """Read lines until all that is wanted stood in one."""
+    """Read lines until each wanted text was in one."""
     missing, lines = list(wanted), []
     while missing:
         line = process.stdout.readline()
@@ -117,7 +117,7 @@ def test_workers_that_never_are_ready_end_the_server_with_their_reason(start, be
     assert "Traceback" not in output
 
 
-def test_what_cannot_be_prepared_ends_the_server_before_a_worker_starts(start, tmp_path):
+def test_a_failed_preparation_ends_the_server_before_a_worker_starts(start, tmp_path):
     output, _ = start("fail()", "no place").communicate(timeout=60)
     tls = {"certificate": tmp_path / "a.pem"}
     assert output.splitlines() == [f"place 127.0.0.1 2 {tls}", "cleaned up", "error: no place"]
@@ -126,14 +126,14 @@ def test_what_cannot_be_prepared_ends_the_server_before_a_worker_starts(start, t
 def test_no_room_for_metrics_ends_the_server_before_a_worker_starts(start, tmp_path):
     (tmp_path / "a.pem").touch()  # no folder
     output, _ = start("fail()", "", "prometheus_files").communicate(timeout=60)
-    assert output.splitlines()[-1].startswith("error: expected 10 MB and 10 files of room in a.pem/metrics for the met")
+    assert output.splitlines()[-1].startswith("error: expected space for 10 files of metrics, 10 MB, in a.pem/metrics")
 
 
-def test_others_go_on_while_one_cannot_start(start):
+def test_others_continue_while_one_cannot_start(start):
     process = start("asyncio.run(serve()) if first() else fail()")
     until(process, "given")
-    until(process, "3 workers ended one after the other before they were ready: the reason; the others go on")
-    until(process, "the others go on")  # it is tried again
+    until(process, "3 workers ended one after the other before they were ready: the reason; the others continue")
+    until(process, "the others continue")  # it is tried again
     process.terminate()
     assert process.wait(30) == 0
 

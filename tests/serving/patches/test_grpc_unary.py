@@ -1,4 +1,4 @@
-"""A lane beside grpc.aio, with a server of its own whose methods do what a test needs."""
+"""A unary thread next to grpc.aio, with a server whose methods do what each test requires."""
 
 import asyncio
 import gc
@@ -20,7 +20,7 @@ SERVICE = "test.Service"
 
 
 def served(behaviour):
-    """Return what a lane takes, which answers as a behaviour does."""
+    """Return a handler for the thread, which answers with a behaviour."""
 
     async def answer(_, context):
         try:
@@ -35,7 +35,7 @@ def served(behaviour):
 
 
 class Methods:
-    """Handlers of bytes, and what they saw."""
+    """Handlers of bytes, and a record of their calls."""
 
     def __init__(self):
         self.threads = []
@@ -176,7 +176,7 @@ def test_it_answers_many_clients(call):
         assert [answer for answer, _ in pool.map(lambda request: call("Echo", request), asked)] == asked
 
 
-def test_what_suspends_goes_on_in_the_event_loop(call, methods, loop):
+def test_a_suspended_handler_continues_in_the_event_loop(call, methods, loop):
     with ThreadPoolExecutor() as pool:
         slow = pool.submit(call, "Slow", b"at last")
         assert call("Echo", b"meanwhile")[0] == b"meanwhile"
@@ -198,7 +198,7 @@ def test_handlers_learn_of_the_call(call):
     assert call("Metadata", metadata=(("key", "value"),))[0].startswith(b"valueipv4:127.0.0.1:")
 
 
-def test_a_refusal_is_told(call):
+def test_a_refusal_is_returned(call):
     with pytest.raises(grpc.RpcError) as refused:
         call("Refuse")
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -212,7 +212,7 @@ def test_a_refusal_may_come_later(call):
     assert (refused.value.code(), refused.value.details()) == (grpc.StatusCode.NOT_FOUND, "later")
 
 
-def test_a_fault_is_told_and_logged_without_its_message(call, caplog):
+def test_a_fault_is_returned_and_logged_without_its_message(call, caplog):
     with caplog.at_level(logging.ERROR), pytest.raises(grpc.RpcError) as failed:
         call("Fail", b"secret")
     assert failed.value.code() is grpc.StatusCode.UNKNOWN
@@ -221,7 +221,7 @@ def test_a_fault_is_told_and_logged_without_its_message(call, caplog):
     assert call("Echo", b"still there")[0] == b"still there"
 
 
-def test_what_waits_for_the_loop_without_going_there_fails_alone(call):
+def test_a_handler_that_awaits_the_loop_from_the_thread_fails_alone(call):
     with pytest.raises(grpc.RpcError) as failed:
         call("Waits")
     assert failed.value.code() is grpc.StatusCode.UNKNOWN

@@ -1,4 +1,4 @@
-"""All patches: whether they are applied, where BentoML takes what they put, and what README.md says of them."""
+"""All patches: whether they are applied, whether BentoML uses them, and their table in README.md."""
 
 import asyncio
 import re
@@ -87,7 +87,7 @@ def test_bentoml_answers_with_them(factory):
     assert asyncio.run(ask()) == [2, 4, 6]
 
 
-def test_a_server_of_uvicorn_is_found_once_it_runs_and_takes_no_more(patched, monkeypatch):
+def test_uvicorns_server_is_found_once_it_runs_and_stops_accepting(patched, monkeypatch):
     monkeypatch.setattr(uvicorn_server.Server, "running", None)
 
     async def serve():

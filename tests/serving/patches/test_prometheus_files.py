@@ -41,7 +41,7 @@ def counted(folder):
     return {sample.name: sample.value for metric in metrics for sample in metric.samples}
 
 
-def test_who_takes_the_place_of_a_worker_counts_on_in_its_files(tmp_path):
+def test_a_replacement_of_a_worker_continues_its_counts(tmp_path):
     folder = tmp_path / "metrics"
     count(folder, 1)
     first = set(folder.iterdir())
@@ -54,7 +54,7 @@ def test_who_takes_the_place_of_a_worker_counts_on_in_its_files(tmp_path):
     assert counted(folder)["drugpred_profiles_total"] == 15
 
 
-def test_what_a_killed_worker_worked_at_is_no_longer_in_progress(tmp_path):
+def test_requests_of_a_killed_worker_are_no_longer_in_progress(tmp_path):
     for _ in range(3):
         count(tmp_path, 1)
     assert counted(tmp_path)["working"] == 1
@@ -68,7 +68,7 @@ def test_processes_that_are_no_workers_have_files_of_their_own(tmp_path):
 
 @pytest.fixture
 def opened(tmp_path):
-    """Return what opens a file of counters in a folder."""
+    """Return a function that opens a file of counters in a folder."""
     return lambda: prometheus_files._AllocatedDict(str(tmp_path / "counter_worker1.db"))
 
 
@@ -86,7 +86,7 @@ def test_all_of_a_file_has_room_on_the_disk(opened, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["counter_worker1.db"]
 
 
-def test_what_was_written_without_room_gets_it(opened, tmp_path):
+def test_a_file_without_allocated_space_gets_it(opened, tmp_path):
     path = tmp_path / "counter_worker1.db"
     with path.open("wb") as file:
         file.truncate(1 << 16)
@@ -124,7 +124,7 @@ def test_a_series_without_room_is_logged_once_and_costs_nothing(opened, tmp_path
     mapped.close()
 
 
-def test_the_files_of_all_workers_are_made_or_what_they_need_is_said(tmp_path, monkeypatch):
+def test_the_files_of_all_workers_are_made_or_the_needed_space_is_reported(tmp_path, monkeypatch):
     folder = tmp_path / "metrics"
     prometheus_files.make(folder, [1, 2])
     assert len(list(folder.iterdir())) == 10
@@ -133,7 +133,9 @@ def test_the_files_of_all_workers_are_made_or_what_they_need_is_said(tmp_path, m
     assert len(list(folder.iterdir())) == 10  # all that a worker counts in was made
     monkeypatch.setattr(os, "posix_fallocate", full)
     (folder / "counter_worker2.db").unlink()
-    with pytest.raises(ConfigurationError, match=r"expected 10 MB and 10 files of room in .*: No space left"):
+    with pytest.raises(
+        ConfigurationError, match=r"expected space for 10 files of metrics, 10 MB, in .*: No space left"
+    ):
         prometheus_files.make(folder, [1, 2])
     assert len(list(folder.iterdir())) == 9
 
@@ -151,7 +153,7 @@ def test_a_file_that_was_removed_is_made_again_with_its_counts(opened, tmp_path)
     prometheus_files.restore()
 
 
-def test_what_cannot_be_made_again_is_logged_once_and_counted_all_the_same(opened, tmp_path, monkeypatch, caplog):
+def test_a_file_that_cannot_be_restored_is_logged_once_and_still_counted(opened, tmp_path, monkeypatch, caplog):
     mapped = opened()
     shutil.rmtree(tmp_path)
     with monkeypatch.context() as patch:

@@ -54,7 +54,7 @@ def made(kind):
 
 @pytest.fixture
 def counted():
-    """The middleware, and what the registry tells of an endpoint's requests with a status."""
+    """The middleware, and the registry's values of an endpoint's requests with a status."""
     middleware, registry = made(RequestMetricsMiddleware)
 
     def total(endpoint, status):
@@ -92,7 +92,7 @@ def test_an_error_of_a_known_path_is_its_own(counted):
     assert counted.total("/broken", 500) == 1
 
 
-def test_what_raises_is_counted_as_the_500_that_is_answered(counted):
+def test_an_exception_is_counted_as_500(counted):
     for _ in range(2):
         with pytest.raises(ArithmeticError):
             ask(counted, "/raising")

@@ -76,7 +76,7 @@ def port():
 
 @pytest.fixture
 def connect(port):
-    """Return what connects; each is closed at the end."""
+    """Return a function that connects; connections are closed at the end."""
     opened = []
 
     def one():
@@ -89,7 +89,7 @@ def connect(port):
 
 
 def everything(connection):
-    """Return what the server sends until it closes."""
+    """Return all that the server sends until it closes."""
     received = b""
     with suppress(ConnectionResetError):
         while part := connection.recv(65536):
@@ -141,7 +141,7 @@ def test_requests_are_answered_one_after_another_on_one_connection(connect):
         b"GET / HTTP/1.1\r\nbad header\r\n\r\n",
     ],
 )
-def test_what_is_no_http_is_refused_in_the_one_shape(connect, content):
+def test_invalid_http_is_refused_in_the_error_format(connect, content):
     connection = connect()
     send(connection, content)
     assert refusal(everything(connection))[0] == 400
@@ -192,7 +192,7 @@ def test_trailers_without_an_end_are_cut_off(connect, monkeypatch):
     assert refusal(everything(connection))[0] == 413
 
 
-def test_what_was_answered_before_it_arrived_is_not_answered_again(connect, monkeypatch):
+def test_a_request_answered_before_its_end_is_not_answered_again(connect, monkeypatch):
     monkeypatch.setattr(module, "REQUEST_TIMEOUT", 0.1)
     connection = connect()
     send(connection, b"POST /early HTTP/1.1\r\ncontent-length: 1000\r\n\r\nhe")
@@ -206,7 +206,7 @@ def test_too_many_requests_at_once_on_one_connection_end_it(connect):
 
 
 @pytest.mark.parametrize("begun", [b"", b"POST / HT", b"POST / HTTP/1.1\r\ncontent-length: 5\r\n\r\nhe"])
-def test_what_does_not_arrive_in_time_is_ended(connect, monkeypatch, begun):
+def test_a_request_that_does_not_arrive_in_time_is_ended(connect, monkeypatch, begun):
     monkeypatch.setattr(module, "REQUEST_TIMEOUT", 0.1)
     before = counted("time")
     connection = connect()
@@ -241,7 +241,7 @@ def test_an_answer_that_nobody_takes_is_dropped(connect, monkeypatch):
     assert len(everything(connection)) < 50_000_000
 
 
-def test_more_connections_than_the_bound_are_told_to_come_back(connect, monkeypatch):
+def test_connections_over_the_limit_get_a_retry_time(connect, monkeypatch):
     monkeypatch.setattr(module, "MAX_HTTP_CONNECTIONS", 3)
     before = counted("load")
     wait(lambda: not Protocol._connected, "connections to end")  # those of earlier tests end
@@ -259,7 +259,7 @@ def test_more_connections_than_the_bound_are_told_to_come_back(connect, monkeypa
     assert b"200 OK" in again.recv(1000)
 
 
-def test_who_asks_for_a_websocket_gets_an_answer(connect):
+def test_a_request_for_a_websocket_is_answered(connect):
     connection = connect()
     upgrade = b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: eA==\r\n"
     connection.sendall(b"GET / HTTP/1.1\r\n" + upgrade + b"\r\n")
@@ -275,11 +275,11 @@ def test_a_connection_that_breaks_is_forgotten(connect):
     wait(lambda: not Protocol._connected, "connections to end")
 
 
-def test_texts_hold_no_more_than_is_said():
+def test_messages_state_the_limits():
     assert all(json.dumps(text).isascii() for text in module._TEXTS.values())
 
 
-# --- offers to upgrade, and what stands behind a body
+# --- offers to upgrade, and bytes after a body
 
 INNER = b"GET /smuggled HTTP/1.1\r\nhost: test\r\n\r\n"
 OFFERS = [
@@ -333,7 +333,7 @@ def test_an_offer_to_upgrade_is_ignored_and_its_body_is_a_body(connect, offer, f
         connection.recv(1)
 
 
-def test_what_is_wrong_behind_an_offer_is_refused(connect):
+def test_a_malformed_body_after_an_upgrade_offer_is_refused(connect):
     for content in (
         FRAMED["length"].replace(b"length: ", b"length: x"),
         b"content-length: 3\r\n\r\nabcGARBAGE\r\n\r\n",
@@ -401,7 +401,7 @@ def test_answers_that_nobody_takes_are_bounded_however_many_wait_to_be_written(c
     assert drained(connections[0])[0] == 200
 
 
-def test_more_requests_on_a_connection_that_takes_nothing_hold_no_more(connect, bounded):
+def test_requests_on_a_connection_that_reads_nothing_are_bounded(connect, bounded):
     connection = connect()
     connection.sendall(b"GET /large HTTP/1.1\r\nhost: test\r\n\r\n" * 6)
     wait(lambda: bounded.transports, "an answer that waits")
@@ -410,7 +410,7 @@ def test_more_requests_on_a_connection_that_takes_nothing_hold_no_more(connect, 
     assert [drained(connection)[0] for _ in range(6)].count(200) >= 2
 
 
-def test_a_connection_that_breaks_counts_no_more(connect, bounded):
+def test_a_broken_connection_no_longer_counts(connect, bounded):
     connection = connect()
     connection.sendall(b"GET /large HTTP/1.1\r\nhost: test\r\n\r\n")
     wait(lambda: bounded.transports, "an answer that waits")

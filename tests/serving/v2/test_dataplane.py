@@ -114,7 +114,7 @@ def test_only_the_served_model_is_known(plane):
 
 @pytest.mark.parametrize("form", [lambda tensor: tensor, as_bytes, as_raw, as_rows_of_one], ids=["", "b", "raw", "n,1"])
 @pytest.mark.parametrize("window", WINDOWS)
-def test_every_respondent_gets_exactly_what_the_predictor_says(infer, stored_model, real, form, window):
+def test_every_respondent_gets_exactly_the_prediction(infer, stored_model, real, form, window):
     found = infer([form(tensor) for tensor in tensors(people(real.X)).values()], window=window)
     expected = stored_model.predictor.predict_proba(real.X)[:, :, WINDOWS.index(window)]
     assert list(found) == list(DRUGS)
@@ -151,7 +151,7 @@ def test_raw_totals_may_be_whole_numbers_as_tables_have_them(infer, packed_):
 
 
 @pytest.mark.parametrize("value", [1.0, 2**63, -(2**63) - 1, "1", True, None])
-def test_what_is_no_whole_number_is_refused_as_one(refusal, value):
+def test_a_fraction_is_refused_as_a_whole_number(refusal, value):
     made = tensors(RAW)
     made["openness"] = Tensor("openness", "INT64", [1], [value])
     assert refusal(made, scale="raw")[0] == ["inputs", "openness", "data", 0]
@@ -264,7 +264,7 @@ def test_as_many_elements_are_given_as_the_shape_says(refusal, name, n, form):
 def test_tensors_are_of_one_length(refusal, name):
     assert refusal(tensors(PERSON, 3) | {name: tensors(PERSON, 2)[name]}) == (
         ["inputs", name, "data"],
-        "expected 3 values, as many as of age",
+        "expected 3 values, the same number as age",
     )
 
 
@@ -301,7 +301,7 @@ def test_raw_strings_follow_their_lengths(refusal, data):
     ],
     ids=str,
 )
-def test_what_a_profile_refuses_is_refused_by_its_row(refusal, form, name, value):
+def test_values_that_a_profile_refuses_are_refused_with_their_row(refusal, form, name, value):
     content = {key: [good] * 5 for key, good in PERSON.items()}
     content[name] = [*content[name][:3], value, value]
     place, expected = refusal([form(tensor) for tensor in tensors(content).values()])
@@ -345,7 +345,7 @@ marked = st.sampled_from([MARK, MARK.encode(), packed([MARK]), 7531904286, -7531
 @given(
     name=st.sampled_from(INPUTS), value=marked | st.lists(marked), field=st.sampled_from(["name", "datatype", "data"])
 )
-def test_no_refusal_repeats_what_was_sent(infer, name, value, field):
+def test_no_refusal_repeats_a_sent_value(infer, name, value, field):
     data = value if isinstance(value, bytes | list) else [value]
     changed = tensors(PERSON)[name]._replace(**{field: data if field == "data" else MARK})
     with pytest.raises(InvalidTensorError) as caught:
@@ -355,6 +355,6 @@ def test_no_refusal_repeats_what_was_sent(infer, name, value, field):
     assert caught.value.__cause__ is None
 
 
-def test_a_refusal_tells_the_place_as_a_path():
+def test_a_refusal_has_the_place_as_a_path():
     assert str(InvalidTensorError.at("inputs", "age", "data", 3, expected="it")) == "inputs.age.data[3]: expected it"
     assert str(InvalidTensorError.at(expected="it")) == "request: expected it"

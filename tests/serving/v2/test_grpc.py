@@ -30,7 +30,7 @@ PERSON = EXAMPLE | {"age": "25-34"}
 Input = pb.ModelInferRequest.InferInputTensor
 Output = pb.ModelInferRequest.InferRequestedOutputTensor
 
-# The public standard: each message's fields by number, with their types. What is in brackets is repeated.
+# The public standard: each message's fields by number, with their types. Repeated ones are in brackets.
 STANDARD = {
     "ServerLiveRequest": {},
     "ServerLiveResponse": {1: "live bool"},
@@ -112,7 +112,7 @@ METHODS = ["ServerLive", "ServerReady", "ModelReady", "ServerMetadata", "ModelMe
 
 @pytest.fixture(scope="module")
 def call(stored_model):
-    """Return what calls a method of a server in this process."""
+    """Return a function that calls a method of a server in this process."""
     with asyncio.Runner() as runner:
 
         async def start():
@@ -172,7 +172,7 @@ def request_for(*people, raw=False, datatype="FP64", shape=None, **options):
 
 
 def read(response):
-    """The columns of an answer, in whichever form they came."""
+    """The columns of an answer, in either form."""
     columns = {}
     for i, output in enumerate(response.outputs):
         assert (output.datatype, output.HasField("contents")) == ("FP64", not response.raw_output_contents)
@@ -240,7 +240,7 @@ def test_the_contract_is_the_standards():
 # --- metadata
 
 
-def test_the_server_tells_of_itself(call):
+def test_the_server_metadata(call):
     assert call("ServerLive", pb.ServerLiveRequest()).live
     assert call("ServerReady", pb.ServerReadyRequest()).ready
     assert call("ServerMetadata", pb.ServerMetadataRequest()) == pb.ServerMetadataResponse(
@@ -248,7 +248,7 @@ def test_the_server_tells_of_itself(call):
     )
 
 
-def test_the_model_tells_of_itself(call, stored_model):
+def test_the_model_metadata(call, stored_model):
     version = stored_model.tag.partition(":")[2]
     for said in ("", version):
         assert call("ModelReady", pb.ModelReadyRequest(name=MODEL, version=said)).ready
@@ -285,7 +285,7 @@ def test_other_models_are_not_found(call, method, request_):
 
 @pytest.mark.parametrize("raw", [False, True], ids=["typed", "raw"])
 @pytest.mark.parametrize("window", WINDOWS)
-def test_every_respondent_gets_exactly_what_the_predictor_says(infer, everybody, stored_model, real, raw, window):
+def test_every_respondent_gets_exactly_the_prediction(infer, everybody, stored_model, real, raw, window):
     response = infer(request_for(*everybody, raw=raw, parameters={"window": pb.InferParameter(string_param=window)}))
     expected = stored_model.predictor.predict_proba(real.X)[:, :, WINDOWS.index(window)].T.tolist()
     assert read(response) == dict(zip(DRUGS, expected, strict=True))
@@ -302,7 +302,7 @@ def test_scores_may_be_of_single_precision(infer, everybody, raw):
     assert np.abs(double - single).max() < 1e-6
 
 
-def test_an_answer_says_what_it_is(infer, stored_model):
+def test_an_answer_names_model_and_window(infer, stored_model):
     request = request_for(PERSON, PERSON, shape=[2, 1], id="an id", outputs=[Output(name="lsd"), Output(name="crack")])
     response = infer(request)
     assert (response.model_name, response.model_version) == (MODEL, stored_model.tag.partition(":")[2])
@@ -324,7 +324,7 @@ def test_raw_totals_are_taken(infer, refusal):
     assert refusal(totals).startswith("inputs.neuroticism.data[0]: expected a number from ")
 
 
-def test_what_other_clients_say_too_is_taken(infer):
+def test_parameters_of_other_clients_are_accepted(infer):
     content_type = pb.InferParameter(string_param="np")
     request = request_for(PERSON, parameters={"content_type": content_type}, outputs=[Output(name="lsd")])
     for tensor in (*request.inputs, *request.outputs):
@@ -418,7 +418,7 @@ MARK = "QZX7531904286"
 
 
 @given(tensor=st.integers(0, 11), field=st.sampled_from(["name", "datatype"]), raw=st.booleans())
-def test_no_refusal_repeats_what_was_sent(refusal, tensor, field, raw):
+def test_no_refusal_repeats_a_sent_value(refusal, tensor, field, raw):
     request = request_for(PERSON | {"gender": MARK}, raw=raw)
     assert MARK not in refusal(request)
     setattr(request.inputs[tensor], field, MARK)

@@ -26,7 +26,7 @@ PERSON = EXAMPLE | {"age": "25-34"}
 
 
 def request_to(routes):
-    """Return what a client of routes gets."""
+    """Return a client of the routes."""
 
     async def send(method, path, **kwargs):
         transport = httpx.ASGITransport(ErrorFormatMiddleware(routes), raise_app_exceptions=False)
@@ -79,7 +79,7 @@ def content(people=(PERSON,), **changes):
 
 
 def in_binary(request, *names):
-    """The body and headers of a request of which some tensors stand behind the JSON."""
+    """The body and headers of a request with some tensors after the JSON."""
     inputs, behind = [], b""
     for tensor in request["inputs"]:
         if tensor["name"] in names:
@@ -96,7 +96,7 @@ def in_binary(request, *names):
 
 
 def read(answer):
-    """The columns of an answer, and which of them stood behind its JSON."""
+    """The columns of an answer, and the names of those after its JSON."""
     assert answer.status_code == 200
     length = int(answer.headers.get(LENGTH, len(answer.content)))
     InferenceResponse.model_validate_json(answer.content[:length], strict=True)
@@ -132,7 +132,7 @@ def test_another_encoding_is_named(refusal):
         assert refusal(json.dumps(content()).encode(encoding)) == [([], "expected JSON in UTF-8")]
 
 
-def test_what_clients_of_triton_say_is_ignored(infer):
+def test_parameters_of_triton_clients_are_ignored(infer):
     said = {"parameters": {"timeout": 1000, "priority": 1}}
     assert infer(content() | said).content == infer(content()).content
 
@@ -160,7 +160,7 @@ def test_the_parameters_that_there_are_are_listed_where_another_one_comes(refusa
         ("/v2", {"name": "drugpred", "version": __version__, "extensions": ["binary_tensor_data"]}),
     ],
 )
-def test_the_server_tells_of_itself(request_, path, said):
+def test_the_server_metadata(request_, path, said):
     answer = request_("GET", path)
     assert (answer.status_code, answer.headers["content-type"], answer.json()) == (200, "application/json", said)
     assert request_("HEAD", path).status_code == 200
@@ -202,7 +202,9 @@ def test_while_the_worker_drains_it_is_alive_and_not_ready(stored_model, app_of,
     app.state.service.worker.shutdown.started = True
     answer = request_("GET", ready)
     assert (answer.status_code, answer.headers["content-type"]) == (503, "application/json")
-    assert Error.model_validate_json(answer.content, strict=True) == Error(error="the server is ending", detail=[])
+    assert Error.model_validate_json(answer.content, strict=True) == Error(
+        error="the server is shutting down", detail=[]
+    )
     assert request_("HEAD", ready).status_code == 503
     assert request_("POST", ready).status_code == 405
     assert request_("GET", "/v2/health/live").json() == {"live": True}
@@ -241,13 +243,13 @@ def test_an_answer_is_as_the_protocol_says(infer, stored_model):
     }
 
 
-def test_an_id_comes_back_only_where_there_was_one(infer):
+def test_an_id_is_copied_only_if_there_is_one(infer):
     assert infer(content() | {"id": ""}).json()["id"] == ""
     assert "id" not in infer(content()).json()
 
 
 @pytest.mark.parametrize("window", WINDOWS)
-def test_every_respondent_gets_exactly_what_the_predictor_says(infer, everybody, stored_model, real, window):
+def test_every_respondent_gets_exactly_the_prediction(infer, everybody, stored_model, real, window):
     asked = content(everybody) | {"parameters": {"window": window}}
     expected = stored_model.predictor.predict_proba(real.X)[:, :, WINDOWS.index(window)].T.tolist()
     columns, behind = read(infer(asked))
@@ -305,7 +307,7 @@ def test_a_requests_tensors_may_stand_behind_the_json(infer, names):
     assert infer(*in_binary(content(people), *names)).content == infer(content(people)).content
 
 
-def test_what_mlservers_client_says_of_tensors_is_taken(infer):
+def test_parameters_of_mlservers_client_are_accepted(infer):
     asked = content(**{name: {"parameters": {"content_type": "str"}} for name in LABELS})
     asked |= {"parameters": {"content_type": "pd"}}
     asked |= {"outputs": [{"name": drug, "parameters": {"content_type": "np"}} for drug in DRUGS]}
@@ -403,7 +405,7 @@ def test_the_json_ends_where_its_length_says(refusal):
 def test_binary_data_is_as_long_as_the_tensors_say(refusal, change):
     body, headers = in_binary(content(), "openness", "age")
     ((place, expected),) = refusal(change(body), headers)
-    assert (place, expected) == (["inputs"], "expected binary data of the sizes that the parameters say")
+    assert (place, expected) == (["inputs"], "expected binary data of the sizes in binary_data_size")
 
 
 def test_more_than_10000_people_are_refused(refusal):

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Make rules.yaml, in which the Prometheus operator takes configs/monitoring/rules: kustomize reads no file outside of
-# its folder. Run it after a change of the rules; a test compares.
+# Make rules.yaml from configs/monitoring/rules for the Prometheus operator, because kustomize reads no file outside of
+# its folder. Run it after a change of the rules; a test compares both.
 set -eu
 cd "$(dirname "$0")"
 {
-  echo '# Made by rules.sh of configs/monitoring/rules: change those.'
+  echo '# Made by rules.sh from configs/monitoring/rules: edit those.'
   for rules in ../../../monitoring/rules/*.yml; do
     name=$(basename "$rules" .yml)
     printf -- '---\napiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\n'

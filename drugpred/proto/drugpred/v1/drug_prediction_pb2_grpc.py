@@ -60,29 +60,29 @@ class DrugPredictionServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Predict(self, request, context):
-        """Tells of one person how likely the use of each drug is.
+        """Returns each drug's probability of use for one person.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PredictBatch(self, request, context):
-        """Tells of up to 1000 people how likely the use of each drug is.
+        """Returns each drug's probability of use for up to 1000 people.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PredictStream(self, request_iterator, context):
-        """Scores any number of people in chunks of columns. Each chunk is answered before the next one is read, in order, so a
-        caller that stops reading stops the server. The first malformed chunk ends the stream.
+        """Predicts for any number of people in chunks of columns. Each chunk is answered, in order, before the next one is
+        read, so the server waits for a client that stops reading. The first malformed chunk ends the stream.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetModel(self, request, context):
-        """Tells what is known of the model that is served.
+        """Returns the description of the served model.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

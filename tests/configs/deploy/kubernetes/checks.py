@@ -78,7 +78,7 @@ def edge(found: list[Manifest]) -> Iterator[str]:
 
 
 def scaling(found: list[Manifest]) -> Iterator[str]:
-    """The autoscaler has what it scales and measures, and is the only one to say how many there are."""
+    """The autoscaler has a target and metrics, and alone sets the number of pods."""
     adapter = yaml.safe_load((KUBERNETES / "prometheus-adapter.yaml").read_text("utf-8"))
     for each in of(found, "HorizontalPodAutoscaler"):
         target = each["spec"]["scaleTargetRef"]
@@ -106,7 +106,7 @@ def disruption(found: list[Manifest]) -> Iterator[str]:
 
 
 def network(found: list[Manifest]) -> Iterator[str]:
-    """Nothing goes but what is let, what is let goes to ports that there are, and both ends let it."""
+    """Only allowed traffic passes, to ports that exist, and both ends allow it."""
     policies = of(found, "NetworkPolicy")
     denying = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     if denying not in [each["spec"] for each in policies]:
@@ -152,7 +152,7 @@ def _both_ends(found: list[Manifest], policy: Manifest, rule: Manifest) -> Itera
 
 
 def monitoring(found: list[Manifest]) -> Iterator[str]:
-    """Each server is scraped once, under the name that the rules select, and by somebody who is let in."""
+    """Each server is scraped once, under the name that the rules select, by an allowed client."""
     monitor = one(found, "ServiceMonitor", "drugpred")["spec"]
     wanted = monitor["selector"]["matchLabels"].items()
     watched = [each for each in of(found, "Service") if wanted <= each["metadata"]["labels"].items()]
@@ -172,7 +172,7 @@ def monitoring(found: list[Manifest]) -> Iterator[str]:
 
 
 def containers(found: list[Manifest]) -> Iterator[str]:
-    """Probes ask ports that there are, what is mounted is there, and images are of one release."""
+    """Probes use ports that exist, mounted volumes exist, and images are of one release."""
     for workload in workloads(found):
         name, spec, only = workload["metadata"]["name"], pod(workload), container(workload)
         mounted = {each["name"]: each["mountPath"] for each in only["volumeMounts"]}

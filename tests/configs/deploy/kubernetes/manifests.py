@@ -73,7 +73,7 @@ def one(found: list[Manifest], kind: str, name: str) -> Manifest:
 
 
 def workloads(found: list[Manifest]) -> list[Manifest]:
-    """Return what makes pods."""
+    """Return the resources that create pods."""
     return of(found, "Deployment", "StatefulSet")
 
 

@@ -78,7 +78,7 @@ def validate(manifest, version):
 
 
 @environments
-def test_what_the_service_is_told_are_settings_that_it_has(name):
+def test_the_environment_has_only_settings_of_the_service(name):
     known = {f"DRUGPRED_{field.upper()}" for field in Settings.model_fields} | {"BENTOML_HOME"}
     for server in of(environment(name), "Deployment"):
         assert {each["name"] for each in container(server)["env"]} <= known
@@ -92,7 +92,7 @@ def test_no_service_adds_variables_to_a_pod(name):
 
 
 @environments
-def test_the_service_can_write_where_its_home_is_and_what_it_writes_fits_into_its_memory(name):
+def test_the_home_is_writable_and_its_files_fit_into_memory(name):
     for server in of(environment(name), "Deployment"):
         only = container(server)
         (home,) = [each["value"] for each in only["env"] if each["name"] == "BENTOML_HOME"]
@@ -108,7 +108,7 @@ def mebibytes(quantity: str) -> int:
 
 
 @environments
-def test_there_is_time_to_answer_what_was_taken(name):
+def test_there_is_time_to_answer_accepted_requests(name):
     for server in of(environment(name), "Deployment"):
         waited = container(server)["lifecycle"]["preStop"]["sleep"]["seconds"]
         ending = waited + shutdown._NOTICE + shutdown._ARRIVAL + rpc.SHUTDOWN_GRACE

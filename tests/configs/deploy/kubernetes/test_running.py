@@ -77,7 +77,7 @@ def asked(url, *command):
     return (done.stdout + done.stderr).strip()
 
 
-def test_redis_lets_the_service_write_and_nobody_else_in(redis):
+def test_redis_accepts_only_the_service(redis):
     assert asked(redis, "SET", "token", "1", "NX", "EX", "60") == "OK"
     assert asked(redis, "EVAL", "return redis.call('incrby', KEYS[1], 1)", "1", "token") == "2"
     for command in (["FLUSHALL"], ["KEYS", "*"], ["CONFIG", "GET", "dir"]):
@@ -120,7 +120,7 @@ def metrics(server, secrets):
     credentials = endpoint["authorization"]["credentials"]
     key = secrets[credentials["name"]][credentials["key"]]
     deadline = time.monotonic() + 30
-    while True:  # what was answered is counted once a second
+    while True:  # answers are counted once a second
         answer = httpx.get(server.url + endpoint["path"], headers={"authorization": f"Bearer {key}"})
         assert answer.status_code == 200
         if "drugpred_grpc_requests_total{" in answer.text or time.monotonic() > deadline:
@@ -136,14 +136,14 @@ def test_no_label_of_the_target_takes_the_place_of_one_of_the_service(metrics):
     assert told & (TARGET_LABELS - dropped) == set()
 
 
-def test_the_adapter_asks_for_what_is_counted(metrics):
+def test_the_adapter_queries_counted_metrics(metrics):
     names = re.search(r'__name__=~"([^"]*)"', adapter()["metricsQuery"])[1].split("|")
     assert adapter()["seriesQuery"].startswith(f"{names[0]}{{")
     for name in names:
         assert f"\n{name}{{" in metrics
 
 
-def test_the_edge_sends_on_what_is_for_callers_and_nothing_else(server):
+def test_the_edge_forwards_only_public_paths(server):
     (ingress,) = of(environment("production"), "Ingress")
     (rule,) = ingress["spec"]["rules"]
     found = {
