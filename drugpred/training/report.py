@@ -6,11 +6,13 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pandas as pd
 from jinja2 import Environment, PackageLoader
 
 from drugpred import codebook
+from drugpred.data.labelled import labelled
 from drugpred.model_store import WindowCard
-from drugpred.training import fairness, partial_dependence, plots
+from drugpred.training import data_plots, fairness, partial_dependence, plots
 from drugpred.training.classification_metrics import METRICS
 from drugpred.training.estimators import cumulative_targets
 from drugpred.training.published_results import PUBLISHED, WHY_OPTIMISTIC
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _SECTIONS: Final = {
     "use": "Use and cautions",
+    "data": "The data",
     "overall": "Overall",
     "drugs": "By drug",
     "roc": "ROC curves, decade",
@@ -90,6 +93,8 @@ def render(card: Card, evaluation: Evaluation, X: Floats, predict: Callable[[Flo
         overall=_OVERALL,
         within=_WITHIN,
         last_use=_LAST_USE,
+        data=_data_pictures(X, evaluation.last_use),
+        data_size=len(X),
         panels=_panels(evaluation, effect_of),
         unit=plots.Axes((0.0, 1.0), (0.0, 1.0)),
         effects=effect_of,
@@ -115,6 +120,13 @@ _TEMPLATES: Final = Environment(
     loader=PackageLoader("drugpred.training"), autoescape=True, trim_blocks=True, lstrip_blocks=True
 )
 _TEMPLATES.filters |= {"name": codebook.display_name, "figure": _figure}
+
+
+def _data_pictures(X: Floats, last_use: NDArray[np.integer[Any]]) -> dict[str, data_plots.Picture]:
+    codes = pd.DataFrame(X, columns=list(codebook.INPUTS)).join(pd.DataFrame(last_use, columns=list(codebook.DRUGS)))
+    data = labelled(codes)
+    pictures = {draw.__name__: draw(data) for draw in (data_plots.people, data_plots.use, data_plots.differences)}
+    return pictures | {"scores_by_use": data_plots.scores_by_use(data, "cannabis"), "co_use": data_plots.co_use(data)}
 
 
 def _panels(evaluation: Evaluation, effect_of: list[Effect]) -> dict[str, dict[str, Any]]:
