@@ -508,6 +508,17 @@ SEMERON: Final = "Semer"
 LAST_USE: Final = ("CL0", "CL1", "CL2", "CL3", "CL4", "CL5", "CL6")
 """Classes of last use: never, over a decade ago, in the last decade, year, month, week, day."""
 
+LAST_USE_LABELS: Final = (
+    "never",
+    "over a decade ago",
+    "last decade",
+    "last year",
+    "last month",
+    "last week",
+    "last day",
+)
+"""The same in words."""
+
 Window = Literal["ever", "decade", "year", "month", "week", "day"]
 
 WINDOWS: Final[tuple[Window, ...]] = get_args(Window)
@@ -525,6 +536,17 @@ RISK_LABELS: Final[tuple[RiskLabel, ...]] = get_args(RiskLabel)[::-1]
 
 DataSource = Literal["uci", "file", "simulated"]
 """The source of respondents: the real data, another file, or the simulated cohort."""
+
+
+def display_name(name: str) -> str:
+    """Return the name of an input, a drug or a figure as a reader writes it.
+
+    Examples
+    --------
+    >>> display_name("legal_highs"), display_name("lsd")
+    ('legal highs', 'LSD')
+    """
+    return "LSD" if name == "lsd" else name.replace("_", " ")
 
 
 def age_band(years: float) -> str:

@@ -25,6 +25,7 @@ from typing_extensions import NotRequired, TypedDict  # noqa: UP035 - pydantic n
 from drugpred import codebook
 from drugpred.codebook import Category, DataSource, Drug, RiskLabel, Scale, Score, Window
 from drugpred.errors import Fault
+from drugpred.html_repr import Bar, bars
 from drugpred.limits import MAX_EXPLANATIONS, MAX_PROFILES
 
 if TYPE_CHECKING:
@@ -263,6 +264,26 @@ class Prediction(BaseModel):
     data_source: DataSource
     """The training data: real respondents of UCI, another file, or simulated ones."""
     risks: list[Risk]
+
+    def _repr_html_(self) -> str:
+        """Return the drugs, ranked by probability, as bars, for a notebook."""
+        time = "ever" if self.window == "ever" else f"within a {self.window}"
+        ranked = sorted(self.risks, key=lambda risk: -risk["probability"])
+        return bars(
+            f"Probability of use {time}",
+            [
+                Bar(
+                    codebook.display_name(of["drug"]),
+                    of["probability"],
+                    f"{of['probability']:.0%}",
+                    of["label"],
+                    not of["reliable"],
+                    of["base_rate"],
+                )
+                for of in ranked
+            ],
+            f"{self.model}, data: {self.data_source}. Line: share of users in the sample. Pale: barely predictable.",
+        )
 
 
 class Predictions(RootModel[list[Prediction]]):
