@@ -75,7 +75,7 @@ def train(data: Path | None, config_path: Path, *, track: bool, force: bool) -> 
             tag = model_store.write(skops.io.dumps(pipeline), to_npz(weights), background, card, report)
         say(f"stored {tag} in {model_store.resolve(tag).path}; serve it with: bentoml serve")
         if run:
-            run.log_model(tag, pipeline, card, report)
+            run.log_model(model_store.load(tag))
             say(f"tracked as MLflow run {run.id}")
 
 

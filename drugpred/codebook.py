@@ -10,7 +10,7 @@ doi:10.24432/C5TC7S; raw totals are those of E. Fehrman et al., arXiv:1506.06297
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -230,10 +230,14 @@ class Score:
 
         A total between two of the respondents' is interpolated; one beyond them has the value of the nearest.
         """
-        import numpy as np  # here, because the command line reads this module and never needs totals
+        return {total: self._interpolated(total) for total in range(NEO_TOTALS[0], NEO_TOTALS[1] + 1)}
 
-        totals = range(NEO_TOTALS[0], NEO_TOTALS[1] + 1)
-        return dict(zip(totals, np.interp(totals, self.raw, self.values).tolist(), strict=True))
+    def _interpolated(self, total: int) -> float:
+        after = bisect_right(self.raw, total)
+        if not 0 < after < len(self.raw):
+            return self.values[0 if after == 0 else -1]
+        (low, high), (below, above) = self.raw[after - 1 : after + 1], self.values[after - 1 : after + 1]
+        return (above - below) / (high - low) * (total - low) + below
 
 
 def _score(name: str, column: str, table: str, *, is_neo: bool = True) -> Score:
@@ -504,6 +508,17 @@ SEMERON: Final = "Semer"
 LAST_USE: Final = ("CL0", "CL1", "CL2", "CL3", "CL4", "CL5", "CL6")
 """Classes of last use: never, over a decade ago, in the last decade, year, month, week, day."""
 
+LAST_USE_LABELS: Final = (
+    "never",
+    "over a decade ago",
+    "last decade",
+    "last year",
+    "last month",
+    "last week",
+    "last day",
+)
+"""The same in words."""
+
 Window = Literal["ever", "decade", "year", "month", "week", "day"]
 
 WINDOWS: Final[tuple[Window, ...]] = get_args(Window)
@@ -521,6 +536,17 @@ RISK_LABELS: Final[tuple[RiskLabel, ...]] = get_args(RiskLabel)[::-1]
 
 DataSource = Literal["uci", "file", "simulated"]
 """The source of respondents: the real data, another file, or the simulated cohort."""
+
+
+def display_name(name: str) -> str:
+    """Return the name of an input, a drug or a figure as a reader writes it.
+
+    Examples
+    --------
+    >>> display_name("legal_highs"), display_name("lsd")
+    ('legal highs', 'LSD')
+    """
+    return "LSD" if name == "lsd" else name.replace("_", " ")
 
 
 def age_band(years: float) -> str:

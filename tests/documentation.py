@@ -20,6 +20,7 @@ from pathlib import Path
 
 DOCUMENTS = (
     "README.md",
+    "drugpred/README.md",
     "drugpred/cli/README.md",
     "drugpred/client/README.md",
     "drugpred/bulk/README.md",

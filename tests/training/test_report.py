@@ -127,7 +127,7 @@ def test_the_page_has_the_purpose_and_the_origin_of_the_model(page, stored_model
 
 def test_every_drug_has_its_plots(page):
     plots = drawings(page)
-    assert len(plots) == 18 * (3 + 7)
+    assert len(plots) == 5 + 18 * (3 + 7)
     for drug in DRUGS:
         name = "LSD" if drug == "lsd" else drug.replace("_", " ")
         (roc,) = [svg for label, svg in plots.items() if label.startswith(f"ROC curve of {name},")]
@@ -151,7 +151,19 @@ def test_nothing_is_drawn_outside_the_drawing(page, few):
                 assert 0 < float(dot.get("cx")) < width
                 assert 0 < float(dot.get("cy")) < height
             for bar in svg.iter("rect"):
-                assert 0 <= float(bar.get("width")) <= width - float(bar.get("x"))
+                assert 0 <= float(bar.get("width")) <= width - float(bar.get("x")) + 0.1
+
+
+def test_the_data_are_pictures_in_their_order(page):
+    section = page[page.index('id="data"') : page.index('id="overall"')]
+    assert re.findall(r'aria-label="(.{17})', section) == [
+        "Share of responde",
+        "When each drug wa",
+        "Difference of use",
+        "Distribution of t",
+        "Correlation of th",
+    ]
+    assert "The 1885 respondents" in section
 
 
 def test_the_effects_of_all_inputs_are_named(page):
