@@ -9,7 +9,7 @@ import numpy as np
 from drugpred.bulk.column_mapping import input_of
 from drugpred.codebook import CATEGORIES, INPUTS, SCORES
 from drugpred.errors import needs
-from drugpred.tabular import ColumnError, cell_code, cell_number, validate
+from drugpred.tabular import ColumnError, cell_code, cell_number, expected_cell, validate
 
 with needs("frames"):
     import narwhals.stable.v2 as nw
@@ -29,8 +29,8 @@ def rows_of(frame: IntoDataFrame, scale: Scale = "standardized") -> NDArray[np.f
     Parameters
     ----------
     frame : DataFrame of pandas, polars or another library that narwhals knows
-        Columns and labels as in a file that `drugpred score` takes; other columns are ignored. Scores are taken as they are,
-        as in a request: no published value replaces one that was rounded.
+        Columns and labels as in a file that `drugpred score` takes; other columns are ignored. Scores are taken as they
+        are, as in a request: no published value replaces one that was rounded.
     scale : str
         Of the five NEO scores: standardized, or raw totals.
 
@@ -64,8 +64,8 @@ def rows_of(frame: IntoDataFrame, scale: Scale = "standardized") -> NDArray[np.f
     if not possible.all():
         row = int(possible.all(0).argmin())
         column = int(possible[:, row].argmin())
-        expected = [category.expected for category in CATEGORIES] + [score.expected(scale) for score in SCORES]
-        raise ColumnError(headings[INPUTS[column]][0], expected[column], row)
+        name = INPUTS[column]
+        raise ColumnError(headings[name][0], expected_cell(column, encoded[name][row], scale), row)
     return np.ascontiguousarray(values.T)
 
 

@@ -135,6 +135,11 @@ def cell_number(value: object) -> float:
     return float("nan")
 
 
+def expected_cell(i: int, value: float, scale: Scale) -> str:
+    """Return the accepted cells of an input, by its index, for the message about a rejected one; never the value."""
+    return CATEGORIES[i].expected if i < _N_CATEGORIES else SCORES[i - _N_CATEGORIES].expected(scale, value)
+
+
 class Checked(NamedTuple):
     """People's values, and whether each is valid."""
 

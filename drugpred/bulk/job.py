@@ -12,8 +12,8 @@ from threadpoolctl import threadpool_limits
 from drugpred.bulk.column_mapping import ID
 from drugpred.bulk.encoding import encode
 from drugpred.bulk.sink import Scored
-from drugpred.codebook import CATEGORIES, INPUTS, SCORES
-from drugpred.tabular import validate
+from drugpred.codebook import INPUTS
+from drugpred.tabular import expected_cell, validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,11 +77,5 @@ class Job:
             headings = list(self.source.mapping.inputs.values())
             rows, inputs = (places.tolist() for places in np.nonzero(~possible.T))
             for line, row, i in zip(chunk.lines[rows].tolist(), rows, inputs, strict=True):
-                faults.append((line, headings[i], self._expected(i, encoded[INPUTS[i]][row])))
+                faults.append((line, headings[i], expected_cell(i, encoded[INPUTS[i]][row], self.scale)))
         return Scored(batch, sorted(faults, key=lambda fault: fault[0]), n_rejected)
-
-    def _expected(self, i: int, value: float) -> str:
-        """Return the expected values of an input, for a value that is impossible."""
-        if i < len(CATEGORIES):
-            return CATEGORIES[i].expected
-        return SCORES[i - len(CATEGORIES)].expected(self.scale, value)

@@ -7,6 +7,7 @@ import struct
 import grpc
 import httpx
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -16,9 +17,11 @@ from drugpred.bulk import run as bulk
 from drugpred.client import Client
 from drugpred.codebook import CATEGORIES, DRUGS
 from drugpred.errors import InvalidRequestError
+from drugpred.model import Model
 from drugpred.proto.inference import grpc_service_pb2 as v2
 from drugpred.proto.inference import grpc_service_pb2_grpc as v2_grpc
 from drugpred.schemas import EXAMPLE
+from drugpred.tabular import ColumnError
 
 LABELS = {category.name for category in CATEGORIES}
 PATH = "/v2/models/drug_consumption/infer"
@@ -186,6 +189,13 @@ def by_file(name):
     return call
 
 
+def by_frame(server, person, model, folder):
+    try:
+        return Model(model).predict_proba(pd.DataFrame([person])).iloc[0].tolist()
+    except ColumnError as error:
+        raise RefusedError(str(error)) from None
+
+
 SERVED = {
     "HTTP": by_http,
     "HTTP batch": by_batch,
@@ -196,7 +206,7 @@ SERVED = {
     "V2 gRPC": by_grpc_tensors,
     "V2 gRPC, raw": by_raw_grpc_tensors,
 }
-FILES = {"CSV": by_file("people.csv"), "Parquet": by_file("people.parquet")}
+FILES = {"CSV": by_file("people.csv"), "Parquet": by_file("people.parquet"), "DataFrame": by_frame}
 
 
 @pytest.fixture(params=[*SERVED, *FILES])
