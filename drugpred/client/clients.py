@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from drugpred.client.calls import Model
     from drugpred.client.transport import Transport
     from drugpred.codebook import Drug, Window
-    from drugpred.schemas import Prediction, Profile, ProfileFields
+    from drugpred.schemas import Drift, Explanation, Prediction, Profile, ProfileFields
 
 
 class _Client:
@@ -97,6 +97,23 @@ class Client(_Client):
         """
         return run(self._transport.call(self._transport.predict(calls.as_profile(profile, fields))))
 
+    @overload
+    def explain(self, profile: Profile | Mapping[str, object], /) -> dict[Drug, Explanation]: ...
+    @overload
+    def explain(self, /, **fields: Unpack[ProfileFields]) -> dict[Drug, Explanation]: ...
+    def explain(
+        self, profile: Profile | Mapping[str, object] | None = None, /, **fields: object
+    ) -> dict[Drug, Explanation]:
+        """Explain the prediction for one person, given as to `predict`.
+
+        Returns
+        -------
+        dict
+            By drug, what each input contributes to the log-odds.
+        """
+        explained = calls.as_explained(calls.as_profile(profile, fields))
+        return run(self._transport.call(calls.explanations(self._transport.predict(explained))))
+
     def predict_batch(self, profiles: Iterable[Profile | Mapping[str, object]]) -> list[Prediction]:
         """Return the predictions for 1 to 1000 people, in their order."""
         return run(self._transport.call(self._transport.predict_batch(calls.as_batch(profiles))))
@@ -135,6 +152,32 @@ class Client(_Client):
     def model(self) -> Model:
         """Return the description of the served model."""
         return run(self._transport.call(self._transport.model()))
+
+    def drift(self) -> Drift:
+        """Measure how far the profiles have moved from those trained on, over HTTP."""
+        return run(self._transport.call(self._transport.drift()))
+
+    def feedback(self, prediction_id: str, outcomes: Mapping[Drug, bool]) -> int:
+        """Report the outcomes of a prediction, over HTTP.
+
+        Parameters
+        ----------
+        prediction_id : str
+            That of the prediction, which takes feedback once.
+        outcomes : mapping of str to bool
+            By drug, whether the person had used it within the prediction's window.
+
+        Returns
+        -------
+        int
+            The number of outcomes that were counted.
+
+        Raises
+        ------
+        ConfigurationError
+            The client uses gRPC.
+        """
+        return run(self._transport.call(self._transport.feedback(calls.as_feedback(prediction_id, outcomes))))
 
     def health(self) -> bool:
         """Return whether the service answers predictions now, in a single attempt."""
@@ -180,6 +223,17 @@ class AsyncClient(_Client):
         """Return each drug's probability of use for one person; see `Client.predict`."""
         return await self._bound.call(self._transport.predict(calls.as_profile(profile, fields)))
 
+    @overload
+    async def explain(self, profile: Profile | Mapping[str, object], /) -> dict[Drug, Explanation]: ...
+    @overload
+    async def explain(self, /, **fields: Unpack[ProfileFields]) -> dict[Drug, Explanation]: ...
+    async def explain(
+        self, profile: Profile | Mapping[str, object] | None = None, /, **fields: object
+    ) -> dict[Drug, Explanation]:
+        """Explain the prediction for one person; see `Client.explain`."""
+        explained = calls.as_explained(calls.as_profile(profile, fields))
+        return await self._bound.call(calls.explanations(self._transport.predict(explained)))
+
     async def predict_batch(self, profiles: Iterable[Profile | Mapping[str, object]]) -> list[Prediction]:
         """Return the predictions for 1 to 1000 people, in their order."""
         return await self._bound.call(self._transport.predict_batch(calls.as_batch(profiles)))
@@ -204,6 +258,14 @@ class AsyncClient(_Client):
     async def model(self) -> Model:
         """Return the description of the served model."""
         return await self._bound.call(self._transport.model())
+
+    async def drift(self) -> Drift:
+        """Measure how far the profiles have moved from those trained on, over HTTP."""
+        return await self._bound.call(self._transport.drift())
+
+    async def feedback(self, prediction_id: str, outcomes: Mapping[Drug, bool]) -> int:
+        """Report the outcomes of a prediction, over HTTP; see `Client.feedback`."""
+        return await self._bound.call(self._transport.feedback(calls.as_feedback(prediction_id, outcomes)))
 
     async def health(self) -> bool:
         """Return whether the service answers predictions now, in a single attempt."""

@@ -116,6 +116,19 @@ def test_health_is_asked_once(make, nowhere, waits):
     assert waits == []
 
 
+def test_explain(client, service):
+    wanted = {"lsd": service.explanation, "alcohol": service.explanation}
+    assert client.explain({**EXAMPLE, "drugs": ["lsd", "alcohol"]}) == wanted
+    assert client.explain(**EXAMPLE, drugs=["lsd"], include=["windows"]) == {"lsd": service.explanation}
+    assert client.explain(Profile(**EXAMPLE)).keys() == set(DRUGS)
+
+
+def test_an_answer_without_its_explanations_is_none(client, service, monkeypatch):
+    monkeypatch.setattr("drugpred.client.calls.as_explained", lambda profile: profile)
+    with pytest.raises(ServiceError, match="version"):
+        client.explain(EXAMPLE)
+
+
 # --- streams
 
 
@@ -321,6 +334,24 @@ def test_no_answer_in_time_within_a_stream(make, service):
         next(answers)
         with pytest.raises(DeadlineExceededError):
             next(answers)
+
+
+@pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS)
+def test_a_call_has_one_id_which_its_error_has_too(client, service, waits, ask):
+    service.fail("unavailable", "broken")
+    with pytest.raises(ServiceError) as raised:
+        ask(client)
+    first, second = service.ids
+    assert raised.value.request_id == first == second
+    assert raised.value.__notes__ == [f"x-request-id: {first}"]
+    ask(client)
+    assert first not in service.ids[2:]
+
+
+def test_what_was_not_sent_has_no_id(client):
+    with pytest.raises(InvalidRequestError) as raised:
+        client.predict(EXAMPLE | {"age": 17})
+    assert raised.value.request_id is None
 
 
 # --- the rest
