@@ -71,7 +71,7 @@ def test_the_client_installs_nothing_of_the_server():
     server = {canonicalize_name(Requirement(text).name) for text in requirements("drugpred", "serve")}
     assert {"grpcio", "httpx", "protobuf", "pydantic"} <= needed("client")
     assert needed("client") & {*server, "pandas", "polars", "scikit-learn"} == set()
-    assert needed("stream") - needed("client") == {"numpy"}
+    assert needed("stream") - needed("client") == {"narwhals", "numpy"}
 
 
 def test_the_client_imports_nothing_of_the_server():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, ClassVar, Self, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 from urllib.parse import urlsplit
 
 from drugpred.client import calls
@@ -13,11 +13,12 @@ from drugpred.errors import ConfigurationError, needs
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping
     from typing import Unpack
 
     import grpc
     import numpy as np
+    from narwhals.typing import IntoDataFrameT
     from numpy.typing import ArrayLike, NDArray
 
     from drugpred.client.calls import Model
@@ -75,7 +76,7 @@ class Client(_Client):
     Examples
     --------
     >>> with Client("http://localhost:3000") as client:  # doctest: +SKIP
-    ...     client.predict(EXAMPLE, drugs=["cannabis"]).risks[0]["probability"]
+    ...     client.predict(**EXAMPLE, drugs=["cannabis"]).risks[0]["probability"]
     0.8522902083456987
     """
 
@@ -118,16 +119,28 @@ class Client(_Client):
         """Return the predictions for 1 to 1000 people, in their order."""
         return run(self._transport.call(self._transport.predict_batch(calls.as_batch(profiles))))
 
+    @overload
+    def stream(
+        self,
+        chunks: IntoDataFrameT | Iterable[IntoDataFrameT],
+        *,
+        drugs: Iterable[Drug] | None = None,
+        window: Window = "decade",
+    ) -> Iterator[IntoDataFrameT]: ...
+    @overload
     def stream(
         self, chunks: Iterable[ArrayLike], *, drugs: Iterable[Drug] | None = None, window: Window = "decade"
-    ) -> Iterator[NDArray[np.float64]]:
+    ) -> Iterator[NDArray[np.float64]]: ...
+    def stream(self, chunks: Any, *, drugs: Iterable[Drug] | None = None, window: Window = "decade") -> Iterator[Any]:
         """Yield the probabilities for any number of people, chunk by chunk.
 
         Parameters
         ----------
-        chunks : iterable of array_like of shape (n, 12)
-            People as rows, as `drugpred.codebook` describes them, 1 to 10,000 in a chunk. Over gRPC one chunk is read
-            before the previous answer arrives.
+        chunks : data frame, or iterable of data frames or of array_like of shape (n, 12)
+            People, 1 to 10,000 in a chunk; a single data frame may have any number, and is sent in parts. Data frames
+            are of pandas, Polars or any library that narwhals reads, with the fields of a profile or the headings of
+            the decoded CSV as columns; other columns are ignored. Arrays have rows as `drugpred.codebook` describes
+            them. Over gRPC one chunk is read before the previous answer arrives.
         drugs : iterable of str, optional
             Drugs to predict; by default all.
         window : str
@@ -135,19 +148,20 @@ class Client(_Client):
 
         Yields
         ------
-        ndarray of shape (n, drugs)
-            The probabilities of a chunk, with the columns in the order of `drugs`.
+        ndarray of shape (n, drugs), or data frame
+            The probabilities of a chunk, with the columns in the order of `drugs`; of a data frame as one of the same
+            library, with its index.
 
         Notes
         -----
         A stream is not retried after its first answer. If it fails over gRPC, or if all attempts at a part fail over
-        HTTP, the arrays already yielded are valid; continue with the next chunk.
+        HTTP, what was already yielded is valid; continue with the next chunk.
         """
         with needs("stream"):
             from drugpred.client import arrays
 
         options = calls.as_stream_options(drugs, window)
-        return iterate(arrays.answers(lambda rows: self._transport.stream(rows, options), chunks))
+        return iterate(arrays.answers(lambda rows: self._transport.stream(rows, options), chunks, options.drugs))
 
     def model(self) -> Model:
         """Return the description of the served model."""
@@ -238,13 +252,25 @@ class AsyncClient(_Client):
         """Return the predictions for 1 to 1000 people, in their order."""
         return await self._bound.call(self._transport.predict_batch(calls.as_batch(profiles)))
 
+    @overload
     def stream(
         self,
-        chunks: AsyncIterable[ArrayLike] | Iterable[ArrayLike],
+        chunks: IntoDataFrameT | Iterable[IntoDataFrameT] | AsyncIterable[IntoDataFrameT],
         *,
         drugs: Iterable[Drug] | None = None,
         window: Window = "decade",
-    ) -> AsyncIterator[NDArray[np.float64]]:
+    ) -> AsyncGenerator[IntoDataFrameT, None]: ...
+    @overload
+    def stream(
+        self,
+        chunks: Iterable[ArrayLike] | AsyncIterable[ArrayLike],
+        *,
+        drugs: Iterable[Drug] | None = None,
+        window: Window = "decade",
+    ) -> AsyncGenerator[NDArray[np.float64], None]: ...
+    def stream(
+        self, chunks: Any, *, drugs: Iterable[Drug] | None = None, window: Window = "decade"
+    ) -> AsyncGenerator[Any, None]:
         """Yield the probabilities for any number of people, chunk by chunk; see `Client.stream`.
 
         Close a stream that is not read to its end, for example with `contextlib.aclosing`.
@@ -253,7 +279,7 @@ class AsyncClient(_Client):
             from drugpred.client import arrays
 
         options = calls.as_stream_options(drugs, window)
-        return arrays.answers(lambda rows: self._bound.stream(rows, options), chunks)
+        return arrays.answers(lambda rows: self._bound.stream(rows, options), chunks, options.drugs)
 
     async def model(self) -> Model:
         """Return the description of the served model."""
