@@ -11,6 +11,8 @@
     SHA256SUMS       checksums of all of them, for `sha256sum --check`
 
 No file contains a respondent's row. The checksums detect accidents, not an attacker who can write all of the files.
+
+BentoML takes most of a second to import, so only the functions that use the store import it.
 """
 
 from __future__ import annotations
@@ -23,19 +25,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-import bentoml
-from bentoml._internal.configuration.containers import BentoMLContainer  # only it knows the store of a bento
-from bentoml._internal.models import Model, ModelStore  # bentoml.models reads only the store of BENTOML_HOME
-from bentoml.exceptions import BentoMLException, NotFound
+import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from drugpred import codebook
 from drugpred.errors import StoredModelError, reason
 from drugpred.explanation import Explainer
+from drugpred.html_repr import Bar, bars
 from drugpred.predictor import Predictor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import bentoml
+    from bentoml._internal.models import Model, ModelStore
 
 NAME = "drug_consumption"  # the model's name in the store
 
@@ -120,6 +123,28 @@ class Card(_Frozen):
     run_id: str | None
     """Id of the run in MLflow; None if it was not tracked."""
 
+    def _repr_html_(self) -> str:
+        """Return each drug's share of users and its AUC within a decade, for a notebook."""
+        return self.html("Model card")
+
+    def html(self, title: str) -> str:
+        """Return the card as HTML under a title."""
+        decade = {drug: windows["decade"] for drug, windows in self.drugs.items()}
+        return bars(
+            f"{title}: {self.data.respondents} respondents, source: {self.data.source}, {self.created[:10]}",
+            [
+                Bar(
+                    codebook.display_name(drug),
+                    of.base_rate,
+                    f"{of.base_rate:.0%}",
+                    "" if of.auc is None else f"AUC {of.auc:.3f}",
+                    not of.reliable,
+                )
+                for drug, of in decade.items()
+            ],
+            "Bar: share of users within a decade. AUC: cross-validated. Pale: barely predictable.",
+        )
+
 
 class TaggedCard(Card):
     """The card of a stored model, with its tag."""
@@ -159,6 +184,9 @@ def home() -> Path:
     StoredModelError
         It is not a folder and cannot be created.
     """
+    from bentoml._internal.configuration.containers import BentoMLContainer
+    from bentoml.exceptions import BentoMLException
+
     try:
         return Path(BentoMLContainer.bentoml_home.get())
     except (OSError, BentoMLException) as error:
@@ -183,6 +211,8 @@ def write(pipeline: bytes, network: bytes, background: bytes, card: Card, report
         Files of the report by name.
     """
     disable_telemetry()
+    import bentoml
+
     files = {
         "pipeline.skops": pipeline,
         "network.npz": network,
@@ -210,19 +240,41 @@ def read(model: bentoml.Model) -> StoredModel:
         A file is missing, altered or unexpected, or the model has other inputs, drugs or windows.
     """
     path = Path(model.path)
+    return _read(path, str(model.tag), f"{NAME}:{path.name}", model.tag.version)
+
+
+def read_folder(path: Path) -> StoredModel:
+    """Read and check the folder of a stored model, which may have been moved, without BentoML.
+
+    Raises
+    ------
+    StoredModelError
+        It is not such a folder, or as for `read`.
+    """
     try:
-        _check(path, model.tag)
+        metadata = yaml.safe_load((path / "model.yaml").read_bytes())
+        tag = f"{metadata['name']}:{metadata['version']}"
+    except OSError as error:
+        raise StoredModelError(f"expected the folder of a stored model: {reason(error)}") from None
+    except (ValueError, TypeError, KeyError, yaml.YAMLError):
+        raise StoredModelError(f"{path}: model.yaml has changed") from None
+    return _read(path, tag, str(path))
+
+
+def _read(path: Path, tag: str, where: str, name: str | None = None) -> StoredModel:
+    try:
+        _check(path, tag, name)
         card = Card.model_validate_json((path / "card.json").read_bytes())
     except StoredModelError as error:
-        raise StoredModelError(f"{NAME}:{path.name}: {error}; {_AGAIN}") from None
+        raise StoredModelError(f"{where}: {error}; {_AGAIN}") from None
     except OSError as error:
-        raise StoredModelError(f"{model.tag}: expected to be able to read {path}: {error}") from None
+        raise StoredModelError(f"{tag}: expected to be able to read {path}: {error}") from None
     except ValidationError as error:
-        raise StoredModelError(f"{model.tag}: card.json is of another version; {_AGAIN}") from error
+        raise StoredModelError(f"{tag}: card.json is of another version; {_AGAIN}") from error
     if (card.inputs, tuple(card.drugs), card.windows) != (codebook.INPUTS, codebook.DRUGS, codebook.WINDOWS):
-        raise StoredModelError(f"{model.tag}: the model has other inputs, drugs or windows than this version")
+        raise StoredModelError(f"{tag}: the model has other inputs, drugs or windows than this version")
     predictor = Predictor.load(path / "network.npz")
-    return StoredModel(str(model.tag), path, card, predictor, Explainer.load(path / "background.npy", predictor))
+    return StoredModel(tag, path, card, predictor, Explainer.load(path / "background.npy", predictor))
 
 
 def load(tag: str = NAME) -> StoredModel:
@@ -238,18 +290,21 @@ def resolve(tag: str) -> bentoml.Model:
     StoredModelError
         There is no such model, or the store or the model's metadata cannot be read.
     """
-    store = ModelStore(home() / "models")
+    import bentoml
+    from bentoml.exceptions import BentoMLException, NotFound
+
+    _, store = _stores()
     try:
         bentoml.Tag.from_taglike(tag)
     except ValueError:
-        raise StoredModelError(_not_found(tag, BentoMLContainer.model_store.get(), store)) from None
+        raise StoredModelError(_not_found(tag)) from None
     try:
         try:
             return bentoml.models.get(tag)
         except NotFound:  # in a bento, which has its own models
             return store.get(tag)
     except NotFound:
-        raise StoredModelError(_not_found(tag, BentoMLContainer.model_store.get(), store)) from None
+        raise StoredModelError(_not_found(tag)) from None
     except PermissionError as error:
         raise StoredModelError(reason(error)) from None
     except Exception as error:  # noqa: BLE001 - reading any YAML may raise any exception
@@ -257,13 +312,37 @@ def resolve(tag: str) -> bentoml.Model:
         raise StoredModelError(f"{tag}: expected a model with its original model.yaml{why}; {_AGAIN}") from None
 
 
-def _not_found(tag: str, *stores: ModelStore) -> str:
+def list_models() -> dict[str, Model]:
+    """Return the models of the store by tag, newest first, without those that cannot be read.
+
+    In a bento these are its own models and those of the store.
+
+    Raises
+    ------
+    StoredModelError
+        The store is not a folder and cannot be created.
+    """
+    from bentoml._internal.models import Model
+
+    models = {}
+    for store in _stores():
+        for path in Path(store._path, NAME).glob("*/model.yaml"):
+            with suppress(Exception):
+                models[f"{NAME}:{path.parent.name}"] = Model.from_path(path.parent)
+    return dict(sorted(models.items(), key=lambda item: item[1].creation_time, reverse=True))
+
+
+def _stores() -> tuple[ModelStore, ModelStore]:
+    """Return the store that BentoML reads, which in a bento is its own, and that of BENTOML_HOME."""
+    from bentoml._internal.configuration.containers import BentoMLContainer  # only it knows the store of a bento
+    from bentoml._internal.models import ModelStore  # bentoml.models reads only the store of BENTOML_HOME
+
+    return BentoMLContainer.model_store.get(), ModelStore(home() / "models")
+
+
+def _not_found(tag: str) -> str:
     """Return the message that there is no such model, with those that there are, newest first."""
-    created = {}
-    for folder in {path.parent for store in stores for path in Path(store._path, NAME).glob("*/model.yaml")}:
-        with suppress(Exception):  # a model that cannot be read is not listed
-            created[f"{NAME}:{folder.name}"] = Model.from_path(folder).creation_time
-    tags = sorted(created, key=created.__getitem__, reverse=True)
+    tags = list(list_models())
     if not tags:
         return f"no model {tag} in the BentoML model store; run `python train.py` first"
     more = f" and {len(tags) - _MAX_LISTED} more" if len(tags) > _MAX_LISTED else ""
@@ -286,14 +365,14 @@ def _sums(checksums: Mapping[str, str]) -> bytes:
     return "".join(f"{checksums[name]}  {name}\n" for name in sorted(checksums)).encode()
 
 
-def _check(folder: Path, tag: bentoml.Tag) -> None:
+def _check(folder: Path, tag: str, name: str | None) -> None:
     """Raise StoredModelError if any file, including the checksums, has changed."""
     actual = _checksums(folder)
     if not (folder / _SUMS).is_file():
         raise StoredModelError(f"{_SUMS} is missing")
     content = (folder / _SUMS).read_bytes()
     if content == _sums(actual):
-        if folder.name != tag.version:
+        if name not in (None, folder.name):
             raise StoredModelError(f"model.yaml belongs to {tag}")
         return
     lines = (line.partition("  ") for line in content.decode(errors="replace").splitlines())

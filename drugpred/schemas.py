@@ -25,6 +25,7 @@ from typing_extensions import NotRequired, TypedDict  # noqa: UP035 - pydantic n
 from drugpred import codebook
 from drugpred.codebook import Category, DataSource, Drug, RiskLabel, Scale, Score, Window
 from drugpred.errors import Fault
+from drugpred.html_repr import Bar, bars
 from drugpred.limits import MAX_EXPLANATIONS, MAX_PROFILES
 
 if TYPE_CHECKING:
@@ -90,17 +91,21 @@ EXAMPLE: Final[Person] = {
 
 
 def _category_field(category: Category) -> Any:  # noqa: ANN401 - like pydantic's own Field
+    enum: list[Any] = [*category.spellings]
+    description = "Also accepted: {}.".format(
+        "; ".join(f"{', '.join(aliases)} (as {label})" for label, aliases in category.aliases.items())
+    )
     if category is not codebook.AGE:
-        return Field(json_schema_extra={"enum": list(category.codes)})
+        return Field(description=description, json_schema_extra={"enum": enum})
 
     def numbers_too(schema: dict[str, Any]) -> None:
         del schema["type"]
         schema["oneOf"] = [
             {"type": "integer", "minimum": codebook.AGES[0], "maximum": codebook.AGES[1]},
-            {"type": "string", "enum": list(category.codes)},
+            {"type": "string", "enum": enum},
         ]
 
-    return Field(json_schema_extra=numbers_too)
+    return Field(description=description, json_schema_extra=numbers_too)
 
 
 def _score_field(score: Score) -> Any:  # noqa: ANN401 - like pydantic's own Field
@@ -131,7 +136,7 @@ class _Request(BaseModel):
 class Profile(_Request):
     """A person, and the options of the prediction.
 
-    Labels may be written in any case and spacing. The twelve inputs have no default.
+    Labels may be written in any case and spacing, and have aliases. The twelve inputs have no default.
     """
 
     model_config = ConfigDict(json_schema_extra={"example": {**cast("dict[str, str | float]", EXAMPLE)}})
@@ -192,7 +197,7 @@ class Profile(_Request):
             try:  # single precision may have rounded it beyond a bound
                 return score.bounded(value)
             except ValueError:
-                _refuse(score.expected())
+                _refuse(score.expected(value=value))
         return value
 
     def row(self) -> list[float]:
@@ -259,6 +264,26 @@ class Prediction(BaseModel):
     data_source: DataSource
     """The training data: real respondents of UCI, another file, or simulated ones."""
     risks: list[Risk]
+
+    def _repr_html_(self) -> str:
+        """Return the drugs, ranked by probability, as bars, for a notebook."""
+        time = "ever" if self.window == "ever" else f"within a {self.window}"
+        ranked = sorted(self.risks, key=lambda risk: -risk["probability"])
+        return bars(
+            f"Probability of use {time}",
+            [
+                Bar(
+                    codebook.display_name(of["drug"]),
+                    of["probability"],
+                    f"{of['probability']:.0%}",
+                    of["label"],
+                    not of["reliable"],
+                    of["base_rate"],
+                )
+                for of in ranked
+            ],
+            f"{self.model}, data: {self.data_source}. Line: share of users in the sample. Pale: barely predictable.",
+        )
 
 
 class Predictions(RootModel[list[Prediction]]):

@@ -15,11 +15,13 @@ For transports with columns. Both functions raise `ColumnError`, which has the c
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 import numpy as np
 
-from drugpred.codebook import CATEGORIES, INPUTS, NEO_TOTALS, SCORES, SINGLE, Scale
+from drugpred.codebook import AGE, CATEGORIES, INPUTS, NEO_TOTALS, SCORES, SINGLE, Scale, age_band
 from drugpred.limits import MAX_ROWS
 
 if TYPE_CHECKING:
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from drugpred.codebook import Category
+
+IMPOSSIBLE: Final = -1
+"""The code for an unknown level."""
 
 _N_CATEGORIES: Final = len(CATEGORIES)
 _CODES: Final = [(0, len(category.labels) - 1) for category in CATEGORIES]
@@ -38,6 +43,8 @@ _TOLERANCE: Final = np.array([[0.0]] * _N_CATEGORIES + [[SINGLE]] * len(SCORES))
 _BY_TOTAL: Final = {
     INPUTS.index(score.name): np.array(list(score.by_total.values())) for score in SCORES if score.is_neo
 }
+
+_BY_NAME: Final = {category.name: category for category in CATEGORIES}
 
 
 class ColumnError(ValueError):
@@ -62,7 +69,7 @@ class ColumnError(ValueError):
 
 
 def category_codes(category: Category, labels: Sequence[str]) -> NDArray[np.int64]:
-    """Return the codes of labels, in any case and spacing.
+    """Return the codes of labels or aliases, in any case and spacing.
 
     Parameters
     ----------
@@ -91,6 +98,41 @@ def category_codes(category: Category, labels: Sequence[str]) -> NDArray[np.int6
             except ValueError:
                 raise ColumnError(category.name, category.one_of, row) from None
     return np.fromiter(map(known.__getitem__, labels), np.int64, len(labels))
+
+
+def cell_code(category: Category, value: object) -> int:
+    """Return the code of a file's cell, or `IMPOSSIBLE`.
+
+    A cell is a label, a quantified value or an age in years, the numbers also as text.
+    """
+    # By name, because a category takes long to hash.
+    return _cell_code(category.name, value) if isinstance(value, str | int | float) else IMPOSSIBLE
+
+
+@lru_cache(maxsize=10_000)
+def _cell_code(field: str, value: str | float) -> int:
+    category = _BY_NAME[field]
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return category.code(value)
+        value = cell_number(value)
+    if category is AGE:
+        with suppress(ValueError):
+            return category.codes[age_band(value)]
+    with suppress(ValueError, OverflowError):
+        return category.quantified(value)
+    return IMPOSSIBLE
+
+
+def cell_number(value: object) -> float:
+    """Return the number in a file's cell, which may be text, or NaN."""
+    # float() alone would accept "1_000" and digits of other scripts.
+    if (isinstance(value, str) and value.isascii() and "_" not in value) or (
+        isinstance(value, int | float) and not isinstance(value, bool)
+    ):
+        with suppress(ValueError, OverflowError):
+            return float(value)
+    return float("nan")
 
 
 class Checked(NamedTuple):
@@ -164,6 +206,7 @@ def encode(columns: Mapping[str, NDArray[Any]], scale: Scale = "standardized") -
     values, possible = validate(columns, scale)
     if not possible.all():
         i, row = divmod(int(possible.argmin()), n)
-        expected = CATEGORIES[i].one_of if i < _N_CATEGORIES else SCORES[i - _N_CATEGORIES].expected(scale)
-        raise ColumnError(INPUTS[i], expected, row)
+        if i < _N_CATEGORIES:
+            raise ColumnError(INPUTS[i], CATEGORIES[i].one_of, row)
+        raise ColumnError(INPUTS[i], SCORES[i - _N_CATEGORIES].expected(scale, columns[INPUTS[i]][row]), row)
     return np.ascontiguousarray(values.T)

@@ -61,7 +61,7 @@ def needed(*extras: str) -> set[str]:
 
 
 def requirements(name: str, extra: str) -> list[str]:
-    """Return what a distribution requires; of drugpred by this checkout, not by what is installed."""
+    """Return the requirements of a distribution; those of drugpred are this checkout's, not the installed ones."""
     if name == "drugpred":
         return PROJECT["optional-dependencies"][extra] if extra else PROJECT["dependencies"]
     return metadata.requires(name) or []
@@ -79,7 +79,7 @@ def test_the_client_imports_nothing_of_the_server():
     done = subprocess.run([sys.executable, "-c", CALLS], env=environment, capture_output=True, text=True, check=True)
     imported = set(done.stdout.split())
     assert {"grpc", "httpx", "pydantic", "tenacity"} <= imported
-    # Some that it does not need, its packages import where they are.
+    # Its packages import some optional ones if they are installed.
     assert imported & {*SERVER, "numpy", "pandas", "polars", "sklearn"} == set()
 
 
@@ -94,6 +94,7 @@ def test_the_client_imports_nothing_of_the_server():
         ("pyarrow", "bulk", ["-c", COMMAND, "score", "in.csv", "out.csv"]),
         ("pyarrow", "bulk", ["-c", COMMAND, "drift", "in.csv"]),
         ("bentoml", "bulk", ["-c", COMMAND, "score", "in.csv", "out.csv"]),
+        ("narwhals", "frames", ["-c", "import drugpred.frames"]),
         ("tenacity", "client", ["-c", "import drugpred.client"]),
         ("httpx", "client", ["-c", "import drugpred.client; drugpred.client.Client('http://127.0.0.1:1')"]),
         ("numpy", "stream", ["-c", STREAM]),
@@ -112,6 +113,6 @@ def test_a_package_that_is_missing_is_named_with_how_to_get_it(tmp_path, store, 
     )
     said = f"expected the package {package}, which is not installed: pip install -e '.[{extra}]' in the checkout"
     assert done.stderr.splitlines()[-1].endswith(said)
-    if extra not in {"client", "stream"}:  # which raise, as a library does
+    if extra not in {"client", "frames", "stream"}:  # which raise, as a library does
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert not (tmp_path / "out.csv.parts").exists()

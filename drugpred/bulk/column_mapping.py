@@ -32,6 +32,11 @@ _INDEX: Final = re.compile(r"|index|level_[0-9]+|unnamed: [0-9]+|__index_level_[
 _IGNORED: Final = {heading.casefold() for field, heading in HEADINGS.items() if field not in (ID, *INPUTS)}
 
 
+def input_of(heading: str) -> str | None:
+    """Return the input of a column by its heading, or None."""
+    return _FIELDS.get(heading.strip().casefold())
+
+
 class ColumnMapping(NamedTuple):
     """The headings of a file's columns, spelled as in the file."""
 

@@ -6,14 +6,14 @@ Each distinct text is parsed once, by the rules of `drugpred.schemas.Profile`.
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from drugpred.codebook import AGE, CATEGORIES, SCORES, SINGLE, Category, Score, age_band
+from drugpred.codebook import CATEGORIES, SCORES, SINGLE, Category, Score
+from drugpred.tabular import IMPOSSIBLE, cell_code, cell_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,13 +23,10 @@ if TYPE_CHECKING:
 VIEWED: Final = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
 """Types of the values of views: Arrow supports few operations on views."""
 
-_IMPOSSIBLE: Final = -1
 _FOURTH: Final = 10.0**4
 
 _SHORT: Final = {score.name: [value for value in score.values if round(value, 4) == value] for score in SCORES}
 """Published values with at most four decimals."""
-
-_CATEGORIES: Final = {category.name: category for category in CATEGORIES}
 
 
 def encode(columns: Mapping[str, pa.Array]) -> dict[str, NDArray[Any]]:
@@ -52,10 +49,10 @@ def encode(columns: Mapping[str, pa.Array]) -> dict[str, NDArray[Any]]:
 def _codes(category: Category, column: pa.Array) -> NDArray[np.int64]:
     if not pa.types.is_dictionary(column.type):
         column = _plain(column).dictionary_encode()
-    codes = np.fromiter((_code(category.name, _python(value)) for value in _plain(column.dictionary)), np.int64)
+    codes = np.fromiter((cell_code(category, _python(value)) for value in _plain(column.dictionary)), np.int64)
     # A missing value gets the last place.
     places = column.indices.cast(pa.int64()).fill_null(len(codes)).to_numpy(zero_copy_only=False)
-    coded: NDArray[np.int64] = np.append(codes, _IMPOSSIBLE)[places]
+    coded: NDArray[np.int64] = np.append(codes, IMPOSSIBLE)[places]
     return coded
 
 
@@ -72,23 +69,6 @@ def _python(value: pa.Scalar) -> object:
         text = value.as_py()
         return text.decode() if isinstance(text, bytes) else text
     return None
-
-
-@lru_cache(maxsize=10_000)
-def _code(field: str, value: object) -> int:
-    category = _CATEGORIES[field]
-    if isinstance(value, str):
-        with suppress(ValueError):
-            return category.code(value)
-        value = _number(value)
-    if not isinstance(value, int | float):
-        return _IMPOSSIBLE
-    if category is AGE:
-        with suppress(ValueError):
-            return category.codes[age_band(value)]
-    with suppress(ValueError):
-        return category.quantified(value)
-    return _IMPOSSIBLE
 
 
 def _scores(column: pa.Array) -> NDArray[np.floating[Any]]:
@@ -120,13 +100,5 @@ def _parsed(column: pa.Array) -> pa.Array:
     with suppress(pa.ArrowInvalid):  # raised for the whole column if one text is no number
         return pc.cast(column, pa.float64())
     distinct = column.dictionary_encode()
-    numbers = pa.array([_number(_python(value)) for value in distinct.dictionary], pa.float64())
+    numbers = pa.array([cell_number(_python(value)) for value in distinct.dictionary], pa.float64())
     return numbers.take(distinct.indices)
-
-
-def _number(text: object) -> float:
-    # float() alone would accept "1_000" and digits of other scripts.
-    if isinstance(text, str) and text.isascii() and "_" not in text:
-        with suppress(ValueError):
-            return float(text)
-    return float("nan")

@@ -91,7 +91,7 @@ def as_profile(profile: Profile | Mapping[str, object] | None, fields: Mapping[s
     """Return a profile that is given as one argument or by its fields."""
     if profile is not None and fields:
         raise TypeError("expected a profile or its fields, not both")
-    return validated(Profile, plain(fields if profile is None else profile))
+    return _validated(Profile, _plain(fields if profile is None else profile))
 
 
 def as_explained(profile: Profile) -> Profile:
@@ -110,20 +110,20 @@ def explanations(call: Call[Prediction]) -> Call[dict[Drug, Explanation]]:
 
 def as_feedback(prediction_id: str, outcomes: Mapping[Drug, bool]) -> Feedback:
     """Return validated outcomes of a prediction."""
-    return validated(Feedback, {"prediction_id": prediction_id, "outcomes": plain(outcomes)})
+    return _validated(Feedback, {"prediction_id": prediction_id, "outcomes": _plain(outcomes)})
 
 
 def as_batch(profiles: Iterable[Profile | Mapping[str, object]]) -> Batch:
     """Return validated profiles."""
-    return validated(Batch, {"profiles": list(map(plain, profiles))})
+    return _validated(Batch, {"profiles": list(map(_plain, profiles))})
 
 
 def as_stream_options(drugs: Iterable[Drug] | None, window: Window) -> StreamOptions:
     """Return validated options; None means all drugs."""
-    return validated(StreamOptions, {"drugs": list(codebook.DRUGS if drugs is None else drugs), "window": window})
+    return _validated(StreamOptions, {"drugs": list(codebook.DRUGS if drugs is None else drugs), "window": window})
 
 
-def plain(profile: Profile | Mapping[Any, object]) -> Profile | Mapping[Any, object]:
+def _plain(profile: Profile | Mapping[Any, object]) -> Profile | Mapping[Any, object]:
     """Return a profile with Python numbers in place of numpy's, which data frames and arrays contain."""
     numpy = sys.modules.get("numpy")
     if numpy is None or not isinstance(profile, Mapping):
@@ -131,8 +131,7 @@ def plain(profile: Profile | Mapping[Any, object]) -> Profile | Mapping[Any, obj
     return {name: value.item() if isinstance(value, numpy.generic) else value for name, value in profile.items()}
 
 
-def validated(model: type[_Checked], content: object) -> _Checked:
-    """Return a model of what a caller gave, or raise an InvalidRequestError."""
+def _validated(model: type[_Checked], content: object) -> _Checked:
     try:
         return model.model_validate(content)
     except ValidationError as error:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from drugpred.client.calls import Model
     from drugpred.client.transport import Transport
-    from drugpred.codebook import Drug, Window
+    from drugpred.codebook import Drug, Scale, Window
     from drugpred.schemas import Drift, Explanation, Prediction, Profile, ProfileFields
 
 
@@ -126,25 +126,40 @@ class Client(_Client):
         *,
         drugs: Iterable[Drug] | None = None,
         window: Window = "decade",
+        scale: Scale = "standardized",
     ) -> Iterator[IntoDataFrameT]: ...
     @overload
     def stream(
-        self, chunks: Iterable[ArrayLike], *, drugs: Iterable[Drug] | None = None, window: Window = "decade"
+        self,
+        chunks: Iterable[ArrayLike],
+        *,
+        drugs: Iterable[Drug] | None = None,
+        window: Window = "decade",
+        scale: Scale = "standardized",
     ) -> Iterator[NDArray[np.float64]]: ...
-    def stream(self, chunks: Any, *, drugs: Iterable[Drug] | None = None, window: Window = "decade") -> Iterator[Any]:
+    def stream(
+        self,
+        chunks: Any,
+        *,
+        drugs: Iterable[Drug] | None = None,
+        window: Window = "decade",
+        scale: Scale = "standardized",
+    ) -> Iterator[Any]:
         """Yield the probabilities for any number of people, chunk by chunk.
 
         Parameters
         ----------
         chunks : data frame, or iterable of data frames or of array_like of shape (n, 12)
             People, 1 to 10,000 in a chunk; a single data frame may have any number, and is sent in parts. Data frames
-            are of pandas, Polars or any library that narwhals reads, with the fields of a profile or the headings of
-            the decoded CSV as columns; other columns are ignored. Arrays have rows as `drugpred.codebook` describes
+            are of pandas, Polars or any library that narwhals reads, with columns and labels as in a file that
+            `drugpred score` takes; other columns are ignored. Arrays have rows as `drugpred.codebook` describes
             them. Over gRPC one chunk is read before the previous answer arrives.
         drugs : iterable of str, optional
             Drugs to predict; by default all.
         window : str
             Time window of use.
+        scale : str
+            Of the five NEO scores: standardized, or raw totals.
 
         Yields
         ------
@@ -161,7 +176,7 @@ class Client(_Client):
             from drugpred.client import arrays
 
         options = calls.as_stream_options(drugs, window)
-        return iterate(arrays.answers(lambda rows: self._transport.stream(rows, options), chunks, options.drugs))
+        return iterate(arrays.answers(lambda rows: self._transport.stream(rows, options), chunks, options.drugs, scale))
 
     def model(self) -> Model:
         """Return the description of the served model."""
@@ -259,6 +274,7 @@ class AsyncClient(_Client):
         *,
         drugs: Iterable[Drug] | None = None,
         window: Window = "decade",
+        scale: Scale = "standardized",
     ) -> AsyncGenerator[IntoDataFrameT, None]: ...
     @overload
     def stream(
@@ -267,9 +283,15 @@ class AsyncClient(_Client):
         *,
         drugs: Iterable[Drug] | None = None,
         window: Window = "decade",
+        scale: Scale = "standardized",
     ) -> AsyncGenerator[NDArray[np.float64], None]: ...
     def stream(
-        self, chunks: Any, *, drugs: Iterable[Drug] | None = None, window: Window = "decade"
+        self,
+        chunks: Any,
+        *,
+        drugs: Iterable[Drug] | None = None,
+        window: Window = "decade",
+        scale: Scale = "standardized",
     ) -> AsyncGenerator[Any, None]:
         """Yield the probabilities for any number of people, chunk by chunk; see `Client.stream`.
 
@@ -279,7 +301,7 @@ class AsyncClient(_Client):
             from drugpred.client import arrays
 
         options = calls.as_stream_options(drugs, window)
-        return arrays.answers(lambda rows: self._bound.stream(rows, options), chunks, options.drugs)
+        return arrays.answers(lambda rows: self._bound.stream(rows, options), chunks, options.drugs, scale)
 
     async def model(self) -> Model:
         """Return the description of the served model."""

@@ -6,11 +6,13 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pandas as pd
 from jinja2 import Environment, PackageLoader
 
 from drugpred import codebook
+from drugpred.data.labelled import labelled
 from drugpred.model_store import WindowCard
-from drugpred.training import fairness, partial_dependence, plots
+from drugpred.training import data_plots, fairness, partial_dependence, plots
 from drugpred.training.classification_metrics import METRICS
 from drugpred.training.estimators import cumulative_targets
 from drugpred.training.published_results import PUBLISHED, WHY_OPTIMISTIC
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _SECTIONS: Final = {
     "use": "Use and cautions",
+    "data": "The data",
     "overall": "Overall",
     "drugs": "By drug",
     "roc": "ROC curves, decade",
@@ -90,6 +93,8 @@ def render(card: Card, evaluation: Evaluation, X: Floats, predict: Callable[[Flo
         overall=_OVERALL,
         within=_WITHIN,
         last_use=_LAST_USE,
+        data=_data_pictures(X, evaluation.last_use),
+        data_size=len(X),
         panels=_panels(evaluation, effect_of),
         unit=plots.Axes((0.0, 1.0), (0.0, 1.0)),
         effects=effect_of,
@@ -107,10 +112,6 @@ def render(card: Card, evaluation: Evaluation, X: Floats, predict: Callable[[Flo
     return {"index.html": page.encode(), "figures.csv": _metrics_csv(card), "groups.csv": _groups_csv(by_group)}
 
 
-def _name(key: str) -> str:
-    return "LSD" if key == "lsd" else key.replace("_", " ")
-
-
 def _figure(value: float | None, form: str = ".3f", scale: float = 1) -> str:
     return "-" if value is None else format(scale * value, form)
 
@@ -118,7 +119,14 @@ def _figure(value: float | None, form: str = ".3f", scale: float = 1) -> str:
 _TEMPLATES: Final = Environment(
     loader=PackageLoader("drugpred.training"), autoescape=True, trim_blocks=True, lstrip_blocks=True
 )
-_TEMPLATES.filters |= {"name": _name, "figure": _figure}
+_TEMPLATES.filters |= {"name": codebook.display_name, "figure": _figure}
+
+
+def _data_pictures(X: Floats, last_use: NDArray[np.integer[Any]]) -> dict[str, data_plots.Picture]:
+    codes = pd.DataFrame(X, columns=list(codebook.INPUTS)).join(pd.DataFrame(last_use, columns=list(codebook.DRUGS)))
+    data = labelled(codes)
+    pictures = {draw.__name__: draw(data) for draw in (data_plots.people, data_plots.use, data_plots.differences)}
+    return pictures | {"scores_by_use": data_plots.scores_by_use(data, "cannabis"), "co_use": data_plots.co_use(data)}
 
 
 def _panels(evaluation: Evaluation, effect_of: list[Effect]) -> dict[str, dict[str, Any]]:
@@ -153,7 +161,9 @@ def _provenance(card: Card) -> dict[str, object]:
         "data": f"{card.data.respondents} respondents, source: {card.data.source}, sha256 {card.data.sha256}",
         "over-claimers": f"respondents who claim the invented drug Semeron were {overclaimers}",
         **{
-            _name(key): ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else value
+            codebook.display_name(key): ", ".join(map(str, value)) or "none"
+            if isinstance(value, list | tuple)
+            else value
             for key, value in flatten(configuration, ": ")
         },
         "versions": ", ".join(f"{package} {version}" for package, version in card.versions.items()),

@@ -11,33 +11,35 @@ import os
 import re
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-import numpy as np
 from filelock import FileLock
 
+from drugpred import codebook
 from drugpred.errors import ConfigurationError, DrugpredError, needs, reason
 from drugpred.model_store import NAME
-from drugpred.schemas import EXAMPLE, Profile
-from drugpred.training.estimators import TRUSTED
+from drugpred.schemas import EXAMPLE
 from drugpred.training.tables import flatten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from types import ModuleType
 
-    from sklearn.pipeline import Pipeline
+    from mlflow.models import ModelSignature
 
-    from drugpred.model_store import Card
+    from drugpred.model_store import Card, StoredModel
     from drugpred.training.configuration import Configuration
 
 _URL_USER: Final = re.compile(r"//[^/@\s]*@")
 
 _DRIVERS: Final = {"MySQLdb": "mysqlclient", "psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary"}
 """Packages whose name differs from that of the module they provide."""
+
+_REQUIREMENTS: Final = ("narwhals", "numpy", "pandas", "pydantic", "pyyaml")
+"""Packages that the logged model needs besides this one."""
 
 _DEFAULTS: Final = {
     # MLflow sends usage telemetry unless this is set before it is imported.
@@ -56,43 +58,55 @@ class TrackedRun:
     id: str
 
     def log_evaluation(self, card: Card) -> None:
-        """Log the card, its data and versions as parameters, and its metrics.
-
-        Headline metrics have the names of the card; other names start with drug and window.
-        """
+        """Log the card, its data and versions as parameters, and its headline figures as metrics."""
         mlflow = _import()
         with _translate_errors():
             mlflow.log_params(dict(flatten(card.model_dump(include={"data", "versions", "git_commit"}))))
-            mlflow.log_metrics(dict(_metrics(card)))
+            mlflow.log_metrics(dict(card.overall))
             mlflow.log_text(card.model_dump_json(indent=1), "card.json")
 
-    def log_model(self, tag: str, pipeline: Pipeline, card: Card, report: Mapping[str, bytes]) -> None:
-        """Log the report and the fitted pipeline, and register the pipeline with the tag of the stored model.
+    def log_model(self, stored: StoredModel) -> None:
+        """Log the report and the stored model, and register the model with its tag in BentoML's store.
 
-        Its input example is an invented person, never a respondent. Loading it requires this package.
+        MLflow's model takes DataFrames with the labels of a profile. Its input example is an invented person, never a
+        respondent. Loading it requires this package.
         """
         mlflow = _import()
-        example = np.array([Profile.model_validate(EXAMPLE).row()])
-        with _translate_errors(), TemporaryDirectory() as folder:
-            for name, content in report.items():
-                path = Path(folder) / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
-            mlflow.log_artifacts(folder, "report")
-            mlflow.sklearn.log_model(
-                pipeline,
+        import pandas as pd
+
+        with _translate_errors():
+            mlflow.log_artifacts(str(stored.path / "report"), "report")
+            mlflow.pyfunc.log_model(
                 name="model",
-                serialization_format="skops",
-                skops_trusted_types=TRUSTED,
-                pyfunc_predict_fn="predict_proba",
-                input_example=example,
-                signature=mlflow.models.infer_signature(example, pipeline.predict_proba(example)),
+                python_model=str(Path(__file__).with_name("mlflow_model.py")),  # nothing is pickled
+                artifacts={"model": str(stored.path)},
+                input_example=pd.DataFrame([EXAMPLE]),
+                signature=_signature(),
                 # Otherwise MLflow loads the model in another process to infer them.
-                pip_requirements=[f"{name}=={version}" for name, version in card.versions.items() if name != "python"],
+                pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
                 registered_model_name=NAME,
-                tags={"bento_model": tag, "data_source": card.data.source},
+                tags={"bento_model": stored.tag, "data_source": stored.card.data.source},
             )
-            mlflow.set_tag("bento_model", tag)
+            mlflow.set_tag("bento_model", stored.tag)
+
+
+def _signature() -> ModelSignature:
+    """Return the signature of MLflow's model; an age has any type, as it is years or a label."""
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import AnyType, ColSpec, ParamSchema, ParamSpec, Schema
+
+    age, *categories = (category.name for category in codebook.CATEGORIES)
+    return ModelSignature(
+        inputs=Schema(
+            [
+                ColSpec(AnyType(), age),  # type: ignore[no-untyped-call]
+                *(ColSpec("string", name) for name in categories),
+                *(ColSpec("double", score.name) for score in codebook.SCORES),
+            ]
+        ),
+        outputs=Schema([ColSpec("double", drug) for drug in codebook.DRUGS]),
+        params=ParamSchema([ParamSpec("window", "string", "decade"), ParamSpec("scale", "string", "standardized")]),
+    )
 
 
 @contextmanager
@@ -154,18 +168,3 @@ def _translate_errors() -> Iterator[None]:
         raise ConfigurationError(f"MLflow: the store needs the package {error.name}: {needed}") from error
     except Exception as error:
         raise ConfigurationError(f"MLflow: {_URL_USER.sub('//', reason(error))}") from error
-
-
-def _metrics(card: Card) -> Iterator[tuple[str, float]]:
-    yield from card.overall.items()
-    for name, (low, high) in card.overall_intervals.items():
-        yield f"{name}_low", low
-        yield f"{name}_high", high
-    for name, value in (card.reference_split or {}).items():
-        yield f"reference_split_{name}", value
-    for drug, windows in card.drugs.items():
-        yield f"{drug}/ranked_probability_score", card.ranked_probability_scores[drug]
-        for window, figures in windows.items():
-            for name, figure in figures:
-                if isinstance(figure, float):
-                    yield f"{drug}/{window}/{name}", figure

@@ -5,7 +5,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from drugpred.client.arrays import _frame, _rows_of, as_rows
+from drugpred.client.arrays import as_rows
 from drugpred.codebook import CATEGORIES, INPUTS, SCORES
 from drugpred.errors import InvalidRequestError
 from drugpred.schemas import EXAMPLE, Profile
@@ -68,67 +68,52 @@ def test_shapes_that_are_no_chunks_are_refused(chunk, expected):
         as_rows(chunk)
 
 
-RAW = {"neuroticism": 37, "extraversion": 30, "openness": 45, "agreeableness": 50, "conscientiousness": 22}
-PEOPLE = [EXAMPLE, EXAMPLE | {"age": 70, "gender": "male", "country": "new zealand", "openness": -1.42424}]
-WRITTEN = {
-    "as profiles": PEOPLE,
-    "with labels of age": [person | {"age": "35-44"} for person in PEOPLE],
-    "raw totals": [person | RAW | {"scale": "raw"} for person in PEOPLE],
-}
 HEADINGS = {column.name: column.column for column in (*CATEGORIES, *SCORES)}
+RAW = {"neuroticism": 37, "extraversion": 30, "openness": 45, "agreeableness": 50, "conscientiousness": 22}
 
 
-def read(frame):
-    return _rows_of(_frame(frame))
+def columns(n=1, **others):
+    return {name: [value] * n for name, value in (EXAMPLE | others).items()}
 
 
 @pytest.mark.parametrize("frame_of", [pd.DataFrame, pl.DataFrame])
-@pytest.mark.parametrize("people", WRITTEN.values(), ids=WRITTEN)
-def test_a_data_frame_is_read_as_profiles_are(frame_of, people):
-    columns = {name: [person[name] for person in people] for name in people[0]}
-    if frame_of is pl.DataFrame and columns["age"][0] == 25:
-        columns["age"] = [25, 70]
-    expected = [Profile.model_validate(person).row() for person in people]
-    np.testing.assert_array_equal(read(frame_of(columns)), expected)
-    decoded = {HEADINGS.get(name, name): values for name, values in columns.items()}
-    np.testing.assert_array_equal(read(frame_of(decoded | {"LSD": ["CL0", "CL6"]})), expected)
+def test_a_data_frame_is_read_as_profiles_are(frame_of):
+    expected = [Profile(**EXAMPLE).row()] * 2
+    np.testing.assert_array_equal(as_rows(frame_of(columns(2))), expected)
+    decoded = {HEADINGS[name]: values for name, values in columns(2).items()}
+    np.testing.assert_array_equal(as_rows(frame_of(decoded | {"LSD": ["CL0", "CL6"]})), expected)
 
 
-def test_numbers_of_a_column_of_objects_may_be_of_numpy():
-    frame = pd.DataFrame({name: pd.Series([value], dtype=object) for name, value in EXAMPLE.items()})
-    frame["age"] = pd.Series([np.int64(25)], dtype=object)
-    np.testing.assert_array_equal(read(frame), [Profile(**EXAMPLE).row()])
+def test_scores_may_be_raw_totals():
+    expected = [Profile(**EXAMPLE | RAW, scale="raw").row()]
+    np.testing.assert_array_equal(as_rows(pl.DataFrame(columns(**RAW)), "raw"), expected)
+    row = [*ROW[:5], *RAW.values(), *ROW[10:]]
+    np.testing.assert_array_equal(as_rows([row], "raw"), expected)
 
 
 def refused(frame):
     with pytest.raises(InvalidRequestError) as raised:
-        read(frame)
-    return [(detail.loc, detail.msg) for detail in raised.value.detail]
+        as_rows(frame)
+    ((loc, msg),) = raised.value.detail
+    return loc, msg
 
 
 @pytest.mark.parametrize("frame_of", [pd.DataFrame, pl.DataFrame])
 @pytest.mark.parametrize(("name", "value"), [("age", 17), ("country", "Atlantis"), ("gender", None), ("openness", 9.0)])
-def test_a_value_that_is_not_possible_is_refused_by_place(frame_of, name, value):
-    columns = {each: [EXAMPLE[each]] * 3 for each in INPUTS}
-    columns[name] = [EXAMPLE[name], EXAMPLE[name], value]
-    (((loc, msg)),) = refused(frame_of(columns))
+def test_a_value_of_a_data_frame_that_is_not_possible_is_refused_by_place(frame_of, name, value):
+    people = columns(3)
+    people[name] = [EXAMPLE[name], EXAMPLE[name], value]
+    loc, msg = refused(frame_of(people))
     assert loc == (2, name)
     assert msg.startswith("expected ")
 
 
-def test_columns_that_are_missing_or_twice_there_are_named():
-    columns = {name: [value] for name, value in EXAMPLE.items()}
-    assert refused(pl.DataFrame(columns).drop("age", "gender")) == [
-        (("age",), "expected a column"),
-        (("gender",), "expected a column"),
-    ]
-    assert refused(pl.DataFrame(columns | {"Nscore": [0.1]})) == [
-        (("neuroticism",), "expected one column, not several")
-    ]
+def test_a_column_that_is_missing_or_twice_there_is_named():
+    assert refused(pl.DataFrame(columns()).drop("gender")) == (("gender",), "expected a column of that name")
+    twice = pl.DataFrame(columns() | {"Nscore": [0.1]})
+    assert refused(twice) == (("neuroticism",), "expected one column, not several")
 
 
 @pytest.mark.parametrize("n", [0, 10_001])
 def test_a_data_frame_of_another_length_is_refused(n):
-    assert refused(pl.DataFrame({name: [value] * n for name, value in EXAMPLE.items()})) == [
-        ((), "expected 1 to 10000 rows")
-    ]
+    assert refused(pl.DataFrame(columns(n))) == ((), "expected 1 to 10000 rows")

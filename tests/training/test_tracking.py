@@ -7,22 +7,21 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import httpx
 import numpy as np
+import pandas as pd
 import pytest
-import skops.io
+from pandas.testing import assert_frame_equal
 
-from drugpred.codebook import DRUGS
 from drugpred.errors import ConfigurationError, DataError, MissingPackageError
-from drugpred.schemas import EXAMPLE, Profile
+from drugpred.model import Model
+from drugpred.schemas import EXAMPLE
 from drugpred.training import tracking
 from drugpred.training.configuration import Configuration
-from drugpred.training.estimators import TRUSTED
-from tests.harness import skip
+from tests.harness import ROOT, running, skip
+from tests.harness.ports import free_ports
 
-ROOT = Path(__file__).parents[2]
-REPORT = {"index.html": b"<p>report</p>", "plots/roc.png": b"png"}
-
-# MLflow and what it stands on warn of each other, and take half a minute to begin.
+# MLflow and its dependencies emit warnings about each other, and take half a minute to start.
 pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.slow]
 
 
@@ -57,11 +56,10 @@ def config(stored_model):
 
 @pytest.fixture(scope="module")
 def kept(mlflow, config, stored_model):
-    """A run that ended well, as MLflow tells of it."""
-    pipeline = skops.io.load(stored_model.path / "pipeline.skops", trusted=TRUSTED)
+    """A run that ended well, as MLflow returns it."""
     with tracking.tracked_run(config) as run:
         run.log_evaluation(stored_model.card)
-        run.log_model(stored_model.tag, pipeline, stored_model.card, REPORT)
+        run.log_model(stored_model)
     return mlflow.MlflowClient().get_run(run.id)
 
 
@@ -72,7 +70,7 @@ def test_a_run_is_kept_in_the_current_folder(kept, folder, mlflow):
     assert kept.data.tags["bento_model"].startswith("drug_consumption:")
 
 
-def test_what_decided_the_run_are_its_parameters(kept, stored_model):
+def test_the_configuration_and_the_data_are_parameters(kept, stored_model):
     parameters = kept.data.params
     assert (parameters["estimator.kind"], parameters["cross_validation.folds"]) == ("network", "2")
     assert parameters["seed"] == str(stored_model.card.seed)
@@ -82,55 +80,77 @@ def test_what_decided_the_run_are_its_parameters(kept, stored_model):
     assert parameters["versions.numpy"] == np.__version__
 
 
-def test_its_figures_are_metrics(kept, stored_model):
-    metrics, card = kept.data.metrics, stored_model.card
-    assert card.overall.items() <= metrics.items()
-    low, high = card.overall_intervals["decade_log_loss"]
-    assert (metrics["decade_log_loss_low"], metrics["decade_log_loss_high"]) == (low, high)
-    assert metrics["reference_split_auc"] == card.reference_split["auc"]
-    for drug in DRUGS:
-        for window, figures in card.drugs[drug].items():
-            for name in ("auc", "log_loss", "calibration_error"):
-                value = getattr(figures, name)
-                assert metrics.get(f"{drug}/{window}/{name}") == value
-
-
-def test_what_cannot_be_measured_is_left_out(mlflow, config, stored_model):
-    windows = stored_model.card.drugs["crack"]
-    day = windows["day"].model_copy(update={"auc": None})
-    drugs = stored_model.card.drugs | {"crack": windows | {"day": day}}
-    with tracking.tracked_run(config) as run:
-        run.log_evaluation(stored_model.card.model_copy(update={"drugs": drugs, "reference_split": None}))
-    metrics = mlflow.MlflowClient().get_run(run.id).data.metrics
-    assert "crack/day/log_loss" in metrics
-    assert not {"crack/day/auc", "reference_split_auc"} & set(metrics)
+def test_the_headline_figures_are_its_metrics(kept, stored_model):
+    assert kept.data.metrics == stored_model.card.overall
 
 
 def test_the_report_and_the_card_are_artifacts(kept, stored_model, mlflow, tmp_path):
     found = Path(mlflow.artifacts.download_artifacts(run_id=kept.info.run_id, dst_path=str(tmp_path / "found")))
-    assert {name: (found / "report" / name).read_bytes() for name in REPORT} == REPORT
+    report = stored_model.path / "report"
+    assert {path.name for path in (found / "report").iterdir()} == {path.name for path in report.iterdir()}
+    assert (found / "report" / "figures.csv").read_bytes() == (report / "figures.csv").read_bytes()
     assert (found / "card.json").read_text(encoding="utf-8") == stored_model.card.model_dump_json(indent=1)
 
 
-def test_the_model_is_registered_and_says_what_the_stored_one_says(kept, stored_model, mlflow, real):
+@pytest.fixture(scope="module")
+def logged(kept, mlflow):
+    """The registered model, as MLflow loads it."""
+    return mlflow.pyfunc.load_model("models:/drug_consumption/1")
+
+
+def test_the_model_is_registered(kept, stored_model, mlflow):
     (version,) = mlflow.MlflowClient().search_model_versions("name='drug_consumption'")
     assert version.run_id == kept.info.run_id
     assert version.tags == {"bento_model": stored_model.tag, "data_source": "uci"}
-    model = mlflow.pyfunc.load_model("models:/drug_consumption/1")
-    assert np.allclose(model.predict(real.X), stored_model.predictor.predict_proba(real.X), atol=1e-9)
+
+
+def test_its_columns_are_those_of_a_profile(logged):
+    assert logged.metadata.signature == tracking._signature()
+
+
+@pytest.mark.parametrize("age", [25, "25-34"])
+def test_it_predicts_as_the_stored_model(logged, stored_model, age):
+    people = pd.DataFrame([EXAMPLE | {"age": age}, EXAMPLE | {"age": age, "gender": "Male", "openness": -1.0}])
+    assert_frame_equal(logged.predict(people), Model(stored_model).predict_proba(people))
+    by_week = logged.predict(people, params={"window": "week"})
+    assert_frame_equal(by_week, Model(stored_model).predict_proba(people, "week"))
+
+
+def test_a_wrong_row_is_refused_with_its_place(logged):
+    with pytest.raises(Exception, match=r"country, row 1: expected one of Australia"):
+        logged.predict(pd.DataFrame([EXAMPLE, EXAMPLE | {"country": "Atlantis"}]))
+    with pytest.raises(Exception, match="missing inputs \\['openness'\\]"):
+        logged.predict(pd.DataFrame([EXAMPLE]).drop(columns="openness"))
+
+
+def test_it_is_served_over_http(kept, stored_model, folder):
+    (port,) = free_ports(1)
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local", "--port", str(port)]
+    environment = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "PYTHONPATH": str(ROOT)}
+    command += ["--model-uri", "models:/drug_consumption/1"]
+    url = f"http://127.0.0.1:{port}"
+    with running(command, folder / "served.log", f"{url}/ping", env=environment):
+        for rows in ({"dataframe_records": [EXAMPLE]}, {"dataframe_split": pd.DataFrame([EXAMPLE]).to_dict("split")}):
+            (answer,) = httpx.post(f"{url}/invocations", json=rows, timeout=30).json()["predictions"]
+            expected = Model(stored_model).predict(EXAMPLE)
+            assert answer == {risk["drug"]: pytest.approx(risk["probability"], abs=1e-12) for risk in expected.risks}
+        wrong = httpx.post(f"{url}/invocations", json={"dataframe_records": [EXAMPLE | {"gender": "x"}]}, timeout=30)
+        assert wrong.status_code >= 400
+        assert "gender, row 0: expected one of Female" in wrong.text
+    (folder / "served.log").unlink()
 
 
 def test_nothing_is_pickled_and_no_respondent_is_in_it(kept, folder, records_in, mlflow):
     files = [path for path in folder.rglob("*") if path.is_file()]
-    assert {"mlflow.db", "MLmodel", "model.skops", "card.json", "index.html", "input_example.json"} <= {
+    assert {"mlflow.db", "MLmodel", "pipeline.skops", "card.json", "index.html", "input_example.json"} <= {
         path.name for path in files
     }
     for path in files:
-        assert path.suffix not in {".pkl", ".pickle", ".joblib", ".csv", ".parquet"}
+        assert path.suffix not in {".pkl", ".pickle", ".joblib", ".parquet"}
         assert not path.read_bytes().startswith(b"\x80")
         assert records_in(path.read_bytes()) == [], path
     (example,) = (json.loads(path.read_text()) for path in files if path.name == "input_example.json")
-    assert example == [Profile.model_validate(EXAMPLE).row()]
+    assert example == {"columns": list(EXAMPLE), "data": [list(EXAMPLE.values())]}
 
 
 def test_a_refused_run_is_marked_with_the_reason(mlflow, config):
@@ -143,7 +163,7 @@ def test_a_refused_run_is_marked_with_the_reason(mlflow, config):
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_of_any_other_failure_only_the_kind_is_told(mlflow, config, error):
+def test_only_the_type_of_any_other_failure_is_logged(mlflow, config, error):
     with pytest.raises(error), tracking.tracked_run(config) as run:
         raise error("0.31, -0.58")
     failed = mlflow.MlflowClient().get_run(run.id)
@@ -159,7 +179,7 @@ def test_mlflows_own_variables_choose_the_experiment(mlflow, config, monkeypatch
     assert client.get_experiment(client.get_run(run.id).info.experiment_id).name == "another"
 
 
-def test_an_absent_server_is_told_without_the_password(mlflow, config, monkeypatch):
+def test_the_error_about_an_absent_server_hides_the_password(mlflow, config, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://someone:secret@127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with (
@@ -171,7 +191,7 @@ def test_an_absent_server_is_told_without_the_password(mlflow, config, monkeypat
     assert "\n" not in str(refused.value)
 
 
-def test_without_mlflow_it_says_what_to_install(config, monkeypatch):
+def test_without_mlflow_the_error_names_the_package_to_install(config, monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with pytest.raises(MissingPackageError, match=r"pip install -e '\.\[train,track\]'"), tracking.tracked_run(config):
         pytest.fail("there is no MLflow")
@@ -186,7 +206,7 @@ def test_without_mlflow_it_says_what_to_install(config, monkeypatch):
         ("unknown://x", r"unknown://x"),
     ],
 )
-def test_a_store_that_cannot_be_used_is_told_in_a_line(mlflow, config, monkeypatch, uri, expected):
+def test_a_store_that_cannot_be_used_is_reported_in_a_line(mlflow, config, monkeypatch, uri, expected):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     with pytest.raises(ConfigurationError, match=rf"^MLflow: .*{expected}") as refused, tracking.tracked_run(config):
         pytest.fail("there is no such store")
@@ -194,7 +214,7 @@ def test_a_store_that_cannot_be_used_is_told_in_a_line(mlflow, config, monkeypat
     assert "\n" not in str(refused.value)
 
 
-def test_files_that_cannot_be_kept_are_told_before_the_work(mlflow, config, tmp_path, monkeypatch):
+def test_files_that_cannot_be_kept_are_reported_before_the_work(mlflow, config, tmp_path, monkeypatch):
     (tmp_path / "mlruns").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)  # of the runs before this one
@@ -212,7 +232,7 @@ def start(code, folder=ROOT):
 
 
 def finish(*processes):
-    """Return what they printed."""
+    """Return the output of each process."""
     said = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0] * len(processes), said
     return [output.strip() for output, _ in said]
