@@ -4,6 +4,7 @@ import asyncio
 
 import httpx
 import numpy as np
+import polars as pl
 import pytest
 
 from drugpred.client import AsyncClient, Client
@@ -106,6 +107,14 @@ def test_the_transport_makes_no_difference(answers):
             np.testing.assert_allclose(numbers, expected_numbers, rtol=0, atol=1e-14)
         for one, another in zip(other[2], first[2], strict=True):
             np.testing.assert_allclose(one, another, rtol=0, atol=1e-14)  # HTTP takes a chunk in parts
+
+
+@pytest.mark.parametrize("transport", ["http", "grpc"])
+def test_a_data_frame_gives_the_same_probabilities(urls, transport, people, expected):
+    with Client(urls[transport]) as client:
+        (answer,) = client.stream(pl.DataFrame(people), window=WINDOW)
+    assert answer.columns == list(DRUGS)
+    np.testing.assert_allclose(answer.to_numpy(), expected[:, :, WINDOWS.index(WINDOW)], rtol=0, atol=1e-12)
 
 
 def test_model(urls, stored_model):
