@@ -328,6 +328,9 @@ class StoreUnavailableError(FeedbackError):
 class ServiceError(DrugpredError):
     """A client's call failed."""
 
+    request_id: str | None = None
+    """The `x-request-id` of the call; None if nothing was sent."""
+
 
 class Detail(NamedTuple):
     """A mistake in a request."""

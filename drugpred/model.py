@@ -22,6 +22,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from drugpred import model_store
 from drugpred.codebook import DRUGS, INPUTS, WINDOWS
+from drugpred.errors import needs
 from drugpred.schemas import Profile
 from drugpred.selection import select
 
@@ -59,11 +60,10 @@ def load(model: str | os.PathLike[str] | None = None) -> Model:
     >>> drugpred.load()
     Model('drug_consumption:h4wqiixhcwy6uax4')
     """
-    if model is None:
-        return Model(model_store.load())
-    if isinstance(model, os.PathLike) or Path(model).is_dir():
+    if model is not None and (isinstance(model, os.PathLike) or Path(model).is_dir()):
         return Model(model_store.read_folder(Path(model)))
-    return Model(model_store.load(model))
+    with needs("serve"):
+        return Model(model_store.load() if model is None else model_store.load(model))
 
 
 class Model:

@@ -71,7 +71,7 @@ def test_the_client_installs_nothing_of_the_server():
     server = {canonicalize_name(Requirement(text).name) for text in requirements("drugpred", "serve")}
     assert {"grpcio", "httpx", "protobuf", "pydantic"} <= needed("client")
     assert needed("client") & {*server, "pandas", "polars", "scikit-learn"} == set()
-    assert needed("stream") - needed("client") == {"numpy"}
+    assert needed("stream") - needed("client") == {"narwhals", "numpy"}
 
 
 def test_the_client_imports_nothing_of_the_server():
@@ -98,6 +98,8 @@ def test_the_client_imports_nothing_of_the_server():
         ("tenacity", "client", ["-c", "import drugpred.client"]),
         ("httpx", "client", ["-c", "import drugpred.client; drugpred.client.Client('http://127.0.0.1:1')"]),
         ("numpy", "stream", ["-c", STREAM]),
+        ("bentoml", "serve", ["-c", "import drugpred; drugpred.load()"]),
+        ("numpy", "serve", ["-c", "import drugpred; drugpred.load"]),
     ],
 )
 def test_a_package_that_is_missing_is_named_with_how_to_get_it(tmp_path, store, package, extra, arguments):
@@ -113,6 +115,6 @@ def test_a_package_that_is_missing_is_named_with_how_to_get_it(tmp_path, store, 
     )
     said = f"expected the package {package}, which is not installed: pip install -e '.[{extra}]' in the checkout"
     assert done.stderr.splitlines()[-1].endswith(said)
-    if extra not in {"client", "frames", "stream"}:  # which raise, as a library does
+    if extra not in {"client", "frames", "serve", "stream"}:  # which raise, as a library does
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert not (tmp_path / "out.csv.parts").exists()

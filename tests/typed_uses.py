@@ -1,5 +1,8 @@
 """Uses of profiles and clients that type checkers pass, and where a line ends with `wrong`, do not; never run."""
 
+import numpy as np
+import polars as pl
+
 from drugpred.client import AsyncClient, Client
 from drugpred.codebook import Drug
 from drugpred.schemas import EXAMPLE, Person, Prediction, Profile
@@ -56,10 +59,16 @@ def clients(client: Client, profile: Profile) -> float:
     client.predict(**EXAMPLE, window="day")
     client.predict_batch([profile, EXAMPLE])
     (risk,) = client.predict(**EXAMPLE, drugs=["lsd"]).risks
+    client.explain(**EXAMPLE)["lsd"]["contributions"]["age"].is_integer()
+    client.feedback("AR99", {"lsd": True})
+    next(client.stream(pl.DataFrame(), drugs=["lsd"])).get_column("lsd")
+    next(client.stream([np.zeros((1, 12))])).tolist()
 
     client.predict(**EXAMPLE, windows="day")  # wrong
     client.predict(profile, window="day")  # wrong
     client.predict("me")  # wrong
+    client.feedback("AR99", {"tea": True})  # wrong
+    next(client.stream(pl.DataFrame())).tolist()  # wrong
     abs(risk["chance"])  # wrong
     return risk["probability"]
 

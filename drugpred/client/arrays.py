@@ -1,45 +1,88 @@
-"""Chunks of a stream as arrays; of the client, only this needs numpy."""
+"""Chunks of a stream, as arrays and data frames; of the client, only this needs numpy and narwhals."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import narwhals.stable.v2 as nw
 import numpy as np
 
 from drugpred import codebook, tabular
 from drugpred.errors import Detail, InvalidRequestError
+from drugpred.frames import frame_like, rows_of
+from drugpred.limits import MAX_ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
     from numpy.typing import ArrayLike, NDArray
+
+    from drugpred.codebook import Drug, Scale
 
 _CATEGORIES: Final = len(codebook.CATEGORIES)
 
 
 async def answers(
     stream: Callable[[AsyncIterable[NDArray[np.float64]]], AsyncGenerator[NDArray[np.float64], None]],
-    chunks: AsyncIterable[ArrayLike] | Iterable[ArrayLike],
-) -> AsyncGenerator[NDArray[np.float64], None]:
-    """Yield the answer to each chunk, as `stream` gives it for people's rows."""
-    async with aclosing(stream(_read(chunks))) as tables:
+    chunks: Any,  # noqa: ANN401 - see `Client.stream`
+    drugs: list[Drug],
+    scale: Scale,
+) -> AsyncGenerator[Any, None]:
+    """Yield the answer to each chunk: the array that `stream` yields for people's rows, or a data frame of it."""
+    waiting: deque[Any] = deque()  # chunks without an answer yet
+
+    async def rows() -> AsyncIterator[NDArray[np.float64]]:
+        async for chunk in _each(chunks):
+            waiting.append(chunk)
+            yield as_rows(chunk, scale)
+
+    async with aclosing(stream(rows())) as tables:
         async for table in tables:
-            yield table
+            chunk = waiting.popleft()
+            is_frame = _frame(chunk) is not None
+            yield frame_like(chunk, dict(zip(drugs, table.T, strict=True))) if is_frame else table
 
 
-async def _read(chunks: AsyncIterable[ArrayLike] | Iterable[ArrayLike]) -> AsyncIterator[NDArray[np.float64]]:
-    if isinstance(chunks, AsyncIterable):
+async def _each(chunks: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - see `Client.stream`
+    """Yield the chunks, which are parts of a single data frame."""
+    if (frame := _frame(chunks)) is not None:
+        for start in range(0, len(frame), MAX_ROWS):
+            yield frame[start : start + MAX_ROWS].to_native()
+    elif isinstance(chunks, AsyncIterable):
         async for chunk in chunks:
-            yield as_rows(chunk)
+            yield chunk
     else:
         for chunk in chunks:
-            yield as_rows(chunk)
+            yield chunk
 
 
-def as_rows(chunk: ArrayLike) -> NDArray[np.float64]:
-    """Return people's rows, as `drugpred.codebook` describes them, validated."""
+def _frame(chunk: Any) -> nw.DataFrame[Any] | None:  # noqa: ANN401 - anything
+    """Return a data frame, or None for anything else and where pandas has numbered the columns of an array."""
+    frame = nw.from_native(chunk, eager_only=True, pass_through=True)
+    if isinstance(frame, nw.DataFrame) and any(isinstance(heading, str) for heading in frame.columns):
+        return frame
+    return None
+
+
+def as_rows(chunk: Any, scale: Scale = "standardized") -> NDArray[np.float64]:  # noqa: ANN401 - see `Client.stream`
+    """Return the rows of a chunk, as `drugpred.codebook` describes them, validated."""
+    frame = _frame(chunk)
+    try:
+        if frame is None:
+            return tabular.encode(_columns(chunk), scale)
+        if not 1 <= len(frame) <= MAX_ROWS:
+            raise InvalidRequestError([Detail((), f"expected 1 to {MAX_ROWS} rows")])
+        return rows_of(chunk, scale)
+    except tabular.ColumnError as error:
+        loc = (error.field,) if error.row is None else (error.row, error.field)
+        raise InvalidRequestError([Detail(loc, f"expected {error.expected}")]) from None
+
+
+def _columns(chunk: ArrayLike) -> dict[str, NDArray[np.floating[Any]]]:
+    """Return the columns of an array by their inputs; codes that are no whole numbers become impossible ones."""
     try:
         # Scores in float32 may be rounded beyond a bound; validation allows for it in columns of that type.
         rows = np.array(chunk, np.float32 if getattr(chunk, "dtype", None) == np.float32 else np.float64)
@@ -49,8 +92,4 @@ def as_rows(chunk: ArrayLike) -> NDArray[np.float64]:
         raise InvalidRequestError([Detail((), f"expected rows of {len(codebook.INPUTS)} numbers")])
     codes = rows[:, :_CATEGORIES]
     codes[codes != np.trunc(codes)] = -1  # no level has this code
-    try:
-        return tabular.encode(dict(zip(codebook.INPUTS, rows.T, strict=True)))
-    except tabular.ColumnError as error:
-        loc = (error.field,) if error.row is None else (error.row, error.field)
-        raise InvalidRequestError([Detail(loc, f"expected {error.expected}")]) from None
+    return dict(zip(codebook.INPUTS, rows.T, strict=True))

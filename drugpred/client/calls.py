@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 from drugpred import codebook
 from drugpred.codebook import DataSource, Drug, Window
 from drugpred.errors import Detail, InvalidRequestError, ServiceError
-from drugpred.schemas import Batch, Profile
+from drugpred.schemas import Batch, Explanation, Feedback, Prediction, Profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,6 +94,25 @@ def as_profile(profile: Profile | Mapping[str, object] | None, fields: Mapping[s
     return _validated(Profile, _plain(fields if profile is None else profile))
 
 
+def as_explained(profile: Profile) -> Profile:
+    """Return a profile whose risks include their explanations."""
+    return profile.model_copy(update={"include": profile.include | {"explanation"}})
+
+
+def explanations(call: Call[Prediction]) -> Call[dict[Drug, Explanation]]:
+    """Return the same call with the explanation of each drug as its answer."""
+
+    def parse(content: Any) -> dict[Drug, Explanation]:  # noqa: ANN401 - bytes or a message
+        return {risk["drug"]: risk["explanation"] for risk in call.parse(content).risks}
+
+    return Call(call.name, call.request, parse)
+
+
+def as_feedback(prediction_id: str, outcomes: Mapping[Drug, bool]) -> Feedback:
+    """Return validated outcomes of a prediction."""
+    return _validated(Feedback, {"prediction_id": prediction_id, "outcomes": _plain(outcomes)})
+
+
 def as_batch(profiles: Iterable[Profile | Mapping[str, object]]) -> Batch:
     """Return validated profiles."""
     return _validated(Batch, {"profiles": list(map(_plain, profiles))})
@@ -104,7 +123,7 @@ def as_stream_options(drugs: Iterable[Drug] | None, window: Window) -> StreamOpt
     return _validated(StreamOptions, {"drugs": list(codebook.DRUGS if drugs is None else drugs), "window": window})
 
 
-def _plain(profile: Profile | Mapping[str, object]) -> Profile | Mapping[str, object]:
+def _plain(profile: Profile | Mapping[Any, object]) -> Profile | Mapping[Any, object]:
     """Return a profile with Python numbers in place of numpy's, which data frames and arrays contain."""
     numpy = sys.modules.get("numpy")
     if numpy is None or not isinstance(profile, Mapping):

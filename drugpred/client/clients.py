@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, ClassVar, Self, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 from urllib.parse import urlsplit
 
 from drugpred.client import calls
@@ -13,17 +13,18 @@ from drugpred.errors import ConfigurationError, needs
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping
     from typing import Unpack
 
     import grpc
     import numpy as np
+    from narwhals.typing import IntoDataFrameT
     from numpy.typing import ArrayLike, NDArray
 
     from drugpred.client.calls import Model
     from drugpred.client.transport import Transport
-    from drugpred.codebook import Drug, Window
-    from drugpred.schemas import Prediction, Profile, ProfileFields
+    from drugpred.codebook import Drug, Scale, Window
+    from drugpred.schemas import Drift, Explanation, Prediction, Profile, ProfileFields
 
 
 class _Client:
@@ -75,7 +76,7 @@ class Client(_Client):
     Examples
     --------
     >>> with Client("http://localhost:3000") as client:  # doctest: +SKIP
-    ...     client.predict(EXAMPLE, drugs=["cannabis"]).risks[0]["probability"]
+    ...     client.predict(**EXAMPLE, drugs=["cannabis"]).risks[0]["probability"]
     0.8522902083456987
     """
 
@@ -97,44 +98,115 @@ class Client(_Client):
         """
         return run(self._transport.call(self._transport.predict(calls.as_profile(profile, fields))))
 
+    @overload
+    def explain(self, profile: Profile | Mapping[str, object], /) -> dict[Drug, Explanation]: ...
+    @overload
+    def explain(self, /, **fields: Unpack[ProfileFields]) -> dict[Drug, Explanation]: ...
+    def explain(
+        self, profile: Profile | Mapping[str, object] | None = None, /, **fields: object
+    ) -> dict[Drug, Explanation]:
+        """Explain the prediction for one person, given as to `predict`.
+
+        Returns
+        -------
+        dict
+            By drug, what each input contributes to the log-odds.
+        """
+        explained = calls.as_explained(calls.as_profile(profile, fields))
+        return run(self._transport.call(calls.explanations(self._transport.predict(explained))))
+
     def predict_batch(self, profiles: Iterable[Profile | Mapping[str, object]]) -> list[Prediction]:
         """Return the predictions for 1 to 1000 people, in their order."""
         return run(self._transport.call(self._transport.predict_batch(calls.as_batch(profiles))))
 
+    @overload
     def stream(
-        self, chunks: Iterable[ArrayLike], *, drugs: Iterable[Drug] | None = None, window: Window = "decade"
-    ) -> Iterator[NDArray[np.float64]]:
+        self,
+        chunks: IntoDataFrameT | Iterable[IntoDataFrameT],
+        *,
+        drugs: Iterable[Drug] | None = None,
+        window: Window = "decade",
+        scale: Scale = "standardized",
+    ) -> Iterator[IntoDataFrameT]: ...
+    @overload
+    def stream(
+        self,
+        chunks: Iterable[ArrayLike],
+        *,
+        drugs: Iterable[Drug] | None = None,
+        window: Window = "decade",
+        scale: Scale = "standardized",
+    ) -> Iterator[NDArray[np.float64]]: ...
+    def stream(
+        self,
+        chunks: Any,
+        *,
+        drugs: Iterable[Drug] | None = None,
+        window: Window = "decade",
+        scale: Scale = "standardized",
+    ) -> Iterator[Any]:
         """Yield the probabilities for any number of people, chunk by chunk.
 
         Parameters
         ----------
-        chunks : iterable of array_like of shape (n, 12)
-            People as rows, as `drugpred.codebook` describes them, 1 to 10,000 in a chunk. Over gRPC one chunk is read
-            before the previous answer arrives.
+        chunks : data frame, or iterable of data frames or of array_like of shape (n, 12)
+            People, 1 to 10,000 in a chunk; a single data frame may have any number, and is sent in parts. Data frames
+            are of pandas, Polars or any library that narwhals reads, with columns and labels as in a file that
+            `drugpred score` takes; other columns are ignored. Arrays have rows as `drugpred.codebook` describes
+            them. Over gRPC one chunk is read before the previous answer arrives.
         drugs : iterable of str, optional
             Drugs to predict; by default all.
         window : str
             Time window of use.
+        scale : str
+            Of the five NEO scores: standardized, or raw totals.
 
         Yields
         ------
-        ndarray of shape (n, drugs)
-            The probabilities of a chunk, with the columns in the order of `drugs`.
+        ndarray of shape (n, drugs), or data frame
+            The probabilities of a chunk, with the columns in the order of `drugs`; of a data frame as one of the same
+            library, with its index.
 
         Notes
         -----
         A stream is not retried after its first answer. If it fails over gRPC, or if all attempts at a part fail over
-        HTTP, the arrays already yielded are valid; continue with the next chunk.
+        HTTP, what was already yielded is valid; continue with the next chunk.
         """
         with needs("stream"):
             from drugpred.client import arrays
 
         options = calls.as_stream_options(drugs, window)
-        return iterate(arrays.answers(lambda rows: self._transport.stream(rows, options), chunks))
+        return iterate(arrays.answers(lambda rows: self._transport.stream(rows, options), chunks, options.drugs, scale))
 
     def model(self) -> Model:
         """Return the description of the served model."""
         return run(self._transport.call(self._transport.model()))
+
+    def drift(self) -> Drift:
+        """Measure how far the profiles have moved from those trained on, over HTTP."""
+        return run(self._transport.call(self._transport.drift()))
+
+    def feedback(self, prediction_id: str, outcomes: Mapping[Drug, bool]) -> int:
+        """Report the outcomes of a prediction, over HTTP.
+
+        Parameters
+        ----------
+        prediction_id : str
+            That of the prediction, which takes feedback once.
+        outcomes : mapping of str to bool
+            By drug, whether the person had used it within the prediction's window.
+
+        Returns
+        -------
+        int
+            The number of outcomes that were counted.
+
+        Raises
+        ------
+        ConfigurationError
+            The client uses gRPC.
+        """
+        return run(self._transport.call(self._transport.feedback(calls.as_feedback(prediction_id, outcomes))))
 
     def health(self) -> bool:
         """Return whether the service answers predictions now, in a single attempt."""
@@ -180,17 +252,47 @@ class AsyncClient(_Client):
         """Return each drug's probability of use for one person; see `Client.predict`."""
         return await self._bound.call(self._transport.predict(calls.as_profile(profile, fields)))
 
+    @overload
+    async def explain(self, profile: Profile | Mapping[str, object], /) -> dict[Drug, Explanation]: ...
+    @overload
+    async def explain(self, /, **fields: Unpack[ProfileFields]) -> dict[Drug, Explanation]: ...
+    async def explain(
+        self, profile: Profile | Mapping[str, object] | None = None, /, **fields: object
+    ) -> dict[Drug, Explanation]:
+        """Explain the prediction for one person; see `Client.explain`."""
+        explained = calls.as_explained(calls.as_profile(profile, fields))
+        return await self._bound.call(calls.explanations(self._transport.predict(explained)))
+
     async def predict_batch(self, profiles: Iterable[Profile | Mapping[str, object]]) -> list[Prediction]:
         """Return the predictions for 1 to 1000 people, in their order."""
         return await self._bound.call(self._transport.predict_batch(calls.as_batch(profiles)))
 
+    @overload
     def stream(
         self,
-        chunks: AsyncIterable[ArrayLike] | Iterable[ArrayLike],
+        chunks: IntoDataFrameT | Iterable[IntoDataFrameT] | AsyncIterable[IntoDataFrameT],
         *,
         drugs: Iterable[Drug] | None = None,
         window: Window = "decade",
-    ) -> AsyncIterator[NDArray[np.float64]]:
+        scale: Scale = "standardized",
+    ) -> AsyncGenerator[IntoDataFrameT, None]: ...
+    @overload
+    def stream(
+        self,
+        chunks: Iterable[ArrayLike] | AsyncIterable[ArrayLike],
+        *,
+        drugs: Iterable[Drug] | None = None,
+        window: Window = "decade",
+        scale: Scale = "standardized",
+    ) -> AsyncGenerator[NDArray[np.float64], None]: ...
+    def stream(
+        self,
+        chunks: Any,
+        *,
+        drugs: Iterable[Drug] | None = None,
+        window: Window = "decade",
+        scale: Scale = "standardized",
+    ) -> AsyncGenerator[Any, None]:
         """Yield the probabilities for any number of people, chunk by chunk; see `Client.stream`.
 
         Close a stream that is not read to its end, for example with `contextlib.aclosing`.
@@ -199,11 +301,19 @@ class AsyncClient(_Client):
             from drugpred.client import arrays
 
         options = calls.as_stream_options(drugs, window)
-        return arrays.answers(lambda rows: self._bound.stream(rows, options), chunks)
+        return arrays.answers(lambda rows: self._bound.stream(rows, options), chunks, options.drugs, scale)
 
     async def model(self) -> Model:
         """Return the description of the served model."""
         return await self._bound.call(self._transport.model())
+
+    async def drift(self) -> Drift:
+        """Measure how far the profiles have moved from those trained on, over HTTP."""
+        return await self._bound.call(self._transport.drift())
+
+    async def feedback(self, prediction_id: str, outcomes: Mapping[Drug, bool]) -> int:
+        """Report the outcomes of a prediction, over HTTP; see `Client.feedback`."""
+        return await self._bound.call(self._transport.feedback(calls.as_feedback(prediction_id, outcomes)))
 
     async def health(self) -> bool:
         """Return whether the service answers predictions now, in a single attempt."""

@@ -15,7 +15,8 @@ from drugpred.client.blocking import resolve
 from drugpred.client.calls import Call, Model
 from drugpred.client.statuses import translate_errors
 from drugpred.client.streams import AsyncStream, Stream
-from drugpred.client.transport import Transport
+from drugpred.client.transport import Transport, identified
+from drugpred.errors import ConfigurationError
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from drugpred.client.calls import StreamOptions
     from drugpred.client.retries import RetryPolicy
-    from drugpred.schemas import Batch, Prediction, Profile
+    from drugpred.schemas import Batch, Drift, Feedback, Prediction, Profile
 
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", 16 * 2**20),  # 1000 answers with all options are over 4 MB
@@ -42,7 +43,7 @@ class GrpcTransport(Transport):
     def __init__(self, url: str, policy: RetryPolicy, tls: grpc.ChannelCredentials | None, key: str | None) -> None:
         super().__init__(policy)
         self._url, self._tls = urlsplit(url), tls
-        self._metadata = None if key is None else (("authorization", f"Bearer {key}"),)
+        self._metadata = () if key is None else (("authorization", f"Bearer {key}"),)
         if policy.blocking:
             self._procedures  # noqa: B018 - created now, because threads may share it
 
@@ -57,8 +58,10 @@ class GrpcTransport(Transport):
     def _procedures(self) -> dict[str, Any]:
         """Methods of the stubs, by name."""
         stubs: tuple[Any, ...] = (pb_grpc.DrugPredictionStub, health_pb2_grpc.HealthStub)
-        methods = {name: method for stub in stubs for name, method in vars(stub(self._channel)).items()}
-        return {name: partial(method, metadata=self._metadata) for name, method in methods.items()}
+        return {name: method for stub in stubs for name, method in vars(stub(self._channel)).items()}
+
+    def _procedure(self, name: str, request_id: str) -> Any:  # noqa: ANN401 - of a generated stub
+        return partial(self._procedures[name], metadata=(*self._metadata, ("x-request-id", request_id)))
 
     @override
     def predict(self, profile: Profile) -> Call[Prediction]:
@@ -75,13 +78,21 @@ class GrpcTransport(Transport):
         return Call("GetModel", pb.GetModelRequest(), lambda response: Model.of(response.card))
 
     @override
+    def drift(self) -> Call[Drift]:
+        raise _only_over_http()
+
+    @override
+    def feedback(self, feedback: Feedback) -> Call[int]:
+        raise _only_over_http()
+
+    @override
     def ready(self) -> Call[bool]:
         serving = health_pb2.HealthCheckResponse.SERVING
         return Call("Check", health_pb2.HealthCheckRequest(), lambda response: response.status == serving)
 
-    async def _send(self, call: Call[Any], timeout: float) -> Any:  # noqa: ANN401 - the procedure's message
+    async def _send(self, call: Call[Any], timeout: float, request_id: str) -> Any:  # noqa: ANN401 - the procedure's message
         with translate_errors():
-            return await resolve(self._procedures[call.name](call.request, timeout=timeout))
+            return await resolve(self._procedure(call.name, request_id)(call.request, timeout=timeout))
 
     async def stream(
         self, chunks: AsyncIterable[NDArray[np.float64]], options: StreamOptions
@@ -93,21 +104,22 @@ class GrpcTransport(Transport):
         calls = _chunks(chunks, options)
         if (first := await anext(calls)) is None:
             return
-        stream, answer = await self.policy.run(lambda timeout: self._open(first, timeout))
-        try:
-            yield first.read(answer)
-            waiting = None
-            async for call in calls:
-                stream.send(call and call.request)
-                if waiting:
-                    yield waiting.read(await resolve(stream.receive(self.policy.timeout)))
-                waiting = call
-            await resolve(stream.receive(self.policy.timeout))  # waits for the end of the stream
-        finally:
-            stream.close()
+        with identified() as request_id:
+            stream, answer = await self.policy.run(lambda timeout: self._open(first, timeout, request_id))
+            try:
+                yield first.read(answer)
+                waiting = None
+                async for call in calls:
+                    stream.send(call and call.request)
+                    if waiting:
+                        yield waiting.read(await resolve(stream.receive(self.policy.timeout)))
+                    waiting = call
+                await resolve(stream.receive(self.policy.timeout))  # waits for the end of the stream
+            finally:
+                stream.close()
 
-    async def _open(self, first: Call[Any], timeout: float) -> tuple[Stream | AsyncStream, Any]:
-        stream = (Stream if self.policy.blocking else AsyncStream)(self._procedures[first.name])
+    async def _open(self, first: Call[Any], timeout: float, request_id: str) -> tuple[Stream | AsyncStream, Any]:
+        stream = (Stream if self.policy.blocking else AsyncStream)(self._procedure(first.name, request_id))
         stream.send(first.request)
         return stream, await resolve(stream.receive(timeout))
 
@@ -115,6 +127,10 @@ class GrpcTransport(Transport):
     async def close(self) -> None:
         if "_channel" in vars(self):
             await resolve(self._channel.close())
+
+
+def _only_over_http() -> ConfigurationError:
+    return ConfigurationError("expected a URL that begins with http:// or https://: gRPC has no such call")
 
 
 def _chunk(number: int, rows: NDArray[np.float64], options: StreamOptions) -> Call[NDArray[np.float64]]:

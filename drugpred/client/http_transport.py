@@ -27,7 +27,7 @@ from drugpred.errors import (
     UnavailableError,
 )
 from drugpred.limits import MAX_PROFILES
-from drugpred.schemas import Error, Prediction
+from drugpred.schemas import Accepted, Drift, Error, Prediction
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Iterator
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from drugpred.client.calls import StreamOptions
     from drugpred.client.retries import RetryPolicy
-    from drugpred.schemas import Batch, Profile
+    from drugpred.schemas import Batch, Feedback, Profile
 
 _PREDICTIONS: Final = TypeAdapter(list[Prediction])
 
@@ -66,13 +66,22 @@ class HttpTransport(Transport):
         return Call("/model", None, Model.of)
 
     @override
+    def drift(self) -> Call[Drift]:
+        return Call("/drift", None, Drift.model_validate_json)
+
+    @override
+    def feedback(self, feedback: Feedback) -> Call[int]:
+        body = feedback.model_dump_json().encode()
+        return Call("/feedback", body, lambda content: Accepted.model_validate_json(content).accepted)
+
+    @override
     def ready(self) -> Call[bool]:
         return Call("/readyz", None, lambda _: True)
 
-    async def _send(self, call: Call[object], timeout: float) -> bytes:
-        method = "GET" if call.request is None else "POST"
+    async def _send(self, call: Call[object], timeout: float, request_id: str) -> bytes:
+        method, headers = "GET" if call.request is None else "POST", {"x-request-id": request_id}
         with _translate_errors():
-            response = self._client.request(method, call.name, content=call.request, timeout=timeout)
+            response = self._client.request(method, call.name, content=call.request, headers=headers, timeout=timeout)
             return _content(await resolve(response))
 
     async def stream(
@@ -121,28 +130,34 @@ def _content(response: httpx.Response) -> bytes:
     """Return a response's body, or raise the error of its status."""
     if response.status_code == HTTPStatus.OK:
         return response.content
+    error = _error(response)
+    error.request_id = response.headers.get("x-request-id")
+    raise error
+
+
+def _error(response: httpx.Response) -> ServiceError:
     message = f"the service answered {response.status_code} {response.reason_phrase}".rstrip()
+    try:
+        body = Error.model_validate_json(response.content)
+    except ValidationError:
+        body = Error(error=message, detail=[])
+    else:
+        if response.status_code != HTTPStatus.INTERNAL_SERVER_ERROR:  # its text may come from any exception
+            message = f"{message}: {body.error}"
     match response.status_code:
         case HTTPStatus.BAD_REQUEST:
-            raise InvalidRequestError(_detail(response.content, message))
+            detail = [Detail(tuple(fault.loc), fault.msg) for fault in body.detail]
+            return InvalidRequestError(detail or [Detail((), body.error)])
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-            raise PermissionDeniedError(message)
+            return PermissionDeniedError(message)
         case HTTPStatus.TOO_MANY_REQUESTS:
-            raise RateLimitedError(message, _retry_after(response))
+            return RateLimitedError(message, _retry_after(response))
         case HTTPStatus.SERVICE_UNAVAILABLE:
-            raise UnavailableError(message, _retry_after(response))
+            return UnavailableError(message, _retry_after(response))
         case HTTPStatus.GATEWAY_TIMEOUT:
-            raise DeadlineExceededError(message)
+            return DeadlineExceededError(message)
         case _:
-            raise ServiceError(message)
-
-
-def _detail(body: bytes, otherwise: str) -> list[Detail]:
-    try:
-        error = Error.model_validate_json(body)
-    except ValidationError:
-        return [Detail((), otherwise)]
-    return [Detail(tuple(fault.loc), fault.msg) for fault in error.detail] or [Detail((), error.error)]
+            return ServiceError(message)
 
 
 def _retry_after(response: httpx.Response) -> float | None:

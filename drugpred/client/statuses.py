@@ -34,7 +34,9 @@ def translate_errors() -> Iterator[None]:
     try:
         yield
     except grpc.RpcError as error:
-        raise _error(error) from None
+        translated = _error(error)
+        translated.request_id = dict(error.trailing_metadata() or ()).get("x-request-id")
+        raise translated from None
 
 
 def _error(error: Any) -> ServiceError:  # noqa: ANN401 - an RpcError is a call too
@@ -43,7 +45,7 @@ def _error(error: Any) -> ServiceError:  # noqa: ANN401 - an RpcError is a call 
         case StatusCode.INVALID_ARGUMENT:
             return InvalidRequestError(_detail(error))
         case StatusCode.UNAUTHENTICATED | StatusCode.PERMISSION_DENIED:
-            return PermissionDeniedError(message)
+            return PermissionDeniedError(f"{message}: {error.details()}")
         case StatusCode.RESOURCE_EXHAUSTED:
             return RateLimitedError(f"{message}: {error.details()}", _retry_after(error))
         case StatusCode.UNAVAILABLE:

@@ -13,7 +13,7 @@ import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from drugpred.client import AsyncClient, Client
-from drugpred.codebook import DRUGS, WINDOWS
+from drugpred.codebook import DRUGS, INPUTS, WINDOWS
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from drugpred.schemas import Prediction
@@ -44,6 +44,21 @@ def answer(number, drugs=DRUGS):
     return Prediction(prediction_id=str(number), model=CARD["model"], window="decade", data_source="uci", risks=risks)
 
 
+DRIFT = {
+    "drifted": None,
+    "fewest": 100,
+    "inputs": {"age": {"n": 3, "psi": 0.5, "threshold": 0.7, "drifted": None}},
+    "scores": {"lsd": {"n": 0, "psi": None, "threshold": None, "drifted": None}},
+}
+EXPLANATION = {"base": -1.5, "contributions": {name: i / 8 for i, name in enumerate(INPUTS)}}
+
+
+def explained(prediction, include):
+    for risk in prediction.risks if "explanation" in include else ():
+        risk["explanation"] = EXPLANATION
+    return prediction
+
+
 class HTTPService:
     """Answers each request as the next of `script` says, then well.
 
@@ -54,10 +69,13 @@ class HTTPService:
 
     answer = staticmethod(answer)
     card = CARD
+    drift = DRIFT
+    explanation = EXPLANATION
 
     def __init__(self, tls=None):
         self.script = deque()
         self.requests = []
+        self.ids = []
         self.answering = threading.Event()
         service = self
 
@@ -68,6 +86,7 @@ class HTTPService:
             def do_GET(self):
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))
                 service.requests.append((self.path, body))
+                service.ids.append(self.headers["x-request-id"])
                 step = service.script.popleft() if service.script else (200, {}, service.content(self.path, body))
                 if step is None or step == service.HANG_UP:
                     service.answering.wait(60 if step is None else 0)
@@ -95,11 +114,18 @@ class HTTPService:
     def content(self, path, body):
         match path:
             case "/predict":
-                return answer(0, json.loads(body).get("drugs", DRUGS)).model_dump_json().encode()
+                asked = json.loads(body)
+                return (
+                    explained(answer(0, asked.get("drugs", DRUGS)), asked.get("include", ())).model_dump_json().encode()
+                )
             case "/predict_batch":
                 profiles = json.loads(body)["profiles"]
                 answers = [answer(i, profile.get("drugs", DRUGS)).model_dump() for i, profile in enumerate(profiles)]
                 return json.dumps(answers).encode()
+            case "/drift":
+                return json.dumps(DRIFT).encode()
+            case "/feedback":
+                return json.dumps({"accepted": len(json.loads(body)["outcomes"])}).encode()
             case "/model":
                 return json.dumps(CARD).encode()
             case "/readyz":
@@ -126,10 +152,13 @@ class RPCService(pb_grpc.DrugPredictionServicer):
 
     answer = staticmethod(answer)
     card = CARD
+    drift = DRIFT
+    explanation = EXPLANATION
 
     def __init__(self, tls=None):
         self.script = deque()
         self.requests = []
+        self.ids = []
         self.ended = []
         self.answering = threading.Event()
         self.health = health.HealthServicer()
@@ -150,12 +179,16 @@ class RPCService(pb_grpc.DrugPredictionServicer):
 
     def _called(self, request, context):
         self.requests.append(request)
+        self.ids.append(dict(context.invocation_metadata()).get("x-request-id"))
         if self.script:
             self.script.popleft()(context)
 
     def Predict(self, request, context):
         self._called(request, context)
-        return pb.PredictResponse(prediction=converters.prediction(answer(0, self._drugs(request.profile))))
+        asked = ["explanation"] if pb.INCLUDE_EXPLANATION in request.profile.include else []
+        return pb.PredictResponse(
+            prediction=converters.prediction(explained(answer(0, self._drugs(request.profile)), asked))
+        )
 
     def PredictBatch(self, request, context):
         self._called(request, context)

@@ -5,7 +5,11 @@ import subprocess
 import sys
 import traceback
 
+import narwhals as nw
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 from drugpred.client import AsyncClient, Client
@@ -116,6 +120,19 @@ def test_health_is_asked_once(make, nowhere, waits):
     assert waits == []
 
 
+def test_explain(client, service):
+    wanted = {"lsd": service.explanation, "alcohol": service.explanation}
+    assert client.explain({**EXAMPLE, "drugs": ["lsd", "alcohol"]}) == wanted
+    assert client.explain(**EXAMPLE, drugs=["lsd"], include=["windows"]) == {"lsd": service.explanation}
+    assert client.explain(Profile(**EXAMPLE)).keys() == set(DRUGS)
+
+
+def test_an_answer_without_its_explanations_is_none(client, service, monkeypatch):
+    monkeypatch.setattr("drugpred.client.calls.as_explained", lambda profile: profile)
+    with pytest.raises(ServiceError, match="version"):
+        client.explain(EXAMPLE)
+
+
 # --- streams
 
 
@@ -126,6 +143,52 @@ def test_a_stream_answers_every_chunk_in_order(client, service, sizes):
     for answer in answers:
         first = [[risk["probability"] for risk in service.answer(i).risks] for i in range(min(len(answer), 1000))]
         np.testing.assert_array_equal(answer[:1000], first)
+
+
+FRAMES = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "pyarrow": pa.table}
+
+
+def people(n):
+    """Columns of people, whom the service numbers from 0 in each part."""
+    return {name: [value] * n for name, value in EXAMPLE.items()} | {"note": [str(i) for i in range(n)]}
+
+
+def columns(frame):
+    return nw.from_native(frame).to_dict(as_series=False)
+
+
+@pytest.mark.parametrize("frame_of", FRAMES.values(), ids=FRAMES)
+def test_a_data_frame_is_answered_by_one_of_the_same_library(client, service, frame_of):
+    frame = frame_of(people(3))
+    (answer,) = client.stream(frame, drugs=["lsd", "alcohol"])
+    assert type(answer) is type(frame)
+    probabilities = [{risk["drug"]: risk["probability"] for risk in service.answer(i).risks} for i in range(3)]
+    assert columns(answer) == {drug: [risks[drug] for risks in probabilities] for drug in ("lsd", "alcohol")}
+
+
+def test_an_index_is_kept(client):
+    frame = pd.DataFrame(people(2), index=pd.Index(["me", "you"], name="who"))
+    (answer,) = client.stream(frame)
+    pd.testing.assert_index_equal(answer.index, frame.index)
+    assert list(answer.columns) == list(DRUGS)
+
+
+@pytest.mark.parametrize("frame_of", FRAMES.values(), ids=FRAMES)
+def test_a_long_data_frame_is_sent_in_parts(client, service, frame_of, monkeypatch):
+    monkeypatch.setattr("drugpred.client.arrays.MAX_ROWS", 2)
+    assert [len(columns(answer)["lsd"]) for answer in client.stream(frame_of(people(5)), drugs=["lsd"])] == [2, 2, 1]
+
+
+def test_an_empty_data_frame_asks_nothing(client, service):
+    assert list(client.stream(pl.DataFrame(people(0)))) == []
+    assert service.requests == []
+
+
+def test_data_frames_and_arrays_may_be_chunks_of_one_stream(client):
+    chunks = [pl.DataFrame(people(2)), rows(1), pd.DataFrame(rows(3)), pd.DataFrame(people(1))]
+    answers = list(client.stream(iter(chunks)))
+    assert [type(answer) for answer in answers] == [pl.DataFrame, np.ndarray, np.ndarray, pd.DataFrame]
+    assert [len(answer) for answer in answers] == [2, 1, 3, 1]
 
 
 def test_columns_are_in_the_order_asked_for(client, service):
@@ -321,6 +384,24 @@ def test_no_answer_in_time_within_a_stream(make, service):
         next(answers)
         with pytest.raises(DeadlineExceededError):
             next(answers)
+
+
+@pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS)
+def test_a_call_has_one_id_which_its_error_has_too(client, service, waits, ask):
+    service.fail("unavailable", "broken")
+    with pytest.raises(ServiceError) as raised:
+        ask(client)
+    first, second = service.ids
+    assert raised.value.request_id == first == second
+    assert raised.value.__notes__ == [f"x-request-id: {first}"]
+    ask(client)
+    assert first not in service.ids[2:]
+
+
+def test_what_was_not_sent_has_no_id(client):
+    with pytest.raises(InvalidRequestError) as raised:
+        client.predict(EXAMPLE | {"age": 17})
+    assert raised.value.request_id is None
 
 
 # --- the rest

@@ -14,7 +14,15 @@ from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
 from drugpred.client import AsyncClient, Client
-from drugpred.errors import DeadlineExceededError, Detail, InvalidRequestError, ServiceError, UnavailableError
+from drugpred.errors import (
+    ConfigurationError,
+    DeadlineExceededError,
+    Detail,
+    InvalidRequestError,
+    PermissionDeniedError,
+    ServiceError,
+    UnavailableError,
+)
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.schemas import EXAMPLE
 
@@ -157,7 +165,7 @@ def test_refusals_of_others_are_reported_too(client, rpc_service):
 @pytest.mark.parametrize("code", [grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.ABORTED])
 def test_the_text_of_a_fault_is_not_shown(client, rpc_service, waits, code):
     rpc_service.script.append(ending(code, "could not convert 0.7318462"))
-    with pytest.raises(ServiceError, match=f"answered {code.name}$") as raised:
+    with pytest.raises(ServiceError, match=f"(?m)answered {code.name}$") as raised:
         client.predict(EXAMPLE)
     assert raised.value.__suppress_context__
     assert waits == []
@@ -186,3 +194,23 @@ def test_a_service_that_comes_back_is_found_again(make, rpc_service):
 def test_answers_may_be_larger_than_grpcs_default(client, rpc_service, monkeypatch):
     monkeypatch.setattr(rpc_service, "card", {**rpc_service.card, "filling": "x" * 5 * 2**20})
     assert len(client.model().card["filling"]) == 5 * 2**20
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED])
+def test_the_services_own_text_and_id_are_in_the_error(client, rpc_service, code):
+    def refuse(context):
+        context.set_trailing_metadata([("x-request-id", "of the service")])
+        context.abort(code, "expected what the hint says")
+
+    rpc_service.script.append(refuse)
+    with pytest.raises(PermissionDeniedError, match=f"{code.name}: expected what the hint says") as raised:
+        client.model()
+    assert raised.value.request_id == "of the service"
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda client: client.drift(), lambda client: client.feedback("A" * 96, {"lsd": True})]
+)
+def test_what_grpc_does_not_have_is_named(client, ask):
+    with pytest.raises(ConfigurationError, match="http://"):
+        ask(client)

@@ -15,6 +15,7 @@ from drugpred.errors import (
     RateLimitedError,
     ServiceError,
     UnavailableError,
+    error_body,
 )
 from drugpred.schemas import EXAMPLE, Batch, Profile
 
@@ -75,7 +76,7 @@ def test_refusals_report_all_mistakes(client, http_service):
     faults = [{"loc": ["profiles", 3, "age"], "msg": "expected 18 or more", "type": "unexpected"}]
     body = json.dumps({"error": "the request is malformed", "detail": faults}).encode()
     http_service.script.append((400, {}, body))
-    with pytest.raises(InvalidRequestError, match=r"malformed: profiles\.3\.age: expected 18 or more$") as raised:
+    with pytest.raises(InvalidRequestError, match=r"(?m)malformed: profiles\.3\.age: expected 18 or more$") as raised:
         client.predict(EXAMPLE)
     assert raised.value.detail == (Detail(("profiles", 3, "age"), "expected 18 or more"),)
 
@@ -128,3 +129,60 @@ def test_other_failures_are_not_tried_again(client, http_service, waits):
     with pytest.raises(ServiceError, match="DecodingError"):
         client.predict(EXAMPLE)
     assert waits == []
+
+
+TOKEN = "A" * 96
+
+
+def test_feedback(client, http_service):
+    assert client.feedback(TOKEN, {"lsd": True, "crack": np.bool_(False)}) == 2
+    ((path, body),) = http_service.requests
+    assert (path, json.loads(body)) == (
+        "/feedback",
+        {"prediction_id": TOKEN, "outcomes": {"lsd": True, "crack": False}},
+    )
+
+
+@pytest.mark.parametrize(
+    ("token", "outcomes", "where"),
+    [("short", {"lsd": True}, "prediction_id"), (TOKEN, {"tea": True}, "outcomes"), (TOKEN, {"lsd": "no"}, "lsd")],
+)
+def test_invalid_feedback_is_not_sent(client, http_service, token, outcomes, where):
+    with pytest.raises(InvalidRequestError, match=where):
+        client.feedback(token, outcomes)
+    assert http_service.requests == []
+
+
+def test_drift(client, http_service):
+    assert client.drift().model_dump() == http_service.drift
+    assert http_service.requests == [("/drift", b"")]
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (401, PermissionDeniedError),
+        (403, PermissionDeniedError),
+        (409, ServiceError),
+        (413, ServiceError),
+        (429, RateLimitedError),
+        (503, UnavailableError),
+        (504, DeadlineExceededError),
+    ],
+)
+def test_the_services_own_text_and_id_are_in_the_error(make, http_service, waits, status, error):
+    body = error_body("expected what the hint says")
+    http_service.script.append((status, {"x-request-id": "of the service"}, body))
+    with (
+        make(http_service.url, retries=0) as client,
+        pytest.raises(error, match=f"{status}.*: expected what") as raised,
+    ):
+        client.drift()
+    assert raised.value.request_id == "of the service"
+
+
+def test_the_text_of_a_fault_is_not_shown(client, http_service):
+    http_service.script.append((500, {}, error_body("KeyError: 0.31")))
+    with pytest.raises(ServiceError) as raised:
+        client.drift()
+    assert str(raised.value) == "the service answered 500 Internal Server Error"

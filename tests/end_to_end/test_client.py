@@ -2,7 +2,9 @@
 
 import asyncio
 
+import httpx
 import numpy as np
+import polars as pl
 import pytest
 
 from drugpred.client import AsyncClient, Client
@@ -12,7 +14,7 @@ from drugpred.client.grpc_transport import GrpcTransport
 from drugpred.client.http_transport import HttpTransport
 from drugpred.client.retries import RetryPolicy
 from drugpred.codebook import DRUGS, INPUTS, WINDOWS
-from drugpred.errors import InvalidRequestError
+from drugpred.errors import InvalidRequestError, ServiceError
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.schemas import EXAMPLE
 
@@ -107,6 +109,14 @@ def test_the_transport_makes_no_difference(answers):
             np.testing.assert_allclose(one, another, rtol=0, atol=1e-14)  # HTTP takes a chunk in parts
 
 
+@pytest.mark.parametrize("transport", ["http", "grpc"])
+def test_a_data_frame_gives_the_same_probabilities(urls, transport, people, expected):
+    with Client(urls[transport]) as client:
+        (answer,) = client.stream(pl.DataFrame(people), window=WINDOW)
+    assert answer.columns == list(DRUGS)
+    np.testing.assert_allclose(answer.to_numpy(), expected[:, :, WINDOWS.index(WINDOW)], rtol=0, atol=1e-12)
+
+
 def test_model(urls, stored_model):
     models = []
     for url in urls.values():
@@ -155,9 +165,37 @@ def test_a_chunk_that_the_service_refuses_is_named(urls):
     transport = GrpcTransport(urls["grpc"], RetryPolicy(10, 0, blocking=True), None, None)
     chunk = pb.PredictStreamRequest(**{name: [1] for name in INPUTS} | {"gender": [9]})
     with pytest.raises(InvalidRequestError, match="gender") as refused:
-        run(transport._open(Call("PredictStream", chunk, str), 10))
+        run(transport._open(Call("PredictStream", chunk, str), 10, "1"))
     assert refused.value.detail[0].loc == ("gender", 0)
     run(transport.close())
+
+
+def test_explain(urls):
+    asked = EXAMPLE | {"drugs": ["cannabis", "lsd"]}
+    explained = []
+    for url in urls.values():
+        with Client(url) as client:
+            explained.append(client.explain(asked))
+            included = client.predict(asked | {"include": ["explanation"]})
+        assert explained[-1] == {risk["drug"]: risk["explanation"] for risk in included.risks}
+    assert explained[0] == explained[1]
+
+
+def test_feedback_is_counted_once_and_a_second_time_the_services_text_is_shown(urls):
+    with Client(urls["http"]) as client:
+        prediction = client.predict(EXAMPLE)
+        assert client.feedback(prediction.prediction_id, {"cannabis": True, "lsd": False}) == 2
+        with pytest.raises(ServiceError, match="409 Conflict: expected a prediction whose") as raised:
+            client.feedback(prediction.prediction_id, {"cannabis": True})
+    assert raised.value.request_id
+
+
+def test_drift(urls):
+    with Client(urls["http"]) as client:
+        found = client.drift()
+    assert found.model_dump() == httpx.get(f"{urls['http']}/drift").json()
+    assert found.inputs.keys() == set(INPUTS)
+    assert found.scores.keys() == set(DRUGS)
 
 
 def test_explanations(urls):
