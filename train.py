@@ -73,7 +73,7 @@ def train(data: Path | None, config_path: Path, *, track: bool, force: bool) -> 
             report = render(card, evaluation, respondents.X, pipeline.predict_proba)
             background = make_background(Predictor(**weights))
             tag = model_store.write(skops.io.dumps(pipeline), to_npz(weights), background, card, report)
-        say(f"stored {tag}; serve it with: bentoml serve")
+        say(f"stored {tag} in {model_store.resolve(tag).path}; serve it with: bentoml serve")
         if run:
             run.log_model(model_store.load(tag))
             say(f"tracked as MLflow run {run.id}")

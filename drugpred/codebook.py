@@ -11,12 +11,10 @@ doi:10.24432/C5TC7S; raw totals are those of E. Fehrman et al., arXiv:1506.06297
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal, get_args
-
-import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,6 +34,9 @@ Scale = Literal["standardized", "raw"]
 _DIGITS: Final = 5
 """Decimals of the published values."""
 
+_TYPOGRAPHY: Final = str.maketrans({"'": None, "\N{RIGHT SINGLE QUOTATION MARK}": None, "\N{EN DASH}": "-"})
+"""What word processors and spreadsheets write in place of plain characters, and apostrophes."""
+
 
 def _rounding(value: float) -> float:
     """Return the largest error of a rounded value.
@@ -49,8 +50,8 @@ def _rounding(value: float) -> float:
 
 
 def _fold(label: str) -> str:
-    """Return a label without spacing and case, for comparison."""
-    return "".join(label.split()).casefold()
+    """Return a label without spacing, case and apostrophes, for comparison."""
+    return "".join(label.split()).translate(_TYPOGRAPHY).casefold()
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,10 @@ class Category:
         Quantified value of each level in the UCI file.
     counts : tuple of int
         Respondents at each level, of 1885.
-    aliases : mapping of str to str
-        Labels by other spellings.
+    aliases : mapping of str to tuple of str
+        Other accepted names, by label.
+    published : tuple of str
+        Spellings of the levels in the decoded CSV; empty if they are the labels.
     """
 
     name: str
@@ -78,22 +81,28 @@ class Category:
     labels: tuple[str, ...]
     values: tuple[float, ...]
     counts: tuple[int, ...]
-    aliases: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, tuple[str, ...]]
+    published: tuple[str, ...] = ()
 
     @cached_property
     def codes(self) -> dict[str, int]:
-        """Codes by label and alias, spelled as published."""
-        codes = {label: code for code, label in enumerate(self.labels)}
-        return codes | {alias: codes[label] for alias, label in self.aliases.items()}
+        """Codes by label, published spelling and alias."""
+        codes = {text: code for texts in (self.labels, self.published) for code, text in enumerate(texts)}
+        return codes | {alias: codes[label] for label, aliases in self.aliases.items() for alias in aliases}
 
     @cached_property
     def _folded(self) -> dict[str, int]:
         return {_fold(label): code for label, code in self.codes.items()}
 
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """The labels, and published spellings that differ: what schemas and messages name."""
+        return self.labels + self.published
+
     @cached_property
     def one_of(self) -> str:
-        """The accepted spellings, for error messages."""
-        return f"one of {' | '.join(self.codes)}"
+        """What a label may be, for error messages; aliases would make a long list longer."""
+        return f"one of {' | '.join(self.spellings)}"
 
     @cached_property
     def expected(self) -> str:
@@ -101,7 +110,7 @@ class Category:
         return "a whole number from {} to {}, or {}".format(*AGES, self.one_of) if self is AGE else self.one_of
 
     def code(self, label: str) -> int:
-        """Return the code of a label, in any case and spacing.
+        """Return the code of a label or alias, in any case and spacing, with or without apostrophes.
 
         Raises
         ------
@@ -171,10 +180,17 @@ class Score:
         """Return the lowest and the highest value on a scale."""
         return NEO_TOTALS if scale == "raw" and self.is_neo else (self.lowest, self.highest)
 
-    def expected(self, scale: Scale = "standardized") -> str:
-        """Return the accepted values on a scale, for error messages."""
+    def expected(self, scale: Scale = "standardized", value: float | None = None) -> str:
+        """Return the accepted values on a scale, for error messages.
+
+        If the rejected value is given and looks like a NEO total, the message names the scale of totals. It does not
+        contain the value.
+        """
         kind = "a whole number" if scale == "raw" and self.is_neo else "a number"
-        return f"{kind} from {self.bounds(scale)[0]} to {self.bounds(scale)[1]}"
+        expected = f"{kind} from {self.bounds(scale)[0]} to {self.bounds(scale)[1]}"
+        if scale == "raw" or not self.is_neo or value is None or not self.highest < value <= NEO_TOTALS[1]:
+            return expected
+        return expected + _RAW_HINT if value == int(value) else expected
 
     def bounded(self, value: float) -> float:
         """Return a standardized value, or the bound if an error of single precision exceeds it.
@@ -214,6 +230,8 @@ class Score:
 
         A total between two of the respondents' is interpolated; one beyond them has the value of the nearest.
         """
+        import numpy as np  # here, because the command line reads this module and never needs totals
+
         totals = range(NEO_TOTALS[0], NEO_TOTALS[1] + 1)
         return dict(zip(totals, np.interp(totals, self.raw, self.values).tolist(), strict=True))
 
@@ -230,12 +248,74 @@ def _score(name: str, column: str, table: str, *, is_neo: bool = True) -> Score:
     )
 
 
+_ALIASES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
+    "age": {
+        "18-24": ("18 to 24",),
+        "25-34": ("25 to 34",),
+        "35-44": ("35 to 44",),
+        "45-54": ("45 to 54",),
+        "55-64": ("55 to 64",),
+        "65+": ("65 and over", "65 and older", "65 or over", "65 or older"),
+    },
+    "gender": {"Female": ("Woman",), "Male": ("Man",)},
+    "education": {
+        "Left school before 16 years": ("Left school before 16",),
+        "Left school at 16 years": ("Left school at 16",),
+        "Left school at 17 years": ("Left school at 17",),
+        "Left school at 18 years": ("Left school at 18",),
+        "Some college or university, no certificate or degree": (
+            "Some college or university",
+            "Some college",
+            "Some college, no degree",
+            "Some university",
+        ),
+        "Professional certificate/ diploma": (
+            "Professional certificate or diploma",
+            "Professional certificate",
+            "Professional diploma",
+        ),
+        "University degree": ("Bachelor's degree", "Bachelor degree", "Bachelor's", "Bachelor", "BA", "BSc"),
+        "Masters degree": ("Master degree", "Master's", "Master", "MA", "MSc"),
+        "Doctorate degree": ("Doctorate", "Doctoral degree", "PhD", "Ph.D."),
+    },
+    "country": {
+        "Australia": ("AU", "AUS"),
+        "Canada": ("CA", "CAN"),
+        "New Zealand": ("NZ", "NZL"),
+        "Other": ("Other country",),
+        "Republic of Ireland": ("Ireland", "IE", "IRL"),
+        "UK": (
+            "United Kingdom",
+            "Great Britain",
+            "Britain",
+            "U.K.",
+            "GB",
+            "GBR",
+            "England",
+            "Scotland",
+            "Wales",
+            "Northern Ireland",
+        ),
+        "USA": ("United States", "United States of America", "US", "U.S.", "U.S.A."),
+    },
+    "ethnicity": {
+        "Black": ("African American", "Black or African American"),
+        "Mixed-Black/Asian": ("Mixed Black/Asian", "Mixed Black and Asian"),
+        "Mixed-White/Asian": ("Mixed White/Asian", "Mixed White and Asian"),
+        "Mixed-White/Black": ("Mixed White/Black", "Mixed White and Black"),
+        "Other": ("Other ethnicity",),
+        "White": ("Caucasian",),
+    },
+}
+"""Other names of levels, by category and label: those of the same meaning, and ISO 3166 codes of countries."""
+
 AGE: Final = Category(
     "age",
     "Age",
     ("18-24", "25-34", "35-44", "45-54", "55-64", "65+"),
     (-0.95197, -0.07854, 0.49788, 1.09449, 1.82213, 2.59171),
     (643, 481, 356, 294, 93, 18),
+    _ALIASES["age"],
 )
 GENDER: Final = Category(
     "gender",
@@ -243,7 +323,8 @@ GENDER: Final = Category(
     ("Female", "Male"),
     (0.48246, -0.48246),
     (942, 943),
-    {"F": "Female", "M": "Male"},
+    _ALIASES["gender"],
+    ("F", "M"),
 )
 EDUCATION: Final = Category(
     "education",
@@ -261,6 +342,7 @@ EDUCATION: Final = Category(
     ),
     (-2.43591, -1.73790, -1.43719, -1.22751, -0.61113, -0.05921, 0.45468, 1.16365, 1.98437),
     (28, 99, 30, 100, 506, 270, 480, 283, 89),
+    _ALIASES["education"],
 )
 COUNTRY: Final = Category(
     "country",
@@ -268,6 +350,7 @@ COUNTRY: Final = Category(
     ("Australia", "Canada", "New Zealand", "Other", "Republic of Ireland", "UK", "USA"),
     (-0.09765, 0.24923, -0.46841, -0.28519, 0.21128, 0.96082, -0.57009),
     (54, 87, 5, 118, 20, 1044, 557),
+    _ALIASES["country"],
 )
 ETHNICITY: Final = Category(
     "ethnicity",
@@ -275,11 +358,14 @@ ETHNICITY: Final = Category(
     ("Asian", "Black", "Mixed-Black/Asian", "Mixed-White/Asian", "Mixed-White/Black", "Other", "White"),
     (-0.50212, -1.10702, 1.90725, 0.12600, -0.22166, 0.11440, -0.31685),
     (26, 33, 3, 20, 20, 63, 1720),
+    _ALIASES["ethnicity"],
 )
 CATEGORIES: Final = (AGE, GENDER, EDUCATION, COUNTRY, ETHNICITY)
 
 NEO_TOTALS: Final = (12, 60)
 """Lowest and highest total of a NEO-FFI-R scale: twelve items scored 1 to 5. Manuals that score 0 to 4 give 12 less."""
+
+_RAW_HINT: Final = ", or with scale raw a total from {} to {}, its items scored 1 to 5".format(*NEO_TOTALS)
 
 # Each entry is raw:standardized:count, the raw total (or ordinal level), its value and its respondents.
 SCORES: Final = (

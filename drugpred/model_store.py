@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import bentoml
-    from bentoml._internal.models import ModelStore
+    from bentoml._internal.models import Model
 
 NAME = "drug_consumption"  # the model's name in the store
 
@@ -291,22 +291,21 @@ def resolve(tag: str) -> bentoml.Model:
         There is no such model, or the store or the model's metadata cannot be read.
     """
     import bentoml
-    from bentoml._internal.configuration.containers import BentoMLContainer  # only it knows the store of a bento
-    from bentoml._internal.models import ModelStore  # bentoml.models reads only the store of BENTOML_HOME
+    from bentoml._internal.models import ModelStore
     from bentoml.exceptions import BentoMLException, NotFound
 
     store = ModelStore(home() / "models")
     try:
         bentoml.Tag.from_taglike(tag)
     except ValueError:
-        raise StoredModelError(_not_found(tag, BentoMLContainer.model_store.get(), store)) from None
+        raise StoredModelError(_not_found(tag)) from None
     try:
         try:
             return bentoml.models.get(tag)
         except NotFound:  # in a bento, which has its own models
             return store.get(tag)
     except NotFound:
-        raise StoredModelError(_not_found(tag, BentoMLContainer.model_store.get(), store)) from None
+        raise StoredModelError(_not_found(tag)) from None
     except PermissionError as error:
         raise StoredModelError(reason(error)) from None
     except Exception as error:  # noqa: BLE001 - reading any YAML may raise any exception
@@ -314,15 +313,30 @@ def resolve(tag: str) -> bentoml.Model:
         raise StoredModelError(f"{tag}: expected a model with its original model.yaml{why}; {_AGAIN}") from None
 
 
-def _not_found(tag: str, *stores: ModelStore) -> str:
-    """Return the message that there is no such model, with those that there are, newest first."""
-    from bentoml._internal.models import Model
+def list_models() -> dict[str, Model]:
+    """Return the models of the store by tag, newest first, without those that cannot be read.
 
-    created = {}
-    for folder in {path.parent for store in stores for path in Path(store._path, NAME).glob("*/model.yaml")}:
-        with suppress(Exception):  # a model that cannot be read is not listed
-            created[f"{NAME}:{folder.name}"] = Model.from_path(folder).creation_time
-    tags = sorted(created, key=created.__getitem__, reverse=True)
+    In a bento these are its own models and those of the store.
+
+    Raises
+    ------
+    StoredModelError
+        The store is not a folder and cannot be created.
+    """
+    from bentoml._internal.configuration.containers import BentoMLContainer  # only it knows the store of a bento
+    from bentoml._internal.models import Model, ModelStore  # bentoml.models reads only the store of BENTOML_HOME
+
+    models = {}
+    for store in (ModelStore(home() / "models"), BentoMLContainer.model_store.get()):
+        for path in Path(store._path, NAME).glob("*/model.yaml"):
+            with suppress(Exception):
+                models[f"{NAME}:{path.parent.name}"] = Model.from_path(path.parent)
+    return dict(sorted(models.items(), key=lambda item: item[1].creation_time, reverse=True))
+
+
+def _not_found(tag: str) -> str:
+    """Return the message that there is no such model, with those that there are, newest first."""
+    tags = list(list_models())
     if not tags:
         return f"no model {tag} in the BentoML model store; run `python train.py` first"
     more = f" and {len(tags) - _MAX_LISTED} more" if len(tags) > _MAX_LISTED else ""

@@ -51,17 +51,21 @@ EXAMPLE: Final[dict[str, str | float]] = {
 
 
 def _category_field(category: Category) -> Any:  # noqa: ANN401 - like pydantic's own Field
+    enum: list[Any] = [*category.spellings]
+    description = "Also accepted: {}.".format(
+        "; ".join(f"{', '.join(aliases)} (as {label})" for label, aliases in category.aliases.items())
+    )
     if category is not codebook.AGE:
-        return Field(json_schema_extra={"enum": list(category.codes)})
+        return Field(description=description, json_schema_extra={"enum": enum})
 
     def numbers_too(schema: dict[str, Any]) -> None:
         del schema["type"]
         schema["oneOf"] = [
             {"type": "integer", "minimum": codebook.AGES[0], "maximum": codebook.AGES[1]},
-            {"type": "string", "enum": list(category.codes)},
+            {"type": "string", "enum": enum},
         ]
 
-    return Field(json_schema_extra=numbers_too)
+    return Field(description=description, json_schema_extra=numbers_too)
 
 
 def _score_field(score: Score) -> Any:  # noqa: ANN401 - like pydantic's own Field
@@ -92,7 +96,7 @@ class _Request(BaseModel):
 class Profile(_Request):
     """A person, and the options of the prediction.
 
-    Labels may be written in any case and spacing. The twelve inputs have no default.
+    Labels may be written in any case and spacing, and have aliases. The twelve inputs have no default.
     """
 
     model_config = ConfigDict(json_schema_extra={"example": {**EXAMPLE}})
@@ -149,7 +153,7 @@ class Profile(_Request):
             try:  # single precision may have rounded it beyond a bound
                 return score.bounded(value)
             except ValueError:
-                _refuse(score.expected())
+                _refuse(score.expected(value=value))
         return value
 
     def row(self) -> list[float]:

@@ -69,7 +69,7 @@ class ColumnError(ValueError):
 
 
 def category_codes(category: Category, labels: Sequence[str]) -> NDArray[np.int64]:
-    """Return the codes of labels, in any case and spacing.
+    """Return the codes of labels or aliases, in any case and spacing.
 
     Parameters
     ----------
@@ -206,6 +206,7 @@ def encode(columns: Mapping[str, NDArray[Any]], scale: Scale = "standardized") -
     values, possible = validate(columns, scale)
     if not possible.all():
         i, row = divmod(int(possible.argmin()), n)
-        expected = CATEGORIES[i].one_of if i < _N_CATEGORIES else SCORES[i - _N_CATEGORIES].expected(scale)
-        raise ColumnError(INPUTS[i], expected, row)
+        if i < _N_CATEGORIES:
+            raise ColumnError(INPUTS[i], CATEGORIES[i].one_of, row)
+        raise ColumnError(INPUTS[i], SCORES[i - _N_CATEGORIES].expected(scale, columns[INPUTS[i]][row]), row)
     return np.ascontiguousarray(values.T)

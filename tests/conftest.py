@@ -34,7 +34,7 @@ os.environ["BENTOML_HOME"] = f"{_home.name}/bentoml"
 # Tests run on all cores: no process that they start computes with several threads, or fits folds in other processes.
 os.environ |= {"OPENBLAS_NUM_THREADS": "1", "LOKY_MAX_CPU_COUNT": "1"}
 
-# A shell that runs the tests in the background has them ignore Ctrl-C, which some of them send to what they start.
+# A shell makes tests in the background ignore Ctrl-C, which some of them send to the processes that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -44,7 +44,7 @@ settings.load_profile("drugpred")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a module in one process, as they share what they start, and all that share the image."""
+    """Run the tests of a module in one process, as they share servers, and all tests of the image in one."""
     for item in items:
         group = "image" if "podman" in getattr(item, "fixturenames", ()) else str(item.path.relative_to(ROOT))
         item.add_marker(pytest.mark.xdist_group(group))
@@ -52,7 +52,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def room() -> Callable[[int], AbstractContextManager[None]]:
-    """Give files no more than so many bytes for a while: what is nearest to a full disk without a disk of one's own."""
+    """Return a context manager that limits the size of files: the nearest to a full disk without a separate disk."""
 
     @contextmanager
     def limit(size: int) -> Iterator[None]:
@@ -135,7 +135,7 @@ def default_stored_model(default_store: Path) -> model_store.StoredModel:
 
 @pytest.fixture(scope="session")
 def records_in(real: Respondents) -> Callable[[bytes], list[str]]:
-    """What tells of single real respondents in a file's content: nothing in whatever is stored or ships.
+    """Return a function that finds single real respondents in a file's content; no file stored or shipped has any.
 
     Looks into zips and npz, for arrays as long as the data or a part of it that cross-validation trains on, for the
     seven scores of anybody as floats in rows or columns, and for the same as text.

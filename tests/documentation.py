@@ -21,6 +21,7 @@ from pathlib import Path
 DOCUMENTS = (
     "README.md",
     "drugpred/README.md",
+    "drugpred/cli/README.md",
     "drugpred/client/README.md",
     "drugpred/bulk/README.md",
     "drugpred/training/README.md",
@@ -39,7 +40,7 @@ DOCUMENTS = (
 # Another processor rounds differently, and a hundred steps of an optimizer make that visible.
 TOLERANCE = 0.003
 
-DRUGPRED_NAME = re.compile(r"DRUGPRED_[A-Z_]*[A-Z]")
+DRUGPRED_NAME = re.compile(r"(?<!_)DRUGPRED_[A-Z_]*[A-Z]")
 _FENCE = re.compile(r"^```(.*)\n((?:(?!```).*\n)*)```$", re.MULTILINE)
 _KINDS = re.compile(r"bash|bash serves \d+|bash needs .+|python|text|text varies|json")
 

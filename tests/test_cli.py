@@ -2,6 +2,10 @@
 
 import csv
 import json
+import os
+import resource
+import subprocess
+import sys
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +23,7 @@ from drugpred.training import configuration, imbalance
 from drugpred.training.baselines import BASELINES
 from drugpred.training.card import build_card
 from drugpred.training.experiment import cross_validate_model
+from tests.harness import ROOT
 
 
 @pytest.fixture
@@ -116,7 +121,7 @@ def evaluate(run, tmp_path, uci_path):
 
 @dataclass
 class Evaluated:
-    """An evaluation that ended well: its folder, and what it printed."""
+    """An evaluation that ended well: its folder and its output."""
 
     folder: Path
     output: str
@@ -186,6 +191,7 @@ def test_evaluation_prints_and_writes_its_tables(evaluated):
         assert text in evaluated.output
         assert text in written
     assert "…" not in evaluated.output
+    assert evaluated.output.endswith(f"tables in {evaluated.folder}\n")
 
 
 def test_evaluation_leaves_nothing_of_a_respondent(evaluated, records_in):
@@ -303,7 +309,78 @@ def test_an_interrupted_command_reports_kept_files_and_how_to_continue(run, tmp_
     assert result.output == f"Error: interrupted: {expected}\n"
 
 
-def test_help_names_the_commands_and_the_version_is_known(run):
-    for command in ("simulate", "evaluate"):
-        assert command in run("--help").output
+COMMANDS = ("drift", "evaluate", "models", "predict", "report", "score", "simulate")
+
+
+def test_help_has_the_whole_summary_of_every_command(run):
+    lines = run("--help").output.split("Commands:")[1]
+    text = " ".join(lines.split())
+    assert "..." not in text
+    for name in COMMANDS:
+        summary = main.commands[name].help.split("\n\n")[0]
+        assert f"{name} {' '.join(summary.split())}" in text
+    assert set(COMMANDS) == set(main.commands)
+
+
+@pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS)], ids=str)
+def test_h_is_help(run, arguments):
+    assert run(*arguments, "-h").output == run(*arguments, "--help").output
+    assert "-h, --help" in run(*arguments, "-h").output
+
+
+def test_the_version_is_known(run):
     assert __version__ in run("--version").output
+
+
+def test_a_command_that_is_nearly_right_is_met_with_the_right_one(run):
+    result = run("modles")
+    assert result.exit_code == 2
+    assert "Did you mean 'models'?" in result.output
+
+
+@pytest.mark.parametrize("command", [["-m", "drugpred"], ["-c", "from drugpred.cli import main; main()"]], ids=str)
+def test_help_is_there_at_once_and_loads_no_library_of_numbers(command):
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *command, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "simulate" in done.stdout
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "drugpred.cli.predict" in loaded
+    assert not loaded & {"bentoml", "numpy", "pandas", "pyarrow", "pydantic", "rich.console", "sklearn"}
+
+
+def test_help_takes_at_most_three_tenths_of_a_second_of_cpu():
+    def seconds():
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-m", "drugpred", "--help"], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(seconds() for _ in range(3)) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["pre"], ["predict"]),
+        (["predict", "--country", "re"], ["Republic of Ireland"]),
+        (["predict", "--drugs", "lsd,ca"], ["lsd,caffeine", "lsd,cannabis"]),
+        (["score", "--window", "d"], ["decade", "day"]),
+    ],
+    ids=str,
+)
+def test_the_shell_completes_commands_labels_and_drugs(words, expected):
+    done = subprocess.run(
+        [sys.executable, "-c", "from drugpred.cli import main; main(prog_name='drugpred')"],
+        cwd=ROOT,
+        env=os.environ
+        | {
+            "_DRUGPRED_COMPLETE": "bash_complete",
+            "COMP_WORDS": " ".join(["drugpred", *words]),
+            "COMP_CWORD": str(len(words)),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [line.partition(",")[2] for line in done.stdout.splitlines()] == expected

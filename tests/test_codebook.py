@@ -13,6 +13,7 @@ from drugpred import codebook
 from drugpred.codebook import (
     AGE,
     CATEGORIES,
+    COUNTRY,
     DRUG_COLUMNS,
     DRUGS,
     EDUCATION,
@@ -101,7 +102,7 @@ def test_value_and_label_of_a_respondent_have_one_code(column, uci, decoded):
 
 @by_name(CATEGORIES)
 def test_labels_are_spelled_as_in_the_decoded_file(column, decoded):
-    assert {row[column.column] for row in decoded.values()} == set(column.aliases or column.labels)
+    assert {row[column.column] for row in decoded.values()} == set(column.published or column.labels)
 
 
 @by_name(SCORES)
@@ -248,7 +249,8 @@ def test_age_band_is_for_whole_years_of_adults(years):
 )
 def test_labels_match_in_any_case_and_spacing(column, spell):
     assert [column.code(spell(label)) for label in column.labels] == list(range(len(column.labels)))
-    assert all(column.code(spell(alias)) == column.labels.index(label) for alias, label in column.aliases.items())
+    for label, aliases in column.aliases.items():
+        assert {column.code(spell(alias)) for alias in aliases} == {column.labels.index(label)}
 
 
 @by_name(CATEGORIES)
@@ -260,5 +262,41 @@ def test_an_unknown_label_is_refused_and_not_repeated(column, label):
     assert all(known in str(caught.value) for known in column.labels)
 
 
-def test_gender_has_the_letters_of_the_decoded_file():
-    assert GENDER.aliases == {"F": "Female", "M": "Male"}
+@pytest.mark.parametrize(
+    ("category", "label", "expected"),
+    [
+        (AGE, "25\N{EN DASH}34", "25-34"),
+        (EDUCATION, "Bachelor's degree", "University degree"),
+        (EDUCATION, "bachelor\N{RIGHT SINGLE QUOTATION MARK}s degree", "University degree"),
+        (EDUCATION, "Master's degree", "Masters degree"),
+        (COUNTRY, "United States", "USA"),
+        (COUNTRY, "United Kingdom", "UK"),
+        (COUNTRY, "Ireland", "Republic of Ireland"),
+        (GENDER, "f", "Female"),
+    ],
+)
+def test_labels_that_people_use(category, label, expected):
+    assert category.labels[category.code(label)] == expected
+
+
+@by_name(CATEGORIES)
+def test_no_alias_names_two_levels(column):
+    spellings = [*column.labels, *column.published, *(alias for names in column.aliases.values() for alias in names)]
+    assert len({codebook._fold(spelling) for spelling in spellings}) == len(spellings)
+    assert set(column.aliases) <= set(column.labels)
+
+
+@by_name([score for score in SCORES if score.is_neo])
+def test_an_impossible_score_that_looks_like_a_total_is_met_with_the_scale_of_totals(column):
+    expected = f"a number from {column.lowest} to {column.highest}"
+    hint = ", or with scale raw a total from 12 to 60, its items scored 1 to 5"
+    first = math.floor(column.highest) + 1
+    assert {column.expected(value=total) for total in range(first, 61)} == {expected + hint}
+    others = [None, column.lowest - 1, -12, 20.5, 61, math.nan, math.inf]
+    assert {column.expected(value=value) for value in others} == {expected}
+    assert column.expected("raw", 61) == "a whole number from 12 to 60"
+
+
+@by_name([score for score in SCORES if not score.is_neo])
+def test_scores_without_totals_have_no_scale_of_them(column):
+    assert "raw" not in column.expected(value=30)

@@ -7,6 +7,7 @@ import yaml
 from prometheus_client import REGISTRY
 
 from drugpred import errors, limits
+from drugpred.codebook import CATEGORIES
 from drugpred.monitoring import metrics
 from drugpred.serving.endpoints import ENDPOINTS
 from drugpred.settings import Settings
@@ -46,6 +47,17 @@ def test_the_readme_names_endpoints_that_there_are():
     assert paths >= {
         endpoint.path for endpoint in ENDPOINTS if endpoint.request and not endpoint.path.startswith("/v2")
     }
+
+
+def test_labels():
+    rows = [(name, label, others) for name, label, others in table(SERVING, "input", "label", "also accepted as")]
+    assert rows == [
+        (category.name, label, ", ".join([*published, *category.aliases.get(label, ())]))
+        for category in CATEGORIES
+        for label, *published in zip(
+            category.labels, *([category.published] if category.published else []), strict=True
+        )
+    ]
 
 
 def test_status_codes():

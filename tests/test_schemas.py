@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from drugpred import codebook
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES, SINGLE, WINDOWS, describe
 from drugpred.data import respondents
+from drugpred.errors import Fault
 from drugpred.limits import MAX_PROFILES
 from drugpred.schemas import EXAMPLE, Batch, Profile, faults
 
@@ -110,9 +111,8 @@ def test_json_other_than_an_object_is_refused(body):
     ids=["as published", "upper", "lower", "padded", "unspaced", "spaced"],
 )
 def test_labels_match_in_any_case_and_spacing(column, spell):
-    spellings = {**{label: label for label in column.labels}, **column.aliases}
-    for spelling, label in spellings.items():
-        assert row(**{column.name: spell(spelling)})[column.name] == column.labels.index(label)
+    for spelling, code in column.codes.items():
+        assert row(**{column.name: spell(spelling)})[column.name] == code
 
 
 @by_name(CATEGORIES)
@@ -406,6 +406,12 @@ def test_no_refusal_repeats_a_value(changes):
             model.model_validate_json(text)
         assert silent(str(caught.value))
         assert silent(repr(caught.value))
+
+
+def test_of_an_unknown_field_only_the_place_is_reported():
+    with pytest.raises(ValidationError) as caught:
+        Batch.model_validate_json(json.dumps({"profiles": [EXAMPLE, EXAMPLE | {MARK: 1}]}))
+    assert faults(caught.value) == [Fault(("profiles", 1), "expected no unknown field", "extra_forbidden")]
 
 
 @given(end=st.integers(0, 400), junk=st.sampled_from(["", "\x00", "}", '"', MARK, "\\u12", "[[", "\udcff"]))

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from drugpred.bulk.column_mapping import ID
 from drugpred.bulk.encoding import encode
 from drugpred.bulk.sink import Scored
-from drugpred.codebook import CATEGORIES, SCORES
+from drugpred.codebook import CATEGORIES, INPUTS, SCORES
 from drugpred.tabular import validate
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ class Job:
             return self.sink.write(number, scored())
 
     def _score(self, chunk: Chunk) -> Scored:
-        values, possible = validate(encode(chunk.columns), self.scale)
+        encoded = encode(chunk.columns)
+        values, possible = validate(encoded, self.scale)
         probabilities = self.network.predict_proba(values)
         ids = chunk.columns[ID] if ID in chunk.columns else pa.array(chunk.lines)
         batch = pa.RecordBatch.from_arrays([ids, *map(pa.array, probabilities)], schema=self.sink.schema)
@@ -73,8 +74,14 @@ class Job:
         if not good.all():
             batch = batch.filter(pa.array(good))
             n_rejected += int((~good).sum())
-            expected = [category.expected for category in CATEGORIES] + [score.expected(self.scale) for score in SCORES]
-            columns = list(zip(self.source.mapping.inputs.values(), expected, strict=True))
-            rows, inputs = np.nonzero(~possible.T)
-            faults += [(line, *columns[i]) for line, i in zip(chunk.lines[rows].tolist(), inputs.tolist(), strict=True)]
+            headings = list(self.source.mapping.inputs.values())
+            rows, inputs = (places.tolist() for places in np.nonzero(~possible.T))
+            for line, row, i in zip(chunk.lines[rows].tolist(), rows, inputs, strict=True):
+                faults.append((line, headings[i], self._expected(i, encoded[INPUTS[i]][row])))
         return Scored(batch, sorted(faults, key=lambda fault: fault[0]), n_rejected)
+
+    def _expected(self, i: int, value: float) -> str:
+        """Return the expected values of an input, for a value that is impossible."""
+        if i < len(CATEGORIES):
+            return CATEGORIES[i].expected
+        return SCORES[i - len(CATEGORIES)].expected(self.scale, value)

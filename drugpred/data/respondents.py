@@ -133,6 +133,6 @@ def write_csv(frame: pd.DataFrame, file: SupportsWrite[str], *, header: bool) ->
 
 
 def _label_of(category: Category) -> Callable[[float], str]:
-    """Return a function from codes to the labels of the published CSV: the alias if there is one, such as F and M."""
-    labels = dict(enumerate(category.labels)) | {category.codes[alias]: alias for alias in category.aliases}
+    """Return a function from codes to the labels of the published CSV."""
+    labels = category.published or category.labels
     return lambda code: labels[int(code)]

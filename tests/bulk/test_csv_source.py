@@ -84,6 +84,13 @@ def test_a_malformed_line_is_reported_and_affects_no_other(content, line, bad, e
     assert {*rows, place + 2} == {2, 3, 4}
 
 
+def test_behind_a_malformed_line_lines_are_counted_on_in_the_next_block(content, line, monkeypatch):
+    monkeypatch.setattr(csv_source, "_BLOCK_BYTES", 1)
+    rows, malformed = content(line.header + line() + "1,2\n" + line(age="26") + "1,2\n" + line())
+    assert list(rows) == [2, 4, 6]
+    assert list(malformed) == [3, 5]
+
+
 @pytest.mark.parametrize("blank", ["\n", "\r\n"])
 def test_blank_lines_are_malformed_but_at_the_end(content, line, blank, monkeypatch):
     text = line.header + line() + blank + line(age="26")

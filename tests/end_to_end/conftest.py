@@ -1,4 +1,4 @@
-"""What tests of a real server share: who asks it, and the clients of others."""
+"""Fixtures for tests of a real server: clients, payloads and expected answers, and clients of other projects."""
 
 import subprocess
 import sys
@@ -32,9 +32,9 @@ def expected(stored_model, real):
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory) -> Callable[[str], Path]:
-    """Return what makes an environment with one package and returns its `bin` folder.
+    """Return a function that makes an environment with one package and returns its `bin` folder.
 
-    Clients of others have versions of gRPC and protobuf of their own.
+    Clients of other projects need their own versions of gRPC and protobuf.
     """
 
     @cache

@@ -1,14 +1,24 @@
 """One person at a time, every transport says the same to the last bit."""
 
+import csv
+import json
+import struct
+
 import grpc
 import httpx
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
+from rich.console import Console
 
+from drugpred.bulk import run as bulk
 from drugpred.client import Client
 from drugpred.codebook import CATEGORIES, DRUGS
+from drugpred.errors import InvalidRequestError
 from drugpred.proto.inference import grpc_service_pb2 as v2
 from drugpred.proto.inference import grpc_service_pb2_grpc as v2_grpc
+from drugpred.schemas import EXAMPLE
 
 LABELS = {category.name for category in CATEGORIES}
 PATH = "/v2/models/drug_consumption/infer"
@@ -55,3 +65,154 @@ def test_all_give_the_same_to_the_last_bit(server, people, real):
     assert answers["HTTP"].shape == (377, len(DRUGS))
     for transport, values in answers.items():
         assert np.array_equal(values, answers["HTTP"]), transport
+
+
+# --- labels that people use, and totals without their scale
+
+PUBLISHED = EXAMPLE | {
+    "age": "25-34",
+    "education": "Doctorate degree",
+    "country": "Republic of Ireland",
+    "ethnicity": "Mixed-White/Asian",
+}
+PEOPLES = {
+    "age": "25 to 34",
+    "gender": "woman",
+    "education": "PhD",
+    "country": "ireland",
+    "ethnicity": "Mixed White and Asian",
+}
+
+
+class RefusedError(Exception):
+    """What a transport said of a malformed person."""
+
+
+def over_http(server, person, body=None, path="/predict", **headers):
+    with server.client() as client:
+        answer = client.post(path, content=body or json.dumps(person).encode(), headers=headers)
+    if answer.status_code != 200:
+        raise RefusedError(answer.text)
+    return answer
+
+
+def by_http(server, person):
+    return [risk["probability"] for risk in over_http(server, person).json()["risks"]]
+
+
+def by_batch(server, person):
+    answer = over_http(server, {"profiles": [person]}, path="/predict_batch")
+    return [risk["probability"] for risk in answer.json()[0]["risks"]]
+
+
+def by_client(url):
+    def call(server, person):
+        with Client(url(server)) as client:
+            try:
+                return [risk["probability"] for risk in client.predict(person).risks]
+            except InvalidRequestError as error:
+                raise RefusedError(str(error)) from None
+
+    return call
+
+
+def tensors_of(person):
+    return [
+        {"name": name, "datatype": "BYTES" if name in LABELS else "FP64", "shape": [1], "data": [value]}
+        for name, value in person.items()
+    ]
+
+
+def by_json_tensors(server, person):
+    answer = over_http(server, {"inputs": tensors_of(person)}, path=PATH)
+    return [output["data"][0] for output in answer.json()["outputs"]]
+
+
+def packed(value):
+    return (
+        struct.pack("<d", value) if isinstance(value, float | int) else struct.pack("<I", len(value)) + value.encode()
+    )
+
+
+def by_binary_tensors(server, person):
+    tensors, binary = tensors_of(person), b""
+    for tensor in tensors:
+        content = packed(tensor.pop("data")[0])
+        tensor["parameters"] = {"binary_data_size": len(content)}
+        binary += content
+    head = json.dumps({"inputs": tensors}).encode()
+    answer = over_http(server, None, head + binary, PATH, **{"inference-header-content-length": str(len(head))})
+    return [output["data"][0] for output in answer.json()["outputs"]]
+
+
+def by_grpc_tensors(server, person, raw=False):
+    request = v2.ModelInferRequest(model_name="drug_consumption")
+    for name, value in person.items():
+        tensor = request.inputs.add(name=name, datatype="BYTES" if name in LABELS else "FP64", shape=[1])
+        if raw:
+            request.raw_input_contents.append(packed(value))
+        elif name in LABELS:
+            tensor.contents.bytes_contents.append(value.encode())
+        else:
+            tensor.contents.fp64_contents.append(value)
+    with grpc.insecure_channel(server.grpc) as channel:
+        try:
+            answer = v2_grpc.GRPCInferenceServiceStub(channel).ModelInfer(request)
+        except grpc.RpcError as error:
+            raise RefusedError(error.details()) from None
+    if raw:
+        return [struct.unpack("<d", content)[0] for content in answer.raw_output_contents]
+    return [output.contents.fp64_contents[0] for output in answer.outputs]
+
+
+def by_raw_grpc_tensors(server, person):
+    return by_grpc_tensors(server, person, raw=True)
+
+
+def by_file(name):
+    def call(server, person, model, folder):
+        source, output = folder / name, folder / "scored.parquet"
+        if name.endswith(".csv"):
+            with source.open("w", encoding="utf-8", newline="") as file:
+                csv.writer(file).writerows([person, person.values()])
+        else:
+            parquet.write_table(pa.table({key: [value] for key, value in person.items()}), source)
+        bulk.score(source, output, model, bulk.Options(DRUGS, "decade", "standardized"), Console(quiet=True))
+        if bulk.rejected_path(output).exists():
+            raise RefusedError(bulk.rejected_path(output).read_text(encoding="utf-8"))
+        (row,) = parquet.read_table(output).to_pylist()
+        return [row[drug] for drug in DRUGS]
+
+    return call
+
+
+SERVED = {
+    "HTTP": by_http,
+    "HTTP batch": by_batch,
+    "client over HTTP": by_client(lambda server: server.url),
+    "client over gRPC": by_client(lambda server: f"grpc://{server.grpc}"),
+    "V2 REST, JSON": by_json_tensors,
+    "V2 REST, binary": by_binary_tensors,
+    "V2 gRPC": by_grpc_tensors,
+    "V2 gRPC, raw": by_raw_grpc_tensors,
+}
+FILES = {"CSV": by_file("people.csv"), "Parquet": by_file("people.parquet")}
+
+
+@pytest.fixture(params=[*SERVED, *FILES])
+def ask(request, server, stored_model, tmp_path):
+    """Return a function that asks one transport for a person's probabilities."""
+    if request.param in SERVED:
+        return lambda person: SERVED[request.param](server, person)
+    return lambda person: FILES[request.param](server, person, stored_model, tmp_path)
+
+
+def test_every_transport_accepts_the_labels_that_people_use(ask):
+    assert ask(PUBLISHED | PEOPLES) == ask(PUBLISHED)
+
+
+def test_every_transport_names_the_scale_where_a_score_looks_like_a_total(ask):
+    with pytest.raises(RefusedError) as caught:
+        ask(PUBLISHED | {"openness": 37.0})
+    assert "or with scale raw a total from 12 to 60" in str(caught.value)
+    assert "37" not in str(caught.value)

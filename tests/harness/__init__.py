@@ -28,7 +28,7 @@ def skip(reason: str) -> None:
 
 
 def wait(look: Callable[[], T], what: str | Callable[[], str], seconds: float = 60) -> T:
-    """Return what is found once it is true; fail after so many seconds with what was waited for."""
+    """Return the first true result of `look`; after `seconds` fail with a message that names `what`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = look()
@@ -54,7 +54,7 @@ def running(command: Sequence[str | Path], log: Path, url: str, **options: objec
     ----------
     command : sequence of str or Path
     log : Path
-        The file for what it writes to stdout and stderr.
+        The file for its stdout and stderr.
     url : str
         It is ready once this answers with 200.
     **options

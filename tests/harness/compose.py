@@ -51,7 +51,7 @@ class Deployment:
         return self.deploy / "secrets" / "tls" / "edge.pem"
 
     def run(self, *command: str, check: bool = True) -> str:
-        """Run a command as an operator does, from the checkout; return what it prints."""
+        """Run a command as an operator does, from the checkout; return its output."""
         done = subprocess.run(
             command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False, timeout=300
         )
@@ -126,7 +126,7 @@ def deployed(podman: Engine, image: str, folder: Path, *services: str) -> Iterat
 
 
 def _networks(podman: Engine, folder: Path) -> dict[str, str]:
-    """Return what makes podman give containers networks and names, unlike those of `tests.harness.containers`."""
+    """Return variables with which podman gives containers networks and names, unlike in `tests.harness.containers`."""
     text = (podman.folder / "containers.conf").read_text("utf-8").replace('netns = "host"\n', "")
     networks = f'[network]\nnetwork_backend = "netavark"\nnetwork_config_dir = "{folder}/networks"\n'
     path = folder / "containers.conf"

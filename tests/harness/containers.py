@@ -41,11 +41,11 @@ HARDENED = (
 """How the project's containers run."""
 
 SECRET = "token-6512bd43"
-"""In the index settings of whoever builds the image, for the image not to hold."""
+"""A secret in the index settings of the build, which the image must not hold."""
 
 PYTHON = f"python{IMAGE['python_version']}"
 PERL = "usrmerge libfile-find-rule-perl libnumber-compare-perl libtext-glob-perl perl libperl5.36 perl-modules-5.36"
-# What stands in for python:3.11-slim, as small; uv comes from the virtual environment, as there is no pip.
+# Makes the base image, as small as python:3.11-slim; uv comes from the virtual environment, as there is no pip.
 DEBIAN = (
     "mmdebstrap",
     "--quiet",
@@ -78,16 +78,16 @@ class Container:
 
     @property
     def log(self) -> str:
-        """What it wrote to stdout and stderr."""
+        """Its output on stdout and stderr."""
         done = self.engine.podman("logs", self.id)
         return done.stdout + done.stderr
 
     def state(self) -> dict[str, object]:
-        """Return what podman knows of it: `Running`, `ExitCode`, `OOMKilled`, `Pid`, ..."""
+        """Return its state as podman reports it: `Running`, `ExitCode`, `OOMKilled`, `Pid`, ..."""
         return json.loads(self.engine("inspect", "--format={{json .State}}", self.id))
 
     def execute(self, *command: str) -> str:
-        """Run a command in it and return what it prints."""
+        """Run a command in it and return its output."""
         return self.engine("exec", self.id, *command)
 
     def wait_until_ready(self) -> None:
@@ -119,7 +119,7 @@ class Engine:
         )
 
     def __call__(self, *arguments: str) -> str:
-        """Run podman and return what it prints."""
+        """Run podman and return its output."""
         done = self.podman(*arguments)
         assert done.returncode == 0, f"podman {' '.join(arguments)}\n{done.stdout}{done.stderr}"
         return done.stdout.strip()
@@ -140,7 +140,7 @@ class Engine:
         )
 
     def configure(self, *volumes: str) -> None:
-        """Write the configuration; the volumes are mounted into whatever is built or run from now on."""
+        """Write the configuration; the volumes are mounted into all later builds and containers."""
         files, processes = resource.getrlimit(resource.RLIMIT_NOFILE)[1], _most_processes()
         (self.folder / "tmp").mkdir(exist_ok=True)
         (self.folder / "registries.conf").write_text("unqualified-search-registries = []\n")
@@ -173,7 +173,7 @@ class Engine:
             Those of HTTP and gRPC, on this machine's loopback.
         environment : mapping of str to str, optional
         volumes : mapping of Path to str, optional
-            Where files and folders of this machine are to be found in the container, to be read only.
+            Files and folders of this machine, and their read-only places in the container.
         """
         settings = {
             "BENTOML_HOST": "127.0.0.1",
@@ -192,7 +192,7 @@ class Engine:
 
 @contextmanager
 def engine(folder: Path) -> Iterator[Engine]:
-    """Yield an engine that has the base image; skip where none can run. Its end leaves nothing mounted.
+    """Yield an engine that has the base image; skip if none can run. At its end nothing stays mounted.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A real Prometheus and Alertmanager with the project's configuration, what they scrape and whom they tell."""
+"""A real Prometheus and Alertmanager with the project's configuration, their targets and their receivers."""
 
 import json
 import re
@@ -70,7 +70,7 @@ class Prometheus:
 
 @dataclass
 class Receiver:
-    """What was told to a webhook: path and message."""
+    """The messages that a webhook received, each with its path."""
 
     url: str
     messages: list[tuple[str, dict]] = field(default_factory=list)
@@ -79,20 +79,20 @@ class Receiver:
         return [alert for at, message in self.messages if at == path for alert in message["alerts"]]
 
     def wait(self, path: str, alert: str) -> dict:
-        """Return an alert of a name once it was told."""
+        """Return an alert of a name once it was received."""
         return wait(lambda: [each for each in self.alerts(path) if each["labels"]["alertname"] == alert], alert)[0]
 
 
 @dataclass
 class Exposition:
-    """What answers /metrics with whatever `text` returns; it counts how often it was asked."""
+    """A server that answers /metrics with the result of `text`, and counts the scrapes."""
 
     address: str
     text: Callable[[], str]
     scrapes: int = 0
 
     def pass_scrapes(self, n: int) -> None:
-        """Wait until it was asked n more times."""
+        """Wait until it was scraped n more times."""
         until = self.scrapes + n
         wait(lambda: self.scrapes >= until, "scrapes")
 
@@ -140,7 +140,7 @@ def prometheus(
 
 @contextmanager
 def alertmanager(folder: Path, receiver: Receiver) -> Iterator[str]:
-    """Run Alertmanager with the project's configuration, which tells at once; yield its address."""
+    """Run Alertmanager with the project's configuration, but without waiting before it notifies; yield its address."""
     text = (MONITORING / "alertmanager.yml").read_text("utf-8")
     assert "http://127.0.0.1:9095/" in text
     text = re.sub(r"group_wait: \S+", "group_wait: 0s", text.replace("http://127.0.0.1:9095", receiver.url))
@@ -159,7 +159,7 @@ def alertmanager(folder: Path, receiver: Receiver) -> Iterator[str]:
 
 @contextmanager
 def webhook() -> Iterator[Receiver]:
-    """Run a server that keeps what is posted to it."""
+    """Run a server that keeps the messages posted to it."""
 
     class Handler(_Quiet):
         def do_POST(self) -> None:

@@ -25,7 +25,7 @@ class Server:
     """The address and port of gRPC."""
     process: subprocess.Popen
     temporary: Path
-    """Its temporary files, and what it writes to stdout and stderr as log."""
+    """Its temporary files, and its stdout and stderr as log."""
 
     @property
     def output(self) -> str:
@@ -60,7 +60,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def launch(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Server]:
-    """Return what starts a server of the checkout or of a bento, with the given BENTOML_HOME, and does not wait."""
+    """Return a function that starts a server of the checkout or of a bento with a BENTOML_HOME, and does not wait."""
 
     def start(
         home: Path,

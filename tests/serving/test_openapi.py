@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from drugpred import __version__
-from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES, WINDOWS
+from drugpred.codebook import AGE, CATEGORIES, DRUGS, INPUTS, SCORES, WINDOWS
 from drugpred.monitoring.feedback.service import Feedback
 from drugpred.schemas import EXAMPLE, Batch, Profile
 from drugpred.scoring import Scorer
@@ -110,7 +110,10 @@ def test_schemas_describe_accepted_values():
     assert properties["window"]["enum"] == list(WINDOWS)
     assert properties["drugs"]["items"]["enum"] == list(DRUGS)
     for category in CATEGORIES:
-        assert set(category.labels) <= set(json.dumps(properties[category.name]).split('"'))
+        schema = properties[category.name]
+        strings = schema["oneOf"][1] if category is AGE else schema
+        assert strings["enum"] == [*category.labels, *category.published]
+        assert all(alias in schema["description"] for aliases in category.aliases.values() for alias in aliases)
     for score in SCORES:
         assert properties[score.name]["minimum"] == score.lowest
     assert "Also accepted as nscore." in properties["neuroticism"]["description"]
@@ -123,7 +126,7 @@ def test_schemas_describe_accepted_values():
         {"age": 18},
         {"age": 120},
         {"age": "65+"},
-        *({category.name: label} for category in CATEGORIES for label in category.codes),
+        *({category.name: label} for category in CATEGORIES for label in category.spellings),
         *({score.name: value} for score in SCORES for value in (score.lowest, score.highest)),
         {"scale": "raw"} | {score.name: 60 for score in SCORES if score.is_neo},
         {"drugs": ["lsd"], "window": "day", "include": ["windows", "explanation"]},

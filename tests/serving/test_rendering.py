@@ -3,6 +3,7 @@
 import json
 from functools import partial
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -72,3 +73,15 @@ def test_a_percent_sign_in_a_tag_stays_one(stored_model):
 
     scorer = Scorer(replace(stored_model, tag="drugs:50%s"))
     assert json.loads(rendered(scorer, [Profile.model_validate(EXAMPLE)])[0])["model"] == "drugs:50%s"
+
+
+def test_a_risk_is_high_from_the_threshold_on(scorer):
+    profile = Profile.model_validate(EXAMPLE | {"drugs": ["cannabis"]})
+    (arrays,) = scorer.predict_arrays([profile])
+    place, threshold = DRUGS.index("cannabis"), scorer.model.card.drugs["cannabis"]["decade"].threshold
+    predictions = []
+    for probability in (np.nextafter(threshold, 0), threshold):
+        arrays.selected[place] = float(probability)
+        (risk,) = json.loads(JSONRenderer(scorer.model).render(profile, arrays))["risks"]
+        predictions.append((risk["prediction"], risk["label"]))
+    assert predictions == [(0, "Low Risk"), (1, "High Risk")]

@@ -1,4 +1,4 @@
-"""Comparisons with other models and with what was published."""
+"""Comparisons with other models and with published results."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ CANNABIS, DECADE = DRUGS.index("cannabis"), WINDOWS.index("decade")
 
 
 def evaluate(blur, n=400, windows=6):
-    """Return an evaluation of an invented model that knows the truth but for noise; the same truth and folds each."""
+    """Return an evaluation of a made-up model that predicts the truth with noise; truth and folds never change."""
     rng = np.random.default_rng(0)
     last_use = rng.integers(0, 7, size=(n, 18))
     tested = np.tile(np.arange(n) % 5, (2, 1))
@@ -54,7 +54,7 @@ def test_differences_are_paired(sharp, blurred):
         assert (d.low, d.high) == pytest.approx((d.difference - half, d.difference + half))
 
 
-def test_the_worse_is_told_from_the_better_whichever_way_a_figure_goes(sharp, blurred):
+def test_better_and_worse_are_found_for_metrics_of_either_direction(sharp, blurred):
     for d in compare(sharp, blurred):
         if d.figure != "decade_calibration_error":
             assert d.verdict == "worse", d.figure
@@ -69,7 +69,7 @@ def test_a_model_is_as_good_as_itself(sharp):
         assert d.verdict == "within error"
 
 
-def test_only_what_both_models_say_is_compared(sharp):
+def test_only_figures_of_both_models_are_compared(sharp):
     some = evaluate(3.0, windows=3)
     assert {d.figure for d in compare(sharp, some)} == set(sharp.overall()) - {"ranked_probability_score"}
 

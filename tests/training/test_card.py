@@ -1,4 +1,4 @@
-"""The card: what it says of the data and of the model, and that it says so faithfully."""
+"""The card: its description of the data and of the model, and that it is correct."""
 
 import math
 from itertools import pairwise
@@ -88,14 +88,14 @@ def test_thresholds_are_base_rates(card):
     assert all(window.threshold != 0.5 for window in cards)
 
 
-def test_a_drug_is_reliable_with_enough_of_both_classes_and_a_model_that_tells_them_apart(card, real):
+def test_a_drug_is_reliable_with_enough_of_both_classes_and_a_model_that_distinguishes_them(card, real):
     assert card.drugs["cannabis"]["decade"].reliable
     assert not card.drugs["crack"]["month"].reliable  # 20 users
     assert not card.drugs["chocolate"]["decade"].reliable  # 35 non-users
     assert not any(window.reliable for windows in invent(real, 0.69)[0].drugs.values() for window in windows.values())
 
 
-def test_a_real_model_knows_what_it_cannot_tell(stored_model):
+def test_a_real_model_is_not_reliable_for_drugs_that_it_cannot_predict(stored_model):
     drugs = stored_model.card.drugs
     for drug in ("alcohol", "caffeine", "chocolate"):
         assert not any(window.reliable for window in drugs[drug].values())
@@ -103,7 +103,7 @@ def test_a_real_model_knows_what_it_cannot_tell(stored_model):
     assert sum(windows["decade"].reliable for windows in drugs.values()) == 15
 
 
-def test_what_cannot_be_measured_is_none(card):
+def test_figures_that_cannot_be_measured_are_none(card):
     crack = card.drugs["crack"]["day"]
     assert crack.auc is None
     assert crack.brier == 0.8
@@ -151,7 +151,7 @@ def test_every_drug_has_a_ranked_probability_score(invented, stored_model):
     scores = stored_model.card.ranked_probability_scores
     assert tuple(scores) == DRUGS
     assert np.mean(list(scores.values())) == pytest.approx(stored_model.card.overall["ranked_probability_score"])
-    # Nobody can tell when nicotine was last used as well as that crack never was.
+    # It is easier to predict that crack was never used than when nicotine was last used.
     assert scores["crack"] < scores["nicotine"]
 
 
@@ -180,7 +180,7 @@ def test_probability_bins_are_shares_of_the_cross_validated_probabilities(invent
 
 
 def shares_match(bins, values):
-    """Count anew: a value on an edge is of the bin below."""
+    """Count again: a value on an edge is of the bin below."""
     bounds = [-math.inf, *bins.edges, math.inf]
     counts = [((values > low) & (values <= high)).sum() for low, high in pairwise(bounds)]
     assert bins.shares == pytest.approx([count / len(values) for count in counts])
@@ -189,7 +189,7 @@ def shares_match(bins, values):
     assert list(bins.edges) == sorted(set(bins.edges))
 
 
-def test_the_card_says_what_it_was_made_of(card, real):
+def test_the_card_describes_its_data(card, real):
     assert card.data.model_dump() == {
         "source": "uci",
         "sha256": real.sha256,

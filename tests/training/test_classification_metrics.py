@@ -78,7 +78,7 @@ def test_every_outcome_has_its_own_threshold(last_use):
     assert (figures["sensitivity"][CANNABIS, YEAR], figures["specificity"][CANNABIS, YEAR]) == (1, 0)
 
 
-def test_what_cannot_be_measured_is_nan(last_use):
+def test_figures_that_cannot_be_measured_are_nan(last_use):
     last_use[:, 0], last_use[:, 1] = 0, 6
     figures = measure(np.full((200, 18, 6), 0.5), last_use, np.full((18, 6), 0.5))
     for values in figures.values():
@@ -94,7 +94,7 @@ def test_a_model_may_say_nothing_of_a_window(last_use):
         assert np.isfinite(np.delete(values, YEAR, axis=1)).all()
 
 
-def test_nothing_at_all_can_be_measured_of_people_who_are_alike():
+def test_nothing_can_be_measured_if_all_people_are_alike():
     figures = measure(np.full((5, 18, 6), 0.5), np.zeros((5, 18), int), np.full((18, 6), 0.5))
     assert all(np.isnan(values).all() for values in figures.values())
 
@@ -110,7 +110,7 @@ def test_ranked_probability_score_by_hand():
     assert ranked_probability_scores(np.stack([probabilities] * 3), last_use).shape == (3, 2, 18)
 
 
-def test_calibration_error_of_what_is_calibrated_and_of_what_is_not():
+def test_calibration_error_with_and_without_calibration():
     rng = np.random.default_rng(0)
     probabilities = rng.uniform(0.2, 0.8, 100_000)
     truth = rng.random(100_000) < probabilities

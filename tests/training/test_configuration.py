@@ -33,7 +33,7 @@ def written(tmp_path):
 
 @pytest.fixture
 def refusal(tmp_path):
-    """What is said of a file with some content, given as text or bytes."""
+    """Return a function that reads a file with some text or bytes and returns the error."""
 
     def refuse(content):
         path = tmp_path / "train.yaml"
@@ -73,7 +73,7 @@ def test_logistic_regression_is_a_choice(written):
 
 
 @pytest.mark.parametrize("sampler", ["smote", "smotenc", "undersampling"])
-def test_what_is_resampled_is_recalibrated(written, sampler):
+def test_resampled_models_are_recalibrated(written, sampler):
     estimator = written(LOGISTIC.replace("sampler: none", f"sampler: {sampler}")).estimator.make_estimator(7)
     assert (estimator.sampler, estimator.recalibrate) == (sampler, True)
 
@@ -138,7 +138,7 @@ def test_wrong_values_are_refused(refusal, right, wrong):
     ["", "seed", "- seed: 42", "seed: [", "\tseed: 42", DEFAULT.encode("utf-16"), "!!python/object/apply:os.getcwd []"],
     ids=["empty", "a word", "a list", "unclosed", "a tab", "UTF-16", "code"],
 )
-def test_what_is_no_mapping_is_refused(refusal, content):
+def test_files_that_are_no_mapping_are_refused(refusal, content):
     refusal(content)
 
 

@@ -1,4 +1,4 @@
-"""The pipelines: what they promise of their probabilities, and that they are safe to store and to serve."""
+"""The pipelines: properties of their probabilities, and that they are safe to store and to serve."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def probabilities(real, fitted):
 
 @pytest.fixture(scope="module")
 def fit_some(real):
-    """Return what fits to a few respondents, with parameters changed."""
+    """Return a function that fits a pipeline with some parameters changed to a few respondents."""
     return lambda **parameters: make_pipeline(QUICK.make_estimator(1).set_params(**parameters)).fit(
         real.X[:SOME], real.last_use[:SOME]
     )
@@ -36,7 +36,7 @@ def fit_some(real):
 
 @pytest.fixture(scope="module")
 def some_probabilities(real, fit_some):
-    """Return what is predicted with no parameter changed."""
+    """Return the probabilities with no parameter changed."""
     return fit_some().predict_proba(real.X)
 
 
@@ -114,7 +114,7 @@ def test_the_predictor_gives_the_numbers_of_the_pipeline(real, fitted, probabili
     assert np.abs(singly - probabilities[::10]).max() < 1e-9
 
 
-def test_what_is_packed_gives_the_numbers_of_the_pipeline(real, fitted, probabilities, tmp_path):
+def test_the_loaded_predictor_gives_the_numbers_of_the_pipeline(real, fitted, probabilities, tmp_path):
     path = tmp_path / "network.npz"
     path.write_bytes(to_npz(fitted[-1].arrays()))
     assert np.abs(Predictor.load(path).predict_proba(real.X) - probabilities).max() < 1e-9
@@ -155,7 +155,11 @@ def test_a_clone_is_not_fitted(fitted):
     assert not hasattr(clone(fitted)[-1], "inputs_")
 
 
-def test_what_is_stored_needs_trust_in_nothing_but_drugpred(real, fitted, probabilities):
+def test_a_stored_pipeline_holds_no_respondent(fitted, records_in):
+    assert records_in(skops.io.dumps(fitted)) == []
+
+
+def test_the_stored_pipeline_needs_trust_only_in_drugpred(real, fitted, probabilities):
     stored = skops.io.dumps(fitted)
     types = skops.io.get_untrusted_types(data=stored)
     assert types

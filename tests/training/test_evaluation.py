@@ -21,7 +21,7 @@ DECADE, YEAR = WINDOWS.index("decade"), WINDOWS.index("year")
 
 
 class Constant(BaseEstimator):
-    """Says the same of everybody."""
+    """Predicts the same for everybody."""
 
     def fit(self, X, y):
         return self
@@ -31,7 +31,7 @@ class Constant(BaseEstimator):
 
 
 class Memory(Constant):
-    """Knows the truth of whomever it has seen, and nothing of others."""
+    """Predicts the truth for the people that it was fitted to, and .5 for others."""
 
     def fit(self, X, y):
         self.seen_ = {row.tobytes(): truth for row, truth in zip(X, cumulative_targets(y), strict=True)}
@@ -42,7 +42,7 @@ class Memory(Constant):
 
 
 class Noise(Constant):
-    """Says something else of everybody, and is scaled by a parameter."""
+    """Predicts something else for everybody, and is scaled by a parameter."""
 
     fits = 0
     fails_at = None
@@ -288,7 +288,7 @@ def test_a_model_of_some_windows_has_the_figures_of_those(noisy, invented):
 
 @pytest.fixture
 def run(invented, tmp_path, monkeypatch):
-    """Cross-validate noise with a folder for finished folds; tell how many folds were fitted."""
+    """Return a function that cross-validates noise, keeps finished folds, and counts the folds that were fitted."""
     X, last_use = invented
     folder = tmp_path / "deep" / "folds"
 
@@ -312,7 +312,7 @@ def test_finished_folds_are_found_again(run):
     assert all(np.load(path, allow_pickle=False).shape == (100, 18, 6) for path in files)
 
 
-def test_an_interrupted_run_goes_on_where_it_ended(run):
+def test_an_interrupted_run_continues_where_it_ended(run):
     with pytest.raises(KeyboardInterrupt):
         run(fails_at=3)
     evaluation, fits = run()
@@ -320,7 +320,7 @@ def test_an_interrupted_run_goes_on_where_it_ended(run):
     assert np.isfinite(evaluation.probabilities).all()
 
 
-def test_what_decides_a_fold_decides_its_file(run, invented, monkeypatch):
+def test_a_fold_with_other_inputs_has_another_file(run, invented, monkeypatch):
     X, last_use = invented
     run()
     assert run(Noise(0.2))[1] == 4

@@ -109,7 +109,7 @@ def test_a_gap_above_zero_is_overestimation(people):
 
 
 def placed(people, column, counts):
-    """Return respondents' rows with so many at each level of a category."""
+    """Return respondents' rows with `counts` of them at the levels of a category."""
     X = people.X.copy()
     X[:, codebook.INPUTS.index(column)] = np.repeat(np.arange(len(counts)), counts)
     return X
@@ -145,11 +145,11 @@ def test_groups_of_few_users_or_few_others_have_no_figures(people):
 def test_a_small_group_cannot_be_found_by_subtraction(people, evaluation):
     groups = by_group(evaluation, placed(people, "country", [100, 5, 0, 200, 0, 295, 400]))
     is_disclosable = [label for label in codebook.COUNTRY.labels if find(groups, "country", label).figures]
-    assert is_disclosable == ["Other", "UK", "USA"]  # not Australia: all but it and the five would tell of the five
+    assert is_disclosable == ["Other", "UK", "USA"]  # not Australia: the total less all others would reveal the five
 
 
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), min_size=1, max_size=7))
-def test_nothing_is_told_of_few_people_whatever_the_groups_are(kinds):
+def test_nothing_is_disclosed_about_few_people_for_any_groups(kinds):
     users, others = np.array(kinds).T
     sizes = users + others
     shown = is_disclosable(sizes, users)

@@ -1,4 +1,4 @@
-"""The study of imbalance: what it compares, and by what."""
+"""The study of imbalance: its treatments and its figures."""
 
 import numpy as np
 import pytest
@@ -77,7 +77,7 @@ def test_the_study_is_of_samplers_weights_and_forests():
     assert TREATMENTS["forest"].classifier(3).random_state == 3
 
 
-def test_thresholds_are_what_a_treatment_assumes(results):
+def test_each_treatment_has_the_threshold_that_it_assumes(results):
     thresholds = {(r.treatment, r.recalibrated): r.threshold for r in results}
     assert thresholds["logistic regression", False] == thresholds["logistic, class weights", True] == "share"
     assert thresholds["logistic, class weights", False] == thresholds["logistic, undersampling", False] == "0.5"
@@ -122,7 +122,7 @@ def test_evening_out_wrecks_calibration_and_recalibration_mends_it(results):
         assert errors[treatment, True].value < errors[treatment, False].value / 2
 
 
-def test_the_table_has_a_row_for_each_and_marks_what_differs(results):
+def test_the_table_has_a_row_for_each_and_marks_differences(results):
     table = treatments_table(results)
     assert len(table.rows) == 6
     assert all(len(row) == len(table.headings) for row in table.rows)

@@ -48,7 +48,7 @@ def test_the_other_inputs_keep_their_values(effects, X):
     assert age.change[1] == pytest.approx(0.1 * np.ptp(age.values))
 
 
-def test_what_moves_nothing_is_flat(effects):
+def test_an_input_without_effect_is_flat(effects):
     assert effects["gender"].change == pytest.approx(np.zeros(18))
     assert effects["openness"].change[2:] == pytest.approx(np.zeros(16))
 

@@ -1,4 +1,4 @@
-"""A classifier for each drug: what it promises of its probabilities, and that nobody's row is kept."""
+"""A classifier for each drug: properties of its probabilities, and that nobody's row is kept."""
 
 import io
 import os
@@ -111,7 +111,7 @@ def test_samplers_differ(resampled, others):
         assert all(np.abs(one - other).max() > 0.01 for other in said[:i])
 
 
-def test_the_sampler_does_not_touch_what_recalibration_learns_from(train, monkeypatch):
+def test_the_sampler_does_not_change_the_rows_of_recalibration(train, monkeypatch):
     """Those who are held out are real, and as many as there are."""
     from sklearn import calibration
 
@@ -246,7 +246,7 @@ def test_estimators_follow_scikit_learn():
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_what_is_stored_holds_no_sampler_and_no_respondent(real, train, resampled, records_in, sampler):
+def test_the_stored_pipeline_holds_no_sampler_and_no_respondent(real, train, resampled, records_in, sampler):
     pipeline = resampled[sampler, True]
     stored = skops.io.dumps(pipeline)
     types = skops.io.get_untrusted_types(data=stored)

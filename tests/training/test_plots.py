@@ -11,7 +11,7 @@ from drugpred.training import plots
 
 @pytest.fixture(scope="module")
 def said():
-    """Return who uses, and calibrated probabilities of two repeats."""
+    """Return the truth and calibrated probabilities of two repeats."""
     rng = np.random.default_rng(0)
     probabilities = rng.beta(1, 2, 2000)
     truth = rng.random(2000) < probabilities
@@ -26,7 +26,7 @@ def test_the_roc_curve_has_the_auc_and_passes_through_the_threshold(said):
     assert curve.true_positive_rates[-1] == 1.0
     at = np.interp(curve.false_positive_rate.value, curve.false_positive_rates, curve.true_positive_rates)
     assert curve.true_positive_rate.value == pytest.approx(at, abs=0.01)
-    assert len(curve.true_positive_rates) < 100  # too few to tell anybody's probability
+    assert len(curve.true_positive_rates) < 100  # too few to reveal anybody's probability
 
 
 def test_reliability_has_the_share_of_users_in_each_tenth(said):

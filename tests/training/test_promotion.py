@@ -1,4 +1,4 @@
-"""The gate: who may become the newest model, and what is said of who may not."""
+"""The gate: which models may become the newest, and the messages about others."""
 
 import math
 import threading
@@ -47,7 +47,7 @@ def card(stored_model):
 
 @pytest.fixture
 def newest(stored_model, card):
-    """Return what stores a model with such a card as the newest one."""
+    """Return a function that stores a model with such a card as the newest one."""
 
     def store(*args, **kwargs):
         network, background = ((stored_model.path / name).read_bytes() for name in ("network.npz", "background.npy"))
@@ -112,7 +112,7 @@ def test_a_model_that_is_worse_within_the_error_passes(card, config, newest):
     assert "0.0110 worse, within the" in said
 
 
-def test_what_is_not_printed_is_no_difference(card, config, newest):
+def test_differences_too_small_to_print_do_not_count(card, config, newest):
     newest()
     assert promotion.require_no_regression(card(shifted(1e-9, 1e-9, 1e-9, 1e-9)), config, never).endswith("no worse")
 

@@ -18,7 +18,7 @@ def test_the_sums_have_the_known_mean():
     assert all(1 <= published.n_features <= 10 for published in PUBLISHED.values())
 
 
-def test_published_figures_stand_beside_ours(stored_model):
+def test_published_figures_are_next_to_ours(stored_model):
     table = published_table(stored_model.card)
     assert [row[0] for row in table.rows] == [*DRUGS, "mean"]
     assert table.note == WHY_OPTIMISTIC
@@ -36,7 +36,7 @@ def test_published_figures_stand_beside_ours(stored_model):
     assert float(table.rows[-1][6]) == pytest.approx(stored_model.card.overall["decade_sens_spec"], abs=0.06)
 
 
-def test_what_could_not_be_measured_is_a_dash(stored_model):
+def test_a_figure_that_could_not_be_measured_is_a_dash(stored_model):
     card = stored_model.card.model_copy(deep=True)
     windows = card.drugs["crack"]
     windows["decade"] = windows["decade"].model_copy(

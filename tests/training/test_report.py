@@ -118,7 +118,7 @@ def test_the_page_gives_the_figures_of_the_card_with_their_intervals(page, store
     assert f"{stored_model.card.reference_split['auc']:.4f}" in page
 
 
-def test_the_page_says_what_the_model_is_for_and_how_it_was_made(page, stored_model):
+def test_the_page_has_the_purpose_and_the_origin_of_the_model(page, stored_model):
     for said in ("Not for diagnosis", "not population risks", "artefact of recruitment", "Semeron were kept"):
         assert said in page
     for made in (stored_model.card.data.sha256, stored_model.card.created, stored_model.card.versions["scikit-learn"]):
@@ -172,9 +172,9 @@ def test_the_effects_of_all_inputs_are_named(page):
         assert section.count(name.replace("_", " ")) >= 18
 
 
-def test_the_published_figures_stand_beside_ours_with_the_reason(page, stored_model, few):
+def test_the_published_figures_are_next_to_ours_with_the_reason(page, stored_model, few):
     section = page[page.index('id="published"') : page.index('id="made"')]
-    assert "optimistic by selection" in section
+    assert "so it is optimistic" in section
     for drug, published in PUBLISHED.items():
         assert f"<td>{published.sensitivity:.1f}</td><td>{published.specificity:.1f}</td>" in section
         assert f"<td>{100 * stored_model.card.drugs[drug]['decade'].sensitivity:.1f}<small>" in section
@@ -205,7 +205,7 @@ def test_the_groups_are_a_table_too_and_the_page_has_its_figures(files, page):
     assert section.count("<td>under 10</td>") == sum(not row["people"] for row in rows) == 18 * 2
 
 
-def test_no_file_tells_of_a_respondent(files, records_in):
+def test_no_file_holds_a_respondent(files, records_in):
     assert {name: records_in(content) for name, content in files.items()} == {name: [] for name in files}
 
 
@@ -221,7 +221,7 @@ def test_simulated_data_are_called_so_loudly(few):
     assert page.index("SIMULATED DATA") < page.index("<h2")
 
 
-def test_what_could_not_be_measured_is_a_dash(few):
+def test_a_figure_that_could_not_be_measured_is_a_dash(few):
     page = few["index.html"].decode()
     assert "<td>-</td>" in page
     assert "<p>too few</p>" in page  # users of crack, for a ROC curve
@@ -236,7 +236,7 @@ def test_what_could_not_be_measured_is_a_dash(few):
     assert (crack["auc"], crack["auc_low"]) == ("", "")
 
 
-def test_what_the_page_is_told_is_never_markup(few):
+def test_values_in_the_page_are_escaped(few):
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in few["index.html"].decode()
 
 

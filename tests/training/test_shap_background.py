@@ -1,4 +1,4 @@
-"""The simulated respondents of explanations stand for the cohort that they are taken from."""
+"""The simulated respondents of explanations represent the cohort that they are drawn from."""
 
 import io
 

@@ -21,7 +21,7 @@ from drugpred.training.configuration import Configuration
 from tests.harness import ROOT, running, skip
 from tests.harness.ports import free_ports
 
-# MLflow and what it stands on warn of each other, and take half a minute to begin.
+# MLflow and its dependencies emit warnings about each other, and take half a minute to start.
 pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.slow]
 
 
@@ -56,7 +56,7 @@ def config(stored_model):
 
 @pytest.fixture(scope="module")
 def kept(mlflow, config, stored_model):
-    """A run that ended well, as MLflow tells of it."""
+    """A run that ended well, as MLflow returns it."""
     with tracking.tracked_run(config) as run:
         run.log_evaluation(stored_model.card)
         run.log_model(stored_model)
@@ -70,7 +70,7 @@ def test_a_run_is_kept_in_the_current_folder(kept, folder, mlflow):
     assert kept.data.tags["bento_model"].startswith("drug_consumption:")
 
 
-def test_what_decided_the_run_are_its_parameters(kept, stored_model):
+def test_the_configuration_and_the_data_are_parameters(kept, stored_model):
     parameters = kept.data.params
     assert (parameters["estimator.kind"], parameters["cross_validation.folds"]) == ("network", "2")
     assert parameters["seed"] == str(stored_model.card.seed)
@@ -163,7 +163,7 @@ def test_a_refused_run_is_marked_with_the_reason(mlflow, config):
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_of_any_other_failure_only_the_kind_is_told(mlflow, config, error):
+def test_only_the_type_of_any_other_failure_is_logged(mlflow, config, error):
     with pytest.raises(error), tracking.tracked_run(config) as run:
         raise error("0.31, -0.58")
     failed = mlflow.MlflowClient().get_run(run.id)
@@ -179,7 +179,7 @@ def test_mlflows_own_variables_choose_the_experiment(mlflow, config, monkeypatch
     assert client.get_experiment(client.get_run(run.id).info.experiment_id).name == "another"
 
 
-def test_an_absent_server_is_told_without_the_password(mlflow, config, monkeypatch):
+def test_the_error_about_an_absent_server_hides_the_password(mlflow, config, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://someone:secret@127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with (
@@ -191,7 +191,7 @@ def test_an_absent_server_is_told_without_the_password(mlflow, config, monkeypat
     assert "\n" not in str(refused.value)
 
 
-def test_without_mlflow_it_says_what_to_install(config, monkeypatch):
+def test_without_mlflow_the_error_names_the_package_to_install(config, monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with pytest.raises(MissingPackageError, match=r"pip install -e '\.\[train,track\]'"), tracking.tracked_run(config):
         pytest.fail("there is no MLflow")
@@ -206,7 +206,7 @@ def test_without_mlflow_it_says_what_to_install(config, monkeypatch):
         ("unknown://x", r"unknown://x"),
     ],
 )
-def test_a_store_that_cannot_be_used_is_told_in_a_line(mlflow, config, monkeypatch, uri, expected):
+def test_a_store_that_cannot_be_used_is_reported_in_a_line(mlflow, config, monkeypatch, uri, expected):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     with pytest.raises(ConfigurationError, match=rf"^MLflow: .*{expected}") as refused, tracking.tracked_run(config):
         pytest.fail("there is no such store")
@@ -214,7 +214,7 @@ def test_a_store_that_cannot_be_used_is_told_in_a_line(mlflow, config, monkeypat
     assert "\n" not in str(refused.value)
 
 
-def test_files_that_cannot_be_kept_are_told_before_the_work(mlflow, config, tmp_path, monkeypatch):
+def test_files_that_cannot_be_kept_are_reported_before_the_work(mlflow, config, tmp_path, monkeypatch):
     (tmp_path / "mlruns").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)  # of the runs before this one
@@ -232,7 +232,7 @@ def start(code, folder=ROOT):
 
 
 def finish(*processes):
-    """Return what they printed."""
+    """Return the output of each process."""
     said = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0] * len(processes), said
     return [output.strip() for output, _ in said]

@@ -8,7 +8,7 @@ import pytest
 from loadtest.harness.ports import is_free
 from tests.harness.ports import free_ports
 
-# Tells of every breach of the Content-Security-Policy, before anything of the page runs.
+# Logs every violation of the Content-Security-Policy, from before the page's own scripts run.
 WATCH = """
 addEventListener('securitypolicyviolation', event => console.error(`policy: ${event.blockedURI}`))
 """
@@ -24,13 +24,13 @@ def url(serve, store, tmp_path_factory):
 @pytest.fixture
 def expected_complaints():
     """Parts of what the console may say in a test: a status that the test provokes, say."""
-    # Where containers start or stop beside it, Chromium drops requests, loopback or not, and sends them again.
+    # If containers start or stop meanwhile, Chromium drops requests, loopback or not, and sends them again.
     return ["ERR_NETWORK_CHANGED"]
 
 
 @pytest.fixture
 def open_page(chromium, url, expected_complaints):
-    """Return what opens the page; at the end it asked nobody else and the console had nothing to complain of."""
+    """Return a function that opens the page; fail at the end if it sent requests elsewhere or logged an error."""
     contexts, origins, asked, complaints = [], [], [], []
 
     def opened(fragment="", base=url, routes=None, wait=True, **settings):

@@ -19,7 +19,7 @@ def test_they_are_small():
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("chromium")  # which skips where there is none
+@pytest.mark.usefixtures("chromium")  # which skips if there is none
 def test_they_can_be_made_again(url, tmp_path):
     shutil.copy(IMAGES / "make.py", tmp_path)
     subprocess.run([sys.executable, tmp_path / "make.py", url], check=True)

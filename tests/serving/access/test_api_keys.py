@@ -77,6 +77,13 @@ def test_a_long_key_is_unknown():
     assert keys.find(longest + "k") is None
 
 
+def test_every_byte_of_a_digest_counts():
+    for place in range(32):
+        other = bytearray.fromhex(digest("one"))
+        other[place] ^= 1
+        assert Keys.of(f"a predict {other.hex()}").find("one") is None
+
+
 def test_the_empty_key_is_unknown():
     assert Keys.of(line("a", "read", "")).find("") is None
 

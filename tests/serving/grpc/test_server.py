@@ -167,6 +167,59 @@ def test_a_connection_more_than_are_held_is_closed(serving, scorer, monkeypatch)
             assert one_more.recv(1) == b""
 
 
+# --- who may call
+
+SCOPES = {
+    "predict": {"Predict", "PredictBatch", "PredictStream", "ModelInfer"},
+    "read": {"GetModel", "ServerMetadata", "ModelMetadata"},
+    None: {"ServerLive", "ServerReady", "ModelReady"},
+}
+METHODS = [
+    f"{service.full_name}/{method}"
+    for module in (pb, inference)
+    for service in module.DESCRIPTOR.services_by_name.values()
+    for method in service.methods_by_name
+]
+
+
+@pytest.fixture(scope="module")
+def scoped(serving, scorer):
+    """Return a function that calls a method with a key for one scope, and returns its status code."""
+    keys = ";".join(f"{scope} {scope} {sha256(scope.encode()).hexdigest()}" for scope in ("predict", "read", "metrics"))
+
+    def code(method, key):
+        metadata = [] if key is None else [("x-api-key", key)]
+        try:
+            list(channel.stream_stream(f"/{method}")(iter([b""]), timeout=60, metadata=metadata))
+        except grpc.RpcError as error:
+            return error.code()
+        return StatusCode.OK
+
+    with serving(scorer, api_keys=keys) as server, grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        yield code
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_each_method_has_its_scope(scoped, method):
+    (needed,) = (scope for scope, methods in SCOPES.items() if method.partition("/")[2] in methods)
+    keys = {"predict", "read", "metrics"}
+    refused = {key for key in keys if scoped(method, key) is StatusCode.PERMISSION_DENIED}
+    assert refused == (keys - {needed} if needed else set())
+    assert (scoped(method, None) is StatusCode.UNAUTHENTICATED) == bool(needed)
+
+
+def test_each_message_of_a_stream_counts_towards_the_rate(serving, scorer, chunk_of, real):
+    answers = []
+    with (
+        serving(scorer, rate_limit="3/hour") as server,
+        grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+        pytest.raises(grpc.RpcError) as caught,
+    ):
+        answers.extend(pb_grpc.DrugPredictionStub(channel).PredictStream(iter([chunk_of(real.X[:2])] * 5)))
+    assert caught.value.code() is StatusCode.RESOURCE_EXHAUSTED
+    assert len(answers) <= 3
+
+
 # --- calls without a message
 
 KEY = "right-key-of-this-test"

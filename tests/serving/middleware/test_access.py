@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import tracemalloc
 import zlib
 from hashlib import sha256
 from types import SimpleNamespace
@@ -14,12 +15,13 @@ from prometheus_client import REGISTRY
 from drugpred.limits import MAX_BODY_BYTES
 from drugpred.schemas import Error
 from drugpred.serving import endpoints
+from drugpred.serving.access.api_keys import Scope
 from drugpred.serving.access.policy import AccessPolicy
 from drugpred.serving.middleware.access import AccessMiddleware
 from drugpred.serving.openapi import build
 from drugpred.settings import Settings
 
-KEYS = ";".join(f"{scope} {scope} {sha256(scope.encode()).hexdigest()}" for scope in ("predict", "read", "metrics"))
+KEYS = ";".join(f"{scope} {scope} {sha256(scope.encode()).hexdigest()}" for scope in Scope)
 HOST = (b"host", b"test")
 LONGEST = {path: endpoints.find(path).max_body_bytes for path in ("/predict", "/predict_batch", "/feedback")}
 
@@ -193,6 +195,18 @@ def test_a_body_that_inflates_beyond_the_bound_is_refused(path, coding):
     assert ask.bodies.held == 0
 
 
+def test_memory_for_decompression_is_bounded():
+    packed = gzip.compress(bytes(50 << 20))
+    tracemalloc.start()
+    try:
+        answer = asking()(path="/predict_batch", content=packed, headers={"content-encoding": "gzip"})
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert answer.status_code == 413
+    assert most < 20 << 20
+
+
 def test_decompressed_bytes_count_towards_the_limit_of_all():
     packed = gzip.compress(bytes(60_000))
 
@@ -271,6 +285,11 @@ def test_without_a_known_key_nobody_enters(headers):
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
+@pytest.mark.parametrize("name", ["key", "api_key", "apikey", "x-api-key", "access_token", "authorization"])
+def test_a_key_in_the_query_lets_nobody_in(name):
+    assert asking(api_keys=KEYS)(path=f"/predict?{name}=predict").status_code == 401
+
+
 def test_a_key_of_another_scope_is_not_enough():
     assert refused(asking(api_keys=KEYS)(headers={"x-api-key": "read"})) == (
         403,
@@ -288,6 +307,7 @@ SCOPES = {
         "/v2/models/a/versions/b",
         "/app/report/index.html",
     ],
+    "feedback": ["/feedback"],
     "metrics": ["/metrics"],
 }
 OPEN = [
@@ -319,7 +339,7 @@ def test_unknown_paths_need_any_key(path):
 
 
 def test_every_documented_path_is_thought_of():
-    open_or_scoped = {path for paths in SCOPES.values() for path in paths} | set(OPEN) | {"/feedback"}
+    open_or_scoped = {path for paths in SCOPES.values() for path in paths} | set(OPEN)
     named = {path.replace("drug_consumption", "a").replace("{version}", "b") for path in build()["paths"]}
     assert named <= open_or_scoped
 

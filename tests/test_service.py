@@ -1,0 +1,35 @@
+"""The Bento's service: its endpoint methods predict."""
+
+import asyncio
+import importlib.util
+import json
+
+import pytest
+
+from drugpred.schemas import EXAMPLE, Profile
+from drugpred.serving import patches
+from tests.harness import ROOT
+
+
+@pytest.fixture
+def service(monkeypatch, store):
+    """Return an instance of the service, in a process that keeps the packages as they are."""
+    monkeypatch.setenv("BENTOML_HOME", str(store))
+    monkeypatch.setattr(patches, "apply", lambda: None)
+    spec = importlib.util.spec_from_file_location("service", ROOT / "service.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.DrugPrediction.inner()
+
+
+def test_endpoint_methods_predict(service, stored_model):
+    async def ask():
+        one = await service.predict(Profile(**EXAMPLE))
+        many = await service.predict_batch([Profile(**EXAMPLE)] * 2)
+        return json.loads(one.body), json.loads(many.body)
+
+    one, many = asyncio.run(ask())
+    assert one["model"] == stored_model.tag
+    probabilities = [risk["probability"] for risk in one["risks"]]
+    for answer in many:
+        assert [risk["probability"] for risk in answer["risks"]] == pytest.approx(probabilities, abs=1e-9)
