@@ -10,7 +10,7 @@ doi:10.24432/C5TC7S; raw totals are those of E. Fehrman et al., arXiv:1506.06297
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -230,10 +230,14 @@ class Score:
 
         A total between two of the respondents' is interpolated; one beyond them has the value of the nearest.
         """
-        import numpy as np  # here, because the command line reads this module and never needs totals
+        return {total: self._interpolated(total) for total in range(NEO_TOTALS[0], NEO_TOTALS[1] + 1)}
 
-        totals = range(NEO_TOTALS[0], NEO_TOTALS[1] + 1)
-        return dict(zip(totals, np.interp(totals, self.raw, self.values).tolist(), strict=True))
+    def _interpolated(self, total: int) -> float:
+        after = bisect_right(self.raw, total)
+        if not 0 < after < len(self.raw):
+            return self.values[0 if after == 0 else -1]
+        (low, high), (below, above) = self.raw[after - 1 : after + 1], self.values[after - 1 : after + 1]
+        return (above - below) / (high - low) * (total - low) + below
 
 
 def _score(name: str, column: str, table: str, *, is_neo: bool = True) -> Score:

@@ -29,8 +29,8 @@ def rows_of(frame: IntoDataFrame, scale: Scale = "standardized") -> NDArray[np.f
     Parameters
     ----------
     frame : DataFrame of pandas, polars or another library that narwhals knows
-        Columns and labels as in a file that `drugpred score` takes; other columns are ignored. A score is what it is,
-        as in a request: no published value replaces one that was rounded.
+        Columns and labels as in a file that `drugpred score` takes; other columns are ignored. Scores are taken as they
+        are, as in a request: no published value replaces one that was rounded.
     scale : str
         Of the five NEO scores: standardized, or raw totals.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# The colours of the page at /app. Jupyter's own theme, where it has one, decides between light and dark.
+# The colours of the page at /app. Jupyter's own theme, if it has one, decides between light and dark.
 _DARK: Final = "--drugpred-blue: #5cb3e6; --drugpred-ink: #e8eaed; --drugpred-muted: #a8b0b9; --drugpred-track: #2b3037"
 _LIGHT: Final = (
     "--drugpred-blue: #0b6ba8; --drugpred-ink: #1b1e22; --drugpred-muted: #555c64; --drugpred-track: #e7eaed"

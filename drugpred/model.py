@@ -80,7 +80,7 @@ class Model:
     path : pathlib.Path
         Its folder.
     card : Card
-        What is known of it: data, thresholds, cross-validated figures.
+        The model's card: data, thresholds, cross-validated figures.
     """
 
     def __init__(self, stored: StoredModel) -> None:
@@ -132,14 +132,14 @@ class Model:
         profiles : Profile or mapping, or a sequence of them
             As `drugpred.schemas.Profile` describes them; a mapping has its fields.
         window : str, optional
-            In place of the profiles' own; "decade" where they have none.
+            In place of the profiles' own; "decade" if they have none.
         drugs : iterable of str, optional
-            In place of the profiles' own; all where they have none.
+            In place of the profiles' own; all if they have none.
 
         Raises
         ------
         pydantic.ValidationError
-            A profile is malformed: every field that is, by the position of its profile, with what was expected.
+            A profile is malformed: every field that is, by the position of its profile, with the expected values.
 
         Examples
         --------
@@ -172,7 +172,7 @@ class Model:
         ----------
         frame : DataFrame of n rows
             Of pandas, polars or another library that narwhals knows, with the columns and labels of a file that
-            `drugpred score` takes; other columns are ignored. A score is what it is, as in a request.
+            `drugpred score` takes; other columns are ignored. Scores are taken as they are, as in a request.
         window : str or None
             None for all six.
         drugs : iterable of str, optional
@@ -189,7 +189,7 @@ class Model:
         Raises
         ------
         ValueError
-            Unknown window or drug; or a `ColumnError` with the row, the column and what was expected there.
+            Unknown window or drug; or a `ColumnError` with the row, the column and the expected values.
         """
         from drugpred.frames import frame_like, rows_of
 
@@ -220,9 +220,9 @@ class Model:
         *,
         scale: Scale = "standardized",
     ) -> IntoDataFrameT:
-        """Return what moves the log-odds of each probability, for everybody in a DataFrame.
+        """Return the contributions to the log-odds of each probability, for all rows of a DataFrame.
 
-        It takes 10 milliseconds a person, however many drugs.
+        It takes 10 milliseconds a person, for any number of drugs.
 
         Parameters
         ----------

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import bentoml
-    from bentoml._internal.models import Model
+    from bentoml._internal.models import Model, ModelStore
 
 NAME = "drug_consumption"  # the model's name in the store
 
@@ -291,10 +291,9 @@ def resolve(tag: str) -> bentoml.Model:
         There is no such model, or the store or the model's metadata cannot be read.
     """
     import bentoml
-    from bentoml._internal.models import ModelStore
     from bentoml.exceptions import BentoMLException, NotFound
 
-    store = ModelStore(home() / "models")
+    _, store = _stores()
     try:
         bentoml.Tag.from_taglike(tag)
     except ValueError:
@@ -323,15 +322,22 @@ def list_models() -> dict[str, Model]:
     StoredModelError
         The store is not a folder and cannot be created.
     """
-    from bentoml._internal.configuration.containers import BentoMLContainer  # only it knows the store of a bento
-    from bentoml._internal.models import Model, ModelStore  # bentoml.models reads only the store of BENTOML_HOME
+    from bentoml._internal.models import Model
 
     models = {}
-    for store in (ModelStore(home() / "models"), BentoMLContainer.model_store.get()):
+    for store in _stores():
         for path in Path(store._path, NAME).glob("*/model.yaml"):
             with suppress(Exception):
                 models[f"{NAME}:{path.parent.name}"] = Model.from_path(path.parent)
     return dict(sorted(models.items(), key=lambda item: item[1].creation_time, reverse=True))
+
+
+def _stores() -> tuple[ModelStore, ModelStore]:
+    """Return the store that BentoML reads, which in a bento is its own, and that of BENTOML_HOME."""
+    from bentoml._internal.configuration.containers import BentoMLContainer  # only it knows the store of a bento
+    from bentoml._internal.models import ModelStore  # bentoml.models reads only the store of BENTOML_HOME
+
+    return BentoMLContainer.model_store.get(), ModelStore(home() / "models")
 
 
 def _not_found(tag: str) -> str:

@@ -5,7 +5,7 @@ No message about a malformed request contains one of its values.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, Unpack, cast
 
 from pydantic import (
     AfterValidator,
@@ -28,13 +28,53 @@ from drugpred.errors import Fault
 from drugpred.html_repr import Bar, bars
 from drugpred.limits import MAX_EXPLANATIONS, MAX_PROFILES
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _MAX_FAULTS: Final = 2000  # two for each of a thousand people; a list takes 10 ms
 _UNKNOWN: Final = "extra_forbidden"  # pydantic's type of this error
+
+MIN_DRIFT_PROFILES: Final = 100  # profiles needed to measure drift
+
+TOKEN_LENGTH: Final = 96  # characters of a token
+
+TOKEN_PATTERN: Final = rf"^[A-Za-z0-9_-]{{{TOKEN_LENGTH}}}$"
+"""A regular expression for all tokens: 72 bytes make exactly 96 characters, so no two tokens encode the same bytes."""
 
 _CATEGORIES: Final = {category.name: category for category in codebook.CATEGORIES}
 _SCORES: Final = {score.name: score for score in codebook.SCORES}
 
-EXAMPLE: Final[dict[str, str | float]] = {
+Addition = Literal["windows", "explanation"]
+
+
+class Person(TypedDict):
+    """The twelve inputs of a profile, as callers write them."""
+
+    age: int | str
+    """In years, or a label."""
+    gender: str
+    education: str
+    country: str
+    ethnicity: str
+    neuroticism: float
+    extraversion: float
+    openness: float
+    agreeableness: float
+    conscientiousness: float
+    impulsivity: float
+    sensation_seeking: float
+
+
+class ProfileFields(Person):
+    """All fields of a profile, as callers write them."""
+
+    scale: NotRequired[Scale]
+    drugs: NotRequired[Iterable[Drug]]
+    window: NotRequired[Window]
+    include: NotRequired[Iterable[Addition]]
+
+
+EXAMPLE: Final[Person] = {
     "age": 25,
     "gender": "F",
     "education": "University degree",
@@ -99,7 +139,7 @@ class Profile(_Request):
     Labels may be written in any case and spacing, and have aliases. The twelve inputs have no default.
     """
 
-    model_config = ConfigDict(json_schema_extra={"example": {**EXAMPLE}})
+    model_config = ConfigDict(json_schema_extra={"example": {**cast("dict[str, str | float]", EXAMPLE)}})
 
     # First, because the bounds of the scores depend on it.
     scale: Scale = Field(
@@ -123,11 +163,15 @@ class Profile(_Request):
         frozenset(codebook.DRUGS), min_length=1, description="Drugs to predict; by default all."
     )
     window: Window = Field("decade", description="Time window of use.")
-    include: Annotated[frozenset[Literal["windows", "explanation"]], FailFast()] = Field(
+    include: Annotated[frozenset[Addition], FailFast()] = Field(
         frozenset(),
         description="Parts to add to each risk: windows, the probability within every window; explanation, the "
         "contribution of each input to the log-odds (10 ms per person).",
     )
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **fields: Unpack[ProfileFields]) -> None: ...
 
     @field_validator(*_CATEGORIES, mode="before")
     @classmethod
@@ -244,6 +288,51 @@ class Prediction(BaseModel):
 
 class Predictions(RootModel[list[Prediction]]):
     """The predictions for the people of a batch, in its order."""
+
+
+class Feedback(BaseModel):
+    """The outcomes of a prediction, all that are known: each prediction accepts feedback once."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+    prediction_id: str = Field(pattern=TOKEN_PATTERN, description="The id of the prediction, at most 90 days old.")
+    outcomes: dict[Drug, bool] = Field(
+        min_length=1,
+        max_length=len(codebook.DRUGS),
+        description="By drug, whether the person had used it within the prediction's window, as of the prediction.",
+    )
+
+
+class Accepted(BaseModel):
+    """Feedback was counted."""
+
+    accepted: int
+    """Number of outcomes."""
+
+
+class Shift(BaseModel):
+    """Drift of one variable."""
+
+    n: int
+    """Profiles counted."""
+    psi: float | None
+    """Population stability index; None without a profile."""
+    threshold: float | None
+    """Threshold of the index: exceeded by chance in 1 of 3000 checks; for probabilities at least .05."""
+    drifted: bool | None
+    """Whether the index exceeds the threshold; None if there are too few profiles."""
+
+
+class Drift(BaseModel):
+    """Drift of the profiles and of their probabilities, compared with the training data."""
+
+    drifted: bool | None
+    """Whether any variable has drifted; by chance in 1 of 100 checks. None if there are too few profiles."""
+    fewest: int = MIN_DRIFT_PROFILES
+    """Profiles needed to measure drift."""
+    inputs: dict[str, Shift]
+    scores: dict[str, Shift]
+    """By drug, for the probability of use within a decade."""
 
 
 class Health(BaseModel):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from drugpred.codebook import Category
 
 IMPOSSIBLE: Final = -1
-"""The code of what is no level."""
+"""The code for an unknown level."""
 
 _N_CATEGORIES: Final = len(CATEGORIES)
 _CODES: Final = [(0, len(category.labels) - 1) for category in CATEGORIES]

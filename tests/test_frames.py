@@ -1,4 +1,4 @@
-"""Rows of DataFrames: the same as of files, whatever their types, or an error that names row and column."""
+"""Rows of DataFrames: the same as those of files, for all types, or an error that names row and column."""
 
 import io
 
@@ -59,7 +59,7 @@ def test_columns_that_are_no_text_are_ignored(frame):
         ("openness", ["1.24", 1.24, np.float64(1.24)]),
     ],
 )
-def test_a_cell_may_be_what_it_may_be_in_a_file(frame, column, values):
+def test_cells_are_read_as_in_a_file(frame, column, values):
     assert np.allclose(rows_of(changed(frame, **{column: values})), rows_of(frame), atol=1e-6)
 
 
@@ -128,7 +128,7 @@ def test_columns_that_are_missing_or_occur_twice_are_named(frame):
 
 
 @pytest.mark.parametrize("given", [[EXAMPLE], "people.csv", pl.LazyFrame([EXAMPLE])])
-def test_what_is_no_frame_is_refused(given):
+def test_other_objects_are_refused(given):
     with pytest.raises(TypeError):
         rows_of(given)
 

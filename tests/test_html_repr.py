@@ -1,4 +1,4 @@
-"""Bars for notebooks: HTML that stands alone and shows what it was given."""
+"""Bars for notebooks: self-contained HTML that shows the given values."""
 
 import re
 from html.parser import HTMLParser

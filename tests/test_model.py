@@ -106,7 +106,7 @@ def test_a_malformed_profile_is_named_with_the_field_and_without_the_value(model
         model.predict(EXAMPLE, drugs=["cannabbis"])
 
 
-def test_what_is_predicted_does_not_pile_up(model):
+def test_predictions_do_not_accumulate(model):
     model.predict(EXAMPLE)
     assert model._scorer.counter._noted == []
 

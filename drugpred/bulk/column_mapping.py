@@ -33,7 +33,7 @@ _IGNORED: Final = {heading.casefold() for field, heading in HEADINGS.items() if 
 
 
 def input_of(heading: str) -> str | None:
-    """Return which input a column is, by its heading; None if it is none."""
+    """Return the input of a column by its heading, or None."""
     return _FIELDS.get(heading.strip().casefold())
 
 

@@ -15,13 +15,14 @@ from drugpred.data.files import path_text
 from drugpred.errors import DataError
 from drugpred.monitoring import drift
 from drugpred.monitoring.binning import Binning
+from drugpred.schemas import MIN_DRIFT_PROFILES
 from drugpred.tabular import validate
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from drugpred.model_store import StoredModel
-    from drugpred.monitoring.drift import Drift, Shift
+    from drugpred.schemas import Drift, Shift
 
 _ROWS: Final = 10_000  # scored at once
 
@@ -97,7 +98,7 @@ def measure(path: Path, model: StoredModel) -> Measured:
         missing_share, unseen_share = (count / max(n_rows, 1) for count in counts)
         drifted = any(drift.is_new(count, n_rows, model.card.data.respondents) for count in counts)
         gaps[name] = Gap(missing_share, unseen_share, drifted)
-    if not inputs.any() and n_rows < drift.MIN_PROFILES:
+    if not inputs.any() and n_rows < MIN_DRIFT_PROFILES:
         raise DataError(f"expected at least one valid profile in {path_text(path)}, found {rejected} invalid rows")
     by_input, by_drug = input_bins.by_name(inputs), score_bins.by_name(scores)
     return Measured(drift.measure(model.card, by_input, by_drug), by_input, by_drug, rejected, gaps)

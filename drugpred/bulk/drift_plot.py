@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from drugpred.bulk.drift import Measured
     from drugpred.model_store import Bins, Card
-    from drugpred.monitoring.drift import Shift
+    from drugpred.schemas import Shift
 
 PICTURES: Final = (".html", ".svg")  # formats, by file name ending
 

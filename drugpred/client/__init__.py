@@ -5,8 +5,8 @@
     with Client("grpc://localhost:3001") as client:
         client.predict(age=25, gender="F", ...).risks
 
-It needs `pip install -e '.[client]'` in the checkout. From the project it imports only the codebook, the schemas and
-the gRPC messages.
+It needs `pip install -e '.[client]'` in the checkout, and `'.[stream]'` for streams. From the project it imports only
+the codebook, the schemas and the gRPC messages.
 """
 
 from drugpred.errors import needs

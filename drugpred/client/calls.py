@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-import numpy as np
 from pydantic import AliasPath, BaseModel, ConfigDict, Field, ValidationError
 from typing_extensions import TypedDict
 
-from drugpred import codebook, tabular
+from drugpred import codebook
 from drugpred.codebook import DataSource, Drug, Window
 from drugpred.errors import Detail, InvalidRequestError, ServiceError
 from drugpred.schemas import Batch, Profile
@@ -19,12 +19,8 @@ from drugpred.schemas import Batch, Profile
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from numpy.typing import ArrayLike, NDArray
-
 T = TypeVar("T")
 _Checked = TypeVar("_Checked", bound=BaseModel)
-
-_CATEGORIES: Final = len(codebook.CATEGORIES)
 
 
 class Measure(TypedDict):
@@ -108,29 +104,12 @@ def as_stream_options(drugs: Iterable[Drug] | None, window: Window) -> StreamOpt
     return _validated(StreamOptions, {"drugs": list(codebook.DRUGS if drugs is None else drugs), "window": window})
 
 
-def as_rows(chunk: ArrayLike) -> NDArray[np.float64]:
-    """Return people's rows, as `drugpred.codebook` describes them, validated."""
-    try:
-        # Scores in float32 may be rounded beyond a bound; validation allows for it in columns of that type.
-        rows = np.array(chunk, np.float32 if getattr(chunk, "dtype", None) == np.float32 else np.float64)
-    except (ValueError, TypeError):
-        raise InvalidRequestError([Detail((), "expected rows of numbers")]) from None
-    if rows.shape[1:] != (len(codebook.INPUTS),):
-        raise InvalidRequestError([Detail((), f"expected rows of {len(codebook.INPUTS)} numbers")])
-    codes = rows[:, :_CATEGORIES]
-    codes[codes != np.trunc(codes)] = -1  # no level has this code
-    try:
-        return tabular.encode(dict(zip(codebook.INPUTS, rows.T, strict=True)))
-    except tabular.ColumnError as error:
-        loc = (error.field,) if error.row is None else (error.row, error.field)
-        raise InvalidRequestError([Detail(loc, f"expected {error.expected}")]) from None
-
-
 def _plain(profile: Profile | Mapping[str, object]) -> Profile | Mapping[str, object]:
     """Return a profile with Python numbers in place of numpy's, which data frames and arrays contain."""
-    if isinstance(profile, Mapping):
-        return {name: value.item() if isinstance(value, np.generic) else value for name, value in profile.items()}
-    return profile
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not isinstance(profile, Mapping):
+        return profile
+    return {name: value.item() if isinstance(value, numpy.generic) else value for name, value in profile.items()}
 
 
 def _validated(model: type[_Checked], content: object) -> _Checked:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self, overload
 from urllib.parse import urlsplit
 
 from drugpred.client import calls
@@ -14,7 +13,8 @@ from drugpred.errors import ConfigurationError, needs
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+    from typing import Unpack
 
     import grpc
     import numpy as np
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from drugpred.client.calls import Model
     from drugpred.client.transport import Transport
     from drugpred.codebook import Drug, Window
-    from drugpred.schemas import Prediction, Profile
+    from drugpred.schemas import Prediction, Profile, ProfileFields
 
 
 class _Client:
@@ -81,6 +81,10 @@ class Client(_Client):
 
     _blocking = True
 
+    @overload
+    def predict(self, profile: Profile | Mapping[str, object], /) -> Prediction: ...
+    @overload
+    def predict(self, /, **fields: Unpack[ProfileFields]) -> Prediction: ...
     def predict(self, profile: Profile | Mapping[str, object] | None = None, /, **fields: object) -> Prediction:
         """Return each drug's probability of use for one person.
 
@@ -122,7 +126,11 @@ class Client(_Client):
         A stream is not retried after its first answer. If it fails over gRPC, or if all attempts at a part fail over
         HTTP, the arrays already yielded are valid; continue with the next chunk.
         """
-        return iterate(self._transport.stream(_rows(chunks), calls.as_stream_options(drugs, window)))
+        with needs("stream"):
+            from drugpred.client import arrays
+
+        options = calls.as_stream_options(drugs, window)
+        return iterate(arrays.answers(lambda rows: self._transport.stream(rows, options), chunks))
 
     def model(self) -> Model:
         """Return the description of the served model."""
@@ -164,6 +172,10 @@ class AsyncClient(_Client):
         self._loop = loop
         return self._transport
 
+    @overload
+    async def predict(self, profile: Profile | Mapping[str, object], /) -> Prediction: ...
+    @overload
+    async def predict(self, /, **fields: Unpack[ProfileFields]) -> Prediction: ...
     async def predict(self, profile: Profile | Mapping[str, object] | None = None, /, **fields: object) -> Prediction:
         """Return each drug's probability of use for one person; see `Client.predict`."""
         return await self._bound.call(self._transport.predict(calls.as_profile(profile, fields)))
@@ -183,7 +195,11 @@ class AsyncClient(_Client):
 
         Close a stream that is not read to its end, for example with `contextlib.aclosing`.
         """
-        return self._transport.stream(_rows(chunks, self), calls.as_stream_options(drugs, window))
+        with needs("stream"):
+            from drugpred.client import arrays
+
+        options = calls.as_stream_options(drugs, window)
+        return arrays.answers(lambda rows: self._bound.stream(rows, options), chunks)
 
     async def model(self) -> Model:
         """Return the description of the served model."""
@@ -202,19 +218,6 @@ class AsyncClient(_Client):
 
     async def __aexit__(self, *exception: object) -> None:
         await self.close()
-
-
-async def _rows(
-    chunks: AsyncIterable[ArrayLike] | Iterable[ArrayLike], client: AsyncClient | None = None
-) -> AsyncIterator[NDArray[np.float64]]:
-    if client is not None:
-        client._bound  # noqa: B018 - checked before anything is sent
-    if isinstance(chunks, AsyncIterable):
-        async for chunk in chunks:
-            yield calls.as_rows(chunk)
-    else:
-        for chunk in chunks:
-            yield calls.as_rows(chunk)
 
 
 def _transport(url: str) -> Callable[..., Transport]:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import numpy as np
-
 from drugpred import codebook
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.schemas import Prediction, Risk
@@ -16,6 +14,7 @@ from drugpred.schemas import Prediction, Risk
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from drugpred.client.calls import StreamOptions
@@ -55,7 +54,7 @@ def prediction(message: pb.Prediction) -> Prediction:
 def chunk(number: int, rows: NDArray[np.float64], options: StreamOptions) -> pb.PredictStreamRequest:
     """Return the message of a chunk, with rows as packed columns."""
     categories = len(codebook.CATEGORIES)
-    codes = (rows[:, :categories].astype(np.int64) + 1).T.tolist()
+    codes = (rows[:, :categories].astype("int64") + 1).T.tolist()
     return pb.PredictStreamRequest(
         chunk=number,
         **dict(zip(codebook.INPUTS, codes + rows[:, categories:].T.tolist(), strict=True)),
@@ -66,6 +65,8 @@ def chunk(number: int, rows: NDArray[np.float64], options: StreamOptions) -> pb.
 
 def probabilities(message: pb.PredictStreamResponse, people: int, options: StreamOptions) -> NDArray[np.float64]:
     """Return the answer to a chunk, of shape (people, drugs)."""
+    import numpy as np
+
     drugs = [_drug(number) for number in message.drugs]
     table = np.array(message.probabilities).reshape(people, len(drugs))
     return table[:, [drugs.index(drug) for drug in options.drugs]]

@@ -10,7 +10,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 import httpx
-import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import override
 
@@ -33,6 +32,7 @@ from drugpred.schemas import Error, Prediction
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from drugpred.client.calls import StreamOptions
@@ -79,9 +79,11 @@ class HttpTransport(Transport):
         self, chunks: AsyncIterable[NDArray[np.float64]], options: StreamOptions
     ) -> AsyncGenerator[NDArray[np.float64], None]:
         """Yield the probabilities of chunks, which are sent in parts one after another."""
+        import numpy as np
+
         async for rows in chunks:
             answers = [await self.call(self.predict_batch(part)) for part in _parts(rows, options)]
-            yield np.vstack([_table(answer, options) for answer in answers])
+            yield np.array([line for answer in answers for line in _table(answer, options)])
 
     @override
     async def close(self) -> None:
@@ -97,9 +99,9 @@ def _parts(rows: NDArray[np.float64], options: StreamOptions) -> Iterator[Batch]
         yield as_batch({**codebook.describe(row), **options.model_dump()} for row in part)
 
 
-def _table(answers: list[Prediction], options: StreamOptions) -> NDArray[np.float64]:
+def _table(answers: list[Prediction], options: StreamOptions) -> list[list[float]]:
     by_drug = [{risk["drug"]: risk["probability"] for risk in answer.risks} for answer in answers]
-    return np.array([[probabilities[drug] for drug in options.drugs] for probabilities in by_drug])
+    return [[probabilities[drug] for drug in options.drugs] for probabilities in by_drug]
 
 
 @contextmanager

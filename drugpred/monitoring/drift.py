@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from pydantic import BaseModel
 
 from drugpred.codebook import DRUGS, INPUTS
+from drugpred.schemas import MIN_DRIFT_PROFILES, Drift, Shift
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from drugpred.model_store import Bins, Card
-
-MIN_PROFILES: Final = 100  # profiles needed to measure drift
 
 _FALSE_ALARM: Final = 0.01 / (len(INPUTS) + len(DRUGS))
 """Level of one variable, so that all together raise a false alarm in at most 1 of 100 checks (Bonferroni)."""
@@ -45,31 +43,6 @@ The reference probabilities come from models that were fitted on parts of the re
 on all. That alone caused an index of up to .031 (chocolate, whose probabilities are close together) among seven models
 of configs/train.yaml.
 """
-
-
-class Shift(BaseModel):
-    """Drift of one variable."""
-
-    n: int
-    """Profiles counted."""
-    psi: float | None
-    """Population stability index; None without a profile."""
-    threshold: float | None
-    """Threshold of the index: exceeded by chance in 1 of 3000 checks; for probabilities at least .05."""
-    drifted: bool | None
-    """Whether the index exceeds the threshold; None if there are too few profiles."""
-
-
-class Drift(BaseModel):
-    """Drift of the profiles and of their probabilities, compared with the training data."""
-
-    drifted: bool | None
-    """Whether any variable has drifted; by chance in 1 of 100 checks. None if there are too few profiles."""
-    fewest: int = MIN_PROFILES
-    """Profiles needed to measure drift."""
-    inputs: dict[str, Shift]
-    scores: dict[str, Shift]
-    """By drug, for the probability of use within a decade."""
 
 
 def population_stability_index(counts: ArrayLike, reference: ArrayLike) -> float:
@@ -154,7 +127,7 @@ def is_new(count: int, n: int, respondents: int) -> bool:
     """
     others = n + respondents
     ways = [math.lgamma(a + 1) - math.lgamma(a - count + 1) for a in (n, others)]
-    return n >= MIN_PROFILES and ways[0] - ways[1] < math.log(_FALSE_ALARM)
+    return n >= MIN_DRIFT_PROFILES and ways[0] - ways[1] < math.log(_FALSE_ALARM)
 
 
 def _shift(counts: Sequence[float], bins: Bins, respondents: int, least: float) -> Shift:
@@ -163,7 +136,7 @@ def _shift(counts: Sequence[float], bins: Bins, respondents: int, least: float) 
         return Shift(n=0, psi=None, threshold=None, drifted=None)
     psi = population_stability_index(counts, respondents * np.array(bins.shares))
     threshold = max(least, (1 / n + 1 / respondents) * quantile(len(bins.labels)))
-    return Shift(n=n, psi=psi, threshold=threshold, drifted=psi > threshold if n >= MIN_PROFILES else None)
+    return Shift(n=n, psi=psi, threshold=threshold, drifted=psi > threshold if n >= MIN_DRIFT_PROFILES else None)
 
 
 def live_drift(card: Card) -> Drift:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from drugpred.model_store import NAME, TaggedCard
-from drugpred.monitoring.drift import Drift
-from drugpred.monitoring.feedback.service import Accepted, Feedback
-from drugpred.schemas import Batch, Health, Prediction, Predictions, Profile
+from drugpred.schemas import Accepted, Batch, Drift, Feedback, Health, Prediction, Predictions, Profile
 from drugpred.serving.access.api_keys import Scope
 from drugpred.serving.access.policy import ANY_KEY, HEALTH, STATIC, AccessRule
 from drugpred.serving.v2.types import (

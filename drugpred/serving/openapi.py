@@ -15,9 +15,7 @@ from drugpred import __version__
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, NEO_TOTALS, SCORES
 from drugpred.limits import MAX_ROWS
 from drugpred.model_store import NAME
-from drugpred.monitoring.feedback.prediction_id import TOKEN_LENGTH
-from drugpred.monitoring.feedback.service import Feedback
-from drugpred.schemas import EXAMPLE, Batch, Error, Profile
+from drugpred.schemas import EXAMPLE, TOKEN_LENGTH, Batch, Error, Feedback, Profile
 from drugpred.serving.endpoints import ENDPOINTS
 from drugpred.serving.v2.types import InferenceRequest
 
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 
 _LABELS: Final = {category.name for category in CATEGORIES}
 _EXAMPLES: Final[dict[type[BaseModel], dict[str, Any]]] = {
-    Profile: EXAMPLE,
+    Profile: dict(EXAMPLE),
     Batch: {"profiles": [EXAMPLE]},
     Feedback: {"prediction_id": "A" * TOKEN_LENGTH, "outcomes": {"cannabis": True, "lsd": False}},
     InferenceRequest: {

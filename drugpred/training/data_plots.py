@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 _WIDTH: Final = 340  # of a picture: as many units as a phone has pixels, so that text is legible there
-_LABELS: Final = 116  # where what is right of row labels begins
+_LABELS: Final = 116  # the left edge right of the row labels
 _MAX_LABEL: Final = 30  # characters
 
 _EDGES: Final = np.linspace(-2.1, 2.1, 7)  # of bins of scores, the outer ones open: several respondents are in each
@@ -39,7 +39,7 @@ class Picture:
     Attributes
     ----------
     label : str
-        What it shows, for those who do not see it.
+        The text for those who cannot see the picture.
     width, height : int
     body : str
         Elements of SVG.

@@ -91,7 +91,7 @@ class TrackedRun:
 
 
 def _signature() -> ModelSignature:
-    """Return what MLflow's model takes and returns: an age has any type, as it is years or a label."""
+    """Return the signature of MLflow's model; an age has any type, as it is years or a label."""
     from mlflow.models import ModelSignature
     from mlflow.types.schema import AnyType, ColSpec, ParamSchema, ParamSpec, Schema
 

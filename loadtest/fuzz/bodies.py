@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from drugpred.codebook import CATEGORIES, DRUGS
 from drugpred.model_store import NAME
-from drugpred.monitoring.feedback.prediction_id import TOKEN_LENGTH
-from drugpred.schemas import EXAMPLE
+from drugpred.schemas import EXAMPLE, TOKEN_LENGTH
 from loadtest.fuzz.inputs import MARK, mutate
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def values(draw: random.Random, path: str) -> bytes:
     """Return a body for a path, with some members missing, unknown, repeated or with other values."""
     body = {name: json.dumps(value) for name, value in _VALID[path].items()}
     if path == BATCH:
-        body["profiles"] = f"[{', '.join(_wrong(draw, _texts(EXAMPLE)) for _ in range(draw.randrange(4)))}]"
+        body["profiles"] = f"[{', '.join(_wrong(draw, _texts(dict(EXAMPLE))) for _ in range(draw.randrange(4)))}]"
     if path == FEEDBACK:
         body["prediction_id"] = json.dumps(token(draw))
     if path == INFER:

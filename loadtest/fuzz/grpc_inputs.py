@@ -31,7 +31,7 @@ _SCORES: Final = tuple(score.name for score in SCORES)
 _PERSON: Final[dict[str, Any]] = {
     "band": 2,
     **dict.fromkeys(_CATEGORIES[1:], 1),
-    **{name: EXAMPLE[name] for name in _SCORES},
+    **{name: value for name, value in EXAMPLE.items() if name in _SCORES},
 }
 
 _NUMBERS: Final = (math.nan, math.inf, -math.inf, 1e308, -1e-320, 0.0, -0.0, 99.0, 12.5)

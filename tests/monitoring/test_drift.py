@@ -12,6 +12,7 @@ from scipy.stats import chi2, fisher_exact
 from drugpred import codebook
 from drugpred.codebook import DRUGS, INPUTS
 from drugpred.monitoring import drift
+from drugpred.schemas import MIN_DRIFT_PROFILES
 
 LEVEL = 0.01 / 30
 
@@ -42,7 +43,7 @@ def test_quantiles_are_those_of_chi_squared(bins):
     assert drift.quantile(bins) == pytest.approx(chi2.isf(LEVEL, bins - 1), rel=1e-9)
 
 
-@pytest.mark.parametrize("n", [drift.MIN_PROFILES, 500, 20_000])
+@pytest.mark.parametrize("n", [MIN_DRIFT_PROFILES, 500, 20_000])
 @pytest.mark.parametrize(
     "shares",
     [*(np.array(category.counts) / 1885 for category in codebook.CATEGORIES), np.full(10, 0.1)],
@@ -111,7 +112,7 @@ def test_drift_is_reported(stored_model):
 
 def test_few_profiles_have_no_drift(stored_model):
     card = stored_model.card
-    for n in (0, drift.MIN_PROFILES - 1):
+    for n in (0, MIN_DRIFT_PROFILES - 1):
         inputs = counts_of(card.input_bins, n) | {"gender": [n, 0]}
         found = drift.measure(card, inputs, counts_of(card.probability_bins, n))
         assert found.drifted is None

@@ -1,4 +1,4 @@
-"""Pictures of the respondents: what they show is what the data are, and no one respondent."""
+"""Pictures of the respondents: they show the data, and no single respondent."""
 
 import re
 from xml.etree import ElementTree as ET

@@ -42,7 +42,7 @@ def test_rows_of_a_profiles_values_are_in_its_schema(age):
     assert _enforce_schema(people, tracking._signature().inputs).iloc[0].to_dict() == EXAMPLE | {"age": age}
 
 
-def test_it_predicts_what_the_stored_model_does(stored_model):
+def test_it_predicts_as_the_stored_model(stored_model):
     from drugpred.training.mlflow_model import DrugModel
 
     model = DrugModel()

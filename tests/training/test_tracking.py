@@ -109,7 +109,7 @@ def test_its_columns_are_those_of_a_profile(logged):
 
 
 @pytest.mark.parametrize("age", [25, "25-34"])
-def test_it_predicts_what_the_stored_one_does(logged, stored_model, age):
+def test_it_predicts_as_the_stored_model(logged, stored_model, age):
     people = pd.DataFrame([EXAMPLE | {"age": age}, EXAMPLE | {"age": age, "gender": "Male", "openness": -1.0}])
     assert_frame_equal(logged.predict(people), Model(stored_model).predict_proba(people))
     by_week = logged.predict(people, params={"window": "week"})

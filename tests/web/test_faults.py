@@ -131,19 +131,19 @@ def test_a_key_without_the_scope_is_reported(open_page, locked, expected_complai
     page.locator("#model-details summary").click()
     page.wait_for_function("() => document.querySelector('#model-facts').textContent.includes('Service')")
     known = page.locator("#model-facts").inner_text()
-    assert known.count("Not available here: This key may not do that.") == 2
+    assert known.count("Not available: This key is not allowed to do that.") == 2
     assert "Version" not in known
     page.locator("#report").click()
     page.wait_for_function("() => document.querySelector('#report-problem').textContent != ''")
-    assert page.locator("#report-problem").inner_text() == "Not available here: This key may not do that."
+    assert page.locator("#report-problem").inner_text() == "Not available: This key is not allowed to do that."
 
 
 @pytest.mark.parametrize(
     ("how", "told"),
     [
-        ("absent", "Not available here: The service answered 404: Not Found"),
-        ("broken", "Not available here: The service answered 500: "),
-        ("lost", "Not available here: The service cannot be reached."),
+        ("absent", "Not available: The service answered 404: Not Found"),
+        ("broken", "Not available: The service answered 500: "),
+        ("lost", "Not available: The service cannot be reached."),
     ],
 )
 def test_without_drift_the_page_reports_it_and_shows_the_rest(open_page, api, expected_complaints, how, told):

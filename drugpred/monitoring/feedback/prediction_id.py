@@ -42,6 +42,7 @@ from drugpred.errors import (
     StoreUnavailableError,
     WrongModelError,
 )
+from drugpred.schemas import TOKEN_LENGTH, TOKEN_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,10 +58,6 @@ MAX_AGE: Final = 90 * 24 * 3600
 token must be stored until then."""
 
 CLOCK_SKEW: Final = 300  # seconds by which the clocks of two replicas may differ
-TOKEN_LENGTH: Final = 96  # characters of a token
-
-TOKEN_PATTERN: Final = rf"^[A-Za-z0-9_-]{{{TOKEN_LENGTH}}}$"
-"""A regular expression for all tokens: 72 bytes make exactly 96 characters, so no two tokens encode the same bytes."""
 
 _KEY_BYTES: Final = 32
 _VERSION: Final = b"\x01"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from drugpred import codebook, model_store
-from drugpred.codebook import Drug
 from drugpred.errors import (
     DuplicateFeedbackError,
     FeedbackError,
@@ -16,8 +15,7 @@ from drugpred.errors import (
 )
 from drugpred.monitoring import outcome_metrics
 from drugpred.monitoring.feedback.dedup import token_store
-from drugpred.monitoring.feedback.prediction_id import TOKEN_PATTERN
-from drugpred.schemas import faults
+from drugpred.schemas import Accepted, Feedback, faults
 
 if TYPE_CHECKING:
     from drugpred.model_store import Card
@@ -26,26 +24,6 @@ if TYPE_CHECKING:
     from drugpred.settings import Settings
 
 _NAMES: Final = {"prediction_id", "outcomes", *codebook.DRUGS}
-
-
-class Feedback(BaseModel):
-    """The outcomes of a prediction, all that are known: each prediction accepts feedback once."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
-
-    prediction_id: str = Field(pattern=TOKEN_PATTERN, description="The id of the prediction, at most 90 days old.")
-    outcomes: dict[Drug, bool] = Field(
-        min_length=1,
-        max_length=len(codebook.DRUGS),
-        description="By drug, whether the person had used it within the prediction's window, as of the prediction.",
-    )
-
-
-class Accepted(BaseModel):
-    """Feedback was counted."""
-
-    accepted: int
-    """Number of outcomes."""
 
 
 class FeedbackService:

@@ -38,7 +38,7 @@ def python(name: str) -> Path:
     folder = Path(pooch.os_cache("drugpred")) / "peers" / name
     interpreter, made = folder / "bin" / "python", folder / "made"
     project = name == SCORER
-    first = ["-c", _VERSIONS, "-e", _ROOT] if project else ["-r", _HERE / "pipeline.txt"]
+    first = ["-c", _VERSIONS, "-e", f"{_ROOT}[serve]"] if project else ["-r", _HERE / "pipeline.txt"]
     files = (requirements, _VERSIONS, _ROOT / "pyproject.toml" if project else _HERE / "pipeline.txt")
     wanted = "\n".join([*map(str, first), sys.version, *(file.read_text(encoding="utf-8") for file in files)])
     if not made.is_file() or made.read_text(encoding="utf-8") != wanted:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from drugpred.client.calls import as_rows
+from drugpred.client.arrays import as_rows
 from drugpred.codebook import CATEGORIES, INPUTS, SCORES
 from drugpred.errors import InvalidRequestError
 
