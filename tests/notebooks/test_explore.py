@@ -1,4 +1,4 @@
-"""The notebook runs from a clean kernel, shows what is stored, and holds no respondent."""
+"""The notebook runs from a clean kernel, shows the stored outputs, and holds no respondent."""
 
 import time
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.filterwarnings("default")  # Jupyter's packages emit wa
 
 
 def outputs(notebook, tag):
-    """Return what the cells with a tag show."""
+    """Return the outputs of the cells with a tag."""
     return [
         [output.get("text") or output["data"] for output in cell.outputs]
         for cell in notebook.cells
