@@ -176,7 +176,7 @@ def co_use(data: pd.DataFrame) -> Picture:
     cells = heat_map(
         "Correlation of the use of drugs within a decade", names, names, phi[np.ix_(order, order)], figures=False
     )
-    side = (_WIDTH - _LABELS) / len(DRUGS)
+    side = (_WIDTH - _LABELS - 4) / len(DRUGS)
     branches = []
     for x, y in zip(tree["icoord"], tree["dcoord"], strict=True):
         # scipy's leaves are 10 apart, the first at 5.
@@ -200,7 +200,7 @@ def heat_map(
     figures : bool
         Whether to write the numbers into the cells.
     """
-    top, side = 6.0 if figures else 40.0, (_WIDTH - _LABELS) / len(columns)
+    top, side = 6.0 if figures else 40.0, (_WIDTH - _LABELS - 4) / len(columns)
     height = min(side, 16.0)
     numbers = np.asarray(values, np.float64)
     largest = np.nan_to_num(np.abs(numbers)).max() or 1.0
