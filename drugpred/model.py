@@ -17,14 +17,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, overload
 
-import numpy as np
 from pydantic import ConfigDict, TypeAdapter
 
-from drugpred import model_store
 from drugpred.codebook import DRUGS, INPUTS, WINDOWS
 from drugpred.errors import needs
 from drugpred.schemas import Profile
-from drugpred.selection import select
+
+with needs("frames"):
+    import numpy as np
+
+    from drugpred import model_store
+    from drugpred.selection import select
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -54,6 +57,8 @@ def load(model: str | os.PathLike[str] | None = None) -> Model:
     ------
     StoredModelError
         There is no such model, or it is incomplete or altered.
+    MissingPackageError
+        BentoML is not installed, and the model is not given as a folder.
 
     Examples
     --------
@@ -98,7 +103,8 @@ class Model:
 
     @cached_property
     def _scorer(self) -> Scorer:
-        from drugpred.scoring import Scorer
+        with needs("serve"):
+            from drugpred.scoring import Scorer
 
         return Scorer(self._stored)
 

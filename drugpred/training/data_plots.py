@@ -5,7 +5,7 @@ They show shares of several respondents, never a single one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+    from numpy.typing import ArrayLike
 
 _WIDTH: Final = 340  # of a picture: as many units as a phone has pixels, so that text is legible there
 _LABELS: Final = 116  # the left edge right of the row labels
@@ -50,7 +48,7 @@ class Picture:
     label: str
     width: int
     height: int
-    body: str
+    body: str = field(repr=False)
 
     def __html__(self) -> str:
         """Return it for a template."""
@@ -60,7 +58,7 @@ class Picture:
         """Return it for a notebook, with its styles and a background."""
         style = (files("drugpred.training") / "templates" / "pictures.css").read_text(encoding="utf-8")
         background = f'<rect class="paper" width="{self.width}" height="{self.height}"/>'
-        size = f'xmlns="http://www.w3.org/2000/svg" width="{2 * self.width}" height="{2 * self.height}"'
+        size = f'xmlns="http://www.w3.org/2000/svg" width="{self.width * 3 // 2}" height="{self.height * 3 // 2}"'
         return self._svg(size, f"<style>{style}</style>{background}{self.body}")
 
     def _svg(self, attributes: str, content: str) -> str:
@@ -178,7 +176,7 @@ def co_use(data: pd.DataFrame) -> Picture:
     cells = heat_map(
         "Correlation of the use of drugs within a decade", names, names, phi[np.ix_(order, order)], figures=False
     )
-    side = (_WIDTH - _LABELS) / len(DRUGS)
+    side = (_WIDTH - _LABELS - 4) / len(DRUGS)
     branches = []
     for x, y in zip(tree["icoord"], tree["dcoord"], strict=True):
         # scipy's leaves are 10 apart, the first at 5.
@@ -188,7 +186,7 @@ def co_use(data: pd.DataFrame) -> Picture:
 
 
 def heat_map(
-    label: str, rows: Sequence[str], columns: Sequence[str], values: Floats, *, figures: bool = True
+    label: str, rows: Sequence[str], columns: Sequence[str], values: ArrayLike, *, figures: bool = True
 ) -> Picture:
     """Draw a table of numbers, orange above zero and blue below.
 
@@ -197,19 +195,20 @@ def heat_map(
     label : str
     rows, columns : sequence of str
         Names of inputs or drugs.
-    values : ndarray of shape (rows, columns)
+    values : array_like of shape (rows, columns)
         The largest has the full colour; NaN has none.
     figures : bool
         Whether to write the numbers into the cells.
     """
-    top, side = 6.0 if figures else 40.0, (_WIDTH - _LABELS) / len(columns)
+    top, side = 6.0 if figures else 40.0, (_WIDTH - _LABELS - 4) / len(columns)
     height = min(side, 16.0)
-    largest = np.nan_to_num(np.abs(values)).max() or 1.0
+    numbers = np.asarray(values, np.float64)
+    largest = np.nan_to_num(np.abs(numbers)).max() or 1.0
     body = []
     for i, row in enumerate(rows):
         y = top + i * height
         body.append(_text(_LABELS - 4, y + height / 2 + 4, display_name(row), "end"))
-        for j, value in enumerate(values[i].tolist()):
+        for j, value in enumerate(numbers[i].tolist()):
             x = _LABELS + j * side
             kind = "more" if value > 0 else "less"
             if np.isfinite(value):

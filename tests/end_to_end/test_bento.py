@@ -56,7 +56,7 @@ def files(bento):
 
 def test_it_holds_the_code_that_serves_and_nothing_else(bento):
     source = {path.relative_to("src").as_posix() for path in files(bento) if path.parts[0] == "src"}
-    others = ("bulk", "cli", "client", "data", "training", "__main__.py", "frames.py", "model.py")
+    others = ("bulk", "cli", "client", "data", "training", "__main__.py", "frames.py", "model.py", "notebooks")
     package = [path.relative_to(ROOT) for path in (ROOT / "drugpred").rglob("*") if path.suffix in {".py", ".html"}]
     serving = {path.as_posix() for path in package if path.parts[1] not in others}
     page = {path.relative_to(ROOT).as_posix() for path in (ROOT / "drugpred" / "web").rglob("*.*")}

@@ -134,6 +134,10 @@ def test_it_is_served_over_http(kept, stored_model, folder):
             (answer,) = httpx.post(f"{url}/invocations", json=rows, timeout=30).json()["predictions"]
             expected = Model(stored_model).predict(EXAMPLE)
             assert answer == {risk["drug"]: pytest.approx(risk["probability"], abs=1e-12) for risk in expected.risks}
+        asked = {"dataframe_records": [EXAMPLE | {"drugs": ["lsd"]}], "params": {"window": "year"}}
+        (answer,) = httpx.post(f"{url}/invocations", json=asked, timeout=30).json()["predictions"]
+        (expected,) = Model(stored_model).predict(EXAMPLE, window="year", drugs=["lsd"]).risks
+        assert answer["lsd"] == pytest.approx(expected["probability"], abs=1e-12)
         wrong = httpx.post(f"{url}/invocations", json={"dataframe_records": [EXAMPLE | {"gender": "x"}]}, timeout=30)
         assert wrong.status_code >= 400
         assert "gender, row 0: expected one of Female" in wrong.text

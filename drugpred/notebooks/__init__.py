@@ -1,0 +1,1 @@
+"""Notebooks: `explore.ipynb` shows the data and what the model learned."""
