@@ -134,19 +134,19 @@ def run(copy: Path, mutation: Mutation) -> str:
     content = file.read_text("utf-8")
     file.write_text(content.replace(mutation.old, mutation.new), "utf-8")
     try:
-        done = pytest(copy, *mutation.named_tests().split(), "-x")
+        done = run_tests(copy, *mutation.named_tests().split(), "-x")
     finally:
         file.write_text(content, "utf-8")
     assert done.returncode in {0, 1}, done.stdout + done.stderr  # no other error than that of a test
-    return "".join(re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)[:1])
+    return "".join(re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", done.stdout, re.MULTILINE)[:1])
 
 
-def pytest(copy: Path, *arguments: str) -> subprocess.CompletedProcess:
+def run_tests(copy: Path, *arguments: str) -> subprocess.CompletedProcess:
     # All of one run, as far as the fixture `store` is concerned: the model is trained once, without a mistake.
     environment = os.environ | {"PYTHONPATH": str(copy), "PYTEST_XDIST_WORKER": "gw0"}
     command = [sys.executable, "-m", "pytest", "-q", "-rfE", "-p", "no:cacheprovider"]
     command += ["--basetemp", str(copy.parent / "pytest"), *arguments]
-    return subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False, timeout=600)
 
 
 def main(names: list[str]) -> int:
@@ -159,7 +159,8 @@ def main(names: list[str]) -> int:
             shutil.copy2(ROOT / name, copy / name)
         if (ROOT.parent / "shared").exists():
             (copy.parent / "shared").symlink_to(ROOT.parent / "shared")
-        unchanged = pytest(copy, *{test for mutation in chosen.values() for test in mutation.named_tests().split()})
+        named = {test for mutation in chosen.values() for test in mutation.named_tests().split()}
+        unchanged = run_tests(copy, *sorted(named))  # in another order pytest may miss a conftest.py
         assert unchanged.returncode == 0, unchanged.stdout
         for name, mutation in chosen.items():
             found = run(copy, mutation)
