@@ -23,10 +23,7 @@ _MODULES = {
 def __getattr__(name: str) -> Any:  # noqa: ANN401
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from drugpred.errors import needs
-
-    with needs("serve"):
-        return getattr(import_module(_MODULES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

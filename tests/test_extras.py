@@ -71,7 +71,7 @@ def test_the_client_installs_nothing_of_the_server():
     server = {canonicalize_name(Requirement(text).name) for text in requirements("drugpred", "serve")}
     assert {"grpcio", "httpx", "protobuf", "pydantic"} <= needed("client")
     assert needed("client") & {*server, "pandas", "polars", "scikit-learn"} == set()
-    assert needed("stream") - needed("client") == {"narwhals", "numpy"}
+    assert needed("stream") - needed("client") == {"narwhals", "numpy", "pyyaml"}
 
 
 def test_the_client_imports_nothing_of_the_server():
@@ -102,8 +102,6 @@ def test_the_client_imports_nothing_of_the_server():
         ("tenacity", "client", ["-c", "import drugpred.client"]),
         ("httpx", "client", ["-c", "import drugpred.client; drugpred.client.Client('http://127.0.0.1:1')"]),
         ("numpy", "stream", ["-c", STREAM]),
-        ("bentoml", "serve", ["-c", "import drugpred; drugpred.load()"]),
-        ("numpy", "serve", ["-c", "import drugpred; drugpred.load"]),
     ],
 )
 def test_a_package_that_is_missing_is_named_with_how_to_get_it(tmp_path, store, package, extra, arguments):
@@ -119,6 +117,6 @@ def test_a_package_that_is_missing_is_named_with_how_to_get_it(tmp_path, store, 
     )
     said = f"expected the package {package}, which is not installed: pip install -e '.[{extra}]' in the checkout"
     assert done.stderr.splitlines()[-1].endswith(said)
-    if extra not in {"client", "frames", "serve", "stream"}:  # which raise, as a library does
+    if "import drugpred" not in str(arguments[-1]):  # which raises, as a library does
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert not (tmp_path / "out.csv.parts").exists()

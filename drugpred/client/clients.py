@@ -170,7 +170,7 @@ class Client(_Client):
         Notes
         -----
         A stream is not retried after its first answer. If it fails over gRPC, or if all attempts at a part fail over
-        HTTP, what was already yielded is valid; continue with the next chunk.
+        HTTP, results that were already yielded are valid; continue with the next chunk.
         """
         with needs("stream"):
             from drugpred.client import arrays

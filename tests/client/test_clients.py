@@ -398,7 +398,7 @@ def test_a_call_has_one_id_which_its_error_has_too(client, service, waits, ask):
     assert first not in service.ids[2:]
 
 
-def test_what_was_not_sent_has_no_id(client):
+def test_a_request_that_was_not_sent_has_no_id(client):
     with pytest.raises(InvalidRequestError) as raised:
         client.predict(EXAMPLE | {"age": 17})
     assert raised.value.request_id is None

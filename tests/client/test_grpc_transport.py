@@ -211,6 +211,6 @@ def test_the_services_own_text_and_id_are_in_the_error(client, rpc_service, code
 @pytest.mark.parametrize(
     "ask", [lambda client: client.drift(), lambda client: client.feedback("A" * 96, {"lsd": True})]
 )
-def test_what_grpc_does_not_have_is_named(client, ask):
+def test_calls_without_grpc_are_named(client, ask):
     with pytest.raises(ConfigurationError, match="http://"):
         ask(client)
