@@ -5,6 +5,7 @@ import importlib.util
 import json
 
 import pytest
+from bentoml._internal.configuration.containers import BentoMLContainer
 
 from drugpred.schemas import EXAMPLE, Profile
 from drugpred.serving import patches
@@ -13,13 +14,14 @@ from tests.harness import ROOT
 
 @pytest.fixture
 def service(monkeypatch, store):
-    """Return an instance of the service, in a process that keeps the packages as they are."""
-    monkeypatch.setenv("BENTOML_HOME", str(store))
+    """Yield an instance of the service, in a process that keeps the packages as they are."""
+    BentoMLContainer.bentoml_home.set(str(store))
     monkeypatch.setattr(patches, "apply", lambda: None)
     spec = importlib.util.spec_from_file_location("service", ROOT / "service.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.DrugPrediction.inner()
+    yield module.DrugPrediction.inner()
+    BentoMLContainer.bentoml_home.reset()
 
 
 def test_endpoint_methods_predict(service, stored_model):

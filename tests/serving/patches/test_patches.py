@@ -167,11 +167,12 @@ def test_the_table_and_the_bounds_are_those_of_the_code():
     rows = dict(re.findall(r"^\| `(\w+)` \|(.*)\|$", (FOLDER / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
     assert list(rows) == list(patches.PATCHES)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    dependencies = project["dependencies"] + project["optional-dependencies"]["serve"]
     for name, packages in patches.PATCHES.items():
         *_, test, bound = (cell.strip() for cell in rows[name].split("|"))
         assert (ROOT / re.fullmatch(r"\[.+\]\((?:\.\./)+(.+)\)", test)[1]).is_file()
         bounds = [f"{package} < {'.'.join(map(str, patches.PACKAGES[package]))}" for package in packages]
         assert bound == ", ".join(bounds)
         for package in packages:
-            (required,) = (line for line in project["dependencies"] if re.match(rf"{package}\b(?!-)", line))
+            (required,) = (line for line in dependencies if re.match(rf"{package}\b(?!-)", line))
             assert required.endswith(f",<{'.'.join(map(str, patches.PACKAGES[package]))}")
