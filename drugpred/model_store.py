@@ -337,7 +337,8 @@ def _stores() -> tuple[ModelStore, ModelStore]:
     from bentoml._internal.configuration.containers import BentoMLContainer  # only it knows the store of a bento
     from bentoml._internal.models import ModelStore  # bentoml.models reads only the store of BENTOML_HOME
 
-    return BentoMLContainer.model_store.get(), ModelStore(home() / "models")
+    kept = ModelStore(home() / "models")  # which reports a folder that cannot be made
+    return BentoMLContainer.model_store.get(), kept
 
 
 def _not_found(tag: str) -> str:

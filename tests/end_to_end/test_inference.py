@@ -56,7 +56,7 @@ def test_every_respondent_is_answered_alike_over_rest_and_grpc(ask, server, colu
 
 
 def test_malformed_requests_are_refused_in_the_error_format(ask, client):
-    answer = ask(openness=[*[0.0] * 1000, 9.0, *[0.0] * 884])
+    answer = ask(openness=[*[0.0] * 1000, -9.0, *[0.0] * 884])
     error = Error.model_validate_json(answer.content, strict=True)
     assert answer.status_code == 400
     assert [(detail.loc, detail.msg) for detail in error.detail] == [
