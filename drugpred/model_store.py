@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import bentoml
-    from bentoml._internal.models import Model, ModelStore
+    from bentoml._internal.models import ModelStore  # as below
 
 NAME = "drug_consumption"  # the model's name in the store
 
@@ -184,7 +184,7 @@ def home() -> Path:
     StoredModelError
         It is not a folder and cannot be created.
     """
-    from bentoml._internal.configuration.containers import BentoMLContainer
+    from bentoml._internal.configuration.containers import BentoMLContainer  # only it creates the folder
     from bentoml.exceptions import BentoMLException
 
     try:
@@ -312,7 +312,7 @@ def resolve(tag: str) -> bentoml.Model:
         raise StoredModelError(f"{tag}: expected a model with its original model.yaml{why}; {_AGAIN}") from None
 
 
-def list_models() -> dict[str, Model]:
+def list_models() -> dict[str, bentoml.Model]:
     """Return the models of the store by tag, newest first, without those that cannot be read.
 
     In a bento these are its own models and those of the store.
@@ -322,13 +322,13 @@ def list_models() -> dict[str, Model]:
     StoredModelError
         The store is not a folder and cannot be created.
     """
-    from bentoml._internal.models import Model
+    import bentoml
 
     models = {}
     for store in _stores():
         for path in Path(store._path, NAME).glob("*/model.yaml"):
             with suppress(Exception):
-                models[f"{NAME}:{path.parent.name}"] = Model.from_path(path.parent)
+                models[f"{NAME}:{path.parent.name}"] = bentoml.Model.from_path(path.parent)
     return dict(sorted(models.items(), key=lambda item: item[1].creation_time, reverse=True))
 
 
