@@ -43,6 +43,7 @@ settings.register_profile("drugpred", deadline=None)
 settings.load_profile("drugpred")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests of a module in one process, as they share servers, and all tests of the image in one."""
     for item in items:
