@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,10 @@ from drugpred.model import load
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow.pyfunc.model import PythonModelContext
+
+
+# The rows' types are in the signature.
+warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method", category=UserWarning)
 
 
 class DrugModel(PythonModel):

@@ -64,7 +64,7 @@ def relative(launch, store, tmp_path):
 @pytest.mark.slow
 def test_it_serves_from_another_folder_and_survives_the_loss_of_metrics_and_workers(relative, tmp_path):
     relative.wait_until_ready()
-    (port,) = set(re.findall(r"gRPC on 127\.0\.0\.1:(\d+) by TLS; workers: 2", relative.output))
+    (port,) = set(re.findall(r"gRPC on 127\.0\.0\.1:(\d+) with TLS; workers: 2", relative.output))
     names = ("ca.pem", "client.key", "client.pem")
     ca, key, certificate = ((tmp_path / name).read_bytes() for name in names)
     deadline = time.monotonic() + 30
