@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +13,6 @@ from drugpred.model import load
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow.pyfunc.model import PythonModelContext
-
-
-# The rows' types are in the signature.
-warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method", category=UserWarning)
 
 
 class DrugModel(PythonModel):
