@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd  # noqa: TC002 - MLflow reads the hints of `predict`, and warns if it cannot
 from mlflow.models import set_model
-from mlflow.pyfunc.model import PythonModel
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from drugpred.model import load
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from mlflow.pyfunc.model import PythonModelContext
 
 
 class DrugModel(PythonModel):
