@@ -297,14 +297,14 @@ def resolve(tag: str) -> bentoml.Model:
     try:
         bentoml.Tag.from_taglike(tag)
     except ValueError:
-        raise StoredModelError(_not_found(tag)) from None
+        raise not_found(tag) from None
     try:
         try:
             return bentoml.models.get(tag)
         except NotFound:  # in a bento, which has its own models
             return store.get(tag)
     except NotFound:
-        raise StoredModelError(_not_found(tag)) from None
+        raise not_found(tag) from None
     except PermissionError as error:
         raise StoredModelError(reason(error)) from None
     except Exception as error:  # noqa: BLE001 - reading any YAML may raise any exception
@@ -341,13 +341,13 @@ def _stores() -> tuple[ModelStore, ModelStore]:
     return BentoMLContainer.model_store.get(), kept
 
 
-def _not_found(tag: str) -> str:
-    """Return the message that there is no such model, with those that there are, newest first."""
+def not_found(tag: str) -> StoredModelError:
+    """Return the error that there is no such model; its message lists those that there are, newest first."""
     tags = list(list_models())
     if not tags:
-        return f"no model {tag} in the BentoML model store; run `python train.py` first"
+        return StoredModelError(f"no model {tag} in the BentoML model store; run `python train.py` first")
     more = f" and {len(tags) - _MAX_LISTED} more" if len(tags) > _MAX_LISTED else ""
-    return f"no model {tag} in the BentoML model store; it has {', '.join(tags[:_MAX_LISTED])}{more}"
+    return StoredModelError(f"no model {tag} in the BentoML model store; it has {', '.join(tags[:_MAX_LISTED])}{more}")
 
 
 def _checksums(folder: Path) -> dict[str, str]:

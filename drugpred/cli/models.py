@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import click
 
 from drugpred.cli.base import Command, ended_by_sigpipe, text_table
-from drugpred.errors import StoredModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +38,7 @@ def models(tags: tuple[str, ...]) -> None:
 
 
 def _list() -> str:
-    from drugpred.model_store import NAME, list_models
+    from drugpred.model_store import NAME, list_models, not_found
 
     rows = []
     for tag, model in list_models().items():
@@ -48,7 +47,7 @@ def _list() -> str:
         figures = (_number(overall.get(name)) for name in _FIGURES)
         rows.append((tag, stored, model.info.labels.get("data_source", "-"), *figures))
     if not rows:
-        raise StoredModelError(f"no model {NAME} in the BentoML model store; run `python train.py` first")
+        raise not_found(NAME)
     return text_table(("model", "stored (UTC)", "data", *_FIGURES.values()), *rows)
 
 
