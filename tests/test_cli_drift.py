@@ -13,18 +13,15 @@ from click.testing import CliRunner
 from drugpred.cli import main
 from drugpred.codebook import DRUGS, INPUTS
 from drugpred.data.respondents import write_csv
+from tests.harness.store import using
 
 
 @pytest.fixture
 def run(store, tmp_path, monkeypatch):
     """Run the command in an empty folder, on the model of the store."""
-    from bentoml._internal.configuration.containers import BentoMLContainer
-    from bentoml._internal.models import ModelStore
-
     monkeypatch.chdir(tmp_path)
-    BentoMLContainer.model_store.set(ModelStore(store / "models"))
-    yield lambda *arguments: CliRunner().invoke(main, ["drift", *map(str, arguments)])
-    BentoMLContainer.model_store.reset()
+    with using(store):
+        yield lambda *arguments: CliRunner().invoke(main, ["drift", *map(str, arguments)])
 
 
 @pytest.fixture

@@ -4,12 +4,11 @@ import json
 import shutil
 
 import pytest
-from bentoml._internal.configuration.containers import BentoMLContainer
-from bentoml._internal.models import ModelStore
 from click.testing import CliRunner
 
 from drugpred import model_store
 from drugpred.cli import main
+from tests.harness.store import using
 
 
 @pytest.fixture
@@ -20,12 +19,8 @@ def run():
 @pytest.fixture
 def home(tmp_path):
     """An empty store in the place of the user's."""
-    (tmp_path / "models").mkdir()
-    BentoMLContainer.bentoml_home.set(str(tmp_path))
-    BentoMLContainer.model_store.set(ModelStore(tmp_path / "models"))
-    yield tmp_path
-    BentoMLContainer.model_store.reset()
-    BentoMLContainer.bentoml_home.reset()
+    with using(tmp_path):
+        yield tmp_path
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from drugpred import model_store
 from drugpred.errors import StoredModelError
+from tests.harness.store import using
 
 REPORT = {"index.html": b"<p>report</p>", "roc.png": b"png"}
 
@@ -28,13 +29,8 @@ REPORT = {"index.html": b"<p>report</p>", "roc.png": b"png"}
 @pytest.fixture
 def empty_store(tmp_path):
     """A model store of the test's own, in the place of the user's, which may hold models too."""
-    (tmp_path / "models").mkdir()
-    store = ModelStore(tmp_path / "models")
-    BentoMLContainer.bentoml_home.set(str(tmp_path))
-    BentoMLContainer.model_store.set(store)
-    yield store
-    BentoMLContainer.model_store.reset()
-    BentoMLContainer.bentoml_home.reset()
+    with using(tmp_path) as store:
+        yield store
 
 
 @pytest.fixture

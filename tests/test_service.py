@@ -5,23 +5,22 @@ import importlib.util
 import json
 
 import pytest
-from bentoml._internal.configuration.containers import BentoMLContainer
 
 from drugpred.schemas import EXAMPLE, Profile
 from drugpred.serving import patches
 from tests.harness import ROOT
+from tests.harness.store import using
 
 
 @pytest.fixture
 def service(monkeypatch, store):
     """Yield an instance of the service, in a process that keeps the packages as they are."""
-    BentoMLContainer.bentoml_home.set(str(store))
     monkeypatch.setattr(patches, "apply", lambda: None)
     spec = importlib.util.spec_from_file_location("service", ROOT / "service.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    yield module.DrugPrediction.inner()
-    BentoMLContainer.bentoml_home.reset()
+    with using(store):
+        yield module.DrugPrediction.inner()
 
 
 def test_endpoint_methods_predict(service, stored_model):

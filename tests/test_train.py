@@ -16,11 +16,11 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.models import ModelStore
 from click.testing import CliRunner
 
 from drugpred import cli, model_store
+from tests.harness.store import using
 
 TESTS = Path(__file__).parent
 TRAIN = TESTS.parent / "train.py"
@@ -102,13 +102,8 @@ def run_here(folder, *arguments, **environment):
             patch.setenv(name, value)
         patch.chdir(folder / "cwd")
         patch.setattr(sys, "argv", ["train.py", *map(str, arguments)])
-        BentoMLContainer.bentoml_home.set(str(folder / "home"))
-        BentoMLContainer.model_store.set(ModelStore(folder / "home" / "models"))
-        try:
+        with using(folder / "home"):
             return Run(folder, code=load_train().main())
-        finally:
-            BentoMLContainer.model_store.reset()
-            BentoMLContainer.bentoml_home.reset()
 
 
 @pytest.fixture(scope="module")

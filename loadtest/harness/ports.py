@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -30,10 +31,4 @@ def is_free(port: int) -> bool:
 
 def free_ports(n: int) -> list[int]:
     """Return `n` ports of loopback on which nothing listens."""
-    found: list[int] = []
-    for port in random.sample(CANDIDATES, len(CANDIDATES)):
-        if len(found) == n:
-            break
-        if is_free(port):
-            found.append(port)
-    return found
+    return list(islice(filter(is_free, random.sample(CANDIDATES, len(CANDIDATES))), n))

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
@@ -11,6 +10,7 @@ import pytest
 
 from drugpred.data import download
 from drugpred.errors import DataError, DownloadError
+from tests.harness import serving
 
 CONTENT = (
     b"5,0.49788,0.48246,1.98437,0.96082,-0.31685,0.73545,-1.63340,-0.45174,-0.30172,1.30612,-0.21712,-0.21575,"
@@ -43,16 +43,12 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def site(monkeypatch):
     """A server in the place of UCI's: `answers` by path, and the paths `asked` for."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
-        server.answers, server.asked = {}, []
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        address = f"http://127.0.0.1:{server.server_port}"
-        monkeypatch.setattr(download, "URLS", (f"{address}/file.data", f"{address}/file.zip"))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.answers, server.asked = {}, []
+    with serving(server) as address:
+        monkeypatch.setattr(download, "URLS", (f"http://{address}/file.data", f"http://{address}/file.zip"))
         monkeypatch.setattr(download, "SHA256", hashlib.sha256(CONTENT).hexdigest())
         yield SimpleNamespace(answers=server.answers, asked=server.asked)
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)

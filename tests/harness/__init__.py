@@ -2,10 +2,12 @@
 
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from socketserver import BaseServer
 from typing import TypeVar
 
 import httpx
@@ -73,3 +75,36 @@ def running(command: Sequence[str | Path], log: Path, url: str, **options: objec
         for each in (process, *family):
             if each.is_running():
                 each.kill()
+
+
+@contextmanager
+def in_thread(run: Callable[[], object], end: Callable[[], object]) -> Iterator[None]:
+    """Run a function in a thread, and at the end call another that lets it return."""
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        end()
+        thread.join()
+
+
+@contextmanager
+def repeating(seconds: float, action: Callable[[], object]) -> Iterator[None]:
+    """Call a function in a thread, again and again after a pause."""
+    ended = threading.Event()
+
+    def run() -> None:
+        while not ended.wait(seconds):
+            action()
+
+    with in_thread(run, ended.set):
+        yield
+
+
+@contextmanager
+def serving(server: BaseServer) -> Iterator[str]:
+    """Serve in a thread, and yield the address; close the server at the end."""
+    with server, in_thread(lambda: server.serve_forever(poll_interval=0.05), server.shutdown):
+        host, port = server.server_address[:2]
+        yield f"{host}:{port}"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.harness import ROOT, skip
+from tests.harness import ROOT, repeating, skip
 from tests.harness.containers import Engine
 
 STAND_INS = {
@@ -191,17 +191,10 @@ def _wait(socket: str) -> None:
 @contextmanager
 def _health(deployment: Deployment) -> Iterator[None]:
     """Run the health checks, as docker's engine does; podman leaves them to systemd."""
-    ended = threading.Event()
 
     def check() -> None:
-        while not ended.wait(0.5):
-            for container in deployment.run("podman", "ps", "--quiet", check=False).split():
-                deployment.run("podman", "healthcheck", "run", container, check=False)
+        for container in deployment.run("podman", "ps", "--quiet", check=False).split():
+            deployment.run("podman", "healthcheck", "run", container, check=False)
 
-    thread = threading.Thread(target=check)
-    thread.start()
-    try:
+    with repeating(0.5, check):
         yield
-    finally:
-        ended.set()
-        thread.join()

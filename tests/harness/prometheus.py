@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from pathlib import Path
 import httpx
 import yaml
 
-from tests.harness import ROOT, running, skip, wait
+from tests.harness import ROOT, running, serving, skip, wait
 from tests.harness.ports import free_ports
 
 MONITORING = ROOT / "configs" / "monitoring"
@@ -167,7 +166,7 @@ def webhook() -> Iterator[Receiver]:
             receiver.messages.append((self.path, message))
             self.answer("")
 
-    with _serving(Handler) as address:
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as address:
         receiver = Receiver(f"http://{address}")
         yield receiver
 
@@ -181,7 +180,7 @@ def exposition(text: Callable[[], str]) -> Iterator[Exposition]:
             self.answer(found.text())
             found.scrapes += 1
 
-    with _serving(Handler) as address:
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as address:
         found = Exposition(address, text)
         yield found
 
@@ -195,15 +194,3 @@ class _Quiet(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
-
-
-@contextmanager
-def _serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield f"127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()

@@ -12,6 +12,7 @@ import httpx
 import psutil
 import pytest
 
+from loadtest.harness.servers import is_worker
 from tests.harness import ROOT, answers, wait
 from tests.harness.ports import free_ports
 
@@ -35,7 +36,7 @@ class Server:
     def workers(self) -> list[psutil.Process]:
         """The processes that answer."""
         children = psutil.Process(self.process.pid).children(recursive=True)
-        return [child for child in children if "_bentoml_impl.worker.service" in child.cmdline()]
+        return [child for child in children if is_worker(child)]
 
     def client(self) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=60)

@@ -4,9 +4,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.models import ModelStore
 from filelock import FileLock
 
@@ -34,6 +37,20 @@ def train(home: Path, *arguments: object) -> Path:
 def newest(home: Path) -> model_store.StoredModel:
     """Return the newest model of a BENTOML_HOME, as the service reads it."""
     return model_store.read(ModelStore(home / "models").get(model_store.NAME))
+
+
+@contextmanager
+def using(home: Path) -> Iterator[ModelStore]:
+    """Have BentoML use a BENTOML_HOME in this process, and yield its model store, which is created if missing."""
+    (home / "models").mkdir(parents=True, exist_ok=True)
+    store = ModelStore(home / "models")
+    BentoMLContainer.bentoml_home.set(str(home))
+    BentoMLContainer.model_store.set(store)
+    try:
+        yield store
+    finally:
+        BentoMLContainer.model_store.reset()
+        BentoMLContainer.bentoml_home.reset()
 
 
 def copy_of(store: Path, folder: Path) -> Path:

@@ -7,13 +7,12 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import grpc
 import pytest
 
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
-from tests.harness import NIGHTLY, ROOT
+from tests.harness import NIGHTLY, ROOT, serving
 
 ENDPOINTS = {
     "one": "POST /predict",
@@ -145,15 +144,9 @@ def answering(body, status=200):
     )
     grpc_port = rpc.add_insecure_port("127.0.0.1:0")
     rpc.start()
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = Thread(target=http.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{http.server_port}", grpc_port
-        finally:
-            http.shutdown()
-            thread.join()
-            rpc.stop(None).wait()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as address:
+        yield f"http://{address}", grpc_port
+    rpc.stop(None).wait()
 
 
 RISKS = {"risks": [{}] * 18}

@@ -4,13 +4,12 @@ import math
 import threading
 
 import pytest
-from bentoml._internal.configuration.containers import BentoMLContainer
-from bentoml._internal.models import ModelStore
 from filelock import Timeout
 
 from drugpred import model_store
 from drugpred.training import promotion
 from drugpred.training.configuration import Configuration
+from tests.harness.store import using
 
 # Of 2 repeats of 2 folds, as in tests/quick.yaml.
 NEWEST = (0.380, 0.400, 0.390, 0.386)
@@ -19,12 +18,8 @@ NEWEST = (0.380, 0.400, 0.390, 0.386)
 @pytest.fixture(autouse=True)
 def home(tmp_path):
     """A BENTOML_HOME of the test's own, in the place of the user's."""
-    (tmp_path / "models").mkdir()
-    BentoMLContainer.bentoml_home.set(str(tmp_path))
-    BentoMLContainer.model_store.set(ModelStore(tmp_path / "models"))
-    yield tmp_path
-    BentoMLContainer.model_store.reset()
-    BentoMLContainer.bentoml_home.reset()
+    with using(tmp_path):
+        yield tmp_path
 
 
 @pytest.fixture

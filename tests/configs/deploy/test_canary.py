@@ -15,7 +15,7 @@ import yaml
 from scipy.stats import fisher_exact
 
 from drugpred.monitoring.metrics import _DURATION_BUCKETS as _BUCKETS
-from tests.harness import ROOT
+from tests.harness import ROOT, repeating
 from tests.harness.prometheus import MONITORING, exposition, prometheus
 
 COMMAND = ROOT / "configs" / "deploy" / "canary.py"
@@ -128,20 +128,13 @@ class Track:
 @contextmanager
 def traffic(*answers) -> Iterator[None]:
     """Have all that is given happen twenty times a second."""
-    ended = threading.Event()
 
     def run():
-        while not ended.wait(0.05):
-            for answer in answers:
-                answer()
+        for answer in answers:
+            answer()
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
+    with repeating(0.05, run):
         yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 def command(url: str, minutes: float = 0.1, *more: str) -> subprocess.CompletedProcess:

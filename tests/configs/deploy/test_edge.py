@@ -26,7 +26,7 @@ from grpc_health.v1 import health_pb2
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2
 from drugpred.proto.inference import grpc_service_pb2
 from drugpred.serving.openapi import build
-from tests.harness import ROOT, skip, wait
+from tests.harness import ROOT, serving, skip, wait
 from tests.harness import running as started
 from tests.harness.certificates import make_certificates
 from tests.harness.ports import free_ports
@@ -87,27 +87,13 @@ class Method(grpc.GenericRpcHandler):
         return grpc.unary_unary_rpc_method_handler(answer)
 
 
-@contextmanager
-def serving(server):
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 @pytest.fixture(scope="module")
 def replica():
     """A fake of the service: HTTP, gRPC, and the name server with its address."""
     ThreadingHTTPServer.daemon_threads = True
     rpc = grpc.server(futures.ThreadPoolExecutor(4), handlers=[Method()])
-    with (
-        serving(ThreadingHTTPServer((HOST, 0), Replica)) as http,
-        serving(socketserver.UDPServer((HOST, 0), Names)) as names,
-    ):
+    http, names = ThreadingHTTPServer((HOST, 0), Replica), socketserver.UDPServer((HOST, 0), Names)
+    with serving(http), serving(names):
         rpc_port = rpc.add_insecure_port(f"{HOST}:0")
         rpc.start()
         yield http.server_port, rpc_port, names.server_address[1]

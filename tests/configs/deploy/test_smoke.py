@@ -7,13 +7,12 @@ import sys
 from hashlib import sha256
 
 import pytest
-from bentoml._internal.configuration.containers import BentoMLContainer
-from bentoml._internal.models import ModelStore
 
 from drugpred import model_store
 from tests.harness import ROOT
 from tests.harness.ports import free_ports
 from tests.harness.prometheus import exposition
+from tests.harness.store import using
 
 COMMAND = ROOT / "configs" / "deploy" / "smoke.py"
 CHECKS = ["ready", "health", "model", "prediction", "batch", "refusal", "documentation", "metrics"]
@@ -60,12 +59,8 @@ def simulated_store(stored_model, tmp_path):
         update={"data": stored_model.card.data.model_copy(update={"source": "simulated"})}
     )
     network, background = ((stored_model.path / name).read_bytes() for name in ("network.npz", "background.npy"))
-    (tmp_path / "models").mkdir()
-    BentoMLContainer.model_store.set(ModelStore(tmp_path / "models"))
-    try:
+    with using(tmp_path):
         model_store.write(b"pipeline", network, background, card, {"index.html": b"report"})
-    finally:
-        BentoMLContainer.model_store.reset()
     return tmp_path
 
 
