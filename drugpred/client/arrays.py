@@ -91,5 +91,5 @@ def _columns(chunk: ArrayLike) -> dict[str, NDArray[np.floating[Any]]]:
     if rows.shape[1:] != (len(codebook.INPUTS),):
         raise InvalidRequestError([Detail((), f"expected rows of {len(codebook.INPUTS)} numbers")])
     codes = rows[:, :_CATEGORIES]
-    codes[codes != np.trunc(codes)] = -1  # no level has this code
+    codes[codes != np.trunc(codes)] = tabular.IMPOSSIBLE
     return dict(zip(codebook.INPUTS, rows.T, strict=True))
