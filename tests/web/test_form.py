@@ -107,6 +107,7 @@ def test_while_a_slider_moves_the_answer_follows_one_request_at_a_time(page, api
 
 def test_invalid_input_is_shown_next_to_the_field_and_not_sent(page, api):
     asked = []
+    page.wait_for_load_state("networkidle")  # the last modules are loaded after the first answer
     page.on("request", lambda request: asked.append(request.url))
     for wrong in ("17", "121", "30.5", ""):
         page.locator("#age").fill(wrong)
