@@ -27,7 +27,7 @@ PERSON = re.compile(r"echo '(\{[^']*\})' > p\.json")
 
 
 def block(document: str, part: str, **changes: str) -> str:
-    """Return the block of a document with this part, and what is to replace parts of it."""
+    """Return the block of a document with this part, some of which is replaced."""
     (text,) = (block.text for block in blocks_of(ROOT, document) if part in block.text)
     for shown, wanted in changes.items():
         assert shown in text
@@ -37,7 +37,7 @@ def block(document: str, part: str, **changes: str) -> str:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory, uci_path):
-    """A BENTOML_HOME with a model that is also in the MLflow of the current folder, beside the README's p.json."""
+    """A BENTOML_HOME with a model that is also in the MLflow of the current folder, next to the README's p.json."""
     folder, data = tmp_path_factory.mktemp("ways"), uci_path.absolute()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
