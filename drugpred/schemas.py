@@ -342,7 +342,7 @@ class Comparison(BaseModel):
     high: float | None
     """Upper bound."""
     verdict: Literal["better", "worse", "undecided"] | None
-    """What the bounds say of the challenger; None under 100 people."""
+    """Whether the challenger is better, by the bounds; None under 100 people."""
 
 
 class Disagreement(BaseModel):
@@ -358,7 +358,7 @@ class Disagreement(BaseModel):
 
 
 class Challenge(BaseModel):
-    """A challenger beside the model served."""
+    """A challenger compared with the model served."""
 
     model: str
     """Tag of the model served."""

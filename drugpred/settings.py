@@ -73,7 +73,7 @@ class Settings(DataSettings):
     """The model to serve: a tag of the BentoML model store, or without a version the newest (in a bento, its own)."""
 
     challenger: str | None = None
-    """A second model of the store that is compared with the served one on what is asked, and never answers."""
+    """A second model of the store that is compared with the served one on the same people, and never answers."""
 
     feedback_key: SecretStr | None = None
     """Secrets of at least 32 bytes, separated by commas, that sign predictions so that their outcomes can be reported:

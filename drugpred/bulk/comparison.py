@@ -76,7 +76,7 @@ def compare(path: Path, served: StoredModel, challenger: StoredModel, window: Wi
 
 
 def _valid(path: Path) -> Iterator[tuple[NDArray[np.float64], int]]:
-    """Yield the rows of valid profiles, and the number of rows beside them that are none."""
+    """Yield the rows of valid profiles, and the number of invalid rows."""
     source = open_source(path)
     for chunk in (chunk for part in source.parts for chunk in source.chunks(part)):
         values, possible = validate(encode(chunk.columns), "standardized")

@@ -95,7 +95,7 @@ class Challenger:
             return None
         try:
             return self.model.predictor.predict_proba(rows)
-        except Exception:  # noqa: BLE001 - whatever fails here, the answer is the served model's
+        except Exception:  # noqa: BLE001 - a failure must not reach the answer
             self._drop()
             return None
 
@@ -114,7 +114,7 @@ class Challenger:
         rows : sequence of ndarray of shape (m, 12)
             Parts of the n rows.
         known : sequence of ndarray of shape (m, 18, 6) or None
-            The challenger's probabilities of each part, None where no answer needed them.
+            The challenger's probabilities of each part, None if no answer has them.
         served : ndarray of shape (n, 18, 6)
             The served model's probabilities.
         windows : ndarray of shape (n,)
@@ -182,7 +182,7 @@ class Challenger:
         logger.exception("the challenger %s failed and is dropped; answers are not affected", self.model.tag)
 
     def report(self) -> Challenge:
-        """Return how the challenger compares with the served model over all workers of this server.
+        """Return the comparison of the challenger with the served model over all workers of this server.
 
         It takes some milliseconds: call it in a thread.
         """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ALPHA: Final = 0.05
-"""The largest probability that the sequence ever misses the mean difference, so that equal models are told apart."""
+"""The largest probability that the sequence ever misses the mean difference, so that equal models seem different."""
 
 MIN_PEOPLE: Final = 100
 """People before which nothing is decided: the sequence is asymptotic."""

@@ -43,7 +43,7 @@ def counted(name, **labels):
     )
 
 
-def test_disagreement_is_that_of_the_two_models_on_what_was_requested(scorer, stored_model, other, real):
+def test_disagreement_is_that_of_the_two_models_on_requested_drugs(scorer, stored_model, other, real):
     rows, drugs = real.X[:500], frozenset(NAMES)
     scorer.predict_proba(rows[:200], select("year", drugs))  # a stream or tensors, without prediction ids
     for row in rows[200:]:

@@ -58,7 +58,7 @@ def verdicts(served_error, challenger_error):
     return found
 
 
-def test_equal_models_are_told_apart_in_no_more_runs_than_stated():
+def test_equal_models_seem_different_in_no_more_runs_than_stated():
     decided = RUNS - verdicts(0.5, 0.5).count("undecided")
     assert decided <= ALPHA * RUNS
 

@@ -234,7 +234,7 @@ class PredictionIdSigner:
         if not any(hmac.compare_digest(mac, _mac(keyed, message)) for keyed in self._keyed):
             raise _forged()
         at = len(_VERSION)
-        if message[:at] not in {_VERSION, _VERSION_WITH_CHALLENGER}:
+        if message[:at] != (_VERSION if len(token) == TOKEN_LENGTH else _VERSION_WITH_CHALLENGER):
             raise _forged()
         if not message.startswith(self._model, at):
             raise WrongModelError("expected a prediction of the model served here", "prediction_id")
