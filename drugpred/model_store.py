@@ -25,6 +25,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     import bentoml
     from bentoml._internal.models import ModelStore  # as below
+    from numpy.typing import NDArray
 
 NAME = "drug_consumption"  # the model's name in the store
 
@@ -122,6 +124,12 @@ class Card(_Frozen):
     created: str
     run_id: str | None
     """Id of the run in MLflow; None if it was not tracked."""
+
+    @property
+    def thresholds(self) -> NDArray[np.float64]:
+        """Probabilities from which use is predicted, shape (18, 6)."""
+        drugs = self.drugs
+        return np.array([[drugs[drug][window].threshold for window in codebook.WINDOWS] for drug in codebook.DRUGS])
 
     def _repr_html_(self) -> str:
         """Return each drug's share of users and its AUC within a decade, for a notebook."""
