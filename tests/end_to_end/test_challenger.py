@@ -1,4 +1,4 @@
-"""A challenger beside a real server of two workers: from its start to its verdict."""
+"""A challenger in a real server of two workers: from its start to its verdict."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def challenger(home, served):
     return run(home, "-c", WORSE)
 
 
-def test_two_workers_count_what_was_sent_and_score_both_models(serve, home, served, challenger):
+def test_two_workers_count_every_profile_and_score_both_models(serve, home, served, challenger):
     settings = {"DRUGPRED_MODEL": served, "DRUGPRED_CHALLENGER": challenger, "DRUGPRED_FEEDBACK_KEY": KEY}
     workers = "services.drugpred.workers=2"
     with serve(home, BENTOML_CONFIG_OPTIONS=workers, **settings) as server, server.client() as client:
