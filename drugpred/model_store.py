@@ -94,6 +94,31 @@ class Bins(_Frozen):
     shares: tuple[float, ...]
 
 
+class DrugRecalibration(_Frozen):
+    """How the log-odds of a drug, in all windows, were recalibrated: shift + scale times those before."""
+
+    outcomes: int
+    """Reported outcomes that it was fitted to."""
+    shift: float
+    shift_error: float
+    """Standard error."""
+    scale: float
+    scale_error: float
+
+
+class RecalibrationCard(_Frozen):
+    """How a model was made of another one by `drugpred recalibrate`."""
+
+    model: str
+    """Tag of the other model. The report, and of the changed drugs log-loss, Brier score, calibration error and ranked
+    probability score with their means over drugs, are that model's; ranking and labels, and their metrics, are the same
+    for both."""
+    days: int | None
+    """Days in which Prometheus counted the outcomes; None if a server counted them since its start."""
+    drugs: dict[str, DrugRecalibration]
+    """By changed drug; the others are as before."""
+
+
 class Card(_Frozen):
     """The model card."""
 
@@ -124,6 +149,8 @@ class Card(_Frozen):
     created: str
     run_id: str | None
     """Id of the run in MLflow; None if it was not tracked."""
+    recalibration: RecalibrationCard | None = None
+    """None if the model is as it was trained."""
 
     @property
     def thresholds(self) -> NDArray[np.float64]:
@@ -218,16 +245,34 @@ def write(pipeline: bytes, network: bytes, background: bytes, card: Card, report
     report : mapping of str to bytes
         Files of the report by name.
     """
-    disable_telemetry()
-    import bentoml
-
     files = {
         "pipeline.skops": pipeline,
         "network.npz": network,
         "background.npy": background,
-        "card.json": card.model_dump_json(indent=1).encode(),
         **{f"report/{name}": content for name, content in report.items()},
     }
+    return _create(files, card)
+
+
+def write_changed(model: StoredModel, card: Card, changed: Mapping[str, bytes]) -> str:
+    """Store the files of a model, some of them changed, as the newest version and return its tag.
+
+    Parameters
+    ----------
+    model : StoredModel
+    card : Card
+    changed : mapping of str to bytes
+        Files by name.
+    """
+    files = {name: (model.path / name).read_bytes() for name in _checksums(model.path) if name != "model.yaml"}
+    return _create({**files, **changed}, card)
+
+
+def _create(files: Mapping[str, bytes], card: Card) -> str:
+    disable_telemetry()
+    import bentoml
+
+    files = {**files, "card.json": card.model_dump_json(indent=1).encode()}
     labels = {"data_source": card.data.source, "estimator": card.estimator}
     with bentoml.models.create(NAME, labels=labels, metadata={"overall": dict(card.overall)}) as model:
         for name, content in files.items():

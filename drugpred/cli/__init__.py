@@ -18,7 +18,7 @@ except MissingPackageError as missing:
     sys.exit(missing.exit_code)
 
 from drugpred import __version__
-from drugpred.cli import compare, drift, evaluate, models, predict, report, score, simulate
+from drugpred.cli import compare, drift, evaluate, models, predict, recalibrate, report, score, simulate
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -33,6 +33,7 @@ for command in (
     evaluate.evaluate,
     models.models,
     predict.predict,
+    recalibrate.recalibrate,
     report.report,
     score.score,
     simulate.simulate,
