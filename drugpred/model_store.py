@@ -111,8 +111,8 @@ class RecalibrationCard(_Frozen):
 
     model: str
     """Tag of the other model. The report, and of the changed drugs log-loss, Brier score, calibration error and ranked
-    probability score with their means over drugs, are that model's; ranking and labels, and their metrics, are the same
-    for both."""
+    probability score with their means over drugs, are that model's; ranking and labels, and their metrics, are the
+    same for both, except that weights are rounded."""
     days: int | None
     """Days in which Prometheus counted the outcomes; None if a server counted them since its start."""
     drugs: dict[str, DrugRecalibration]

@@ -37,6 +37,9 @@ MIN_OUTCOMES: Final = 200
 MIN_PER_OUTCOME: Final = 20
 """A drug is changed only with at least so many outcomes, and at least so many users and non-users."""
 
+MIN_SCALE: Final = 0.1
+"""With a smaller scale the outcomes hardly rise with the probability, and rounding would lose the ranking of people."""
+
 LEVEL: Final = 0.01
 """The probability that a model without a fault is changed at all, whatever its number of drugs (Bonferroni)."""
 
@@ -136,7 +139,7 @@ def _is_significant(lines: Lines) -> NDArray[np.bool_]:
 
 
 def _is_rising(lines: Lines) -> NDArray[np.bool_]:
-    rising: NDArray[np.bool_] = lines.scale > lines.scale_error
+    rising: NDArray[np.bool_] = lines.scale >= MIN_SCALE
     return rising
 
 
@@ -168,7 +171,7 @@ def recalibrate(counts: CalibrationCounts) -> list[DrugResult]:
 def store(model: StoredModel, results: Sequence[DrugResult], days: int | None) -> str:
     """Store the recalibrated model as the newest version and return its tag.
 
-    The ranking of people by each drug is that of the model, and so are labels, nearly: weights are rounded.
+    The ranking of people by each drug, and their labels, are those of the model, except that weights are rounded.
 
     Parameters
     ----------
