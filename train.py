@@ -40,8 +40,9 @@ def train(data: Path | None, config_path: Path, *, track: bool, force: bool) -> 
         from drugpred import model_store
         from drugpred.data.files import require_writable
         from drugpred.predictor import Predictor, to_npz
-        from drugpred.training import configuration, experiment, promotion
+        from drugpred.training import configuration, experiment, laplace, promotion
         from drugpred.training.card import build_card
+        from drugpred.training.coverage import measured
         from drugpred.training.estimators import make_pipeline
         from drugpred.training.report import render
         from drugpred.training.shap_background import make_background
@@ -70,9 +71,20 @@ def train(data: Path | None, config_path: Path, *, track: bool, force: bool) -> 
                 say(promotion.require_no_regression(card, config, evaluate))
             pipeline = make_pipeline(config.make_estimator()).fit(respondents.X, respondents.last_use)
             weights = pipeline[-1].arrays()
+            predictor = Predictor(**weights)
+            uncertainty = laplace.fit(
+                predictor,
+                respondents.X,
+                config.estimator.linear_penalty,
+                config.estimator.leave_out,
+                measured(config, respondents.source),
+            )
+            card = card.model_copy(update={"uncertainty": uncertainty.card})
             report = render(card, evaluation, respondents.X, pipeline.predict_proba)
-            background = make_background(Predictor(**weights))
-            tag = model_store.write(skops.io.dumps(pipeline), to_npz(weights), background, card, report)
+            background = make_background(predictor)
+            tag = model_store.write(
+                skops.io.dumps(pipeline), to_npz(weights), background, uncertainty.content, card, report
+            )
         say(f"stored {tag} in {model_store.resolve(tag).path}; serve it with: bentoml serve")
         if run:
             run.log_model(model_store.load(tag))

@@ -12,7 +12,7 @@ import numpy as np
 from drugpred import codebook, model_store
 from drugpred.monitoring.feedback.prediction_id import PredictionIdSigner, new_key
 from drugpred.monitoring.prediction_metrics import PredictionCounter
-from drugpred.schemas import Explanation, Prediction, Profile, Risk
+from drugpred.schemas import Explanation, Interval, Prediction, Profile, Risk, Support
 from drugpred.selection import select
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class PredictedArrays(NamedTuple):
     probabilities: NDArray[np.float64]  # shape (18, 6)
     selected: list[float]  # of each drug, within the profile's window
     prediction_id: str
+    bounds: NDArray[np.float64] | None = None  # low and high, shape (2, 18, 6), if the profile includes intervals
+    support: Support | None = None  # if the profile includes it
 
 
 class Scorer:
@@ -100,7 +102,33 @@ class Scorer:
         }
         selected = [within[selection.window_index][i] for i, selection in enumerate(selections)]
         prediction_ids = self.signer.sign(probabilities, selections)
-        return list(map(PredictedArrays, rows, probabilities, selected, prediction_ids))
+        arrays = list(map(PredictedArrays, rows, probabilities, selected, prediction_ids))
+        if any(profile.include for profile in profiles):
+            self._add_uncertainty(profiles, rows, probabilities, arrays)
+        return arrays
+
+    def _add_uncertainty(
+        self,
+        profiles: Sequence[Profile],
+        rows: NDArray[np.float64],
+        probabilities: NDArray[np.float64],
+        arrays: list[PredictedArrays],
+    ) -> None:
+        """Add the intervals and the support to the arrays of the profiles that include them."""
+        uncertainty = self.model.uncertainty
+        if asked := [i for i, profile in enumerate(profiles) if "interval" in profile.include]:
+            bounds = uncertainty.intervals(rows[asked], probabilities[asked])
+            for i, of in zip(asked, bounds.swapaxes(0, 1), strict=True):
+                arrays[i] = arrays[i]._replace(bounds=of)
+        if asked := [i for i, profile in enumerate(profiles) if "support" in profile.include]:
+            figures = (figure.tolist() for figure in uncertainty.support(rows[asked]))
+            for i, similar, percentile, level in zip(asked, *figures, strict=True):
+                of_person: Support = {
+                    "similar": similar,
+                    "percentile": percentile,
+                    "level": codebook.SUPPORT_LEVELS[level],
+                }
+                arrays[i] = arrays[i]._replace(support=of_person)
 
     def predict(self, profiles: Sequence[Profile]) -> list[Prediction]:
         """Return the prediction for each profile, in their order.
@@ -115,6 +143,7 @@ class Scorer:
                 window=profile.window,
                 data_source=self.model.card.data.source,
                 risks=self._risks(profile, arrays),
+                support=arrays.support,
             )
             for profile, arrays in zip(profiles, self.predict_arrays(profiles), strict=True)
         ]
@@ -141,6 +170,12 @@ class Scorer:
             }
             if "windows" in profile.include:
                 risk["windows"] = dict(zip(codebook.WINDOWS, arrays.probabilities[index].tolist(), strict=True))
+            if arrays.bounds is not None:
+                low, high = arrays.bounds[:, index].tolist()
+                risk["interval"] = {"low": low[selection.window_index], "high": high[selection.window_index]}
+                if "windows" in profile.include:
+                    intervals: list[Interval] = [{"low": a, "high": b} for a, b in zip(low, high, strict=True)]
+                    risk["window_intervals"] = dict(zip(codebook.WINDOWS, intervals, strict=True))
             if drug in explanations:
                 risk["explanation"] = explanations[drug]
             risks.append(risk)
