@@ -6,6 +6,7 @@ usage: python train.py [--data PATH] [--config PATH] [--track] [--force]
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import tempfile
 from contextlib import nullcontext
@@ -42,12 +43,13 @@ def train(data: Path | None, config_path: Path, *, track: bool, force: bool) -> 
         from drugpred.predictor import Predictor, to_npz
         from drugpred.training import configuration, experiment, laplace, promotion
         from drugpred.training.card import build_card
-        from drugpred.training.coverage import measured
+        from drugpred.training.coverage import measured_for
         from drugpred.training.estimators import make_pipeline
         from drugpred.training.report import render
         from drugpred.training.shap_background import make_background
         from drugpred.training.tables import drug_table, headline_table
         from drugpred.training.tracking import tracked_run
+        from drugpred.uncertainty import Uncertainty
 
     console = Console()
     say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
@@ -77,10 +79,16 @@ def train(data: Path | None, config_path: Path, *, track: bool, force: bool) -> 
                 respondents.X,
                 config.estimator.linear_penalty,
                 config.estimator.leave_out,
-                measured(config, respondents.source),
+                measured_for(config, respondents.source),
             )
             card = card.model_copy(update={"uncertainty": uncertainty.card})
-            report = render(card, evaluation, respondents.X, pipeline.predict_proba)
+            report = render(
+                card,
+                evaluation,
+                respondents.X,
+                pipeline.predict_proba,
+                Uncertainty.read(io.BytesIO(uncertainty.content)),
+            )
             background = make_background(predictor)
             tag = model_store.write(
                 skops.io.dumps(pipeline), to_npz(weights), background, uncertainty.content, card, report

@@ -55,7 +55,7 @@ class Scorer:
     def __init__(self, model: StoredModel, keys: str | None = None) -> None:
         self.model = model
         self.signer = PredictionIdSigner.of(keys or new_key(), model)
-        self.counter = PredictionCounter(model.card)
+        self.counter = PredictionCounter(model.card, model.uncertainty)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:

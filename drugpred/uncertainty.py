@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 CONFIDENCE: Final = 0.9  # the chance of an interval to hold the probability
 
 VARIANCE_FACTOR: Final = 1.5
-MODEL_ERROR: Final = 0.2
+MODEL_ERROR: Final = 0.25
 """The squared standard error is `VARIANCE_FACTOR` v + `MODEL_ERROR`^2, in log-odds, for a variance v of the linear
-model. The factor makes up for its smoothness; the model error stands in for the misfit that no v measures. Both were
-chosen for coverage in simulations with known probabilities, see drugpred/training/README.md."""
+model. The factor makes up for its smoothness, the model error for a misfit that no v measures. Both were chosen for
+coverage in simulations with known probabilities, see drugpred/training/README.md."""
 
 THIN_PERCENTILE: Final = 5  # below it a person's support is thin
 UNUSUAL_PERCENTILE: Final = 1  # below it a person is unusual; also beyond 100 minus it by the distance of the scores
@@ -146,7 +146,7 @@ class Uncertainty:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what `drugpred.training.laplace` wrote, without running code in the file.
+        """Read the file of `drugpred.training.laplace`, without running code in the file.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Intervals and support, whatever the model and the person."""
+"""Intervals and support, for any model and person."""
 
 import io
 import pickle

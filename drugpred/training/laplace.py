@@ -36,7 +36,7 @@ from drugpred.uncertainty import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from numpy.typing import NDArray
 
@@ -46,6 +46,20 @@ SIMULATED: Final = 20_000
 SEED: Final = 0
 
 _BIAS_PENALTY: Final = 1e-6  # biases have no penalty
+
+
+class GroupUncertainty(NamedTuple):
+    """Intervals and support of a group of simulated people, within a decade."""
+
+    attribute: str
+    label: str
+    width: float
+    """Mean width of the intervals of all drugs."""
+    similar: float
+    """Median support."""
+    thin: float
+    unusual: float
+    """Shares of these levels of support."""
 
 
 class Laplace(NamedTuple):
@@ -160,6 +174,42 @@ def fit(
         coverage=coverage,
     )
     return Laplace(buffer.getvalue(), card)
+
+
+def by_group(
+    uncertainty: Uncertainty, X: NDArray[np.float64], predict: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+) -> list[GroupUncertainty]:
+    """Return the intervals and the support of all, and of each level of each category.
+
+    They are those of the simulated rows, so even a level of one respondent has figures.
+
+    Parameters
+    ----------
+    uncertainty : Uncertainty
+    X : ndarray of shape (n, 12)
+        Rows of the respondents.
+    predict : callable
+        Maps rows to probabilities of shape (n, 18, 6).
+    """
+    rows = simulated_rows(X)
+    low, high = uncertainty.intervals(rows, predict(rows))[..., codebook.DECADE]
+    widths, support = (high - low).mean(axis=1), uncertainty.support(rows)
+    groups = [("all", "all", np.ones(len(rows), bool))]
+    for i, category in enumerate(codebook.CATEGORIES):
+        groups += [(category.name, label, rows[:, i] == code) for code, label in enumerate(category.labels)]
+    thin, unusual = (support.level == codebook.SUPPORT_LEVELS.index(level) for level in ("thin", "unusual"))
+    return [
+        GroupUncertainty(
+            attribute,
+            label,
+            float(widths[members].mean()),
+            float(np.median(support.similar[members])),
+            float(thin[members].mean()),
+            float(unusual[members].mean()),
+        )
+        for attribute, label, members in groups
+        if members.any()
+    ]
 
 
 def _compressed(covariances: NDArray[np.float64]) -> tuple[NDArray[np.float16], NDArray[np.int8]]:

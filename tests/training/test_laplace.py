@@ -36,7 +36,7 @@ def test_training_stores_it_and_the_card_describes_it(stored_model, made):
     assert (stored_model.path / "uncertainty.npz").read_bytes() == made.content
     card = stored_model.card.uncertainty
     assert card == made.card
-    assert (card.confidence, card.variance_factor, card.model_error, card.penalty) == (0.9, 1.5, 0.2, 2.0)
+    assert (card.confidence, card.variance_factor, card.model_error, card.penalty) == (0.9, 1.5, 0.25, 2.0)
     assert card.simulated == 20_000
     assert card.coverage is None  # tests/quick.yaml is not the shipped configuration
 

@@ -20,7 +20,7 @@ SERVED = {"service_name": "drugpred", "service_version": "1", "runner_name": "dr
 def counting(stored_model, real):
     """Return a function that counts a little in every metric, and returns the text of /metrics."""
     metrics.publish(stored_model)
-    telemetry = PredictionCounter(stored_model.card)
+    telemetry = PredictionCounter(stored_model.card, stored_model.uncertainty)
     bentoml = _BentoMLMetrics()
     rng = np.random.default_rng(1)
 
