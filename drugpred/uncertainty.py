@@ -65,7 +65,7 @@ _N_SCORES: Final = len(codebook.SCORES)
 
 
 class Support(NamedTuple):
-    """How many respondents are like each of n people, as arrays of shape (n,)."""
+    """The support of n people: how many respondents are like each, as arrays of shape (n,)."""
 
     similar: NDArray[np.intp]
     """The number of respondents as whole numbers, 1 / leverage."""
@@ -231,7 +231,7 @@ class Uncertainty:
         return variances
 
     def support(self, rows: NDArray[np.float64]) -> Support:
-        """Return how many respondents are like each person.
+        """Return the support of each person.
 
         Parameters
         ----------
