@@ -48,7 +48,7 @@ _BY_FILE = {
         "    columns[:, _N_LEVELS:] -= columns[:, _N_LEVELS:].mean(axis=0)\n    return columns\n")},
     "uncertainty.py": {
         "bounds cross between windows": ("bounds[..., ::-1].sort()", "bounds.sort(axis=0)"),
-        "intervals know of no misfit of the model": ("np.exp(squares, dtype", "np.exp(squares - np.sqrt(_LEAST), dtype"),
+        "intervals know of no misfit": ("np.exp(squares, dtype", "np.exp(squares - np.sqrt(_LEAST), dtype"),
         "scores far out are usual": ("distance > self._distance", "distance > np.inf")},
     "training/laplace.py": {"covariances are made of the respondents' rows": (
         "    rows = simulated_rows(X)\n    design", "    rows = np.resize(X, (SIMULATED, 12))\n    design")},
