@@ -33,7 +33,8 @@ class PredictedArrays(NamedTuple):
     probabilities: NDArray[np.float64]  # shape (18, 6)
     selected: list[float]  # of each drug, within the profile's window
     prediction_id: str
-    bounds: NDArray[np.float64] | None = None  # low and high, shape (2, 18, 6), if the profile includes intervals
+    bounds: NDArray[np.float64] | None = None  # low and high, shape (18, 6, 2), if the profile includes intervals
+    selected_bounds: list[list[float]] | None = None  # of each drug, within the profile's window
     support: Support | None = None  # if the profile includes it
 
 
@@ -117,9 +118,10 @@ class Scorer:
         """Add the intervals and the support to the arrays of the profiles that include them."""
         uncertainty = self.model.uncertainty
         if asked := [i for i, profile in enumerate(profiles) if "interval" in profile.include]:
-            bounds = uncertainty.intervals(rows[asked], probabilities[asked])
-            for i, of in zip(asked, bounds.swapaxes(0, 1), strict=True):
-                arrays[i] = arrays[i]._replace(bounds=of)
+            bounds = uncertainty.intervals(rows[asked], probabilities[asked]).transpose(1, 2, 3, 0)
+            for i, of in zip(asked, bounds, strict=True):
+                selected = of[:, codebook.WINDOW_INDEX[profiles[i].window]].tolist()
+                arrays[i] = arrays[i]._replace(bounds=of, selected_bounds=selected)
         if asked := [i for i, profile in enumerate(profiles) if "support" in profile.include]:
             figures = (figure.tolist() for figure in uncertainty.support(rows[asked]))
             for i, similar, percentile, level in zip(asked, *figures, strict=True):
@@ -170,12 +172,11 @@ class Scorer:
             }
             if "windows" in profile.include:
                 risk["windows"] = dict(zip(codebook.WINDOWS, arrays.probabilities[index].tolist(), strict=True))
-            if arrays.bounds is not None:
-                low, high = arrays.bounds[:, index].tolist()
-                risk["interval"] = {"low": low[selection.window_index], "high": high[selection.window_index]}
+            if arrays.bounds is not None and arrays.selected_bounds is not None:
+                risk["interval"] = _interval(arrays.selected_bounds[index])
                 if "windows" in profile.include:
-                    intervals: list[Interval] = [{"low": a, "high": b} for a, b in zip(low, high, strict=True)]
-                    risk["window_intervals"] = dict(zip(codebook.WINDOWS, intervals, strict=True))
+                    by_window = zip(codebook.WINDOWS, arrays.bounds[index].tolist(), strict=True)
+                    risk["window_intervals"] = {window: _interval(bounds) for window, bounds in by_window}
             if drug in explanations:
                 risk["explanation"] = explanations[drug]
             risks.append(risk)
@@ -187,3 +188,8 @@ class Scorer:
             drug: {"base": base, "contributions": dict(zip(codebook.INPUTS, by_input, strict=True))}
             for drug, base, by_input in zip(codebook.DRUGS, bases, contributions, strict=True)
         }
+
+
+def _interval(bounds: Sequence[float]) -> Interval:
+    low, high = bounds
+    return {"low": low, "high": high}

@@ -42,20 +42,19 @@ class JSONRenderer:
 
     def render(self, profile: Profile, arrays: PredictedArrays) -> str:
         """Return the prediction for a profile."""
-        selection = select(profile.window, profile.drugs)
         windows = "windows" in profile.include
-        template = self._template(selection, profile.include)
-        selected, probabilities, bounds = arrays.selected, arrays.probabilities, arrays.bounds
+        template = self._template(select(profile.window, profile.drugs), profile.include)
+        selected, probabilities = arrays.selected, arrays.probabilities
         numbers: list[object] = [arrays.prediction_id]
         for index, threshold in template.drugs:
             probability = selected[index]
             numbers += (probability, _HIGH if probability >= threshold else _LOW)
             if windows:
                 numbers += probabilities[index].tolist()
-            if bounds is not None:
-                numbers += bounds[:, index, selection.window_index].tolist()
+            if arrays.bounds is not None and arrays.selected_bounds is not None:
+                numbers += arrays.selected_bounds[index]
                 if windows:
-                    numbers += bounds[:, index].T.ravel().tolist()
+                    numbers += arrays.bounds[index].ravel().tolist()
         if arrays.support is not None:
             numbers += arrays.support.values()
         return template.text % tuple(numbers)

@@ -163,7 +163,7 @@ class MessageRenderer:
         template = self._template(selection)
         message.CopyFrom(template.message)
         message.prediction_id = arrays.prediction_id
-        windows, bounds = "windows" in profile.include, arrays.bounds
+        windows = "windows" in profile.include
         if arrays.support is not None:
             message.support.CopyFrom(_support(arrays.support))
         for risk, drug, threshold in zip(message.risks, selection.drug_indices, template.thresholds, strict=True):
@@ -174,10 +174,10 @@ class MessageRenderer:
             if windows:
                 into = risk.windows
                 into.ever, into.decade, into.year, into.month, into.week, into.day = arrays.probabilities[drug].tolist()
-            if bounds is not None:
-                risk.interval.low, risk.interval.high = bounds[:, drug, selection.window_index].tolist()
+            if arrays.bounds is not None and arrays.selected_bounds is not None:
+                risk.interval.low, risk.interval.high = arrays.selected_bounds[drug]
                 if windows:
-                    for window, (low, high) in zip(codebook.WINDOWS, bounds[:, drug].T.tolist(), strict=True):
+                    for window, (low, high) in zip(codebook.WINDOWS, arrays.bounds[drug].tolist(), strict=True):
                         interval = getattr(risk.window_intervals, window)
                         interval.low, interval.high = low, high
 
