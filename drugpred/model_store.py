@@ -159,6 +159,12 @@ class Card(_Frozen):
     run_id: str | None
     """Id of the run in MLflow; None if it was not tracked."""
 
+    @property
+    def thresholds(self) -> NDArray[np.float64]:
+        """Probabilities from which use is predicted, shape (18, 6)."""
+        drugs = self.drugs
+        return np.array([[drugs[drug][window].threshold for window in codebook.WINDOWS] for drug in codebook.DRUGS])
+
     def _repr_html_(self) -> str:
         """Return each drug's share of users and its AUC within a decade, for a notebook."""
         return self.html("Model card")

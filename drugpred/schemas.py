@@ -40,8 +40,11 @@ MIN_DRIFT_PROFILES: Final = 100  # profiles needed to measure drift
 
 TOKEN_LENGTH: Final = 96  # characters of a token
 
-TOKEN_PATTERN: Final = rf"^[A-Za-z0-9_-]{{{TOKEN_LENGTH}}}$"
-"""A regular expression for all tokens: 72 bytes make exactly 96 characters, so no two tokens encode the same bytes."""
+LONG_TOKEN_LENGTH: Final = 148  # of one with a challenger's probabilities
+
+TOKEN_PATTERN: Final = rf"^[A-Za-z0-9_-]{{{TOKEN_LENGTH}}}(?:[A-Za-z0-9_-]{{{LONG_TOKEN_LENGTH - TOKEN_LENGTH}}})?$"
+"""A regular expression for all tokens: 72 and 111 bytes make exactly 96 and 148 characters, so no two tokens encode the
+same bytes."""
 
 _CATEGORIES: Final = {category.name: category for category in codebook.CATEGORIES}
 _SCORES: Final = {score.name: score for score in codebook.SCORES}
@@ -374,6 +377,55 @@ class Shift(BaseModel):
     """Threshold of the index: exceeded by chance in 1 of 3000 checks; for probabilities at least .05."""
     drifted: bool | None
     """Whether the index exceeds the threshold; None if there are too few profiles."""
+
+
+class Comparison(BaseModel):
+    """The losses of two models on the same people; None without people."""
+
+    served: float | None
+    """Mean loss of the model served."""
+    challenger: float | None
+    """Mean loss of the challenger."""
+    difference: float | None
+    """Mean difference: below 0 if the challenger's loss is lower."""
+    error: float | None
+    """Standard error of the mean difference."""
+    low: float | None
+    """Lower bound of the mean difference: all bounds, looked at any number of times, hold with 95% confidence."""
+    high: float | None
+    """Upper bound."""
+    verdict: Literal["better", "worse", "undecided"] | None
+    """Whether the challenger is better, by the bounds; None under 100 people."""
+
+
+class Disagreement(BaseModel):
+    """How far two models' predictions of a drug differ, over the windows that were requested."""
+
+    predictions: int
+    mean_absolute: float | None
+    """Mean absolute difference of the probabilities; None without a prediction."""
+    root_mean_square: float | None
+    """Root of the mean squared difference."""
+    flips: float | None
+    """Share of predictions with another label."""
+
+
+class Challenge(BaseModel):
+    """A challenger compared with the model served."""
+
+    model: str
+    """Tag of the model served."""
+    challenger: str
+    """Tag of the challenger."""
+    failed: bool
+    """Whether a worker has dropped the challenger, because it failed."""
+    disagreement: dict[Drug, Disagreement]
+    people: int
+    """People with feedback on both models."""
+    brier: Comparison
+    """Squared error, the mean over a person's drugs; its verdict counts."""
+    log_loss: Comparison
+    """Minus the logarithm of the probability of the outcome, likewise."""
 
 
 class Drift(BaseModel):

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import numpy as np
 
 from drugpred import codebook, model_store
+from drugpred.errors import ConfigurationError
+from drugpred.monitoring.challenger import Challenger
 from drugpred.monitoring.feedback.prediction_id import PredictionIdSigner, new_key
 from drugpred.monitoring.prediction_metrics import PredictionCounter
 from drugpred.schemas import Explanation, Interval, Prediction, Profile, Risk, Support
@@ -46,6 +48,8 @@ class Scorer:
     model : StoredModel
     keys : str, optional
         Keys that sign predictions, see `PredictionIdSigner`; by default a new one.
+    challenger : StoredModel, optional
+        A second model, which is compared with the first and never answers.
 
     Raises
     ------
@@ -53,10 +57,11 @@ class Scorer:
         A key is too short.
     """
 
-    def __init__(self, model: StoredModel, keys: str | None = None) -> None:
+    def __init__(self, model: StoredModel, keys: str | None = None, challenger: StoredModel | None = None) -> None:
         self.model = model
-        self.signer = PredictionIdSigner.of(keys or new_key(), model)
-        self.counter = PredictionCounter(model.card, model.uncertainty)
+        self.challenger = Challenger(challenger, model) if challenger else None
+        self.signer = PredictionIdSigner.of(keys or new_key(), model, challenger)
+        self.counter = PredictionCounter(model.card, model.uncertainty, self.challenger)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -65,13 +70,16 @@ class Scorer:
         Raises
         ------
         StoredModelError
-            The model is missing, incomplete or altered.
+            A model is missing, incomplete or altered.
         ConfigurationError
-            A key is too short.
+            A key is too short, or the challenger is the model itself.
         """
         key = settings.feedback_key
         model = model_store.load(settings.model)
-        return cls(model, key.get_secret_value() if key else None)
+        challenger = model_store.load(settings.challenger) if settings.challenger else None
+        if challenger and challenger.tag == model.tag:
+            raise ConfigurationError(f"DRUGPRED_CHALLENGER: expected another model than {model.tag}, which is served")
+        return cls(model, key.get_secret_value() if key else None, challenger)
 
     def predict_proba(self, rows: NDArray[np.float64], selection: Selection) -> NDArray[np.float64]:
         """Return the probability of use of every drug in every window, like `Predictor`, and count the predictions.
@@ -95,14 +103,15 @@ class Scorer:
         rows = np.array([profile.row() for profile in profiles], np.float64)
         probabilities = self.model.predictor.predict_proba(rows)
         selections = [select(profile.window, profile.drugs) for profile in profiles]
-        self.counter.add_each(rows, probabilities, selections)
+        others = self.challenger.predict_proba(rows) if self.challenger else None
+        self.counter.add_each(rows, probabilities, selections, others)
         # For the other windows converting to Python numbers would take longer than computing them.
         within = {
             window: probabilities[:, :, window].tolist()
             for window in {selection.window_index for selection in selections}
         }
         selected = [within[selection.window_index][i] for i, selection in enumerate(selections)]
-        prediction_ids = self.signer.sign(probabilities, selections)
+        prediction_ids = self.signer.sign(probabilities, selections, others)
         arrays = list(map(PredictedArrays, rows, probabilities, selected, prediction_ids))
         if any(profile.include for profile in profiles):
             self._add_uncertainty(profiles, rows, probabilities, arrays)

@@ -113,7 +113,7 @@ _BY_FILE = {
         "the first profiles of a call are counted for all": ("            start = stop\n", "")},
     "monitoring/binning.py": {"a value on an edge is of the bin above": ("[:, None] <= self", "[:, None] < self")},
     "monitoring/drift.py": {"drift is where nothing moved": ("psi > threshold if", "psi < threshold if")},
-    "monitoring/outcome_metrics.py": {"a used drug is counted as not used": ("_KINDS[used]", "_KINDS[not used]")},
+    "monitoring/outcome_metrics.py": {"a used drug is counted as not used": ("OUTCOMES[used]", "OUTCOMES[not used]")},
     "monitoring/rejection_metrics.py": {"a name that a caller made up is a label": (
         "in reversed(loc) if step in _FIELDS), _OTHER)", "in reversed(loc) if step in _FIELDS), str(loc[-1:]))")},
     "monitoring/feedback/dedup.py": {"feedback counts again": ("INSERT OR IGNORE", "INSERT OR REPLACE")},

@@ -74,7 +74,7 @@ _ERRORS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "400": ("Malformed request; each detail names a field and the expected value.", {}),
     "401": ("No API key, or an unknown one.", _CHALLENGE),
     "403": ("The API key lacks the scope of this operation.", {}),
-    "404": ("Unknown model or version.", {}),
+    "404": ("Unknown model or version, or no challenger.", {}),
     "409": ("The outcomes of this prediction were reported before.", {}),
     "410": ("The prediction is older than 90 days.", {}),
     "413": ("The body is too long.", {}),

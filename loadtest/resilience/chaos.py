@@ -112,7 +112,7 @@ def kill_workers(model: bentoml.Model, kills: int) -> Report:
         begun = time.monotonic()
         counted = httpx.get(f"{server.url}/metrics", timeout=_TIMEOUT).text
         report.scrape = time.monotonic() - begun
-        report.files = sum(1 for _ in (server.home / "prometheus_multiproc_dir").iterdir())
+        report.files = sum(1 for _ in server.home.glob("prometheus_multiproc_dir*/*"))
         _check_counts(report, counted)
         _check_end(report, server)
     return report

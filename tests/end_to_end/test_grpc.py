@@ -29,6 +29,7 @@ from drugpred.proto.inference import grpc_service_pb2 as v2
 from drugpred.proto.inference import grpc_service_pb2_grpc as v2_grpc
 from drugpred.schemas import EXAMPLE
 from tests.harness.certificates import make_certificates
+from tests.harness.service import metrics_folder
 
 PERSON = pb.Profile(
     years=25,
@@ -291,7 +292,7 @@ def test_64_streams_of_10000_people_per_chunk_use_the_documented_memory(loaded, 
         ended.set()
         for call in calls:
             call.cancel()
-    assert peak.grown < 300 * MB
+    assert peak.grown < 400 * MB  # of the container's 512, in addition to the 95 that it starts with
 
 
 # --- for the operator
@@ -410,7 +411,7 @@ def test_every_probe_reports_that_a_worker_ends(serve, copied_store, stored_mode
 def count(home):
     """What all workers of an ended server say that they answered, over gRPC and HTTP."""
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, str(home / "prometheus_multiproc_dir"))
+    MultiProcessCollector(registry, str(metrics_folder(home)))
     samples = [sample for family in registry.collect() for sample in family.samples]
 
     def by(label, name, **labels):

@@ -1,7 +1,6 @@
 """Counts of servers: every profile once over any transport, added up over workers and servers."""
 
 import re
-import shutil
 import time
 from contextlib import ExitStack
 
@@ -18,6 +17,8 @@ from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from drugpred.proto.inference import grpc_service_pb2 as v2
 from drugpred.proto.inference import grpc_service_pb2_grpc as v2_grpc
 from drugpred.schemas import EXAMPLE, Profile
+from tests.harness.service import metrics_folder
+from tests.harness.store import copy_of
 
 V2 = "/v2/models/drug_consumption/infer"
 KEY = "d2VsbC1rbm93bi10by10aGVzZS10ZXN0cy1vbmx5LS0tLS0"
@@ -98,7 +99,7 @@ def scraped(*servers):
 def left_by(home):
     """What the workers of a server had counted when they ended."""
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, str(home / "prometheus_multiproc_dir"))
+    MultiProcessCollector(registry, str(metrics_folder(home)))
     return Counts(registry.collect())
 
 
@@ -109,8 +110,17 @@ def check(counts, profiles):
 
 
 @pytest.mark.slow
+def test_a_server_that_starts_in_the_same_home_leaves_the_counts_of_another(serve, copied_store):
+    with serve(copied_store) as first, first.client() as client:
+        assert client.post("/predict", json=EXAMPLE).status_code == 200
+        with serve(copied_store) as second:
+            assert scraped(second).total("drugpred_profiles_total") == 0
+            assert client.post("/predict", json=EXAMPLE).status_code == 200
+            assert scraped(first).total("drugpred_profiles_total") == 2
+
+
 def test_two_workers_on_two_servers_add_up_to_the_profiles_sent(serve, store, tmp_path):
-    homes = [shutil.copytree(store, tmp_path / name) for name in ("one", "two")]
+    homes = [copy_of(store, tmp_path / name) for name in ("one", "two")]
     with ExitStack() as stack:
         options = {"BENTOML_CONFIG_OPTIONS": "services.drugpred.workers=2", "DRUGPRED_FEEDBACK_KEY": KEY}
         one, two = (stack.enter_context(serve(home, **options)) for home in homes)

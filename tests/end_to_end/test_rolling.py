@@ -14,12 +14,11 @@ from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from drugpred.schemas import EXAMPLE, Profile
 from tests.end_to_end.test_model_life import run
+from tests.harness import wait
 from tests.harness.compose import deployed
 from tests.harness.store import NEWER
 
 pytestmark = pytest.mark.slow
-
-PORT = 8443
 
 
 @pytest.fixture(scope="module")
@@ -31,17 +30,14 @@ def deployment(podman, image, tmp_path_factory):
 
 def wait_until_ready(deployment):
     context = ssl.create_default_context(cafile=deployment.certificate)
-    for _ in range(30):
+
+    def ready():
         try:
-            answer = httpx.get(f"https://localhost:{PORT}/readyz", verify=context, timeout=2)
-        except httpx.TransportError as error:
-            answer = error
-        else:
-            if answer.status_code == 200:
-                return
-        time.sleep(0.5)
-    # Podman's rules outlive containers that were not stopped.
-    pytest.fail(f"expected the edge at port {PORT} ({answer!r}); is it another's? iptables -t nat -S | grep {PORT}")
+            return httpx.get(f"{deployment.url}/readyz", verify=context, timeout=2).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    wait(ready, "the edge to be ready")
 
 
 class Load:
@@ -53,7 +49,7 @@ class Load:
         self.lock = threading.Lock()
         self.ended = threading.Event()
         self.key = {"authorization": f"Bearer {deployment.key}"}
-        self.certificate = deployment.certificate
+        self.certificate, self.url, self.port = deployment.certificate, deployment.url, deployment.port
         self.threads = [threading.Thread(target=ask) for ask in (self.ask_http, self.ask_grpc) for _ in range(callers)]
 
     def __enter__(self):
@@ -68,7 +64,7 @@ class Load:
 
     def ask_http(self):
         context = ssl.create_default_context(cafile=self.certificate)
-        with httpx.Client(base_url=f"https://localhost:{PORT}", verify=context, headers=self.key, timeout=30) as client:
+        with httpx.Client(base_url=self.url, verify=context, headers=self.key, timeout=30) as client:
 
             def ask():
                 answer = client.post("/predict", json=EXAMPLE)
@@ -79,7 +75,7 @@ class Load:
 
     def ask_grpc(self):
         credentials = grpc.ssl_channel_credentials(self.certificate.read_bytes())
-        with grpc.secure_channel(f"localhost:{PORT}", credentials) as channel:
+        with grpc.secure_channel(f"localhost:{self.port}", credentials) as channel:
             stub = pb_grpc.DrugPredictionStub(channel)
             request = pb.PredictRequest(profile=converters.profile(Profile(**EXAMPLE)))
             metadata = list(self.key.items())

@@ -15,6 +15,7 @@ from drugpred.schemas import EXAMPLE
 from tests.harness import ROOT
 from tests.harness.certificates import make_certificates
 from tests.harness.ports import free_ports
+from tests.harness.service import metrics_folder
 from tests.harness.store import copy_of
 
 TWO_WORKERS = {"BENTOML_CONFIG_OPTIONS": "services.drugpred.workers=2"}
@@ -81,7 +82,7 @@ def test_it_serves_from_another_folder_and_survives_the_loss_of_metrics_and_work
         feedback = {"prediction_id": answer.json()["prediction_id"], "outcomes": {"lsd": True}}
         assert client.post("/feedback", json=feedback, headers=headers).status_code == 200
         assert (tmp_path / "used" / "feedback.sqlite").is_file()
-        folder = tmp_path / "home" / "prometheus_multiproc_dir"
+        folder = metrics_folder(tmp_path / "home")
         time.sleep(1.5)
         shutil.rmtree(folder)
         for _ in range(2):

@@ -5,6 +5,7 @@ pins. Grafana and MLflow have none here, and are left out.
 """
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import yaml
 
 from tests.harness import ROOT, repeating, skip
 from tests.harness.containers import Engine
+from tests.harness.ports import free_ports
 
 STAND_INS = {
     "edge": ("haproxy", "busybox"),
@@ -39,8 +41,15 @@ class Deployment:
 
     folder: Path
     environment: dict[str, str]
+    port: int
+    """The edge's, on this machine."""
     key: str
     """That of the first caller."""
+
+    @property
+    def url(self) -> str:
+        """The edge's, over TLS."""
+        return f"https://localhost:{self.port}"
 
     @property
     def deploy(self) -> Path:
@@ -102,6 +111,7 @@ def deployed(podman: Engine, image: str, folder: Path, *services: str) -> Iterat
     if missing:
         skip(f"no {', '.join(missing)}: apt-get install {PACKAGES} iptables netavark aardvark-dns")
     shutil.copytree(ROOT / "configs", folder / "configs", ignore=shutil.ignore_patterns("secrets", ".env", "bentoml"))
+    port = _configure(folder / "configs" / "deploy" / "compose.yaml")
     environment = podman.environment | _networks(podman, folder) | {"DOCKER_HOST": f"unix://{folder}/podman.sock"}
     program = folder / "bin" / "docker"
     program.parent.mkdir()
@@ -110,7 +120,7 @@ def deployed(podman: Engine, image: str, folder: Path, *services: str) -> Iterat
     )
     program.chmod(0o755)
     environment["PATH"] = f"{program.parent}:{environment['PATH']}"
-    deployment = Deployment(folder, environment, "")
+    deployment = Deployment(folder, environment, port, "")
     _stand_in(deployment)
     made = deployment.run("sh", "configs/deploy/secrets.sh", image, "http://127.0.0.1:9095")
     deployment.key = made.split("kept nowhere else: ")[1].split()[0]
@@ -123,6 +133,21 @@ def deployed(podman: Engine, image: str, folder: Path, *services: str) -> Iterat
             raise
         finally:
             deployment.compose("down", "--volumes", "--timeout=2")
+
+
+def _configure(compose: Path) -> int:
+    """Give the deployment a name and ports of its own, and return that of the edge.
+
+    Networks and rules of a run that was killed stay on the machine, under the names and ports that it used.
+    """
+    text = compose.read_text("utf-8")
+    ports = free_ports(3)
+    for published, port in zip((8443, 8444, 8445), ports, strict=True):
+        text = text.replace(f":{published}:{published}", f":{port}:{published}")
+    text = text.replace("name: drugpred\n", f"name: drugpred-{ports[0]}\n")
+    # Health is checked ten times as often as in docker, see `_health`: as many more checks may fail.
+    compose.write_text(re.sub(r"(retries: \d+)", r"\g<1>0", text), "utf-8")
+    return ports[0]
 
 
 def _networks(podman: Engine, folder: Path) -> dict[str, str]:
@@ -190,7 +215,7 @@ def _wait(socket: str) -> None:
 
 @contextmanager
 def _health(deployment: Deployment) -> Iterator[None]:
-    """Run the health checks, as docker's engine does; podman leaves them to systemd."""
+    """Run the health checks more often than docker's engine does; podman leaves them to systemd."""
 
     def check() -> None:
         for container in deployment.run("podman", "ps", "--quiet", check=False).split():

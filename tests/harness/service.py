@@ -59,6 +59,12 @@ class Server:
         return exit_code, left
 
 
+def metrics_folder(home: Path) -> Path:
+    """Return the folder in which the only server that was started in a BENTOML_HOME counts."""
+    (folder,) = (each for each in home.glob("prometheus_multiproc_dir*") if any(each.iterdir()))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def launch(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Server]:
     """Return a function that starts a server of the checkout or of a bento with a BENTOML_HOME, and does not wait."""

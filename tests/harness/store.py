@@ -56,7 +56,7 @@ def using(home: Path) -> Iterator[ModelStore]:
 
 def copy_of(store: Path, folder: Path) -> Path:
     """Copy a store without what servers that ran on it have left."""
-    return shutil.copytree(store, folder, ignore=shutil.ignore_patterns("prometheus_multiproc_dir", "feedback"))
+    return shutil.copytree(store, folder, ignore=shutil.ignore_patterns("prometheus_multiproc_dir*", "feedback"))
 
 
 def trained(folders: pytest.TempPathFactory, name: str, *arguments: object) -> Path:
@@ -66,5 +66,4 @@ def trained(folders: pytest.TempPathFactory, name: str, *arguments: object) -> P
     with FileLock(f"{home}.lock"):
         if not home.exists():
             train(run / f"{home.name}.part", *arguments).rename(home)
-    # Servers of one home empty each other's folder of metrics.
     return copy_of(home, folders.mktemp(name) / "home")

@@ -118,6 +118,7 @@ def test_names_are_those_that_rules_read(samples):
         "drugpred_batch_profiles_count",
         "drugpred_batch_profiles_sum",
         "drugpred_build_info",
+        "drugpred_challenger_failures_total",
         "drugpred_drift_quantile",
         "drugpred_input_total",
         "drugpred_model_info",

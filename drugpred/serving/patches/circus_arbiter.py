@@ -132,7 +132,9 @@ class Supervisor(circus.Arbiter):
                 service.args[at] = str(tls[name])
         variables = type(self)._prepare(ServingAddress(http.host, http.port, service.numprocesses, tls))
         if files := applied("prometheus_files"):
-            files.make(Path(service.env["PROMETHEUS_MULTIPROC_DIR"]), range(1, service.numprocesses + 1))
+            folder = files.folder_of(f"{http.host}-{http.port}", Path(service.env["PROMETHEUS_MULTIPROC_DIR"]))
+            files.make(folder, range(1, service.numprocesses + 1))
+            service.env["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
         self._messages, self._workers_end = socket.socketpair()
         self._messages.setblocking(False)
         self._workers_end.set_inheritable(True)

@@ -1,4 +1,4 @@
-"""The files of the workers' metrics, which /metrics adds up: a fixed number, with their space allocated in advance.
+"""The files of the workers' metrics, which /metrics adds up: of one server, a fixed number, allocated in advance.
 
 prometheus_client names the files after process ids and keeps those of ended processes, so each restart of a worker
 makes the next scrape slower. Here they are named after the number of the worker: a new worker continues the counts of
@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import mmap
 import os
+import shutil
 import struct
 import threading
 import time
@@ -59,6 +60,26 @@ def apply() -> None:
         threading.Thread(target=_keep_restoring, name="metrics files", daemon=True).start()
     elif not folder.is_dir():  # BentoML gives workers another folder
         values.ValueClass = values.MutexValue
+
+
+def folder_of(server: str, folder: Path) -> Path:
+    """Return an empty folder for the files of one server, given as HOST-PORT.
+
+    BentoML gives all servers of a BENTOML_HOME the same folder, and each that starts deletes what the others count.
+
+    Raises
+    ------
+    ConfigurationError
+        The folder cannot be made.
+    """
+    own = folder.with_name(f"{folder.name}-{server}")
+    try:
+        if own.exists():
+            shutil.rmtree(own)
+        own.mkdir()
+    except OSError as error:
+        raise ConfigurationError(f"expected to be able to make {own} for metrics: {error.strerror}") from None
+    return own
 
 
 def make(folder: Path, workers: Iterable[int]) -> None:

@@ -126,7 +126,7 @@ def test_a_failed_preparation_ends_the_server_before_a_worker_starts(start, tmp_
 def test_no_room_for_metrics_ends_the_server_before_a_worker_starts(start, tmp_path):
     (tmp_path / "a.pem").touch()  # no folder
     output, _ = start("fail()", "", "prometheus_files").communicate(timeout=60)
-    assert output.splitlines()[-1].startswith("error: expected space for 10 files of metrics, 10 MB, in a.pem/metrics")
+    assert output.splitlines()[-1].startswith("error: expected to be able to make a.pem/metrics-127.0.0.1-")
 
 
 def test_others_continue_while_one_cannot_start(start):
