@@ -193,8 +193,9 @@ class Uncertainty:
         columns = design_matrix(rows).astype(np.float32)
         pairs = columns.take(FIRST, 1)
         pairs *= columns.take(SECOND, 1)
-        # A product for each row: within a larger product its rounding would depend on the other rows.
-        squares = np.matmul(pairs[:, np.newaxis], self._table)
+        # A product for each row: within a larger product its rounding would depend on the other rows. For a single row
+        # dot has the same bits, in a third of the time.
+        squares = pairs.dot(self._table) if len(rows) == 1 else np.matmul(pairs[:, np.newaxis], self._table)
         # The correlations are rounded, so a small variance may be below 0.
         np.maximum(squares, _LEAST, out=squares)
         np.sqrt(squares, squares)
