@@ -15,21 +15,23 @@ from pydantic import (
     FailFast,
     Field,
     RootModel,
+    SerializerFunctionWrapHandler,
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_serializer,
 )
 from pydantic_core import PydanticCustomError
 from typing_extensions import NotRequired, TypedDict  # noqa: UP035 - pydantic needs these before Python 3.12
 
 from drugpred import codebook
-from drugpred.codebook import Category, DataSource, Drug, RiskLabel, Scale, Score, Window
+from drugpred.codebook import Category, DataSource, Drug, RiskLabel, Scale, Score, SupportLevel, Window
 from drugpred.errors import Fault
 from drugpred.html_repr import Bar, bars
 from drugpred.limits import MAX_EXPLANATIONS, MAX_PROFILES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 _MAX_FAULTS: Final = 2000  # two for each of a thousand people; a list takes 10 ms
 _UNKNOWN: Final = "extra_forbidden"  # pydantic's type of this error
@@ -47,7 +49,11 @@ same bytes."""
 _CATEGORIES: Final = {category.name: category for category in codebook.CATEGORIES}
 _SCORES: Final = {score.name: score for score in codebook.SCORES}
 
-Addition = Literal["windows", "explanation"]
+Addition = Literal["windows", "explanation", "interval", "support"]
+"""Parts of an answer that are added on request."""
+
+ColumnAddition = Literal["interval", "support"]
+"""Those that have columns: in streams, data frames, tensors and files."""
 
 
 class Person(TypedDict):
@@ -168,8 +174,9 @@ class Profile(_Request):
     window: Window = Field("decade", description="Time window of use.")
     include: Annotated[frozenset[Addition], FailFast()] = Field(
         frozenset(),
-        description="Parts to add to each risk: windows, the probability within every window; explanation, the "
-        "contribution of each input to the log-odds (10 ms per person).",
+        description="Parts to add. To each risk: windows, the probability within every window; explanation, the "
+        "contribution of each input to the log-odds (10 ms per person); interval, the 90% interval of the probability, "
+        "with windows also within every window. To the prediction: support, how many respondents are like the person.",
     )
 
     if TYPE_CHECKING:
@@ -228,6 +235,20 @@ class Batch(_Request):
     profiles: Profiles
 
 
+def column_names(drugs: Iterable[str], include: Collection[ColumnAddition]) -> list[str]:
+    """Return the names of the columns of many predictions: of the drugs, of their bounds, and of the support.
+
+    Examples
+    --------
+    >>> column_names(["lsd"], ["interval", "support"])
+    ['lsd', 'lsd_low', 'lsd_high', 'similar', 'percentile', 'level']
+    """
+    names = list(drugs)
+    if "interval" in include:
+        names = [name for drug in names for name in (drug, f"{drug}_low", f"{drug}_high")]
+    return names + (list(Support.__annotations__) if "support" in include else [])
+
+
 class Explanation(TypedDict):
     """Explanation of a probability: its log-odds are the sum of base and contributions."""
 
@@ -235,6 +256,25 @@ class Explanation(TypedDict):
     """Mean log-odds of simulated respondents who represent the sample."""
     contributions: dict[str, float]
     """Shapley value of each input: how much the person's value changes the model's answer on average."""
+
+
+class Interval(TypedDict):
+    """The 90% interval of a probability, which is always inside. It is not an interval of the person's use."""
+
+    low: float
+    high: float
+
+
+class Support(TypedDict):
+    """How many respondents are like the person."""
+
+    similar: int
+    """The number of respondents whose answers would make an estimate for the person as sure as it is."""
+    percentile: int
+    """Percent of the respondents who have less support, from 0 to 99."""
+    level: SupportLevel
+    """Thin if 95% of the respondents have more; unusual if 99% have more, or if the scores are further from the mean
+    than those of 99%."""
 
 
 class Risk(TypedDict):
@@ -254,6 +294,10 @@ class Risk(TypedDict):
     """False if there were too few users or non-users to learn from, or the model barely separates them."""
     windows: NotRequired[dict[Window, float]]
     """Probability of use within every window, never rising from ever to day."""
+    interval: NotRequired[Interval]
+    """Of the probability; conditional on the sample, like the probability itself."""
+    window_intervals: NotRequired[dict[Window, Interval]]
+    """Of the probability within every window; neither bound rises from ever to day."""
     explanation: NotRequired[Explanation]
     """Of the model's answer, not of the person: an input is not shown to be a cause."""
 
@@ -267,6 +311,15 @@ class Prediction(BaseModel):
     data_source: DataSource
     """The training data: real respondents of UCI, another file, or simulated ones."""
     risks: list[Risk]
+    support: Support | None = None
+    """Absent unless included."""
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, serialize: SerializerFunctionWrapHandler):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a type would replace the schema
+        content = serialize(self)
+        if self.support is None:
+            content.pop("support", None)
+        return content
 
     def _repr_html_(self) -> str:
         """Return the drugs, ranked by probability, as bars, for a notebook."""

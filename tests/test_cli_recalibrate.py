@@ -109,7 +109,8 @@ def test_a_refusal_is_one_line_and_stores_nothing(models, counts, arguments, exp
 
 
 def test_counters_of_another_model_are_refused(models, counts, stored_model):
-    files = [(stored_model.path / name).read_bytes() for name in ("pipeline.skops", "network.npz", "background.npy")]
+    names = ("pipeline.skops", "network.npz", "background.npy", "uncertainty.npz")
+    files = [(stored_model.path / name).read_bytes() for name in names]
     other = model_store.write(*files, stored_model.card, {})
     result = run("--metrics", "-", "--model", other, input=exposed(counts(1.0)))
     assert result.exit_code == 2

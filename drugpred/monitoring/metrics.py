@@ -30,6 +30,9 @@ PREDICTIONS: Final = Counter(
 PROBABILITY: Final = Counter(
     "drugpred_probability", "Sum of the predictions' probabilities.", ["drug", "window", "label"]
 )
+SUPPORT: Final = Counter(
+    "drugpred_support", "Profiles answered, by how many respondents are like them, asked for or not.", ["level"]
+)
 REFUSED: Final = Counter("drugpred_refused", "Malformed requests, by field and reason.", ["field", "reason"])
 DENIED: Final = Counter("drugpred_denied", "Calls rejected for their API key.", ["reason"])
 LIMITED: Final = Counter("drugpred_limited", "Calls rejected by a limit: rate, size, time or load.", ["limit"])
@@ -148,6 +151,9 @@ _INPUT_QUANTILE: Final = _gauge(
     ("feature",),
 )
 _SCORE_QUANTILE: Final = _gauge("score_drift_quantile", "As drift_quantile, for a drug's probability.", ("drug",))
+_SUPPORT_SHARE: Final = _gauge(
+    "support_reference_ratio", "Share of the respondents of each level of support.", ("level",)
+)
 _BASE_RATE: Final = _gauge("base_rate", "Share of users among the respondents.", ("drug", "window"))
 _SENSITIVITY: Final = _gauge("reference_sensitivity", "Cross-validated sensitivity.", ("drug", "window"))
 _SPECIFICITY: Final = _gauge("reference_specificity", "Cross-validated specificity.", ("drug", "window"))
@@ -172,6 +178,8 @@ def publish(model: StoredModel, challenger: StoredModel | None = None) -> None:
             quantiles.labels(name).set(quantile(len(each.labels)))
             for label, share in zip(each.labels, each.shares, strict=True):
                 shares.labels(name, label).set(share)
+    for level, share in (card.uncertainty.support_shares if card.uncertainty else {}).items():
+        _SUPPORT_SHARE.labels(level).set(share)
     for drug, windows in card.drugs.items():
         for window, figures in windows.items():
             for gauge, value in (

@@ -13,7 +13,7 @@ from drugpred import codebook
 from drugpred.monitoring.binning import Binning
 from drugpred.monitoring.counters import increase
 from drugpred.monitoring.failure_log import FailureLog
-from drugpred.monitoring.metrics import INPUTS, PREDICTIONS, PROBABILITY, PROFILES, SCORES
+from drugpred.monitoring.metrics import INPUTS, PREDICTIONS, PROBABILITY, PROFILES, SCORES, SUPPORT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from drugpred.model_store import Card
     from drugpred.monitoring.challenger import Challenger
     from drugpred.selection import Selection
+    from drugpred.uncertainty import Uncertainty
 
     # A named tuple would double the time of storing an item.
     _Noted = tuple[NDArray[np.float64], NDArray[np.float64], Selection, NDArray[np.float64] | None]
@@ -47,16 +48,20 @@ class PredictionCounter:
     ----------
     card : Card
         Card of the model, with its bins and thresholds.
+    uncertainty : Uncertainty
+        Of the model, with the support of its respondents.
     challenger : Challenger, optional
     """
 
-    def __init__(self, card: Card, challenger: Challenger | None = None) -> None:
+    def __init__(self, card: Card, uncertainty: Uncertainty, challenger: Challenger | None = None) -> None:
+        self._uncertainty = uncertainty
         self._challenger = challenger
         self._input_bins = Binning(card.input_bins)
         self._score_bins = Binning(card.probability_bins)
         self._thresholds = dict(zip(codebook.WINDOWS, card.thresholds.T, strict=True))
         # Looked up once; and series must start at 0 for Prometheus to see their first increase.
         self._inputs = [INPUTS.labels(*of) for of in self._input_bins.series]
+        self._support = [SUPPORT.labels(level) for level in codebook.SUPPORT_LEVELS]
         self._scores = [SCORES.labels(*of) for of in self._score_bins.series]
         self._predictions, self._probability = (
             {
@@ -159,7 +164,10 @@ class PredictionCounter:
         sizes = [len(each) for each in rows]
         probability = np.concatenate(probabilities)
         PROFILES.inc(len(probability))
-        increase(self._inputs, self._input_bins.count(np.concatenate(rows).T))
+        people = np.concatenate(rows)
+        increase(self._inputs, self._input_bins.count(people.T))
+        levels = self._uncertainty.support(people).level
+        increase(self._support, np.bincount(levels, minlength=len(self._support)))
         increase(self._scores, self._score_bins.count(probability[:, :, codebook.DECADE].T))
         windows = np.repeat([selection.window_index for selection in selections], sizes)
         selected = np.repeat([selection.mask for selection in selections], sizes, axis=0)

@@ -9,6 +9,7 @@ outcome is binomial at most in its variance, and the identity predicts each bin 
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -27,6 +28,7 @@ from drugpred.training.stored_pipeline import load_pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -35,13 +37,13 @@ if TYPE_CHECKING:
 
 MIN_OUTCOMES: Final = 200
 MIN_PER_OUTCOME: Final = 20
-"""A drug is changed only with at least so many outcomes, and at least so many users and non-users."""
+"""A drug is changed only with at least this number of outcomes, and of users and non-users each."""
 
 MIN_SCALE: Final = 0.1
 """With a smaller scale the outcomes hardly rise with the probability, and rounding would lose the ranking of people."""
 
 LEVEL: Final = 0.01
-"""The probability that a model without a fault is changed at all, whatever its number of drugs (Bonferroni)."""
+"""The probability that a model without a fault is changed at all, over all drugs (Bonferroni)."""
 
 _CRITICAL: Final = float(chi2.isf(LEVEL / len(DRUGS), 2))
 _SCALE_DEVIATION: Final = 0.5
@@ -65,7 +67,7 @@ class Lines(NamedTuple):
 
 
 class DrugResult(NamedTuple):
-    """What the outcomes of a drug show."""
+    """The result of a drug."""
 
     drug: str
     outcomes: float
@@ -203,9 +205,23 @@ def store(model: StoredModel, results: Sequence[DrugResult], days: int | None) -
             weights = scale * getattr(estimator, name).astype(np.float64)
             setattr(estimator, name, quantize(weights + shift if name == "output_bias_" else weights))
     card = _card(model.card, RecalibrationCard(model=model.tag, days=days, drugs=lines))
-    changed = {"pipeline.skops": skops.io.dumps(pipeline), "network.npz": to_npz(estimator.arrays())}
+    changed = {
+        "pipeline.skops": skops.io.dumps(pipeline),
+        "network.npz": to_npz(estimator.arrays()),
+        "uncertainty.npz": _scaled_deviations(model.path / "uncertainty.npz", scale),
+    }
     with store_lock():
         return model_store.write_changed(model, card, changed)
+
+
+def _scaled_deviations(uncertainty: Path, scale: NDArray[np.float64]) -> bytes:
+    """Return the arrays of `Uncertainty` with the standard deviations of the log-odds scaled like them."""
+    with np.load(uncertainty, allow_pickle=False) as stored:
+        arrays = dict(stored)
+    arrays["deviations"] = (arrays["deviations"] * scale[:, np.newaxis]).astype(arrays["deviations"].dtype)
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    return content.getvalue()
 
 
 def _card(card: Card, recalibration: RecalibrationCard) -> Card:

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader
 from drugpred import codebook
 from drugpred.data.labelled import labelled
 from drugpred.model_store import WindowCard
-from drugpred.training import data_plots, fairness, partial_dependence, plots
+from drugpred.training import coverage, data_plots, fairness, laplace, partial_dependence, plots
 from drugpred.training.classification_metrics import METRICS
 from drugpred.training.estimators import cumulative_targets
 from drugpred.training.published_results import PUBLISHED, WHY_OPTIMISTIC
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from drugpred.model_store import Card
     from drugpred.training.evaluation import Evaluation
     from drugpred.training.partial_dependence import Effect
+    from drugpred.uncertainty import Uncertainty
 
     Floats = NDArray[np.float64]
 
@@ -37,6 +38,7 @@ _SECTIONS: Final = {
     "drugs": "By drug",
     "roc": "ROC curves, decade",
     "reliability": "Reliability, decade",
+    "intervals": "Intervals and support",
     "recency": "When last used",
     "effects": "Effect of each input",
     "groups": "Fairness by group",
@@ -70,7 +72,13 @@ _WITHIN: Final = {"ever": "a lifetime"} | {window: f"a {window}" for window in c
 _LAST_USE: Final = ("never", "earlier", *codebook.WINDOWS[1:])  # classes of last use, one word each
 
 
-def render(card: Card, evaluation: Evaluation, X: Floats, predict: Callable[[Floats], Floats]) -> dict[str, bytes]:
+def render(
+    card: Card,
+    evaluation: Evaluation,
+    X: Floats,
+    predict: Callable[[Floats], Floats],
+    uncertainty: Uncertainty | None = None,
+) -> dict[str, bytes]:
     """Return the report's files by name: index.html, figures.csv and groups.csv.
 
     Parameters
@@ -81,6 +89,8 @@ def render(card: Card, evaluation: Evaluation, X: Floats, predict: Callable[[Flo
         The rows that were cross-validated.
     predict : callable
         The fitted model: maps rows to probabilities of shape (n, 18, 6).
+    uncertainty : Uncertainty, optional
+        Without it, or on a card without it, there is no section about intervals.
     """
     by_group = fairness.by_group(evaluation, X)
     effect_of = partial_dependence.compute(predict, X)
@@ -88,7 +98,13 @@ def render(card: Card, evaluation: Evaluation, X: Floats, predict: Callable[[Flo
     trained_on = "all respondents" if evaluation.tested is None else "the training data"
     page = _TEMPLATES.get_template("report.html").render(
         card=card,
-        sections={key: title for key, title in _SECTIONS.items() if published or key != "published"},
+        sections={
+            key: title
+            for key, title in _SECTIONS.items()
+            if (published or key != "published") and (uncertainty or key != "intervals")
+        },
+        uncertain=laplace.by_group(uncertainty, X, predict) if uncertainty else [],
+        covered=_coverage() if card.uncertainty and card.uncertainty.coverage else {},
         figures=_METRIC_NAMES,
         overall=_OVERALL,
         within=_WITHIN,
@@ -151,6 +167,17 @@ def _panels(evaluation: Evaluation, effect_of: list[Effect]) -> dict[str, dict[s
             "effects": plots.Axes((-2.2, 2.2), height, bottom=86.0),
         }
     return panels
+
+
+def _coverage() -> dict[str, dict[str, list[float]]]:
+    """Return the measured coverage in each population, by kind of heading and by drug or people."""
+    by_kind: dict[str, dict[str, list[float]]] = {"drug": {}, "people": {}}
+    for result in coverage.measured():
+        if result.drug == "all":
+            by_kind["people"].setdefault(result.people, []).append(result.coverage)
+        else:
+            by_kind["drug"].setdefault(codebook.display_name(result.drug), []).append(result.coverage)
+    return by_kind
 
 
 def _provenance(card: Card) -> dict[str, object]:

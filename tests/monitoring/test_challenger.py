@@ -147,7 +147,7 @@ def test_all_series_begin_at_nothing(scorer):
 
 def test_a_counter_without_a_challenger_counts_none(stored_model, real):
     before = counted("predictions")
-    counter = PredictionCounter(stored_model.card)
+    counter = PredictionCounter(stored_model.card, stored_model.uncertainty)
     counter.add(real.X[:5], stored_model.predictor.predict_proba(real.X[:5]), select("decade", frozenset(DRUGS)))
     counter.flush()
     assert counted("predictions") == before

@@ -1,4 +1,4 @@
-"""Recalibration from counts: what it brings back by simulation, what it leaves alone, and what it stores."""
+"""Recalibration from counts: the errors that it corrects in simulations, the drugs that it leaves, and its version."""
 
 import json
 
@@ -48,7 +48,7 @@ def rows():
 
 @pytest.fixture(scope="module")
 def predicted(stored_model, rows):
-    """What the model predicts for simulated people, of use within a decade."""
+    """The model's probabilities of use within a decade, for simulated people."""
     return stored_model.predictor.predict_proba(rows)[:, :, WITHIN]
 
 
@@ -228,11 +228,21 @@ def test_the_pipeline_agrees_with_the_network_and_other_files_remain(stored_mode
     ours, theirs = ({p.relative_to(of.path).as_posix(): p for p in of.path.rglob("*")} for of in (new, stored_model))
     assert set(ours) == set(theirs)
     same = {name for name, p in ours.items() if p.is_dir() or p.read_bytes() == theirs[name].read_bytes()}
-    assert set(ours) - same == {"pipeline.skops", "network.npz", "card.json", "model.yaml", "SHA256SUMS"}
+    assert set(ours) - same == {
+        *("pipeline.skops", "network.npz", "uncertainty.npz", "card.json", "model.yaml", "SHA256SUMS")
+    }
     pipeline = load_pipeline(new.path)
     assert np.allclose(pipeline.predict_proba(real.X), new.predictor.predict_proba(real.X), atol=1e-9)
     assert to_npz(pipeline[-1].arrays()) == (new.path / "network.npz").read_bytes()
     json.loads(new.card_json)
+
+
+def test_intervals_are_scaled_with_the_log_odds(stored_model, shifted, home, real):
+    new = store(stored_model, shifted)
+    ours, theirs = (of.uncertainty.variance(real.X).reshape(-1, 18, 6).mean(axis=(0, 2)) for of in (new, stored_model))
+    lines = new.card.recalibration.drugs
+    scales = [lines[drug].scale if drug in lines else 1.0 for drug in DRUGS]
+    assert np.allclose(ours, np.square(scales) * theirs, rtol=0.01)
 
 
 def test_a_version_can_be_recalibrated_again(stored_model, shifted, home):
@@ -243,8 +253,8 @@ def test_a_version_can_be_recalibrated_again(stored_model, shifted, home):
 
 def test_a_logistic_regression_is_recalibrated_too(stored_model, real, shifted, home):
     pipeline = make_pipeline(PerDrug(logistic(5.0))).fit(real.X[:400], real.last_use[:400])
-    background = (stored_model.path / "background.npy").read_bytes()
-    model = (skops.io.dumps(pipeline), to_npz(pipeline[-1].arrays()), background, stored_model.card, {})
+    others = [(stored_model.path / name).read_bytes() for name in ("background.npy", "uncertainty.npz")]
+    model = (skops.io.dumps(pipeline), to_npz(pipeline[-1].arrays()), *others, stored_model.card, {})
     old = model_store.load(model_store.write(*model))
     new = store(old, shifted._replace(model=old.tag))
     ours, theirs = (of.predictor.predict_proba(real.X)[:, DRUGS.index("lsd")] for of in (new, old))

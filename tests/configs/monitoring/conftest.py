@@ -23,7 +23,7 @@ def counting(stored_model, real):
     """Return a function that counts a little in every metric, and returns the text of /metrics."""
     metrics.publish(stored_model, stored_model)
     challenger = Challenger(stored_model, stored_model)
-    telemetry = PredictionCounter(stored_model.card, challenger)
+    telemetry = PredictionCounter(stored_model.card, stored_model.uncertainty, challenger)
     bentoml = _BentoMLMetrics()
     rng = np.random.default_rng(1)
 
