@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NAME: Final = "x-request-id"
 """Of the header, and of gRPC's metadata."""
 
-current: Final[ContextVar[str]] = ContextVar("request_id")
+current: Final[ContextVar[bytes]] = ContextVar("request_id")
 """Of the HTTP request that is being answered. Calls of gRPC have none here: one thread answers many in turns."""
 
 _HEADER: Final = NAME.encode()

@@ -42,7 +42,7 @@ class ErrorFormatMiddleware:
             await self.app(scope, receive, send)
             return
         request_id = request_ids.of_headers(scope["headers"])
-        request_ids.current.set(request_id.decode())  # of this request's task
+        request_ids.current.set(request_id)  # of this request's task
         answer = _Answer(scope, receive, send, (_REQUEST_ID, request_id))
         try:
             await self.app(scope, receive, answer.send)
