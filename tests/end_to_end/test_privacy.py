@@ -269,6 +269,7 @@ def _asked(drug, make):
     for told in (getattr(message, "profile", None), *getattr(message, "profiles", ()), message):
         if getattr(told, "drugs", None):
             told.drugs[:] = [pb.Drug.Value(drug)]
+            told.include[:] = [pb.INCLUDE_INTERVAL]  # which all methods take
     return message
 
 
