@@ -1,7 +1,8 @@
 """The Bento: what `bentoml serve` serves."""
 
-from drugpred.serving import patches
+from drugpred.serving import logs, patches
 
+logs.configure()
 patches.apply()  # before a module that defines a metric is imported
 
 from pathlib import Path

@@ -21,6 +21,7 @@ _COMPOSE: Final = {"DRUGPRED_IMAGE"}  # read by configs/deploy/compose.yaml itse
 _EXPECTED: Final = {
     "grpc_port": "a port from 0 to 65535",
     "fast_path": "1 or 0",
+    "log_format": "text or json",
     "patches": "on or off",
     "cors_origins": "origins like https://one.example:8443, separated by commas, without a path",
 }
@@ -114,6 +115,9 @@ class Settings(DataSettings):
 
     grpc_client_ca: Path | None = None
     """CA certificates in PEM format; with them clients need a certificate signed by one of them (mutual TLS)."""
+
+    log_format: Literal["text", "json"] = "text"
+    """Whether the log has lines of text, or of JSON, one for each event."""
 
     patches: Literal["on", "off"] = "on"
     """`off` leaves BentoML, uvicorn, prometheus_client and grpcio unpatched: slower and less protected, see

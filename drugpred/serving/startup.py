@@ -13,7 +13,7 @@ from drugpred.errors import ConfigurationError, DrugpredError
 from drugpred.monitoring.feedback.dedup import SqliteTokenStore, token_store
 from drugpred.monitoring.feedback.prediction_id import new_key
 from drugpred.scoring import Scorer
-from drugpred.serving import patches, ports
+from drugpred.serving import patches, ports, request_ids
 from drugpred.serving.access.policy import AccessPolicy
 from drugpred.serving.grpc import binding
 from drugpred.serving.ports import address
@@ -71,6 +71,8 @@ class Startup:
         os.environ.setdefault("MALLOC_ARENA_MAX", "1")
         # Blocks of 256 kB and more go back to the system: 64 streams took 482 MB, now 407.
         os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(256 * 1024))
+        # A span has the request's id.
+        os.environ.setdefault("OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_RESPONSE", request_ids.NAME)
         raise_file_limit()
         logger.info(
             "drugpred %s serves %s, trained on %s respondents",

@@ -341,3 +341,24 @@ def test_bentomls_own_client_is_answered(server, stored_model):
     assert prediction["model"] == stored_model.tag
     first, *_ = alcohol = [answer["risks"][0]["probability"] for answer in (prediction, *predictions)]
     assert [value == pytest.approx(first, abs=1e-12) for value in alcohol] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/predict", 200),
+        ("POST", "/predict_batch", 400),
+        ("POST", "/feedback", 400),
+        ("GET", "/predict", 405),
+        ("GET", "/nowhere", 404),
+        ("GET", "/readyz", 200),
+        ("GET", "/metrics", 200),
+        ("GET", "/", 200),
+    ],
+)
+def test_every_answer_has_the_id_of_its_request(client, people, method, path, status):
+    for given in ({"x-request-id": "of-the-caller"}, {}):
+        answer = client.request(method, path, json=people[0] if method == "POST" else None, headers=given)
+        (request_id,) = answer.headers.get_list("x-request-id")
+        assert (answer.status_code, request_id) == (status, given.get("x-request-id", request_id))
+        assert request_id

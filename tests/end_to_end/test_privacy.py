@@ -153,12 +153,17 @@ def _raw(part):
 
 HEADERS = [
     {"X-API-Key": KEY},
-    {"Authorization": f"Bearer {KEY}", "Cookie": f"{WORD}={IMPOSSIBLE}", "X-Request-ID": WORD, WORD: WORD},
+    {
+        "Authorization": f"Bearer {KEY}",
+        "Cookie": f"{WORD}={IMPOSSIBLE}",
+        "X-Request-ID": f"{WORD} {IMPOSSIBLE}",
+        WORD: WORD,
+    },
     {"X-API-Key": KEY, "User-Agent": WORD, "Referer": f"http://{WORD}/", "Content-Type": f"text/{WORD}"},
     {"X-API-Key": KEY, "traceparent": f"00-{WORD}", "baggage": f"{WORD}={WORD}", "Content-Encoding": WORD},
     {"X-API-Key": KEY, "Origin": f"http://{WORD}", "Access-Control-Request-Method": WORD, "X-Forwarded-For": WORD},
 ]
-"""With a key."""
+"""With a key, and with no valid request id, which would come back."""
 
 STRANGERS = [
     {},
@@ -246,7 +251,7 @@ def send_junk(url, said):
 METADATA = [
     (("x-api-key", KEY),),
     (("authorization", f"Bearer {KEY}"), ("x-mark", WORD), ("x-mark-bin", struct.pack("<d", NUMBERS["openness"]))),
-    (("x-api-key", KEY), ("grpc-trace-bin", WORD.encode()), ("x-request-id", WORD)),
+    (("x-api-key", KEY), ("grpc-trace-bin", WORD.encode()), ("x-request-id", f"{WORD} {IMPOSSIBLE}")),
 ]
 STRANGE_METADATA = [(), (("x-api-key", WORD),), (("authorization", f"Bearer {WORD}"),), (("authorization", WORD),)]
 
@@ -264,6 +269,7 @@ def _asked(drug, make):
     for told in (getattr(message, "profile", None), *getattr(message, "profiles", ()), message):
         if getattr(told, "drugs", None):
             told.drugs[:] = [pb.Drug.Value(drug)]
+            told.include[:] = [pb.INCLUDE_INTERVAL]  # which all methods take
     return message
 
 

@@ -27,6 +27,7 @@ from drugpred.limits import (
     WRITE_TIMEOUT,
 )
 from drugpred.monitoring.metrics import observe_call
+from drugpred.serving import request_ids
 from drugpred.serving.access.api_keys import Scope
 from drugpred.serving.access.policy import ANY_KEY, HEALTH, AccessRule, caller_name, extract_key
 from drugpred.serving.capacity import CapacityLimiter
@@ -151,10 +152,14 @@ class _Method:
         """Answer a call, and count it with its status."""
         started = perf_counter()
         code = StatusCode.OK
+        request_id = request_ids.of_metadata(context.invocation_metadata())
+        trailer = (request_ids.NAME, request_id)
+        context.set_trailing_metadata((trailer,))
         try:
-            error = await self._answer(context)
+            error = await self._answer(context, request_id)
             if error is not None:
                 code = error.code
+                error = CallStatus(code, error.details, (*error.trailing_metadata, trailer))
                 # Not in the except clause: the exception raised here would refer to the one caught there, which refers
                 # to the request, and grpc keeps the exception in a reference cycle until the collector runs.
                 await context.abort_with_status(error)
@@ -169,7 +174,7 @@ class _Method:
         finally:
             observe_call(self._name, code.name, perf_counter() - started)
 
-    async def _answer(self, context: grpc.aio.ServicerContext) -> grpc.Status | None:
+    async def _answer(self, context: grpc.aio.ServicerContext, request_id: str) -> grpc.Status | None:
         """Answer a call; return a status if it fails."""
         try:
             await self._in_flight.enter(context)
@@ -184,7 +189,8 @@ class _Method:
             return CallStatus(StatusCode.INVALID_ARGUMENT, "expected a message as the .proto file describes it")
         except Exception as error:  # noqa: BLE001 - the caller must get an answer
             frames = "".join(traceback.format_tb(error.__traceback__))
-            logger.error("%s in %s:\n%s", type(error).__name__, self._name, frames)  # noqa: TRY400 - without its message
+            known = {"request": request_id}
+            logger.error("%s in %s:\n%s", type(error).__name__, self._name, frames, extra=known)  # noqa: TRY400 - without its message
             return CallStatus(StatusCode.INTERNAL, "an unexpected error; see the server's log")
         return None
 

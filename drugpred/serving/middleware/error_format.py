@@ -7,10 +7,11 @@ import logging
 import traceback
 from http import HTTPStatus
 from http.client import responses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from drugpred.errors import OverloadedError, error_body
 from drugpred.schemas import Error
+from drugpred.serving import request_ids
 from drugpred.serving.capacity import WRITE_BACKLOG
 from drugpred.serving.responses import error_response
 
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_REQUEST_ID: Final = request_ids.NAME.encode()
+
 
 class ErrorFormatMiddleware:
-    """Middleware that gives every answer with a status of 400 and above the one format.
+    """Middleware that gives every answer with a status of 400 and above the one format, and every answer its id.
 
     BentoML and Starlette write errors as text, as an object or as a list, depending on where they occur.
     """
@@ -38,7 +41,9 @@ class ErrorFormatMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        answer = _Answer(scope, receive, send)
+        request_id = request_ids.of_headers(scope["headers"])
+        request_ids.current.set(request_id)  # of this request's task
+        answer = _Answer(scope, receive, send, (_REQUEST_ID, request_id))
         try:
             await self.app(scope, receive, answer.send)
         except Exception as error:  # noqa: BLE001 - the caller must get an answer
@@ -46,7 +51,7 @@ class ErrorFormatMiddleware:
             if answer.begun:
                 raise ConnectionAbortedError("the answer broke off") from None  # ends the connection
             if not answer.replaced:  # Starlette raises even after it has answered
-                await _send_shaped({"type": "http.response.start", "status": 500, "headers": []}, b"", send)
+                await answer.fail({"type": "http.response.start", "status": 500, "headers": []}, b"")
         finally:
             WRITE_BACKLOG.release(answer.held)
 
@@ -54,11 +59,12 @@ class ErrorFormatMiddleware:
 class _Answer:
     """An answer: passed on, or replaced by an error in the one format."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, header: tuple[bytes, bytes]) -> None:
         self.begun = self.replaced = False
         self.held = 0  # bytes that count as unread
         self._arguments = scope, receive, send
         self._send = send
+        self._header = header  # the request's id
         self._error: Message | None = None  # its start
         self._body = b""
 
@@ -72,7 +78,7 @@ class _Answer:
             self._body += message.get("body", b"")
             if not message.get("more_body"):
                 self.replaced = True
-                await _send_shaped(self._error, self._body, self._send)
+                await self.fail(self._error, self._body)
         elif message["type"] == "http.response.start" and (refusal := _refusal(message)):
             self._error = refusal
         else:
@@ -84,10 +90,21 @@ class _Answer:
                 self.held = _hold(message)
             except OverloadedError as error:  # Starlette would take it for an error after the start of an answer
                 self.replaced = True
-                await error_response(error)(*self._arguments)
+                response = error_response(error)
+                response.raw_headers.append(self._header)
+                await response(*self._arguments)
                 return
         self.begun = True
+        message["headers"] = [*message["headers"], self._header]
         await self._send(message)
+
+    async def fail(self, start: Message, body: bytes) -> None:
+        """Send an error in the one format."""
+        content = _shaped(start["status"], body)
+        headers = [header for header in start["headers"] if header[0] not in {b"content-length", b"content-type"}]
+        headers += [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+        await self._send({**start, "headers": [*headers, self._header]})
+        await self._send({"type": "http.response.body", "body": content})
 
 
 def _refusal(start: Message) -> Message | None:
@@ -111,14 +128,6 @@ def _hold(start: Message) -> int:
     length = next((int(value) for name, value in start["headers"] if name == b"content-length"), 0)
     WRITE_BACKLOG.acquire(length)
     return length
-
-
-async def _send_shaped(start: Message, body: bytes, send: Send) -> None:
-    content = _shaped(start["status"], body)
-    headers = [header for header in start["headers"] if header[0] not in {b"content-length", b"content-type"}]
-    headers += [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
-    await send({**start, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
 
 
 def _shaped(status: int, body: bytes) -> bytes:

@@ -55,6 +55,6 @@ def cors(app: ASGIApp) -> ASGIApp:
         app,
         allow_origins=[origin.strip() for origin in origins.split(",")],
         allow_methods=["GET", "POST"],
-        allow_headers=["authorization", "content-type", "x-api-key"],
-        expose_headers=["retry-after"],
+        allow_headers=["authorization", "content-type", "x-api-key", "x-request-id"],
+        expose_headers=["retry-after", "x-request-id"],
     )

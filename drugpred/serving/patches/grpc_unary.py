@@ -30,6 +30,7 @@ from grpc._cython import cygrpc
 from drugpred.errors import OverloadedError, RequestTimeoutError
 from drugpred.limits import MAX_ARRIVING_CALLS, MAX_LEAVING_CALLS, REQUEST_TIMEOUT, WRITE_TIMEOUT
 from drugpred.monitoring.metrics import observe_call
+from drugpred.serving import request_ids
 from drugpred.serving.batching import Job
 from drugpred.serving.patches import replace
 
@@ -248,6 +249,7 @@ class CompletionQueueServer:
         observe_call("unknown", StatusCode.UNIMPLEMENTED.name, 0)
         context = _Context(asked, self._receive)
         context.fail(StatusCode.UNIMPLEMENTED)
+        context.set_trailing_metadata(((request_ids.NAME, request_ids.of_metadata(context.invocation_metadata())),))
         self._finish(context, (cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),))
 
     def _batch(
@@ -311,7 +313,9 @@ class CompletionQueueServer:
         except (grpc.aio.AbortError, asyncio.CancelledError):
             context.fail(StatusCode.CANCELLED)
         except Exception as error:  # noqa: BLE001 - as grpc.aio does
-            logger.error("%s in %s", type(error).__name__, method)  # noqa: TRY400 - without its message
+            request_id = request_ids.of_metadata(context.invocation_metadata())
+            context.set_trailing_metadata(((request_ids.NAME, request_id),))
+            logger.error("%s in %s", type(error).__name__, method, extra={"request": request_id})  # noqa: TRY400 - without its message
             context.fail(StatusCode.UNKNOWN)
 
     async def _find(self, place: int, details: _Details) -> Any:  # noqa: ANN401

@@ -27,6 +27,7 @@ from drugpred.limits import (
     WRITE_TIMEOUT,
 )
 from drugpred.monitoring.metrics import LIMITED
+from drugpred.serving import request_ids
 from drugpred.serving.capacity import WRITE_BACKLOG
 from drugpred.serving.patches import replace
 
@@ -108,8 +109,8 @@ class Protocol(HttpToolsProtocol):
         try:
             self._feed(data)
         except httptools.HttpParserError:
-            self.logger.warning("Invalid HTTP request received.")
-            self._refuse(self._malformed)
+            request_id = self._refuse(self._malformed)
+            self.logger.warning("Invalid HTTP request received.", extra={"request": request_id})
         if self._received > MAX_HEAD_BYTES and not self.transport.is_closing():
             if self._in_head:
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "size")
@@ -172,8 +173,9 @@ class Protocol(HttpToolsProtocol):
         super().resume_writing()
         WRITE_BACKLOG.transports.discard(self.transport)
 
-    def _refuse(self, status: HTTPStatus, limit: str | None = None) -> None:
-        """Answer with an error, if no answer has started, and close the connection."""
+    def _refuse(self, status: HTTPStatus, limit: str | None = None) -> str:
+        """Answer with an error, if no answer has started, close the connection, and return the request's id."""
+        request_id = request_ids.of_headers((self.headers or ()) if self._in_head else self.scope["headers"]).decode()
         if limit:
             LIMITED.labels(limit).inc()
         answering = any(one.response_started and not one.response_complete for one in self._unanswered)
@@ -185,11 +187,13 @@ class Protocol(HttpToolsProtocol):
                 "content-type: application/json",
                 f"content-length: {len(body)}",
                 "connection: close",
+                f"{request_ids.NAME}: {request_id}",
                 *(["retry-after: 1"] if status == HTTPStatus.SERVICE_UNAVAILABLE else []),
             ]
             self.transport.write("\r\n".join([*head, "", ""]).encode() + body)
         self._leave()
         self.transport.close()
+        return request_id
 
     def _leave(self) -> None:
         """Mark the connection as closed for requests that are still in work."""

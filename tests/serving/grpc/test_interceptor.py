@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 
 import grpc
 import pytest
@@ -121,6 +122,16 @@ def test_successful_calls_pass(channel):
     assert list(channel.stream_stream("/test.Service/echoes")(iter([b"a", b"b"]))) == [b"a", b"b"]
     assert list(channel.unary_stream("/test.Service/count")(b"n")) == [b"n0", b"n1", b"n2"]
     assert channel.stream_unary("/test.Service/join")(iter([b"a", b"b"])) == b"ab"
+
+
+@pytest.mark.parametrize("name", ["echo", "refuse", "end", "fail"])
+def test_every_call_ends_with_its_id(channel, name, caplog):
+    calling = channel.stream_stream(f"/test.Service/{name}")(iter([b"a"]), metadata=[("x-request-id", "of-the-caller")])
+    with suppress(grpc.RpcError):
+        list(calling)
+    assert [value for key, value in calling.trailing_metadata() if key == "x-request-id"] == ["of-the-caller"]
+    assert len(calling.trailing_metadata()) == 1 + (name == "refuse")  # with a google.rpc.BadRequest
+    assert [record.request for record in caplog.records] == ["of-the-caller"] * (name == "fail")
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,17 @@ def test_a_method_that_is_not_text_is_unknown_and_the_server_continues(server, c
     assert stub.GetModel(pb.GetModelRequest()).model
 
 
+@pytest.mark.parametrize("id_", ["of-the-caller", "not one id", None])
+@pytest.mark.parametrize("method", ["Predict", "PredictBatch", "GetModel", "Nothing"])
+def test_each_call_ends_with_an_id(channel, method, id_):
+    metadata = [("x-request-id", id_)] if id_ else None
+    calling = channel.stream_stream(f"/drugpred.v1.DrugPrediction/{method}")(iter([b""]), metadata=metadata)
+    with suppress(grpc.RpcError):
+        list(calling)
+    trailing = dict(calling.trailing_metadata())["x-request-id"]
+    assert trailing == id_ if id_ == "of-the-caller" else len(trailing) == 32
+
+
 def test_excess_calls_are_refused_with_a_retry_time(serving, scorer, monkeypatch, message_of, chunk_of, real):
     monkeypatch.setattr(interceptor, "MAX_CALLS", 1)
     with serving(scorer) as server, grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:

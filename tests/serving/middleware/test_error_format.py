@@ -26,13 +26,13 @@ from drugpred.settings import Settings
 PLACE = {"loc": ["profiles", 3, "age"], "msg": "expected 18 or more", "type": "unexpected"}
 
 
-def request(app, method="GET", path="/"):
+def request(app, method="GET", path="/", headers=None):
     """What a client of the application gets."""
 
     async def send():
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            return await client.request(method, path)
+            return await client.request(method, path, headers=headers)
 
     return asyncio.run(send())
 
@@ -64,6 +64,7 @@ def shape(response):
 )
 def test_answers_below_400_pass_untouched(response):
     bare, shaped = (request(app) for app in (answering(response), ErrorFormatMiddleware(answering(response))))
+    assert len(shaped.headers.pop("x-request-id")) == 32
     assert (shaped.status_code, shaped.headers, shaped.content) == (bare.status_code, bare.headers, bare.content)
 
 
@@ -238,7 +239,36 @@ def test_an_exception_in_an_answer_breaks_it_off(caplog):
         pass
 
     with pytest.raises(ConnectionAbortedError) as caught:
-        asyncio.run(ErrorFormatMiddleware(raising)({"type": "http", "path": "/", "method": "GET"}, None, send))
+        asyncio.run(ErrorFormatMiddleware(raising)({"type": "http", "headers": []}, None, send))
     assert caught.value.__suppress_context__
     assert "ArithmeticError" in caplog.text
     assert "1.2345" not in caplog.text
+
+
+def test_every_answer_has_the_id_of_its_request(monkeypatch):
+    class Full:
+        def get_write_buffer_size(self):
+            return MAX_UNREAD_BYTES
+
+    async def raising(scope, receive, send):
+        raise ArithmeticError
+
+    shared = PlainTextResponse("one of all requests", headers={"x-own": "kept"})
+    apps = [answering(shared), answering(PlainTextResponse("no", 404)), raising]
+    apps += [Starlette(routes=[Route("/other", lambda _: shared)])]
+    shaped = [ErrorFormatMiddleware(app) for app in apps]
+
+    def answers():
+        return [request(app, headers={"x-request-id": f"id{place}"}) for place, app in enumerate(shaped)]
+
+    for _ in range(2):
+        assert [each.headers.get_list("x-request-id") for each in answers()] == [[f"id{n}"] for n in range(4)]
+    monkeypatch.setattr(WRITE_BACKLOG, "transports", {Full()})
+    busy = answers()[0]
+    assert (busy.status_code, busy.headers["x-request-id"]) == (503, "id0")
+
+
+def test_an_id_cannot_add_a_header():
+    answer = request(ErrorFormatMiddleware(answering(Response())), headers={"x-request-id": b"a\r\nset-cookie: b"})
+    assert len(answer.headers["x-request-id"]) == 32
+    assert "set-cookie" not in answer.headers

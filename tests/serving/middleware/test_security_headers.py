@@ -63,6 +63,7 @@ def test_the_sites_that_are_set_may_ask(app, monkeypatch):
     for origin in ("https://one.example", "https://two.example"):
         assert ask(shared, origin=origin).headers["access-control-allow-origin"] == origin
     assert "access-control-allow-origin" not in ask(shared, origin="https://three.example").headers
+    assert "x-request-id" in ask(shared, origin="https://one.example").headers["access-control-expose-headers"]
     asked = {"access-control-request-method": "POST", "access-control-request-headers": "content-type,authorization"}
     assert ask(shared, "OPTIONS", origin="https://one.example", **asked).status_code == 200
     assert ask(shared, "OPTIONS", origin="https://three.example", **asked).status_code == 400

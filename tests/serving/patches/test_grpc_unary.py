@@ -214,8 +214,9 @@ def test_a_refusal_may_come_later(call):
 
 def test_a_fault_is_returned_and_logged_without_its_message(call, caplog):
     with caplog.at_level(logging.ERROR), pytest.raises(grpc.RpcError) as failed:
-        call("Fail", b"secret")
+        call("Fail", b"secret", metadata=(("x-request-id", "of-the-caller"),))
     assert failed.value.code() is grpc.StatusCode.UNKNOWN
+    assert dict(failed.value.trailing_metadata())["x-request-id"] == caplog.records[-1].request == "of-the-caller"
     assert "ValueError in /test.Service/Fail" in caplog.text
     assert "secret" not in caplog.text + failed.value.details()
     assert call("Echo", b"still there")[0] == b"still there"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 import struct
 import threading
@@ -145,6 +146,18 @@ def test_invalid_http_is_refused_in_the_error_format(connect, content):
     connection = connect()
     send(connection, content)
     assert refusal(everything(connection))[0] == 400
+
+
+def test_a_refusal_has_the_id_of_its_request(connect, caplog):
+    for begun in (b"x-request-id: of-the-caller\r\n", b""):
+        connection = connect()
+        send(connection, b"POST / HTTP/1.1\r\n" + begun + b"host: test\r\nbad header\r\n\r\n")
+        (answered,) = re.findall(rb"\r\nx-request-id: (.*)\r\n", everything(connection))
+        wait(lambda: caplog.records, "the line")
+        assert caplog.records[-1].getMessage() == "Invalid HTTP request received."
+        assert caplog.records[-1].request == answered.decode()
+        assert (answered == b"of-the-caller") == bool(begun)
+        caplog.clear()
 
 
 @pytest.mark.parametrize("requests", [1, 2, 12])
