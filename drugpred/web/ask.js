@@ -10,7 +10,7 @@
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ ...profile, window, include: ["windows"] }),
-      signal: AbortSignal.timeout(60_000),
+      signal: AbortSignal.timeout(8000),
       redirect: "error",
     });
     // Read at once: otherwise the answer is shown one frame later.

@@ -22,6 +22,9 @@ function of100(p) {
   return p > 0.995 ? "more than 99 of 100" : `${Math.round(100 * p)} of 100`;
 }
 
+/** @param {number} value */
+const signed = (value) => value.toFixed(2).replace(/^-0\.00$/, "0.00").replace("-", "\u2212");
+
 /** @param {number} n @param {string} one @param {string} [many] */
 const count = (n, one, many = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
 
@@ -38,7 +41,7 @@ export default {
 
   title: "drugpred: who uses what",
   heading: "Personality and drug use",
-  lead: "Answer a few questions about a person, real or made up. A model of 1885 answers to an online survey predicts how many people with these answers use each of 18 drugs.",
+  lead: "How many of 100 people with the same answers use each of 18 drugs, by a survey of 1885.",
   skip: "Skip to the result",
   sections: "Sections",
   person: "One person",
@@ -48,7 +51,8 @@ export default {
   simulated_why: "This model was trained on made-up respondents. Its figures only show how the page works.",
   file_source: "This model was trained on a file of the operator, not on the published survey.",
 
-  cautions: "Before you use a figure",
+  cautions: "Before you use a figure:",
+  caution_line: "shares within one online survey of 2011 and 2012, not the risk of a person. Not for diagnosis, employment, insurance, schooling or policing.",
   caution_list: [
     "These are shares within the sample of one online survey of 2011 and 2012. Friends recruited friends, most had studied, and drug users took part more often than others. They are not the risk of a person in the population.",
     "Country reflects how people were recruited: 48% of those from the UK and 95% of those from the USA had used cannabis within ten years. 91% of the sample is White; the other groups are too small for any conclusion.",
@@ -115,22 +119,29 @@ export default {
   expected_total: (/** @type {number} */ low, /** @type {number} */ high) => `Expected: a whole number from ${low} to ${high}.`,
   expected_number: (/** @type {number} */ low, /** @type {number} */ high) => `Expected: a number from ${low} to ${high}.`,
   expected_label: "Expected: a value from the list.",
-  above: (/** @type {number} */ share) =>
-    share < 0.5 ? `lower than ${of100(1 - share)}` : `higher than ${of100(share)}`,
-  link: "Link to these answers",
+  above: (/** @type {number} */ share, /** @type {number} */ value) => `higher than ${percent(share)} of the sample (${signed(value)})`,
+  sort: "Sort by",
+  sorts: { probability: "share", difference: "difference from the sample", name: "name" },
+  link: "Copy a link",
+  link_field: "Link to these answers",
   link_note: "The answers are after the # of the link. Browsers do not send that part to any server.",
   link_copied: "The link was copied.",
   link_made: "Copy the link from this field.",
-  link_partly: "Part of the link is invalid; those answers have their default values.",
+  link_partly: "The page could not take all answers of the link",
+  link_absent: (/** @type {string[]} */ names) => `Not in the link: ${names.join(", ")}.`,
+  link_instead: "They have their default values here.",
+  link_before: (/** @type {string} */ field) => `${field} (kept answers)`,
 
+  loading: "Loading the figures\u2026",
+  updating: "Waiting for the service. The figures below are not of these answers.",
+  outdated: "The figures below are not of these answers.",
   result: "How many use each drug",
   window: "When was it last used?",
   windows: { ever: "Ever", decade: "10 years", year: "Year", month: "Month", week: "Week", day: "Day" },
   result_lead: (/** @type {string} */ window) =>
-    `Number of people, of 100 with these answers in this sample, who report use ${WITHIN[window]}.`,
-  key_bar: "people with these answers",
-  key_base: "the whole sample",
-  key_threshold: "threshold of \u201chigh risk\u201d",
+    `Of 100 people with these answers in this sample, how many report use ${WITHIN[window]}.`,
+  key_bar: "these answers",
+  key_base: "whole sample; \u201chigh risk\u201d from here",
   key_windows: "ever to last day",
   wants: (/** @type {string[]} */ names) => `Waiting for: ${names.join(", ")}.`,
   drugs: {
@@ -157,7 +168,8 @@ export default {
   low: "Low risk",
   barely: "Barely predictable",
   barely_why: "Too few people in the sample used it, or too few did not, or the answers hardly separate the two groups. The figure says little more than the share in the sample.",
-  row: (/** @type {number} */ p, /** @type {number} */ base) => `${of100(p)}; in the whole sample ${of100(base)}`,
+  barely_group: "Barely predictable: these figures say little more than the share in the sample",
+  row: (/** @type {number} */ base) => `sample ${percent(base)}`,
   sentence: (/** @type {string} */ drug, /** @type {number} */ p, /** @type {number} */ base, /** @type {string} */ window) =>
     `${drug}: of 100 people with these answers in this sample, ${percent(p).replace("%", "")} used it ${WITHIN[window]}. That is ${compared(p, base)} (${of100(base)}).`,
   threshold: (/** @type {number} */ at, /** @type {boolean} */ high) =>
@@ -261,6 +273,7 @@ export default {
 
   errors: {
     lost: "The service cannot be reached.",
+    hanging: "The service does not answer.",
     limited: "The service has had many requests from you and asks for a pause.",
     overloaded: "The service is busy.",
     forbidden: "This key is not allowed to do that.",
