@@ -11,6 +11,7 @@ import { showWhatIf } from "./what_if.js";
 
 /** @typedef {import("./rules.js").Profile} Profile */
 /** @typedef {{profile: Profile, before: Profile | null, window: string}} Wanted */
+/** @typedef {import("./share.js").Shown} Shown */
 
 const QUIET = 800;
 /** Seconds after which a request for one person is given up. */
@@ -27,6 +28,7 @@ function write() {
   for (const element of document.querySelectorAll("[data-label]")) {
     element.setAttribute("aria-label", /** @type {any} */ (t)[/** @type {HTMLElement} */ (element).dataset.label ?? ""]);
   }
+  at("links").append(...t.links.map(([words, href]) => h("li", {}, h("a", { href }, words))));
   at("cautions").append(...t.caution_list.map((caution) => h("li", {}, caution)));
 }
 
@@ -56,6 +58,8 @@ async function start() {
   };
   /** @type {any} what the first result does not need, once it is there */
   let rest = null;
+  /** @type {Shown | null} the prediction on the screen, unless it is of other answers */
+  let shown = null;
 
   const results = new Results(at("risks"), () => explain());
 
@@ -72,6 +76,8 @@ async function start() {
       at("result-lead").textContent = t.result_lead(wanted.window);
       results.show(now.risks, wanted.window, earlier?.risks ?? null);
       summarize(now);
+      shown = { profile: wanted.profile, window: wanted.window, answer: now };
+      rest?.share.show(shown);
       first?.();
     },
     failed,
@@ -122,6 +128,7 @@ async function start() {
   /** Show the parts that need no answer. */
   function draw() {
     rest?.showScores(at("score-charts"), rules, form.profile, before);
+    rest?.share.code(form.profile, window);
     showWhatIf(rules, form.profile, before);
     at("who").textContent = rules.categories.map((name) => inputText(name, form.profile, rules)).join(", ");
   }
@@ -131,6 +138,8 @@ async function start() {
     at("result").classList.toggle("stale", old);
     at("result").setAttribute("aria-busy", String(busy));
     at("summary").hidden = old;
+    if (old) shown = null;
+    if (old) rest?.share.show(null);
     at("state").textContent = !old ? "" : first ? (busy ? t.loading : "") : busy ? t.updating : t.outdated;
     at("strip-state").textContent = at("problem").textContent || at("state").textContent;
   }
@@ -235,12 +244,13 @@ async function start() {
   }
 
   async function startRest() {
-    const [explanation, scores, { startMany }, { startModel }] = await Promise.all([
-      import("./explanation.js"), import("./scores.js"), import("./many.js"), import("./model.js"),
+    const [explanation, scores, { startShare }, { startMany }, { startModel }] = await Promise.all([
+      import("./explanation.js"), import("./scores.js"), import("./share.js"), import("./many.js"), import("./model.js"),
       // Kept for a link that may be made later.
       import("./link.js"),
     ]);
-    rest = { ...explanation, ...scores };
+    rest = { ...explanation, ...scores, share: startShare(rules, service) };
+    rest.share.show(shown);
     if (!rules.problems(form.profile).length) draw();
     explain();
     startMany(rules, service);
