@@ -5,18 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import skip
-
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def axe():
-    try:
-        import axe_playwright_python
-    except ImportError:
-        skip("no axe to look for barriers: pip install -e '.[test]'")
-    return (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -27,25 +16,19 @@ def screenshots(tmp_path_factory):
     return folder
 
 
-def violations(page, axe):
-    page.evaluate(axe)
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-    return [(one["id"], [node["target"] for node in one["nodes"]]) for one in found]
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), [(360, 740), (390, 844), (768, 1024), (1440, 900)])
 def test_no_barrier_and_nothing_cut_off(open_page, axe, screenshots, expected_complaints, scheme, width, height):
     expected_complaints.append("400")
     page = open_page(viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce")
     page.screenshot(path=screenshots / f"{width}-{scheme}-first.png")
-    assert violations(page, axe) == []
+    assert axe(page) == []
     page.locator("#form").evaluate("form => { form.open = true; }")
     page.get_by_role("button", name="Keep these answers").click()
     page.get_by_role("radio", name="NEO-FFI-R totals").check()
     page.locator("#openness-total").fill("99")
     page.locator("#age").fill("17")
-    assert violations(page, axe) == []
+    assert axe(page) == []
     page.get_by_role("button", name="Curious student").click()
     page.locator("#risks > li").nth(4).locator("summary").click()
     page.wait_for_selector(".why table")
@@ -57,7 +40,7 @@ def test_no_barrier_and_nothing_cut_off(open_page, axe, screenshots, expected_co
     for words in ("Save", "Use it from code", "Report the outcomes"):
         page.locator("summary", has_text=words).click()
     page.evaluate("for (const id of ['simulated', 'access', 'file-source']) document.getElementById(id).hidden = false")
-    assert violations(page, axe) == []
+    assert axe(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.screenshot(path=screenshots / f"{width}-{scheme}-all.png", full_page=True)
 
