@@ -6,6 +6,7 @@ usage: python train.py [--data PATH] [--config PATH] [--track] [--force]
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import tempfile
 from contextlib import nullcontext
@@ -34,11 +35,13 @@ def train(data: Path | None, config_path: Path, *, track: bool, force: bool) -> 
         The data or the configuration is malformed, the model cannot be stored, or it is worse than the newest one.
     """
     with needs("train"):  # these imports take seconds, so options are parsed first
+        import numpy as np
         import skops.io
         from rich.console import Console
 
         from drugpred import model_store
         from drugpred.data.files import require_writable
+        from drugpred.explanation import Explainer
         from drugpred.predictor import Predictor, to_npz
         from drugpred.training import configuration, experiment, promotion
         from drugpred.training.card import build_card
@@ -63,6 +66,7 @@ def train(data: Path | None, config_path: Path, *, track: bool, force: bool) -> 
             console.print(table.rich())
         if run:
             run.log_evaluation(card)
+        curve = experiment.learning_curve(respondents, config, evaluation)
 
         with promotion.store_lock():
             if not force:
@@ -70,8 +74,9 @@ def train(data: Path | None, config_path: Path, *, track: bool, force: bool) -> 
                 say(promotion.require_no_regression(card, config, evaluate))
             pipeline = make_pipeline(config.make_estimator()).fit(respondents.X, respondents.last_use)
             weights = pipeline[-1].arrays()
-            report = render(card, evaluation, respondents.X, pipeline.predict_proba)
             background = make_background(Predictor(**weights))
+            explainer = Explainer(Predictor(**weights), np.load(io.BytesIO(background)))
+            report = render(card, evaluation, respondents.X, pipeline.predict_proba, explainer, curve)
             tag = model_store.write(skops.io.dumps(pipeline), to_npz(weights), background, card, report)
         say(f"stored {tag} in {model_store.resolve(tag).path}; serve it with: bentoml serve")
         if run:
