@@ -46,7 +46,8 @@ class DrugPrediction:
             self.scorer = Scorer.from_settings(settings)
             self.predictions = PredictionService(self.scorer)
             self.inference = DataPlane(self.scorer)
-            self.feedback = FeedbackService.from_settings(settings, self.scorer.signer, self.scorer.model.card)
+            scorer = self.scorer
+            self.feedback = FeedbackService.from_settings(settings, scorer.signer, scorer.model.card, scorer.challenger)
             self.access = AccessPolicy.from_settings(settings)
             self.worker = Worker(self, settings)
 

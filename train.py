@@ -43,13 +43,15 @@ def train(data: Path | None, config_path: Path, *, track: bool, force: bool) -> 
         from drugpred.data.files import require_writable
         from drugpred.explanation import Explainer
         from drugpred.predictor import Predictor, to_npz
-        from drugpred.training import configuration, experiment, promotion
+        from drugpred.training import configuration, experiment, laplace, promotion
         from drugpred.training.card import build_card
+        from drugpred.training.coverage import measured_for
         from drugpred.training.estimators import make_pipeline
         from drugpred.training.report import render
         from drugpred.training.shap_background import make_background
         from drugpred.training.tables import drug_table, headline_table
         from drugpred.training.tracking import tracked_run
+        from drugpred.uncertainty import Uncertainty
 
     console = Console()
     say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
@@ -74,10 +76,28 @@ def train(data: Path | None, config_path: Path, *, track: bool, force: bool) -> 
                 say(promotion.require_no_regression(card, config, evaluate))
             pipeline = make_pipeline(config.make_estimator()).fit(respondents.X, respondents.last_use)
             weights = pipeline[-1].arrays()
-            background = make_background(Predictor(**weights))
-            explainer = Explainer(Predictor(**weights), np.load(io.BytesIO(background)))
-            report = render(card, evaluation, respondents.X, pipeline.predict_proba, explainer, curve)
-            tag = model_store.write(skops.io.dumps(pipeline), to_npz(weights), background, card, report)
+            predictor = Predictor(**weights)
+            uncertainty = laplace.fit(
+                predictor,
+                respondents.X,
+                config.estimator.linear_penalty,
+                config.estimator.leave_out,
+                measured_for(config, respondents.source),
+            )
+            card = card.model_copy(update={"uncertainty": uncertainty.card})
+            background = make_background(predictor)
+            report = render(
+                card,
+                evaluation,
+                respondents.X,
+                pipeline.predict_proba,
+                Explainer(predictor, np.load(io.BytesIO(background))),
+                curve,
+                Uncertainty.read(io.BytesIO(uncertainty.content)),
+            )
+            tag = model_store.write(
+                skops.io.dumps(pipeline), to_npz(weights), background, uncertainty.content, card, report
+            )
         say(f"stored {tag} in {model_store.resolve(tag).path}; serve it with: bentoml serve")
         if run:
             run.log_model(model_store.load(tag))

@@ -534,6 +534,11 @@ RiskLabel = Literal["High Risk", "Low Risk"]
 RISK_LABELS: Final[tuple[RiskLabel, ...]] = get_args(RiskLabel)[::-1]
 """Labels of predictions: of 0, no use, and of 1."""
 
+SupportLevel = Literal["usual", "thin", "unusual"]
+"""How many respondents are like a person: as many as usual, few, or none to speak of."""
+
+SUPPORT_LEVELS: Final[tuple[SupportLevel, ...]] = get_args(SupportLevel)
+
 DataSource = Literal["uci", "file", "simulated"]
 """The source of respondents: the real data, another file, or the simulated cohort."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from drugpred.bulk.column_mapping import input_of
-from drugpred.codebook import CATEGORIES, INPUTS, SCORES
+from drugpred.codebook import CATEGORIES, INPUTS, SCORES, SUPPORT_LEVELS
 from drugpred.errors import needs
 from drugpred.tabular import ColumnError, cell_code, cell_number, expected_cell, validate
 
@@ -15,7 +15,7 @@ with needs("frames"):
     import narwhals.stable.v2 as nw
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from narwhals.stable.v2.typing import IntoDataFrame, IntoDataFrameT
     from numpy.typing import NDArray
@@ -69,7 +69,16 @@ def rows_of(frame: IntoDataFrame, scale: Scale = "standardized") -> NDArray[np.f
     return np.ascontiguousarray(values.T)
 
 
-def frame_like(frame: IntoDataFrameT, columns: Mapping[str, NDArray[np.float64]]) -> IntoDataFrameT:
+def frame_columns(names: Iterable[str], columns: Iterable[NDArray[np.float64]]) -> dict[str, NDArray[Any]]:
+    """Return columns by name, the support as whole numbers and labels; see `drugpred.schemas.column_names`."""
+    by_name: dict[str, NDArray[Any]] = dict(zip(names, columns, strict=True))
+    if "level" in by_name:
+        by_name |= {name: by_name[name].astype(np.int64) for name in ("similar", "percentile")}
+        by_name["level"] = np.array(SUPPORT_LEVELS, object)[by_name["level"].astype(np.intp)]
+    return by_name
+
+
+def frame_like(frame: IntoDataFrameT, columns: Mapping[str, NDArray[Any]]) -> IntoDataFrameT:
     """Return a DataFrame of other columns, of the same library and with the same index.
 
     Parameters

@@ -15,13 +15,13 @@ import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, overload
+from typing import TYPE_CHECKING, Any, Final, get_args, overload
 
 from pydantic import ConfigDict, TypeAdapter
 
-from drugpred.codebook import DRUGS, INPUTS, WINDOWS
+from drugpred.codebook import DRUGS, INPUTS, WINDOW_INDEX, WINDOWS
 from drugpred.errors import needs
-from drugpred.schemas import Profile
+from drugpred.schemas import ColumnAddition, Profile, column_names
 
 with needs("frames"):
     import numpy as np
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from drugpred.codebook import Drug, Scale, Window
     from drugpred.model_store import Card, StoredModel
-    from drugpred.schemas import Prediction
+    from drugpred.schemas import Addition, Prediction
     from drugpred.scoring import Scorer
     from drugpred.selection import Selection
 
@@ -115,6 +115,7 @@ class Model:
         *,
         window: Window | None = None,
         drugs: Iterable[Drug] | None = None,
+        include: Iterable[Addition] | None = None,
     ) -> Prediction: ...
     @overload
     def predict(
@@ -123,6 +124,7 @@ class Model:
         *,
         window: Window | None = None,
         drugs: Iterable[Drug] | None = None,
+        include: Iterable[Addition] | None = None,
     ) -> list[Prediction]: ...
     def predict(
         self,
@@ -130,6 +132,7 @@ class Model:
         *,
         window: Window | None = None,
         drugs: Iterable[Drug] | None = None,
+        include: Iterable[Addition] | None = None,
     ) -> Prediction | list[Prediction]:
         """Return the prediction for a person, or a list of them for a list of people, as POST /predict answers it.
 
@@ -141,6 +144,8 @@ class Model:
             In place of the profiles' own; "decade" if they have none.
         drugs : iterable of str, optional
             In place of the profiles' own; all if they have none.
+        include : iterable of str, optional
+            Parts to add, as in a request, in place of the profiles' own; none if they have none.
 
         Raises
         ------
@@ -153,7 +158,9 @@ class Model:
         'High Risk'
         """
         changes: dict[str, object] = {} if window is None else {"window": window}
-        changes |= {} if drugs is None else {"drugs": drugs if isinstance(drugs, str) else list(drugs)}
+        for name, chosen in (("drugs", drugs), ("include", include)):
+            if chosen is not None:
+                changes[name] = chosen if isinstance(chosen, str) else list(chosen)
         if alone := isinstance(profiles, Profile | Mapping):
             checked = [Profile.model_validate(dict(profiles) | changes)]
         else:
@@ -171,6 +178,7 @@ class Model:
         drugs: Iterable[Drug] | None = None,
         *,
         scale: Scale = "standardized",
+        include: Iterable[ColumnAddition] = (),
     ) -> IntoDataFrameT:
         """Return the probability of use of each drug for everybody in a DataFrame.
 
@@ -185,38 +193,35 @@ class Model:
             All by default.
         scale : str
             Of the five NEO scores: standardized, or raw totals.
+        include : iterable of str
+            Columns to add: interval, the bounds of each probability; support, how many respondents are like the person.
 
         Returns
         -------
         DataFrame of n rows
             Of the same library and with the same index: a column for each drug in the order of `codebook.DRUGS`, for
-            all windows as `cannabis_decade`.
+            all windows as `cannabis_decade`. Bounds follow the probability as `cannabis_low` and `cannabis_high`; at
+            the end are `similar`, `percentile` and `level`.
 
         Raises
         ------
         ValueError
             Unknown window or drug; or a `ColumnError` with the row, the column and the expected values.
         """
-        from drugpred.frames import frame_like, rows_of
+        from drugpred.frames import frame_columns, frame_like, rows_of
 
         selection = _selection(window, drugs)
         windows = WINDOWS if window is None else (window,)
         rows = rows_of(frame, scale)
-        result = np.empty((len(selection.drugs), len(windows), len(rows)))
+        added = _additions(include)
+        names = [drug if window is not None else f"{drug}_{of}" for drug in selection.drugs for of in windows]
+        columns = column_names(names, added)
+        indices = [WINDOW_INDEX[of] for of in windows]
+        result = np.empty((len(columns), len(rows)))
         for start in range(0, len(rows), _CHUNK_ROWS):
             chunk = slice(start, start + _CHUNK_ROWS)
-            within = self._stored.predictor.predict_proba(rows[chunk])[:, selection.mask]
-            result[:, :, chunk] = np.moveaxis(
-                within if window is None else within[:, :, [selection.window_index]], 0, 2
-            )
-        return frame_like(
-            frame,
-            {
-                drug if window is not None else f"{drug}_{of}": result[i, j]
-                for i, drug in enumerate(selection.drugs)
-                for j, of in enumerate(windows)
-            },
-        )
+            result[:, chunk] = self._stored.columns(rows[chunk], selection.drug_indices, indices, added)
+        return frame_like(frame, frame_columns(columns, result))
 
     def explain(
         self,
@@ -274,3 +279,10 @@ def _selection(window: Window | None, drugs: Iterable[Drug] | None) -> Selection
     if not chosen or not chosen <= set(DRUGS):
         raise ValueError(f"drugs: expected some of {' | '.join(DRUGS)}")
     return select(window or "decade", chosen)
+
+
+def _additions(include: Iterable[ColumnAddition]) -> frozenset[ColumnAddition]:
+    chosen = frozenset(include)
+    if not chosen <= set(get_args(ColumnAddition)):
+        raise ValueError(f"include: expected some of {' | '.join(get_args(ColumnAddition))}")
+    return chosen

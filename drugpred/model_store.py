@@ -5,6 +5,7 @@
     pipeline.skops   the fitted scikit-learn pipeline, readable without running its code
     network.npz      the arrays that `Predictor` serves
     background.npy   simulated respondents that `Explainer` compares a person with
+    uncertainty.npz  the arrays of `Uncertainty`, made over simulated respondents
     card.json        the model card, see `Card`
     report/          the card as HTML with its plots
     model.yaml       BentoML's metadata: tag, labels, and the headline figures again
@@ -25,6 +26,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -33,12 +35,14 @@ from drugpred.errors import StoredModelError, reason
 from drugpred.explanation import Explainer
 from drugpred.html_repr import Bar, bars
 from drugpred.predictor import Predictor
+from drugpred.uncertainty import Uncertainty
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     import bentoml
     from bentoml._internal.models import ModelStore  # as below
+    from numpy.typing import NDArray
 
 NAME = "drug_consumption"  # the model's name in the store
 
@@ -92,6 +96,36 @@ class Bins(_Frozen):
     shares: tuple[float, ...]
 
 
+class UncertaintyCard(_Frozen):
+    """How intervals and support were made: see `drugpred.training.laplace`."""
+
+    confidence: float
+    """The chance of an interval to hold the probability of use; it is not an interval of the person's use."""
+    variance_factor: float
+    """The squared standard error of the log-odds is this times the variance of a linear model, and the square of the
+    next."""
+    model_error: float
+    """The standard error, in log-odds, of the misfit that the variance does not measure."""
+    penalty: float
+    """L2 penalty of the linear model."""
+    simulated: int
+    """Simulated respondents over whom it was made: with the trained respondents' distribution of each input, and the
+    correlations of the simulated cohort. No respondent's row was used."""
+    seed: int
+    thin_percentile: int
+    """Percentile of the respondents' support below which a person's is thin."""
+    unusual_percentile: int
+    """Below it a person is unusual; also if the scores are further from their mean than those of all but this percent
+    of the respondents."""
+    median_similar: int
+    """The median of the respondents' support."""
+    support_shares: dict[codebook.SupportLevel, float]
+    """Share of the respondents of each level."""
+    coverage: dict[str, float] | None
+    """Share of the known probabilities of simulated people that their intervals held (decade, 18 drugs), by the kind of
+    population; None if it was not measured for such a configuration and such data."""
+
+
 class Card(_Frozen):
     """The model card."""
 
@@ -113,6 +147,8 @@ class Card(_Frozen):
     input_bins: dict[str, Bins]
     probability_bins: dict[str, Bins]
     """By drug, for the cross-validated probabilities of use within a decade."""
+    uncertainty: UncertaintyCard | None = None
+    """None until the model is fitted to all respondents."""
     estimator: str
     configuration: dict[str, object]
     seed: int
@@ -122,6 +158,12 @@ class Card(_Frozen):
     created: str
     run_id: str | None
     """Id of the run in MLflow; None if it was not tracked."""
+
+    @property
+    def thresholds(self) -> NDArray[np.float64]:
+        """Probabilities from which use is predicted, shape (18, 6)."""
+        drugs = self.drugs
+        return np.array([[drugs[drug][window].threshold for window in codebook.WINDOWS] for drug in codebook.DRUGS])
 
     def _repr_html_(self) -> str:
         """Return each drug's share of users and its AUC within a decade, for a notebook."""
@@ -161,6 +203,32 @@ class StoredModel:
     card: Card
     predictor: Predictor
     explainer: Explainer
+    uncertainty: Uncertainty
+
+    def columns(
+        self, rows: NDArray[np.float64], drugs: Sequence[int], windows: Sequence[int], include: Collection[str] = ()
+    ) -> NDArray[np.float64]:
+        """Return the columns of many predictions, in the order of `drugpred.schemas.column_names`.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n, 12)
+        drugs, windows : sequence of int
+            Indices in the codebook; the windows of a drug are next to each other.
+        include : collection of str
+            Some of `drugpred.schemas.ColumnAddition`.
+
+        Returns
+        -------
+        ndarray of shape (columns, n)
+        """
+        probabilities = self.predictor.predict_proba(rows)
+        figures = [probabilities]
+        if "interval" in include:
+            figures += [*self.uncertainty.intervals(rows, probabilities)]
+        selected = np.stack([figure[:, drugs][:, :, windows] for figure in figures], axis=-1)
+        columns: NDArray[np.float64] = selected.reshape(len(rows), -1).T
+        return np.vstack([columns, *self.uncertainty.support(rows)]) if "support" in include else columns
 
     @cached_property
     def card_json(self) -> str:
@@ -193,7 +261,9 @@ def home() -> Path:
         raise StoredModelError(f"BENTOML_HOME: {reason(error)}") from error
 
 
-def write(pipeline: bytes, network: bytes, background: bytes, card: Card, report: Mapping[str, bytes]) -> str:
+def write(
+    pipeline: bytes, network: bytes, background: bytes, uncertainty: bytes, card: Card, report: Mapping[str, bytes]
+) -> str:
     """Store a model as the newest version and return its tag.
 
     The model is stored completely or not at all.
@@ -206,6 +276,8 @@ def write(pipeline: bytes, network: bytes, background: bytes, card: Card, report
         The arrays of `Predictor`, as npz.
     background : bytes
         The background of `Explainer`, as npy: simulated respondents, never real ones.
+    uncertainty : bytes
+        The arrays of `Uncertainty`, as npz.
     card : Card
     report : mapping of str to bytes
         Files of the report by name.
@@ -217,6 +289,7 @@ def write(pipeline: bytes, network: bytes, background: bytes, card: Card, report
         "pipeline.skops": pipeline,
         "network.npz": network,
         "background.npy": background,
+        "uncertainty.npz": uncertainty,
         "card.json": card.model_dump_json(indent=1).encode(),
         **{f"report/{name}": content for name, content in report.items()},
     }
@@ -273,8 +346,11 @@ def _read(path: Path, tag: str, where: str, name: str | None = None) -> StoredMo
         raise StoredModelError(f"{tag}: card.json is of another version; {_AGAIN}") from error
     if (card.inputs, tuple(card.drugs), card.windows) != (codebook.INPUTS, codebook.DRUGS, codebook.WINDOWS):
         raise StoredModelError(f"{tag}: the model has other inputs, drugs or windows than this version")
+    if card.uncertainty is None:
+        raise StoredModelError(f"{tag}: the model has no intervals, as it is of another version; {_AGAIN}")
     predictor = Predictor.load(path / "network.npz")
-    return StoredModel(tag, path, card, predictor, Explainer.load(path / "background.npy", predictor))
+    explainer = Explainer.load(path / "background.npy", predictor)
+    return StoredModel(tag, path, card, predictor, explainer, Uncertainty.load(path / "uncertainty.npz"))
 
 
 def load(tag: str = NAME) -> StoredModel:

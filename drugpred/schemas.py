@@ -15,21 +15,23 @@ from pydantic import (
     FailFast,
     Field,
     RootModel,
+    SerializerFunctionWrapHandler,
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_serializer,
 )
 from pydantic_core import PydanticCustomError
 from typing_extensions import NotRequired, TypedDict  # noqa: UP035 - pydantic needs these before Python 3.12
 
 from drugpred import codebook
-from drugpred.codebook import Category, DataSource, Drug, RiskLabel, Scale, Score, Window
+from drugpred.codebook import Category, DataSource, Drug, RiskLabel, Scale, Score, SupportLevel, Window
 from drugpred.errors import Fault
 from drugpred.html_repr import Bar, bars
 from drugpred.limits import MAX_EXPLANATIONS, MAX_PROFILES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 _MAX_FAULTS: Final = 2000  # two for each of a thousand people; a list takes 10 ms
 _UNKNOWN: Final = "extra_forbidden"  # pydantic's type of this error
@@ -38,13 +40,20 @@ MIN_DRIFT_PROFILES: Final = 100  # profiles needed to measure drift
 
 TOKEN_LENGTH: Final = 96  # characters of a token
 
-TOKEN_PATTERN: Final = rf"^[A-Za-z0-9_-]{{{TOKEN_LENGTH}}}$"
-"""A regular expression for all tokens: 72 bytes make exactly 96 characters, so no two tokens encode the same bytes."""
+LONG_TOKEN_LENGTH: Final = 148  # of one with a challenger's probabilities
+
+TOKEN_PATTERN: Final = rf"^[A-Za-z0-9_-]{{{TOKEN_LENGTH}}}(?:[A-Za-z0-9_-]{{{LONG_TOKEN_LENGTH - TOKEN_LENGTH}}})?$"
+"""A regular expression for all tokens: 72 and 111 bytes make exactly 96 and 148 characters, so no two tokens encode the
+same bytes."""
 
 _CATEGORIES: Final = {category.name: category for category in codebook.CATEGORIES}
 _SCORES: Final = {score.name: score for score in codebook.SCORES}
 
-Addition = Literal["windows", "explanation"]
+Addition = Literal["windows", "explanation", "interval", "support"]
+"""Parts of an answer that are added on request."""
+
+ColumnAddition = Literal["interval", "support"]
+"""Those that have columns: in streams, data frames, tensors and files."""
 
 
 class Person(TypedDict):
@@ -165,8 +174,9 @@ class Profile(_Request):
     window: Window = Field("decade", description="Time window of use.")
     include: Annotated[frozenset[Addition], FailFast()] = Field(
         frozenset(),
-        description="Parts to add to each risk: windows, the probability within every window; explanation, the "
-        "contribution of each input to the log-odds (10 ms per person).",
+        description="Parts to add. To each risk: windows, the probability within every window; explanation, the "
+        "contribution of each input to the log-odds (10 ms per person); interval, the 90% interval of the probability, "
+        "with windows also within every window. To the prediction: support, how many respondents are like the person.",
     )
 
     if TYPE_CHECKING:
@@ -225,6 +235,20 @@ class Batch(_Request):
     profiles: Profiles
 
 
+def column_names(drugs: Iterable[str], include: Collection[ColumnAddition]) -> list[str]:
+    """Return the names of the columns of many predictions: of the drugs, of their bounds, and of the support.
+
+    Examples
+    --------
+    >>> column_names(["lsd"], ["interval", "support"])
+    ['lsd', 'lsd_low', 'lsd_high', 'similar', 'percentile', 'level']
+    """
+    names = list(drugs)
+    if "interval" in include:
+        names = [name for drug in names for name in (drug, f"{drug}_low", f"{drug}_high")]
+    return names + (list(Support.__annotations__) if "support" in include else [])
+
+
 class Explanation(TypedDict):
     """Explanation of a probability: its log-odds are the sum of base and contributions."""
 
@@ -232,6 +256,25 @@ class Explanation(TypedDict):
     """Mean log-odds of simulated respondents who represent the sample."""
     contributions: dict[str, float]
     """Shapley value of each input: how much the person's value changes the model's answer on average."""
+
+
+class Interval(TypedDict):
+    """The 90% interval of a probability, which is always inside. It is not an interval of the person's use."""
+
+    low: float
+    high: float
+
+
+class Support(TypedDict):
+    """How many respondents are like the person."""
+
+    similar: int
+    """The number of respondents whose answers would make an estimate for the person as sure as it is."""
+    percentile: int
+    """Percent of the respondents who have less support, from 0 to 99."""
+    level: SupportLevel
+    """Thin if 95% of the respondents have more; unusual if 99% have more, or if the scores are further from the mean
+    than those of 99%."""
 
 
 class Risk(TypedDict):
@@ -251,6 +294,10 @@ class Risk(TypedDict):
     """False if there were too few users or non-users to learn from, or the model barely separates them."""
     windows: NotRequired[dict[Window, float]]
     """Probability of use within every window, never rising from ever to day."""
+    interval: NotRequired[Interval]
+    """Of the probability; conditional on the sample, like the probability itself."""
+    window_intervals: NotRequired[dict[Window, Interval]]
+    """Of the probability within every window; neither bound rises from ever to day."""
     explanation: NotRequired[Explanation]
     """Of the model's answer, not of the person: an input is not shown to be a cause."""
 
@@ -264,6 +311,15 @@ class Prediction(BaseModel):
     data_source: DataSource
     """The training data: real respondents of UCI, another file, or simulated ones."""
     risks: list[Risk]
+    support: Support | None = None
+    """Absent unless included."""
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, serialize: SerializerFunctionWrapHandler):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a type would replace the schema
+        content = serialize(self)
+        if self.support is None:
+            content.pop("support", None)
+        return content
 
     def _repr_html_(self) -> str:
         """Return the drugs, ranked by probability, as bars, for a notebook."""
@@ -321,6 +377,55 @@ class Shift(BaseModel):
     """Threshold of the index: exceeded by chance in 1 of 3000 checks; for probabilities at least .05."""
     drifted: bool | None
     """Whether the index exceeds the threshold; None if there are too few profiles."""
+
+
+class Comparison(BaseModel):
+    """The losses of two models on the same people; None without people."""
+
+    served: float | None
+    """Mean loss of the model served."""
+    challenger: float | None
+    """Mean loss of the challenger."""
+    difference: float | None
+    """Mean difference: below 0 if the challenger's loss is lower."""
+    error: float | None
+    """Standard error of the mean difference."""
+    low: float | None
+    """Lower bound of the mean difference: all bounds, looked at any number of times, hold with 95% confidence."""
+    high: float | None
+    """Upper bound."""
+    verdict: Literal["better", "worse", "undecided"] | None
+    """Whether the challenger is better, by the bounds; None under 100 people."""
+
+
+class Disagreement(BaseModel):
+    """How far two models' predictions of a drug differ, over the windows that were requested."""
+
+    predictions: int
+    mean_absolute: float | None
+    """Mean absolute difference of the probabilities; None without a prediction."""
+    root_mean_square: float | None
+    """Root of the mean squared difference."""
+    flips: float | None
+    """Share of predictions with another label."""
+
+
+class Challenge(BaseModel):
+    """A challenger compared with the model served."""
+
+    model: str
+    """Tag of the model served."""
+    challenger: str
+    """Tag of the challenger."""
+    failed: bool
+    """Whether a worker has dropped the challenger, because it failed."""
+    disagreement: dict[Drug, Disagreement]
+    people: int
+    """People with feedback on both models."""
+    brier: Comparison
+    """Squared error, the mean over a person's drugs; its verdict counts."""
+    log_loss: Comparison
+    """Minus the logarithm of the probability of the outcome, likewise."""
 
 
 class Drift(BaseModel):

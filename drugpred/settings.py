@@ -72,6 +72,9 @@ class Settings(DataSettings):
     model: str = "drug_consumption"
     """The model to serve: a tag of the BentoML model store, or without a version the newest (in a bento, its own)."""
 
+    challenger: str | None = None
+    """A second model of the store that is compared with the served one on the same people, and never answers."""
+
     feedback_key: SecretStr | None = None
     """Secrets of at least 32 bytes, separated by commas, that sign predictions so that their outcomes can be reported:
     the first one signs, all verify. Replicas must share them; by default each server generates one when it starts."""

@@ -46,6 +46,12 @@ _BY_FILE = {
     "predictor.py": {"scores are standardized by the rows of one call": (
         "    return columns\n",
         "    columns[:, _N_LEVELS:] -= columns[:, _N_LEVELS:].mean(axis=0)\n    return columns\n")},
+    "uncertainty.py": {
+        "bounds cross between windows": ("bounds[..., ::-1].sort()", "bounds.sort(axis=0)"),
+        "intervals know of no misfit": ("np.exp(squares, dtype", "np.exp(squares - np.sqrt(_LEAST), dtype"),
+        "scores far out are usual": ("distance > self._distance", "distance > np.inf")},
+    "training/laplace.py": {"covariances are made of the respondents' rows": (
+        "    rows = simulated_rows(X)\n    design", "    rows = np.resize(X, (SIMULATED, 12))\n    design")},
     "tabular.py": {"columns may hold impossible scores": ("[[SINGLE]] * len(SCORES)", "[[1.0]] * len(SCORES)")},
     "schemas.py": {
         "scores of a request are in alphabetical order": (
@@ -69,7 +75,7 @@ _BY_FILE = {
         "who waits longest is answered last": ("self._waiting.popleft()", "self._waiting.pop()")},
     "serving/rendering.py": {"a risk on the threshold is low": ("probability >= threshold", "probability > threshold")},
     "serving/v2/dataplane.py": {"drugs are in the order of the codebook": (
-        "for drug in drugs}", "for drug in DRUGS if drug in drugs}")},
+        "for name in names for kind, place", "for name in sorted(names, key=[*_PLACES].index) for kind, place")},
     "serving/endpoints.py": {"feedback needs another scope": (
         "AccessRule(scope=Scope.FEEDBACK)", "_PREDICT", "tests/serving/middleware/test_access.py")},
     "serving/middleware/error_format.py": {"the log has the message of an error": (
@@ -107,7 +113,7 @@ _BY_FILE = {
         "the first profiles of a call are counted for all": ("            start = stop\n", "")},
     "monitoring/binning.py": {"a value on an edge is of the bin above": ("[:, None] <= self", "[:, None] < self")},
     "monitoring/drift.py": {"drift is where nothing moved": ("psi > threshold if", "psi < threshold if")},
-    "monitoring/outcome_metrics.py": {"a used drug is counted as not used": ("_KINDS[used]", "_KINDS[not used]")},
+    "monitoring/outcome_metrics.py": {"a used drug is counted as not used": ("OUTCOMES[used]", "OUTCOMES[not used]")},
     "monitoring/rejection_metrics.py": {"a name that a caller made up is a label": (
         "in reversed(loc) if step in _FIELDS), _OTHER)", "in reversed(loc) if step in _FIELDS), str(loc[-1:]))")},
     "monitoring/feedback/dedup.py": {"feedback counts again": ("INSERT OR IGNORE", "INSERT OR REPLACE")},

@@ -309,7 +309,7 @@ def test_an_interrupted_command_reports_kept_files_and_how_to_continue(run, tmp_
     assert result.output == f"Error: interrupted: {expected}\n"
 
 
-COMMANDS = ("drift", "evaluate", "models", "predict", "report", "score", "simulate")
+COMMANDS = ("compare", "drift", "evaluate", "models", "predict", "report", "score", "simulate")
 
 
 def test_help_has_the_whole_summary_of_every_command(run):

@@ -34,8 +34,8 @@ def tags(home, stored_model):
             "overall": older.overall | {"decade_auc15": older.overall["decade_auc15"] + 0.0125},
         }
     )
-    network, background = ((stored_model.path / name).read_bytes() for name in ("network.npz", "background.npy"))
-    return [model_store.write(b"pipeline", network, background, card, {}) for card in (older, newer)]
+    arrays = [(stored_model.path / name).read_bytes() for name in ("network.npz", "background.npy", "uncertainty.npz")]
+    return [model_store.write(b"pipeline", *arrays, card, {}) for card in (older, newer)]
 
 
 def rows(output):

@@ -41,7 +41,13 @@ def table_of(output):
 
 @pytest.mark.parametrize(
     "change",
-    [{}, {"drugs": ["lsd", "cannabis"], "window": "month"}, {"include": ["windows", "explanation"], "drugs": ["lsd"]}],
+    [
+        {},
+        {"drugs": ["lsd", "cannabis"], "window": "month"},
+        {"include": ["windows", "explanation"], "drugs": ["lsd"]},
+        {"include": ["windows", "interval", "support"]},
+        {"include": ["explanation", "interval", "support"], "drugs": ["lsd"]},
+    ],
     ids=str,
 )
 def test_the_answer_is_that_of_the_service(run, server, change):
@@ -183,3 +189,14 @@ def test_every_input_is_an_option_with_its_choices(run):
         assert f"--{category.name} " in text
         assert all(label.split()[-1] in text for label in category.labels)
     assert "Standardized, from -3.46436 to 3.27393, or a total from 12 to 60 with --scale raw." in text
+
+
+def test_the_table_has_bounds_and_a_line_of_support(run):
+    result = run(*options(EXAMPLE), "--include", "interval", "--include", "support")
+    answer = json.loads(run(*options(EXAMPLE), "--include", "interval", "--include", "support", "--json").output)
+    rows = table_of(result.output)
+    for risk in answer["risks"]:
+        interval = {name: f"{value:.4f}" for name, value in risk["interval"].items()}
+        assert rows[risk["drug"]].items() >= interval.items()
+    support = answer["support"]
+    assert f"support {support['level']}: {support['similar']} similar respondents" in result.output

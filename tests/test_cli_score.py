@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from drugpred import model_store
 from drugpred.cli import main
-from drugpred.codebook import DRUGS, INPUTS, SCORES
+from drugpred.codebook import DRUGS, INPUTS, SCORES, SUPPORT_LEVELS
 from drugpred.schemas import EXAMPLE, Profile
 
 
@@ -144,3 +144,28 @@ def test_the_command_finds_the_newest_model_and_shows_progress(store, stored_mod
     assert "100%" in done.stderr
     assert "scoring" not in done.stdout
     assert parquet.read_metadata(tmp_path / "out.parquet").num_rows == 2
+
+
+@pytest.mark.parametrize("output", ["out.csv", "out.parquet"])
+def test_bounds_and_support_are_columns_on_request(run, stored_model, people, tmp_path, output):
+    result = run("people.csv", output, "--drugs", "lsd,alcohol", "--include", "support", "--include", "interval")
+    assert result.exit_code == 3
+    if output.endswith("csv"):
+        with (tmp_path / output).open(encoding="utf-8") as file:
+            found = list(csv.DictReader(file))
+    else:
+        found = parquet.read_table(tmp_path / output).to_pylist()
+    names = [f"{drug}{end}" for drug in ("lsd", "alcohol") for end in ("", "_low", "_high")]
+    assert list(found[0]) == ["id", *names, "similar", "percentile", "level"]
+    scored = [people[0], people[2]]
+    rows = np.array([Profile(**{name: person[name] for name in INPUTS}).row() for person in scored])
+    answered = stored_model.predictor.predict_proba(rows)
+    low, high = stored_model.uncertainty.intervals(rows, answered)
+    support = stored_model.uncertainty.support(rows)
+    for i, row in enumerate(found):
+        for drug in ("lsd", "alcohol"):
+            of = DRUGS.index(drug)
+            expected = [answered[i, of, 1], low[i, of, 1], high[i, of, 1]]
+            assert [float(row[f"{drug}{end}"]) for end in ("", "_low", "_high")] == pytest.approx(expected, abs=1e-9)
+        assert (int(row["similar"]), int(row["percentile"])) == (support.similar[i], support.percentile[i])
+        assert row["level"] == SUPPORT_LEVELS[support.level[i]]

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 import drugpred
 from drugpred import model_store
-from drugpred.codebook import DRUGS, INPUTS, WINDOWS
+from drugpred.codebook import DRUGS, INPUTS, SUPPORT_LEVELS, WINDOWS
 from drugpred.errors import StoredModelError
 from drugpred.model import Model
 from drugpred.schemas import EXAMPLE, Prediction, Profile
@@ -184,3 +184,45 @@ def test_notebooks_show_predictions_the_model_and_its_card(model, stored_model):
 
 def test_predictions_are_prediction_models(model):
     assert isinstance(model.predict(EXAMPLE), Prediction)
+
+
+def test_a_frame_gets_bounds_and_support_on_request(model, stored_model, frame):
+    result = model.predict_proba(frame, "year", ["lsd", "crack"], include=["support", "interval"])
+    rows = np.array([Profile.model_validate(person).row() for person in (EXAMPLE, OTHER, EXAMPLE)])
+    probabilities = stored_model.predictor.predict_proba(rows)
+    low, high = stored_model.uncertainty.intervals(rows, probabilities)[..., WINDOWS.index("year")]
+    support = stored_model.uncertainty.support(rows)
+    expected = {}
+    for drug in ("crack", "lsd"):
+        i = DRUGS.index(drug)
+        expected |= {drug: probabilities[:, i, 2], f"{drug}_low": low[:, i], f"{drug}_high": high[:, i]}
+    expected |= {"similar": support.similar, "percentile": support.percentile}
+    expected |= {"level": [SUPPORT_LEVELS[level] for level in support.level]}
+    assert_frame_equal(result, pd.DataFrame(expected, index=frame.index), check_dtype=False)
+    assert result["similar"].dtype == np.int64
+
+
+def test_bounds_of_all_windows_are_next_to_their_probability(model, frame):
+    result = model.predict_proba(frame, None, ["lsd"], include=["interval"])
+    assert list(result) == [f"lsd_{window}{end}" for window in WINDOWS for end in ("", "_low", "_high")]
+    assert model.predict_proba(frame.iloc[:0], include=["interval", "support"]).shape == (0, 57)
+
+
+@pytest.mark.parametrize("convert", [pl.DataFrame, pa.Table.from_pylist])
+def test_levels_of_support_are_texts_in_every_library(model, convert):
+    result = model.predict_proba(convert([EXAMPLE | {"age": "25-34"}, OTHER]), drugs=["lsd"], include=["support"])
+    assert set(np.array(result["level"]).tolist()) <= set(SUPPORT_LEVELS)
+
+
+def test_additions_replace_those_of_the_profiles(model):
+    asked = EXAMPLE | {"include": ["windows"], "drugs": ["lsd"]}
+    (risk,) = model.predict(asked, include=["interval"]).risks
+    assert "windows" not in risk
+    assert risk["interval"]["low"] < risk["probability"] < risk["interval"]["high"]
+    assert model.predict(asked).support is None
+    assert model.predict(asked, include=["support"]).support["similar"] > 0
+
+
+def test_an_unknown_addition_is_refused(model, frame):
+    with pytest.raises(ValueError, match="include: expected some of"):
+        model.predict_proba(frame, include=["windows"])

@@ -39,22 +39,23 @@ def network(stored_model):
 
 
 @pytest.fixture
-def background(stored_model):
-    return (stored_model.path / "background.npy").read_bytes()
+def others(stored_model):
+    """The background and the uncertainty."""
+    return [(stored_model.path / name).read_bytes() for name in ("background.npy", "uncertainty.npz")]
 
 
 @pytest.fixture
-def stored(stored_model, network, background, empty_store):
+def stored(stored_model, network, others, empty_store):
     """A small model in the test's own store."""
-    return bentoml.models.get(model_store.write(b"pipeline", network, background, stored_model.card, REPORT))
+    return bentoml.models.get(model_store.write(b"pipeline", network, *others, stored_model.card, REPORT))
 
 
 def files_of(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_a_written_model_is_read(stored_model, network, background, empty_store, real):
-    tag = model_store.write(b"pipeline", network, background, stored_model.card, REPORT)
+def test_a_written_model_is_read(stored_model, network, others, empty_store, real):
+    tag = model_store.write(b"pipeline", network, *others, stored_model.card, REPORT)
     again = model_store.load()
     assert tag.startswith("drug_consumption:")
     assert again.tag == tag
@@ -66,15 +67,16 @@ def test_a_written_model_is_read(stored_model, network, background, empty_store,
     } == {
         "pipeline.skops": b"pipeline",
         "network.npz": network,
-        "background.npy": background,
+        "background.npy": others[0],
+        "uncertainty.npz": others[1],
         "card.json": stored_model.card.model_dump_json(indent=1).encode(),
         "report/index.html": REPORT["index.html"],
         "report/roc.png": REPORT["roc.png"],
     }
 
 
-def test_the_newest_is_found_and_the_older_stays(stored_model, network, background, empty_store):
-    first, second = (model_store.write(b"pipeline", network, background, stored_model.card, {}) for _ in range(2))
+def test_the_newest_is_found_and_the_older_stays(stored_model, network, others, empty_store):
+    first, second = (model_store.write(b"pipeline", network, *others, stored_model.card, {}) for _ in range(2))
     assert first != second
     assert str(model_store.resolve(model_store.NAME).tag) == second
     assert model_store.load(first).tag == first
@@ -136,7 +138,16 @@ def test_each_byte_of_the_checksums_counts(stored, name):
 
 @pytest.mark.parametrize(
     "name",
-    ["pipeline.skops", "network.npz", "background.npy", "card.json", "report/index.html", "model.yaml", "SHA256SUMS"],
+    [
+        "pipeline.skops",
+        "network.npz",
+        "background.npy",
+        "uncertainty.npz",
+        "card.json",
+        "report/index.html",
+        "model.yaml",
+        "SHA256SUMS",
+    ],
 )
 def test_a_missing_file_is_noticed(stored, name):
     Path(stored.path_of(name)).unlink()
@@ -171,14 +182,14 @@ def test_a_special_file_is_refused_and_not_read(stored):
 
 
 @pytest.mark.parametrize("swapped", ["network.npz", "card.json", "model.yaml", "SHA256SUMS", ""])
-def test_files_of_another_version_are_noticed(stored_model, network, background, empty_store, swapped):
+def test_files_of_another_version_are_noticed(stored_model, network, others, empty_store, swapped):
     """A file, or with the empty name all of them; that of the network differs, as does the card."""
     other = stored_model.card.model_copy(update={"seed": stored_model.card.seed + 1})
     cut = io.BytesIO()
     with np.load(io.BytesIO(network)) as arrays:
         np.savez(cut, **arrays)
     one, two = (
-        bentoml.models.get(model_store.write(b"pipeline", content, background, card, REPORT))
+        bentoml.models.get(model_store.write(b"pipeline", content, *others, card, REPORT))
         for content, card in ((network, stored_model.card), (cut.getvalue(), other))
     )
     if swapped:
@@ -223,25 +234,25 @@ def test_a_model_that_is_not_ours_is_refused(empty_store):
 
 
 @pytest.mark.parametrize("change", ["drugs", "inputs", "windows"])
-def test_models_of_other_drugs_inputs_or_windows_are_refused(stored_model, network, background, empty_store, change):
+def test_models_of_other_drugs_inputs_or_windows_are_refused(stored_model, network, others, empty_store, change):
     value = getattr(stored_model.card, change)
     fewer = dict(list(value.items())[1:]) if change == "drugs" else value[::-1]
-    tag = model_store.write(b"pipeline", network, background, stored_model.card.model_copy(update={change: fewer}), {})
+    tag = model_store.write(b"pipeline", network, *others, stored_model.card.model_copy(update={change: fewer}), {})
     with pytest.raises(StoredModelError, match="other inputs, drugs or windows"):
         model_store.load(tag)
 
 
-def test_a_card_of_another_version_is_refused(stored_model, network, background, empty_store, monkeypatch):
+def test_a_card_of_another_version_is_refused(stored_model, network, others, empty_store, monkeypatch):
     class Other(model_store.Card):
         more: int = 1
 
-    tag = model_store.write(b"pipeline", network, background, Other(**dict(stored_model.card)), {})
+    tag = model_store.write(b"pipeline", network, *others, Other(**dict(stored_model.card)), {})
     with pytest.raises(StoredModelError, match=r"of another version.*train\.py"):
         model_store.load(tag)
 
 
 @pytest.mark.parametrize("damage", ["not npz", "shapes", "nan", "pickle"])
-def test_networks_that_cannot_be_served_are_refused(stored_model, network, background, empty_store, damage):
+def test_networks_that_cannot_be_served_are_refused(stored_model, network, others, empty_store, damage):
     with np.load(io.BytesIO(network)) as stored:
         arrays = dict(stored)
     name = next(iter(arrays))
@@ -254,14 +265,28 @@ def test_networks_that_cannot_be_served_are_refused(stored_model, network, backg
     file = io.BytesIO()
     np.savez(file, **arrays)
     damaged = b"not npz" if damage == "not npz" else file.getvalue()
-    tag = model_store.write(b"pipeline", damaged, background, stored_model.card, {})
+    tag = model_store.write(b"pipeline", damaged, *others, stored_model.card, {})
     with pytest.raises(StoredModelError):
         model_store.load(tag)
 
 
+@pytest.mark.parametrize("damaged", [b"not npz", b""])
+def test_uncertainties_that_cannot_be_read_are_refused(stored_model, network, others, empty_store, damaged):
+    tag = model_store.write(b"pipeline", network, others[0], damaged, stored_model.card, {})
+    with pytest.raises(StoredModelError, match=r"uncertainty\.npz is not a readable uncertainty"):
+        model_store.load(tag)
+
+
+def test_a_model_without_intervals_is_refused(stored_model, network, others, empty_store):
+    card = stored_model.card.model_copy(update={"uncertainty": None})
+    tag = model_store.write(b"pipeline", network, *others, card, {})
+    with pytest.raises(StoredModelError, match="no intervals, as it is of another version; train again"):
+        model_store.load(tag)
+
+
 @pytest.mark.parametrize("damaged", [b"not npy", b""])
-def test_backgrounds_that_cannot_be_compared_with_are_refused(stored_model, network, empty_store, damaged):
-    tag = model_store.write(b"pipeline", network, damaged, stored_model.card, {})
+def test_backgrounds_that_cannot_be_compared_with_are_refused(stored_model, network, others, empty_store, damaged):
+    tag = model_store.write(b"pipeline", network, damaged, others[1], stored_model.card, {})
     with pytest.raises(StoredModelError, match=r"background\.npy is not a readable background"):
         model_store.load(tag)
 
@@ -272,8 +297,8 @@ def test_a_missing_model_is_reported_clearly(empty_store, tag):
         model_store.resolve(tag)
 
 
-def test_a_missing_version_is_reported_with_the_newest_ones(stored_model, network, background, empty_store):
-    tags = [model_store.write(b"pipeline", network, background, stored_model.card, {}) for _ in range(12)]
+def test_a_missing_version_is_reported_with_the_newest_ones(stored_model, network, others, empty_store):
+    tags = [model_store.write(b"pipeline", network, *others, stored_model.card, {}) for _ in range(12)]
     (Path(empty_store.get(tags[3]).path) / "model.yaml").write_bytes(b"]")
     newest = ", ".join(tag for tag in reversed(tags[2:]) if tag != tags[3])
     for tag in ("drug_consumption:nope", "nope", "Not a tag!"):
@@ -297,22 +322,22 @@ def test_an_impossible_home_is_reported_with_the_reason(tmp_path, monkeypatch, h
             call()
 
 
-def test_an_error_of_bentoml_is_reported_with_its_reason(stored_model, network, background, empty_store):
-    folder = Path(empty_store.get(model_store.write(b"pipeline", network, background, stored_model.card, {})).path)
+def test_an_error_of_bentoml_is_reported_with_its_reason(stored_model, network, others, empty_store):
+    folder = Path(empty_store.get(model_store.write(b"pipeline", network, *others, stored_model.card, {})).path)
     for end in "ab":
         shutil.copytree(folder, folder.with_name(f"twice{end}"))
     with pytest.raises(StoredModelError, match=r"\(Multiple drug_consumption versions found: twice[ab], twice[ab]\)"):
         model_store.resolve("drug_consumption:twice")
 
 
-def test_the_store_takes_all_or_nothing(stored_model, network, background, empty_store, tmp_path):
+def test_the_store_takes_all_or_nothing(stored_model, network, others, empty_store, tmp_path):
     def tree():
         return sorted(path.relative_to(tmp_path) for path in (tmp_path / "models").rglob("*"))
 
     before = tree()
     # A file and a folder of one name cannot both be written, and the second fails after all else was.
     with pytest.raises(OSError, match="exists"):
-        model_store.write(b"pipeline", network, background, stored_model.card, {"a": b"", "a/b": b""})
+        model_store.write(b"pipeline", network, *others, stored_model.card, {"a": b"", "a/b": b""})
     assert tree() == before
     assert bentoml.models.list() == []
     with pytest.raises(StoredModelError):

@@ -26,6 +26,7 @@ def profiles(person: Person, drugs: list[Drug]) -> None:
     Profile(**person)
     Profile(**EXAMPLE, drugs=["cannabis"], window="year", include={"windows"}, scale="standardized")
     Profile(**EXAMPLE, drugs=drugs).row()
+    Profile(**EXAMPLE, include=["interval", "support"])
 
     Profile(**EXAMPLE, drug=["cannabis"])  # wrong
     Profile(**EXAMPLE, colour="red")  # wrong

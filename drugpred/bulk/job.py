@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -12,18 +12,61 @@ from threadpoolctl import threadpool_limits
 from drugpred.bulk.column_mapping import ID
 from drugpred.bulk.encoding import encode
 from drugpred.bulk.sink import Scored
-from drugpred.codebook import INPUTS
+from drugpred.codebook import DRUGS, INPUTS, SUPPORT_LEVELS, WINDOW_INDEX
 from drugpred.tabular import expected_cell, validate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from drugpred.bulk.columnar_network import ColumnarNetwork
+    from numpy.typing import NDArray
+
     from drugpred.bulk.sink import Counts, Sink
     from drugpred.bulk.source import Chunk, Source
-    from drugpred.codebook import Scale
+    from drugpred.codebook import Drug, Scale, Window
+    from drugpred.model_store import StoredModel
+    from drugpred.schemas import ColumnAddition
 
 LINE = "line"  # column that identifies rows if the file has no id
+
+
+_BLOCK: Final = 1024  # people whose columns are made at once
+
+
+class Network(Protocol):
+    """A predictor of columns: a `ColumnarNetwork`, or one with more columns."""
+
+    def predict_proba(self, values: NDArray[np.float64], /) -> NDArray[np.float64]:
+        """Return columns, shape (columns, n), of people's values of shape (12, n)."""
+
+
+class UncertainNetwork:
+    """A model whose columns have the bounds of the probabilities or the support too.
+
+    Parameters
+    ----------
+    model : StoredModel
+    drugs : sequence of str
+    window : str
+    include : sequence of str
+    """
+
+    def __init__(
+        self, model: StoredModel, drugs: Sequence[Drug], window: Window, include: Sequence[ColumnAddition]
+    ) -> None:
+        self._model = model
+        self._drugs = [DRUGS.index(drug) for drug in drugs]
+        self._windows = [WINDOW_INDEX[window]]
+        self._include = include
+
+    def predict_proba(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the columns of `drugpred.schemas.column_names`, shape (columns, n)."""
+        rows = np.ascontiguousarray(values.T)
+        return np.hstack(
+            [
+                self._model.columns(rows[start : start + _BLOCK], self._drugs, self._windows, self._include)
+                for start in range(0, max(1, len(rows)), _BLOCK)
+            ]
+        )
 
 
 @dataclass(frozen=True)
@@ -31,7 +74,7 @@ class Job:
     """The input, model, options and output of each part."""
 
     source: Source
-    network: ColumnarNetwork
+    network: Network
     scale: Scale
     sink: Sink
 
@@ -67,7 +110,10 @@ class Job:
         values, possible = validate(encoded, self.scale)
         probabilities = self.network.predict_proba(values)
         ids = chunk.columns[ID] if ID in chunk.columns else pa.array(chunk.lines)
-        batch = pa.RecordBatch.from_arrays([ids, *map(pa.array, probabilities)], schema=self.sink.schema)
+        columns = [
+            _array(column, field) for column, field in zip(probabilities, list(self.sink.schema)[1:], strict=True)
+        ]
+        batch = pa.RecordBatch.from_arrays([ids, *columns], schema=self.sink.schema)
         faults = [(line, "", expected) for line, expected in chunk.malformed]
         n_rejected = len(faults)
         good = possible.all(0)
@@ -79,3 +125,10 @@ class Job:
             for line, row, i in zip(chunk.lines[rows].tolist(), rows, inputs, strict=True):
                 faults.append((line, headings[i], expected_cell(i, encoded[INPUTS[i]][row], self.scale)))
         return Scored(batch, sorted(faults, key=lambda fault: fault[0]), n_rejected)
+
+
+def _array(column: NDArray[np.float64], field: pa.Field) -> pa.Array:
+    """Return a column with the type of its field; texts are the levels of support."""
+    if pa.types.is_string(field.type):
+        return pa.array([SUPPORT_LEVELS[level] for level in column.astype(np.intp).tolist()])
+    return pa.array(column).cast(field.type)

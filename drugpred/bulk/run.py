@@ -26,20 +26,23 @@ from drugpred.bulk import executors
 from drugpred.bulk.column_mapping import ID
 from drugpred.bulk.columnar_network import ColumnarNetwork
 from drugpred.bulk.formats import open_source
-from drugpred.bulk.job import LINE, Job
+from drugpred.bulk.job import LINE, Job, UncertainNetwork
 from drugpred.bulk.sink import REJECTED, Counts, Sink
 from drugpred.bulk.source import FORMATS
 from drugpred.data.files import open_atomic, path_text, same_file
 from drugpred.errors import ConfigurationError, DataError, reason
+from drugpred.schemas import column_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import Console
 
+    from drugpred.bulk.job import Network
     from drugpred.bulk.source import Source
     from drugpred.codebook import Drug, Scale, Window
     from drugpred.model_store import StoredModel
+    from drugpred.schemas import ColumnAddition
 
 _EDGE_BYTES: Final = 1 << 16
 _MARKER: Final = "run.json"
@@ -56,6 +59,7 @@ class Options(NamedTuple):
     drugs: Sequence[Drug]
     window: Window
     scale: Scale
+    include: Sequence[ColumnAddition] = ()
 
 
 def rejected_path(output: Path) -> Path:
@@ -75,7 +79,8 @@ def score(
     """Score every row of a file.
 
     The output has the id, or the line if there is no id, and a column of probabilities for each drug. Rows that cannot
-    be scored are listed in a file next to it, if there are any.
+    be scored are listed in a file next to it, if there are any. On request it has the bounds of each probability and
+    the support of each person too, see `drugpred.schemas.column_names`.
 
     Parameters
     ----------
@@ -115,7 +120,9 @@ def score(
         with FileLock(folder / "lock", timeout=0):
             _remove_other_parts(folder, key, console)
             sink = Sink(folder, _schema(source, model, options), output.suffix.lower())
-            network = ColumnarNetwork(model.predictor, options.drugs, options.window)
+            network: Network = ColumnarNetwork(model.predictor, options.drugs, options.window)
+            if options.include:
+                network = UncertainNetwork(model, options.drugs, options.window, options.include)
             _score_parts(Job(source, network, options.scale, sink), console, engine, cluster)
             if _key(path, model, options, output) != key:
                 raise DataError(f"expected {path_text(path)} not to change while it is read")
@@ -197,7 +204,9 @@ def _remove_other_parts(folder: Path, key: str, console: Console) -> None:
 def _schema(source: Source, model: StoredModel, options: Options) -> pa.Schema:
     row = (LINE, pa.int64()) if source.mapping.id is None else (ID, source.id_type)
     metadata = {"drugpred.model": model.tag, "drugpred.window": options.window}
-    return pa.schema([row, *((drug, pa.float64()) for drug in options.drugs)], metadata)
+    types = {"similar": pa.int64(), "percentile": pa.int64(), "level": pa.string()}
+    names = column_names(options.drugs, options.include)
+    return pa.schema([row, *((name, types.get(name, pa.float64())) for name in names)], metadata)
 
 
 def _score_parts(job: Job, console: Console, engine: str, cluster: str | None) -> None:

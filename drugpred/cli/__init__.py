@@ -18,7 +18,7 @@ except MissingPackageError as missing:
     sys.exit(missing.exit_code)
 
 from drugpred import __version__
-from drugpred.cli import drift, evaluate, models, predict, report, score, simulate
+from drugpred.cli import compare, drift, evaluate, models, predict, report, score, simulate
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,6 +28,7 @@ def main() -> None:
 
 
 for command in (
+    compare.compare,
     drift.drift,
     evaluate.evaluate,
     models.models,

@@ -56,8 +56,19 @@ class _Baselines(click.ParamType[tuple[str, ...]]):
     "several times.",
 )
 @click.option("--imbalance", is_flag=True, help="Compare treatments of the imbalance between users and non-users.")
+@click.option(
+    "--coverage",
+    is_flag=True,
+    help="Measure how many known probabilities the intervals hold, with simulated respondents.",
+)
 def evaluate(
-    data: Path | None, config: Path, output: Path, against: tuple[tuple[str, ...], ...], imbalance: bool
+    data: Path | None,
+    config: Path,
+    output: Path,
+    against: tuple[tuple[str, ...], ...],
+    *,
+    imbalance: bool,
+    coverage: bool,
 ) -> None:
     """Cross-validate the configured model like train.py, and write its metrics without storing a model."""
     from rich.console import Console
@@ -66,6 +77,12 @@ def evaluate(
 
     baselines = tuple(dict.fromkeys(chain.from_iterable(against)))
     evaluation_report.write(
-        data, configuration.read(config), output, baselines, treatments=imbalance, console=Console()
+        data,
+        configuration.read(config),
+        output,
+        baselines,
+        treatments=imbalance,
+        intervals=coverage,
+        console=Console(),
     )
     click.echo(f"tables in {click.format_filename(output)}")

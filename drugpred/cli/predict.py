@@ -61,9 +61,10 @@ def _inputs(command: Callable[..., object]) -> Callable[..., object]:
 @options.drugs
 @click.option(
     "--include",
-    type=click.Choice(["windows", "explanation"]),
+    type=click.Choice(["windows", "explanation", "interval", "support"]),
     multiple=True,
-    help="Also the probability within every window, or what each input adds to the log-odds. May be given twice.",
+    help="Also the probability within every window, what each input adds to the log-odds, the 90% interval of each "
+    "probability, or how many respondents are like the person. May be given several times.",
 )
 @options.model
 @click.option("--json", "as_json", is_flag=True, help="Print what POST /predict answers.")
@@ -132,12 +133,17 @@ def _readable(profile: Profile, prediction: Prediction) -> str:
     """Return the prediction as a table, the most probable drug first, and below it the explanations."""
     risks = sorted(prediction.risks, key=lambda risk: -risk["probability"])
     windows = WINDOWS if "windows" in profile.include else ()
-    rows = [("drug", "probability", "base rate", "label", "reliable", *windows)]
+    bounds = ("low", "high") if "interval" in profile.include else ()
+    rows = [("drug", "probability", *bounds, "base rate", "label", "reliable", *windows)]
     for risk in risks:
-        figures = f"{risk['probability']:.4f}", f"{risk['base_rate']:.4f}"
+        interval = (f"{value:.4f}" for value in risk["interval"].values()) if bounds else ()
+        figures = f"{risk['probability']:.4f}", *interval, f"{risk['base_rate']:.4f}"
         within = (f"{risk['windows'][window]:.4f}" for window in windows)
         rows.append((risk["drug"], *figures, risk["label"], "yes" if risk["reliable"] else "no", *within))
     head = f"window {prediction.window}, model {prediction.model}, trained on {prediction.data_source}"
+    if prediction.support is not None:
+        of = prediction.support
+        head += f"\nsupport {of['level']}: {of['similar']} similar respondents; {of['percentile']}% of all have fewer"
     return "\n\n".join([head, text_table(*rows), *map(_explained, (risk for risk in risks if "explanation" in risk))])
 
 

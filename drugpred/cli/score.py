@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from drugpred.codebook import Drug, Scale, Window
+    from drugpred.schemas import ColumnAddition
 
 
 @click.command(cls=Command, kept="finished parts are kept in {output}.parts, and the same command continues from there")
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 @options.window
 @options.drugs
 @options.scale
+@click.option(
+    "--include",
+    type=click.Choice(["interval", "support"]),
+    multiple=True,
+    help="Also the bounds of each probability, or how many respondents are like the person. May be given twice.",
+)
 @options.model
 @click.option(
     "--engine",
@@ -38,6 +45,7 @@ def score(
     window: Window,
     drugs: tuple[Drug, ...],
     scale: Scale,
+    include: tuple[ColumnAddition, ...],
     model: str | None,
     engine: str,
     cluster: str | None,
@@ -58,7 +66,7 @@ def score(
 
     if cluster is not None and engine != "dask":
         raise click.UsageError("--cluster is for --engine dask")
-    selection = run.Options(drugs, window, scale)
+    selection = run.Options(drugs, window, scale, tuple(sorted(set(include))))
     stored = model_store.load(model or model_store.NAME)
     counts = run.score(file, output, stored, selection, Console(stderr=True), engine, cluster)
     with ended_by_sigpipe():

@@ -12,7 +12,7 @@ import numpy as np
 
 from drugpred import codebook, tabular
 from drugpred.errors import Detail, InvalidRequestError
-from drugpred.frames import frame_like, rows_of
+from drugpred.frames import frame_columns, frame_like, rows_of
 from drugpred.limits import MAX_ROWS
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from drugpred.codebook import Drug, Scale
+    from drugpred.codebook import Scale
 
 _CATEGORIES: Final = len(codebook.CATEGORIES)
 
@@ -28,7 +28,7 @@ _CATEGORIES: Final = len(codebook.CATEGORIES)
 async def answers(
     stream: Callable[[AsyncIterable[NDArray[np.float64]]], AsyncGenerator[NDArray[np.float64], None]],
     chunks: Any,  # noqa: ANN401 - see `Client.stream`
-    drugs: list[Drug],
+    columns: list[str],
     scale: Scale,
 ) -> AsyncGenerator[Any, None]:
     """Yield the answer to each chunk: the array that `stream` yields for people's rows, or a data frame of it."""
@@ -43,7 +43,7 @@ async def answers(
         async for table in tables:
             chunk = waiting.popleft()
             is_frame = _frame(chunk) is not None
-            yield frame_like(chunk, dict(zip(drugs, table.T, strict=True))) if is_frame else table
+            yield frame_like(chunk, frame_columns(columns, table.T)) if is_frame else table
 
 
 async def _each(chunks: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - see `Client.stream`

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 from drugpred import codebook
 from drugpred.codebook import DataSource, Drug, Window
 from drugpred.errors import Detail, InvalidRequestError, ServiceError
-from drugpred.schemas import Batch, Explanation, Feedback, Prediction, Profile
+from drugpred.schemas import Batch, ColumnAddition, Explanation, Feedback, Prediction, Profile, column_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,6 +60,11 @@ class StreamOptions(BaseModel):
 
     drugs: list[Drug] = Field(min_length=1)
     window: Window
+    include: frozenset[ColumnAddition] = frozenset()
+
+    def columns(self) -> list[str]:
+        """Return the names of the columns of an answer."""
+        return column_names(self.drugs, self.include)
 
 
 @dataclass(frozen=True)
@@ -118,9 +123,12 @@ def as_batch(profiles: Iterable[Profile | Mapping[str, object]]) -> Batch:
     return _validated(Batch, {"profiles": list(map(_plain, profiles))})
 
 
-def as_stream_options(drugs: Iterable[Drug] | None, window: Window) -> StreamOptions:
+def as_stream_options(
+    drugs: Iterable[Drug] | None, window: Window, include: Iterable[ColumnAddition] = ()
+) -> StreamOptions:
     """Return validated options; None means all drugs."""
-    return _validated(StreamOptions, {"drugs": list(codebook.DRUGS if drugs is None else drugs), "window": window})
+    chosen = list(codebook.DRUGS if drugs is None else drugs)
+    return _validated(StreamOptions, {"drugs": chosen, "window": window, "include": list(include)})
 
 
 def _plain(profile: Profile | Mapping[Any, object]) -> Profile | Mapping[Any, object]:

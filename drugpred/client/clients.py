@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from drugpred.client.calls import Model
     from drugpred.client.transport import Transport
     from drugpred.codebook import Drug, Scale, Window
-    from drugpred.schemas import Drift, Explanation, Prediction, Profile, ProfileFields
+    from drugpred.schemas import ColumnAddition, Drift, Explanation, Prediction, Profile, ProfileFields
 
 
 class _Client:
@@ -127,6 +127,7 @@ class Client(_Client):
         drugs: Iterable[Drug] | None = None,
         window: Window = "decade",
         scale: Scale = "standardized",
+        include: Iterable[ColumnAddition] = (),
     ) -> Iterator[IntoDataFrameT]: ...
     @overload
     def stream(
@@ -136,6 +137,7 @@ class Client(_Client):
         drugs: Iterable[Drug] | None = None,
         window: Window = "decade",
         scale: Scale = "standardized",
+        include: Iterable[ColumnAddition] = (),
     ) -> Iterator[NDArray[np.float64]]: ...
     def stream(
         self,
@@ -144,6 +146,7 @@ class Client(_Client):
         drugs: Iterable[Drug] | None = None,
         window: Window = "decade",
         scale: Scale = "standardized",
+        include: Iterable[ColumnAddition] = (),
     ) -> Iterator[Any]:
         """Yield the probabilities for any number of people, chunk by chunk.
 
@@ -160,12 +163,15 @@ class Client(_Client):
             Time window of use.
         scale : str
             Of the five NEO scores: standardized, or raw totals.
+        include : iterable of str
+            Columns to add: interval, the bounds of each probability after it, in a data frame as `lsd_low` and
+            `lsd_high`; support, at the end `similar`, `percentile` and `level`.
 
         Yields
         ------
-        ndarray of shape (n, drugs), or data frame
+        ndarray of shape (n, columns), or data frame
             The probabilities of a chunk, with the columns in the order of `drugs`; of a data frame as one of the same
-            library, with its index.
+            library, with its index. In an array a level is its index in `codebook.SUPPORT_LEVELS`.
 
         Notes
         -----
@@ -175,8 +181,10 @@ class Client(_Client):
         with needs("stream"):
             from drugpred.client import arrays
 
-        options = calls.as_stream_options(drugs, window)
-        return iterate(arrays.answers(lambda rows: self._transport.stream(rows, options), chunks, options.drugs, scale))
+        options = calls.as_stream_options(drugs, window, include)
+        return iterate(
+            arrays.answers(lambda rows: self._transport.stream(rows, options), chunks, options.columns(), scale)
+        )
 
     def model(self) -> Model:
         """Return the description of the served model."""
@@ -275,6 +283,7 @@ class AsyncClient(_Client):
         drugs: Iterable[Drug] | None = None,
         window: Window = "decade",
         scale: Scale = "standardized",
+        include: Iterable[ColumnAddition] = (),
     ) -> AsyncGenerator[IntoDataFrameT, None]: ...
     @overload
     def stream(
@@ -284,6 +293,7 @@ class AsyncClient(_Client):
         drugs: Iterable[Drug] | None = None,
         window: Window = "decade",
         scale: Scale = "standardized",
+        include: Iterable[ColumnAddition] = (),
     ) -> AsyncGenerator[NDArray[np.float64], None]: ...
     def stream(
         self,
@@ -292,6 +302,7 @@ class AsyncClient(_Client):
         drugs: Iterable[Drug] | None = None,
         window: Window = "decade",
         scale: Scale = "standardized",
+        include: Iterable[ColumnAddition] = (),
     ) -> AsyncGenerator[Any, None]:
         """Yield the probabilities for any number of people, chunk by chunk; see `Client.stream`.
 
@@ -300,8 +311,8 @@ class AsyncClient(_Client):
         with needs("stream"):
             from drugpred.client import arrays
 
-        options = calls.as_stream_options(drugs, window)
-        return arrays.answers(lambda rows: self._bound.stream(rows, options), chunks, options.drugs, scale)
+        options = calls.as_stream_options(drugs, window, include)
+        return arrays.answers(lambda rows: self._bound.stream(rows, options), chunks, options.columns(), scale)
 
     async def model(self) -> Model:
         """Return the description of the served model."""

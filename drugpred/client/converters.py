@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from drugpred import codebook
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
-from drugpred.schemas import Prediction, Risk
+from drugpred.schemas import Interval, Prediction, Risk, Support
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from drugpred.client.calls import StreamOptions
-    from drugpred.codebook import DataSource, Drug, Window
-    from drugpred.schemas import Profile
+    from drugpred.codebook import DataSource, Drug, SupportLevel, Window
+    from drugpred.schemas import Addition, Profile
 
 _SCORES: Final = tuple(score.name for score in codebook.SCORES)
 
@@ -36,7 +36,7 @@ def profile(profile: Profile) -> pb.Profile:
         **{name: getattr(profile, name) for name in _SCORES},
         drugs=_drugs(profile.drugs),
         window=_window(profile.window),
-        include=[f"INCLUDE_{addition.upper()}" for addition in profile.include],
+        include=_include(profile.include),
     )
 
 
@@ -48,6 +48,7 @@ def prediction(message: pb.Prediction) -> Prediction:
         window=cast("Window", pb.Window.Name(message.window).removeprefix("WINDOW_").lower()),
         data_source=cast("DataSource", pb.DataSource.Name(message.data_source).removeprefix("DATA_SOURCE_").lower()),
         risks=[_risk(risk) for risk in message.risks],
+        support=_support(message.support) if message.HasField("support") else None,
     )
 
 
@@ -60,16 +61,23 @@ def chunk(number: int, rows: NDArray[np.float64], options: StreamOptions) -> pb.
         **dict(zip(codebook.INPUTS, codes + rows[:, categories:].T.tolist(), strict=True)),
         drugs=_drugs(options.drugs),
         window=_window(options.window),
+        include=_include(options.include),
     )
 
 
-def probabilities(message: pb.PredictStreamResponse, people: int, options: StreamOptions) -> NDArray[np.float64]:
-    """Return the answer to a chunk, of shape (people, drugs)."""
+def table(message: pb.PredictStreamResponse, people: int, options: StreamOptions) -> NDArray[np.float64]:
+    """Return the answer to a chunk, of shape (people, columns)."""
     import numpy as np
 
     drugs = [_drug(number) for number in message.drugs]
-    table = np.array(message.probabilities).reshape(people, len(drugs))
-    return table[:, [drugs.index(drug) for drug in options.drugs]]
+    order = [drugs.index(drug) for drug in options.drugs]
+    figures = [message.probabilities, *((message.low, message.high) if "interval" in options.include else ())]
+    by_drug = [np.array(each).reshape(people, len(drugs))[:, order] for each in figures]
+    columns = np.stack(by_drug, axis=2).reshape(people, -1)
+    if "support" in options.include:
+        support = [message.similar, message.percentile, np.array(message.level) - 1]
+        columns = np.column_stack([columns, *(np.array(each, np.float64) for each in support)])
+    return columns
 
 
 def _risk(message: pb.Risk) -> Risk:
@@ -85,6 +93,12 @@ def _risk(message: pb.Risk) -> Risk:
     }
     if message.HasField("windows"):
         risk["windows"] = {window: getattr(message.windows, window) for window in codebook.WINDOWS}
+    if message.HasField("interval"):
+        risk["interval"] = _interval(message.interval)
+    if message.HasField("window_intervals"):
+        risk["window_intervals"] = {
+            window: _interval(getattr(message.window_intervals, window)) for window in codebook.WINDOWS
+        }
     if message.HasField("explanation"):
         contributions = message.explanation.contributions
         risk["explanation"] = {
@@ -92,6 +106,23 @@ def _risk(message: pb.Risk) -> Risk:
             "contributions": {name: getattr(contributions, name) for name in codebook.INPUTS},
         }
     return risk
+
+
+def _interval(message: pb.Interval) -> Interval:
+    return {"low": message.low, "high": message.high}
+
+
+def _support(message: pb.Support) -> Support:
+    level = pb.SupportLevel.Name(message.level).removeprefix("SUPPORT_LEVEL_").lower()
+    return {
+        "similar": message.similar,
+        "percentile": message.percentile,
+        "level": cast("SupportLevel", level),
+    }
+
+
+def _include(additions: Iterable[Addition]) -> list[str]:
+    return [f"INCLUDE_{addition.upper()}" for addition in additions]
 
 
 def _drug(number: int) -> Drug:

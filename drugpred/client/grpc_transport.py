@@ -137,7 +137,7 @@ def _chunk(number: int, rows: NDArray[np.float64], options: StreamOptions) -> Ca
     def read(response: pb.PredictStreamResponse | None) -> NDArray[np.float64]:
         if response is None:
             raise ValueError("the stream ended early")
-        return converters.probabilities(response, len(rows), options)
+        return converters.table(response, len(rows), options)
 
     return Call("PredictStream", converters.chunk(number, rows, options), read)
 

@@ -109,8 +109,22 @@ def _parts(rows: NDArray[np.float64], options: StreamOptions) -> Iterator[Batch]
 
 
 def _table(answers: list[Prediction], options: StreamOptions) -> list[list[float]]:
-    by_drug = [{risk["drug"]: risk["probability"] for risk in answer.risks} for answer in answers]
-    return [[probabilities[drug] for drug in options.drugs] for probabilities in by_drug]
+    return [_line(answer, options) for answer in answers]
+
+
+def _line(answer: Prediction, options: StreamOptions) -> list[float]:
+    by_drug = {risk["drug"]: risk for risk in answer.risks}
+    line = []
+    for risk in map(by_drug.__getitem__, options.drugs):
+        line.append(risk["probability"])
+        if "interval" in options.include:
+            line += (risk["interval"]["low"], risk["interval"]["high"])
+    if "support" in options.include:
+        if answer.support is None:
+            raise ServiceError("the answer is malformed, or of another version of drugpred")
+        line += (answer.support["similar"], answer.support["percentile"])
+        line.append(codebook.SUPPORT_LEVELS.index(answer.support["level"]))
+    return line
 
 
 @contextmanager

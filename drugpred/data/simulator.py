@@ -69,9 +69,13 @@ class Cohort:
             network = dict(arrays)
         return cls(network.pop("input_correlation"), network.pop("drug_correlation"), Predictor(**network))
 
+    def latent(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Draw normal variables with the correlation of the inputs, shape (n, 12)."""
+        return rng.standard_normal((n, len(codebook.INPUTS))) @ self._inputs.T
+
     def rows(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
         """Draw respondents' rows, shape (n, 12)."""
-        latent = rng.standard_normal((n, len(codebook.INPUTS))) @ self._inputs.T
+        latent = self.latent(n, rng)
         rows = np.empty_like(latent)
         for i, (order, cuts) in enumerate(_CUT_POINTS):
             rows[:, i] = order[np.searchsorted(cuts, latent[:, i])]

@@ -13,21 +13,19 @@ distribution in sparse bins, where the usual minimum share of .0001 raises up to
 from __future__ import annotations
 
 import math
-import os
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from drugpred.codebook import DRUGS, INPUTS
+from drugpred.monitoring.counters import totals
 from drugpred.schemas import MIN_DRIFT_PROFILES, Drift, Shift
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike
-    from prometheus_client import Metric
 
     from drugpred.model_store import Bins, Card
 
@@ -144,35 +142,9 @@ def live_drift(card: Card) -> Drift:
 
     It takes some milliseconds: call it in a thread.
     """
-    inputs, scores = _totals({"drugpred_input": ("feature", "bin"), "drugpred_score": ("drug", "bin")})
+    inputs, scores = totals({"drugpred_input": ("feature", "bin"), "drugpred_score": ("drug", "bin")})
     return measure(card, _by_bin(inputs, card.input_bins), _by_bin(scores, card.probability_bins))
 
 
 def _by_bin(totals: Mapping[tuple[str, ...], float], bins: Mapping[str, Bins]) -> dict[str, list[float]]:
     return {name: [totals.get((name, label), 0.0) for label in each.labels] for name, each in bins.items()}
-
-
-def _totals(labels: Mapping[str, tuple[str, ...]]) -> list[dict[tuple[str, ...], float]]:
-    """Return the values of counters by their labels."""
-    samples = {metric.name: metric.samples for metric in _collected()}
-    return [
-        {
-            tuple(sample.labels[of] for of in names): sample.value
-            for sample in samples.get(counter, ())
-            if sample.name == f"{counter}_total"
-        }
-        for counter, names in labels.items()
-    ]
-
-
-def _collected() -> Iterable[Metric]:
-    from prometheus_client import REGISTRY  # a command that measures files does not need it
-    from prometheus_client.multiprocess import MultiProcessCollector
-
-    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-    if not folder:  # a single process
-        return REGISTRY.collect()
-    merged: Iterable[Metric] = MultiProcessCollector.merge(  # type: ignore[no-untyped-call]
-        [str(path) for path in Path(folder).glob("counter_*.db")]
-    )
-    return merged

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 BINS: Final = tuple(f"{i / 10:.1f}-{(i + 1) / 10:.1f}" for i in range(10))  # bins of the probability
 
-_KINDS: Final = ("not used", "used")
+OUTCOMES: Final = ("not used", "used")  # the labels of an outcome
 
 
 def prepare() -> None:
@@ -29,12 +29,22 @@ def prepare() -> None:
     for drug, window in product(DRUGS, WINDOWS):
         metrics.BRIER.labels(drug, window)
         metrics.LOG_LOSS.labels(drug, window)
-        for label, outcome in product(RISK_LABELS, _KINDS):
+        for label, outcome in product(RISK_LABELS, OUTCOMES):
             metrics.OUTCOMES.labels(drug, window, label, outcome)
     for drug, at in product(DRUGS, BINS):
         metrics.CALIBRATION_PROBABILITY.labels(drug, at)
-        for outcome in _KINDS:
+        for outcome in OUTCOMES:
             metrics.CALIBRATION_OUTCOMES.labels(drug, at, outcome)
+
+
+def bin_of(probability: float) -> str:
+    """Return the bin of a probability below 1."""
+    return BINS[int(probability * len(BINS))]
+
+
+def losses(probability: float, used: bool) -> tuple[float, float]:
+    """Return the squared error of a probability, and minus the logarithm of that of the outcome."""
+    return (probability - used) ** 2, -math.log(probability if used else 1 - probability)
 
 
 def count(result: str) -> None:
@@ -57,11 +67,12 @@ def record(claim: PredictionClaim, outcomes: Mapping[Drug, bool], thresholds: Ma
     window = claim.window
     for drug, used in outcomes.items():
         probability = claim.probabilities[drug]
-        outcome = _KINDS[used]
+        outcome = OUTCOMES[used]
         label = RISK_LABELS[probability >= thresholds[drug]]
-        at = BINS[int(probability * len(BINS))]
+        at = bin_of(probability)
         metrics.OUTCOMES.labels(drug, window, label, outcome).inc()
-        metrics.BRIER.labels(drug, window).inc((probability - used) ** 2)
-        metrics.LOG_LOSS.labels(drug, window).inc(-math.log(probability if used else 1 - probability))
+        brier, log_loss = losses(probability, used)
+        metrics.BRIER.labels(drug, window).inc(brier)
+        metrics.LOG_LOSS.labels(drug, window).inc(log_loss)
         metrics.CALIBRATION_OUTCOMES.labels(drug, at, outcome).inc()
         metrics.CALIBRATION_PROBABILITY.labels(drug, at).inc(probability)

@@ -11,20 +11,22 @@ import numpy as np
 
 from drugpred import codebook
 from drugpred.monitoring.binning import Binning
+from drugpred.monitoring.counters import increase
 from drugpred.monitoring.failure_log import FailureLog
-from drugpred.monitoring.metrics import INPUTS, PREDICTIONS, PROBABILITY, PROFILES, SCORES
+from drugpred.monitoring.metrics import INPUTS, PREDICTIONS, PROBABILITY, PROFILES, SCORES, SUPPORT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-    from prometheus_client import Counter
 
     from drugpred.model_store import Card
+    from drugpred.monitoring.challenger import Challenger
     from drugpred.selection import Selection
+    from drugpred.uncertainty import Uncertainty
 
     # A named tuple would double the time of storing an item.
-    _Noted = tuple[NDArray[np.float64], NDArray[np.float64], Selection]
+    _Noted = tuple[NDArray[np.float64], NDArray[np.float64], Selection, NDArray[np.float64] | None]
 
 logger = logging.getLogger(__name__)
 
@@ -46,17 +48,20 @@ class PredictionCounter:
     ----------
     card : Card
         Card of the model, with its bins and thresholds.
+    uncertainty : Uncertainty
+        Of the model, with the support of its respondents.
+    challenger : Challenger, optional
     """
 
-    def __init__(self, card: Card) -> None:
+    def __init__(self, card: Card, uncertainty: Uncertainty, challenger: Challenger | None = None) -> None:
+        self._uncertainty = uncertainty
+        self._challenger = challenger
         self._input_bins = Binning(card.input_bins)
         self._score_bins = Binning(card.probability_bins)
-        self._thresholds = {
-            window: np.array([card.drugs[drug][window].threshold for drug in codebook.DRUGS])
-            for window in codebook.WINDOWS
-        }
+        self._thresholds = dict(zip(codebook.WINDOWS, card.thresholds.T, strict=True))
         # Looked up once; and series must start at 0 for Prometheus to see their first increase.
         self._inputs = [INPUTS.labels(*of) for of in self._input_bins.series]
+        self._support = [SUPPORT.labels(level) for level in codebook.SUPPORT_LEVELS]
         self._scores = [SCORES.labels(*of) for of in self._score_bins.series]
         self._predictions, self._probability = (
             {
@@ -74,7 +79,13 @@ class PredictionCounter:
         self._noted: list[_Noted] = []
         self._waiting = 0
 
-    def add(self, rows: NDArray[np.float64], probabilities: NDArray[np.float64], selection: Selection) -> None:
+    def add(
+        self,
+        rows: NDArray[np.float64],
+        probabilities: NDArray[np.float64],
+        selection: Selection,
+        challenger: NDArray[np.float64] | None = None,
+    ) -> None:
         """Store profiles that were answered; the arrays must not change afterwards.
 
         Parameters
@@ -83,9 +94,11 @@ class PredictionCounter:
         probabilities : ndarray of shape (n, 18, 6)
         selection : Selection
             Requested drugs and window.
+        challenger : ndarray of shape (n, 18, 6), optional
+            The challenger's probabilities, if they are known.
         """
         with self._lock:
-            self._noted.append((rows, probabilities, selection))
+            self._noted.append((rows, probabilities, selection, challenger))
             self._waiting += len(rows)
             waiting = self._waiting
         if waiting >= _EARLY:
@@ -95,13 +108,18 @@ class PredictionCounter:
                 self._wake.set()
 
     def add_each(
-        self, rows: NDArray[np.float64], probabilities: NDArray[np.float64], selections: Sequence[Selection]
+        self,
+        rows: NDArray[np.float64],
+        probabilities: NDArray[np.float64],
+        selections: Sequence[Selection],
+        challenger: NDArray[np.float64] | None = None,
     ) -> None:
         """Store profiles with n selections, otherwise like `add`."""
         start = 0
         for selection, alike in groupby(selections):
             stop = start + len(list(alike))
-            self.add(rows[start:stop], probabilities[start:stop], selection)
+            known = None if challenger is None else challenger[start:stop]
+            self.add(rows[start:stop], probabilities[start:stop], selection, known)
             start = stop
 
     def start(self) -> None:
@@ -142,12 +160,15 @@ class PredictionCounter:
                 self._count(noted)
 
     def _count(self, noted: Sequence[_Noted]) -> None:
-        rows, probabilities, selections = zip(*noted, strict=True)
+        rows, probabilities, selections, known = zip(*noted, strict=True)
         sizes = [len(each) for each in rows]
         probability = np.concatenate(probabilities)
         PROFILES.inc(len(probability))
-        _increase(self._inputs, self._input_bins.count(np.concatenate(rows).T))
-        _increase(self._scores, self._score_bins.count(probability[:, :, codebook.DECADE].T))
+        people = np.concatenate(rows)
+        increase(self._inputs, self._input_bins.count(people.T))
+        levels = self._uncertainty.support(people).level
+        increase(self._support, np.bincount(levels, minlength=len(self._support)))
+        increase(self._scores, self._score_bins.count(probability[:, :, codebook.DECADE].T))
         windows = np.repeat([selection.window_index for selection in selections], sizes)
         selected = np.repeat([selection.mask for selection in selections], sizes, axis=0)
         for window, index in {(selection.window, selection.window_index) for selection in selections}:
@@ -155,12 +176,7 @@ class PredictionCounter:
             p = probability[within, :, index]
             high, chosen = p >= self._thresholds[window], selected[within]
             for label, predicted in zip(codebook.RISK_LABELS, (~high & chosen, high & chosen), strict=True):
-                _increase(self._predictions[window, label], np.count_nonzero(predicted, axis=0))
-                _increase(self._probability[window, label], np.einsum("ij,ij->j", p, predicted))
-
-
-def _increase(series: Sequence[Counter], by: NDArray[np.int64] | NDArray[np.float64]) -> None:
-    # Each call costs microseconds, and most amounts are 0 when few profiles come.
-    for each, amount in zip(series, by.tolist(), strict=True):
-        if amount:
-            each.inc(amount)
+                increase(self._predictions[window, label], np.count_nonzero(predicted, axis=0))
+                increase(self._probability[window, label], np.einsum("ij,ij->j", p, predicted))
+        if self._challenger:
+            self._challenger.count(rows, known, probability, windows, selected)

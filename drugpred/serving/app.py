@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import bentoml
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -60,11 +61,19 @@ def create_app(service: Callable[[], Any] = bentoml.get_current_service) -> Star
         answer = await asyncio.to_thread(live_drift, service().scorer.model.card)
         return Response(answer.model_dump_json(), media_type="application/json")
 
+    async def challenger(_: Request) -> Response:
+        found = service().scorer.challenger
+        if found is None:
+            raise HTTPException(404)
+        answer = await asyncio.to_thread(found.report)
+        return Response(answer.model_dump_json(), media_type="application/json")
+
     return Starlette(
         routes=[
             Route("/health", health),
             Route("/model", model_card),
             Route("/drift", drift),
+            Route("/challenger", challenger),
             # Before BentoML's own routes, whose page reports every visit to a tracker on another host.
             Route("/docs.json", lambda _: document),
             Route("/", lambda _: documentation),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from drugpred.model_store import NAME, TaggedCard
-from drugpred.schemas import Accepted, Batch, Drift, Feedback, Health, Prediction, Predictions, Profile
+from drugpred.schemas import Accepted, Batch, Challenge, Drift, Feedback, Health, Prediction, Predictions, Profile
 from drugpred.serving.access.api_keys import Scope
 from drugpred.serving.access.policy import ANY_KEY, HEALTH, STATIC, AccessRule
 from drugpred.serving.v2.types import (
@@ -70,6 +70,13 @@ ENDPOINTS: Final = (
         _READ,
         "Drift of the profiles since the server started, compared with the training data.",
         Drift,
+    ),
+    Endpoint(
+        "/challenger",
+        _READ,
+        "How the challenger compares with the model served; 404 if there is none.",
+        Challenge,
+        errors=("404",),
     ),
     Endpoint(
         "/health",

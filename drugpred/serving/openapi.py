@@ -12,12 +12,12 @@ from pydantic import AliasChoices
 from pydantic.json_schema import models_json_schema
 
 from drugpred import __version__
-from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, NEO_TOTALS, SCORES
+from drugpred.codebook import CATEGORIES, INPUTS, NEO_TOTALS, SCORES
 from drugpred.limits import MAX_ROWS
 from drugpred.model_store import NAME
 from drugpred.schemas import EXAMPLE, TOKEN_LENGTH, Batch, Error, Feedback, Profile
 from drugpred.serving.endpoints import ENDPOINTS
-from drugpred.serving.v2.types import InferenceRequest
+from drugpred.serving.v2.types import OUTPUTS, InferenceRequest
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -81,7 +81,7 @@ _ERRORS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "400": ("Malformed request; each detail names a field and the expected value.", {}),
     "401": ("No API key, or an unknown one.", _CHALLENGE),
     "403": ("The API key lacks the scope of this operation.", {}),
-    "404": ("Unknown model or version.", {}),
+    "404": ("Unknown model or version, or no challenger.", {}),
     "409": ("The outcomes of this prediction were reported before.", {}),
     "410": ("The prediction is older than 90 days.", {}),
     "413": ("The body is too long.", {}),
@@ -195,10 +195,12 @@ def _add_request_constraints(schemas: dict[str, Any]) -> dict[str, Any]:
     }
     tensor["shape"].pop("items")
     tensor["data"]["description"] += " Absent with binary_data_size, otherwise n elements."
-    schemas["RequestOutput"]["properties"]["name"]["enum"] = list(DRUGS)
+    schemas["RequestOutput"]["properties"]["name"]["enum"] = list(OUTPUTS)
     request["model_name"]["enum"] = ["", NAME]
     request["inputs"] |= {"minItems": len(INPUTS), "description": "Each input once, in any order."}
-    request["outputs"]["description"] = "Drugs to answer with, each at most once, in this order; by default all."
+    request["outputs"]["description"] = (
+        "Drugs to answer with, each at most once, in this order; by default all. Also their bounds and the support."
+    )
     return schemas
 
 

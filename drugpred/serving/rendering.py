@@ -14,13 +14,16 @@ from drugpred.selection import select
 
 if TYPE_CHECKING:
     from drugpred.model_store import StoredModel
-    from drugpred.schemas import Profile
+    from drugpred.schemas import Addition, Profile
     from drugpred.scoring import PredictedArrays
     from drugpred.selection import Selection
 
-_TEMPLATES: Final = 256  # cached templates, for 6 windows, any choice of drugs, with and without the other windows
+_TEMPLATES: Final = 256  # cached templates, for 6 windows, any choice of drugs and of additions
 
 _LOW, _HIGH = (f'{prediction},"label":"{label}"' for prediction, label in enumerate(RISK_LABELS))
+
+_INTERVAL: Final = '{"low":%r,"high":%r}'
+_SUPPORT: Final = ',"support":{"similar":%d,"percentile":%d,"level":"%s"}'
 
 
 class _Template(NamedTuple):
@@ -40,7 +43,7 @@ class JSONRenderer:
     def render(self, profile: Profile, arrays: PredictedArrays) -> str:
         """Return the prediction for a profile."""
         windows = "windows" in profile.include
-        template = self._template(select(profile.window, profile.drugs), windows)
+        template = self._template(select(profile.window, profile.drugs), profile.include)
         selected, probabilities = arrays.selected, arrays.probabilities
         numbers: list[object] = [arrays.prediction_id]
         for index, threshold in template.drugs:
@@ -48,20 +51,35 @@ class JSONRenderer:
             numbers += (probability, _HIGH if probability >= threshold else _LOW)
             if windows:
                 numbers += probabilities[index].tolist()
+            if arrays.bounds is not None and arrays.selected_bounds is not None:
+                numbers += arrays.selected_bounds[index]
+                if windows:
+                    numbers += arrays.bounds[index].ravel().tolist()
+        if arrays.support is not None:
+            numbers += arrays.support.values()
         return template.text % tuple(numbers)
 
-    def _make(self, selection: Selection, windows: bool) -> _Template:
+    def _make(self, selection: Selection, include: frozenset[Addition]) -> _Template:
         card = self._model.card
-        drawn = ",".join(f'"{name}":%r' for name in WINDOWS)
-        end = f',"windows":{{{drawn}}}}}' if windows else "}"
+        end = _by_window("windows", "%r") if "windows" in include else ""
+        if "interval" in include:
+            end += f',"interval":{_INTERVAL}'
+            end += _by_window("window_intervals", _INTERVAL) if "windows" in include else ""
         risks, drugs = [], []
         for index, drug in zip(selection.drug_indices, selection.drugs, strict=True):
             figures = card.drugs[drug][selection.window]
             known = _members({name: getattr(figures, name) for name in ("threshold", "base_rate", "auc", "reliable")})
-            risks.append(f'{{"drug":"{drug}","probability":%r,"prediction":%s,{known}{end}')
+            risks.append(f'{{"drug":"{drug}","probability":%r,"prediction":%s,{known}{end}}}')
             drugs.append((index, figures.threshold))
         head = _members({"model": self._model.tag, "window": selection.window, "data_source": card.data.source})
-        return _Template(f'{{"prediction_id":"%s",{head},"risks":[{",".join(risks)}]}}', drugs)
+        support = _SUPPORT if "support" in include else ""
+        return _Template(f'{{"prediction_id":"%s",{head},"risks":[{",".join(risks)}]{support}}}', drugs)
+
+
+def _by_window(name: str, value: str) -> str:
+    """Return a member of a JSON object for a template, with a value for each window."""
+    values = ",".join(f'"{window}":{value}' for window in WINDOWS)
+    return f',"{name}":{{{values}}}'
 
 
 def _members(members: dict[str, object]) -> str:

@@ -34,7 +34,8 @@ class Worker:
         self.shutdown = GracefulShutdown()
         self._service = service
         self._settings = settings
-        metrics.publish(service.scorer.model)
+        challenger = service.scorer.challenger
+        metrics.publish(service.scorer.model, challenger and challenger.model)
 
     starting = staticmethod(starting)
 

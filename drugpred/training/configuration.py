@@ -63,6 +63,11 @@ class LogisticConfiguration(_Strict):
     leave_out: Inputs = ()
     """Inputs that the model must not use."""
 
+    @property
+    def linear_penalty(self) -> float:
+        """L2 penalty on the weights, by the name that it has for a network."""
+        return self.penalty
+
     def make_estimator(self, seed: int) -> PerDrug:
         """Return an unfitted estimator."""
         resampled = self.sampler != "none"

@@ -54,8 +54,8 @@ def cumulative_targets(last_use: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
     return last_use[:, :, np.newaxis] > np.arange(len(codebook.WINDOWS))
 
 
-def _trends() -> NDArray[np.float64]:
-    """Return the map from the design to the columns that the networks are fitted on, shape (38, 41).
+def trend_columns() -> NDArray[np.float64]:
+    """Return the map from the design to the columns that the networks are fitted on, shape (38, 39).
 
     Age and education enter as levels and as their published value, gender as its value only: with a penalty on both,
     neighbouring levels share their common trend. The map is linear, so it is folded into the weights.
@@ -156,7 +156,7 @@ class CumulativeNetwork(BaseEstimator):
     def fit(self, X: NDArray[np.float64], y: NDArray[np.integer[Any]]) -> Self:
         """Fit to design columns of shape (n, 38) and classes of last use of shape (n, 18)."""
         mask = input_mask(self.leave_out)
-        trends = _trends() * mask[:, np.newaxis]
+        trends = trend_columns() * mask[:, np.newaxis]
         columns, targets = X @ trends, cumulative_targets(y).reshape(len(y), -1).astype(np.int8)
         # The products are small: with more threads BLAS takes 20 s instead of 1.7 s.
         with threadpool_limits(1):

@@ -5,6 +5,7 @@
     figures.csv, overall.json, evaluation.md    metrics with their intervals, next to the published ones
     comparison.csv, comparison.md               comparison with baselines, on request
     imbalance.csv, imbalance.md                 treatments of class imbalance, on request
+    coverage.csv, coverage.md                   coverage of intervals of known probabilities, on request
     folds/                                      cache of the probabilities of finished folds
 """
 
@@ -14,7 +15,7 @@ import json
 from typing import TYPE_CHECKING
 
 from drugpred.data.files import require_writable
-from drugpred.training import baselines, imbalance
+from drugpred.training import baselines, coverage, imbalance
 from drugpred.training.card import build_card
 from drugpred.training.experiment import cross_validate_model, load_respondents
 from drugpred.training.published_results import published_table
@@ -38,6 +39,7 @@ def write(
     against: Sequence[str],
     *,
     treatments: bool,
+    intervals: bool,
     console: Console,
 ) -> None:
     """Evaluate the configured model, compare it on request, and write the results.
@@ -53,6 +55,8 @@ def write(
         Names in `baselines.BASELINES` to compare with.
     treatments : bool
         Whether to compare treatments of class imbalance.
+    intervals : bool
+        Whether to measure the coverage of intervals.
     console : rich.console.Console
         Console for the tables.
 
@@ -104,6 +108,10 @@ def write(
         results = imbalance.compare_treatments(respondents, config, folder)
         (output / "imbalance.csv").write_bytes(to_csv(imbalance.Result._fields, results))
         publish("imbalance", imbalance.treatments_table(results))
+    if intervals:
+        measured = coverage.measure(respondents, config, console)
+        (output / "coverage.csv").write_bytes(to_csv(coverage.Result._fields, measured))
+        publish("coverage", *coverage.tables(measured))
 
 
 def _metric_rows(card: Card) -> Iterator[tuple[object, ...]]:

@@ -42,14 +42,14 @@ def fit(X: NDArray[np.float64], last_use: NDArray[np.integer[Any]], estimator: C
 
     def simulated_inputs(correlation: NDArray[np.float64]) -> NDArray[np.float64]:
         cohort = Cohort(correlation, np.eye(len(codebook.DRUGS)), predictor)
-        return _input_scores(cohort.rows(len(many), np.random.default_rng(0)))
+        return input_scores(cohort.rows(len(many), np.random.default_rng(0)))
 
     def simulated_drugs(correlation: NDArray[np.float64]) -> NDArray[np.float64]:
         cohort = Cohort(np.eye(len(codebook.INPUTS)), correlation, predictor)
         return _drug_scores(cohort.last_use(many, np.random.default_rng(0)), predictor.predict_proba(many))
 
     correlations = {
-        "input_correlation": _match(_input_scores(X), simulated_inputs),
+        "input_correlation": _match(input_scores(X), simulated_inputs),
         "drug_correlation": _match(_drug_scores(last_use, predictor.predict_proba(X)), simulated_drugs),
     }
     buffer = io.BytesIO()
@@ -57,7 +57,7 @@ def fit(X: NDArray[np.float64], last_use: NDArray[np.integer[Any]], estimator: C
     return buffer.getvalue()
 
 
-def _input_scores(X: NDArray[np.float64]) -> NDArray[np.float64]:
+def input_scores(X: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return every input as a number: categories as their published value."""
     scores = X.copy()
     for i, category in enumerate(codebook.CATEGORIES):

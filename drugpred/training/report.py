@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader
 from drugpred import codebook
 from drugpred.data.labelled import labelled
 from drugpred.model_store import WindowCard
-from drugpred.training import data_plots, fairness, global_explanation, partial_dependence, plots
+from drugpred.training import coverage, data_plots, fairness, global_explanation, laplace, partial_dependence, plots
 from drugpred.training.classification_metrics import METRICS
 from drugpred.training.estimators import cumulative_targets
 from drugpred.training.experiment import CURVE
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from drugpred.model_store import Card
     from drugpred.training.evaluation import Evaluation
     from drugpred.training.partial_dependence import Effect
+    from drugpred.uncertainty import Uncertainty
 
     Floats = NDArray[np.float64]
 
@@ -42,6 +43,7 @@ _SECTIONS: Final = {
     "roc": "ROC curves, decade",
     "precision": "Precision and recall, decade",
     "reliability": "Reliability, decade",
+    "intervals": "Intervals and support",
     "recency": "When last used",
     "inputs": "Inputs that matter",
     "effects": "Effect of each input",
@@ -84,6 +86,7 @@ def render(
     predict: Callable[[Floats], Floats],
     explainer: Explainer,
     curve: Mapping[int, Mapping[str, tuple[float, float, float]]],
+    uncertainty: Uncertainty | None = None,
 ) -> dict[str, bytes]:
     """Return the report's files by name: index.html, figures.csv and groups.csv.
 
@@ -98,6 +101,8 @@ def render(
     explainer : Explainer
     curve : mapping of int to mapping of str to tuple
         The value and the interval of `experiment.CURVE`, by the number of respondents trained on.
+    uncertainty : Uncertainty, optional
+        Without it, or on a card without it, there is no section about intervals.
     """
     by_group = fairness.by_group(evaluation, X)
     effect_of = partial_dependence.compute(predict, X)
@@ -105,7 +110,13 @@ def render(
     trained_on = "all respondents" if evaluation.tested is None else "the training data"
     page = _TEMPLATES.get_template("report.html").render(
         card=card,
-        sections={key: title for key, title in _SECTIONS.items() if published or key != "published"},
+        sections={
+            key: title
+            for key, title in _SECTIONS.items()
+            if (published or key != "published") and (uncertainty or key != "intervals")
+        },
+        uncertain=laplace.by_group(uncertainty, X, predict) if uncertainty else [],
+        covered=_coverage() if card.uncertainty and card.uncertainty.coverage else {},
         figures=_METRIC_NAMES,
         overall=_OVERALL,
         within=_WITHIN,
@@ -221,6 +232,17 @@ def _steps(estimator: dict[str, Any]) -> list[list[str]]:
         return [inputs, encoding, models, ["mean of the log-odds"], ["sorted by window"], ["18 drugs, 6 windows"]]
     models = ["logistic regression for each drug and window"]
     return [inputs, encoding, models, ["sorted by window"], ["18 drugs, 6 windows"]]
+
+
+def _coverage() -> dict[str, dict[str, list[float]]]:
+    """Return the measured coverage in each population, by kind of heading and by drug or people."""
+    by_kind: dict[str, dict[str, list[float]]] = {"drug": {}, "people": {}}
+    for result in coverage.measured():
+        if result.drug == "all":
+            by_kind["people"].setdefault(result.people, []).append(result.coverage)
+        else:
+            by_kind["drug"].setdefault(codebook.display_name(result.drug), []).append(result.coverage)
+    return by_kind
 
 
 def _provenance(card: Card) -> dict[str, object]:

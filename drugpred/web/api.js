@@ -41,6 +41,9 @@ function section({ path, method, operation, document }) {
     body.value = written.length < 900 ? written : JSON.stringify(content.example);
   }
   let target = path.slice(1);
+  const versioned = async () => {
+    if (target.includes("{version}")) target = target.replace("{version}", (await version()) ?? "{version}");
+  };
   const code = h("pre");
   const outcome = h("div", { class: "outcome", role: "status" });
   const write = () => {
@@ -54,6 +57,7 @@ function section({ path, method, operation, document }) {
     outcome.replaceChildren(h("p", {}, t.waiting));
     const began = performance.now();
     try {
+      await versioned();
       const note = body && (await borrowed(body, document));
       const answer = await fetched(target, body?.value);
       const text = await answer.text();
@@ -80,7 +84,7 @@ function section({ path, method, operation, document }) {
     answers(operation, document));
   body?.addEventListener("input", write);
   details.addEventListener("toggle", async () => {
-    if (details.open && target.includes("{version}")) target = target.replace("{version}", (await version()) ?? "{version}");
+    if (details.open) await versioned();
     write();
   });
   return details;

@@ -9,7 +9,7 @@
     const answer = await fetch("predict", {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ ...profile, window, include: ["windows"] }),
+      body: JSON.stringify({ ...profile, window, include: ["windows", "interval", "support"] }),
       signal: AbortSignal.timeout(8000),
       redirect: "error",
     });

@@ -66,7 +66,7 @@ async function start() {
   const answers = new Latest(
     (/** @type {Wanted} */ wanted, signal) => {
       const bodies = [wanted.profile, wanted.before].filter((one) => one !== null);
-      const profiles = bodies.map((one) => ({ ...one, window: wanted.window, include: ["windows"] }));
+      const profiles = bodies.map((one) => ({ ...one, window: wanted.window, include: ["windows", "interval", "support"] }));
       if (profiles.length === 1) return service.json("predict", { body: profiles[0], signal, seconds: PATIENCE }).then((answer) => [answer]);
       return service.json("predict_batch", { body: { profiles }, signal, seconds: PATIENCE });
     },
@@ -75,6 +75,7 @@ async function start() {
       complain("");
       at("result-lead").textContent = t.result_lead(wanted.window);
       results.show(now.risks, wanted.window, earlier?.risks ?? null);
+      at("support").textContent = t.support[now.support.level](now.support.similar, now.support.percentile);
       summarize(now);
       shown = { profile: wanted.profile, window: wanted.window, answer: now };
       rest?.share.show(shown);
@@ -138,6 +139,7 @@ async function start() {
     at("result").classList.toggle("stale", old);
     at("result").setAttribute("aria-busy", String(busy));
     at("summary").hidden = old;
+    at("support").hidden = old;
     if (old) shown = null;
     if (old) rest?.share.show(null);
     at("state").textContent = !old ? "" : first ? (busy ? t.loading : "") : busy ? t.updating : t.outdated;

@@ -3,7 +3,7 @@ import { h, s, table } from "./dom.js";
 import { t } from "./texts.js";
 
 /** @typedef {"probability" | "difference" | "name"} Order */
-/** @typedef {{drug: string, probability: number, prediction: number, threshold: number, base_rate: number, auc: number | null, reliable: boolean, windows: Record<string, number>}} Risk */
+/** @typedef {{drug: string, probability: number, prediction: number, threshold: number, base_rate: number, auc: number | null, reliable: boolean, interval: {low: number, high: number}, windows: Record<string, number>}} Risk */
 
 const BAR = 8;
 const GAP = 2;
@@ -72,7 +72,7 @@ class Row {
     this.caption = h("span", { class: "caption" });
     this.before = h("span", { class: "change" });
     this.bar = h("span", { class: "bar", "aria-hidden": "true" },
-      h("i", { class: "fill" }), h("i", { class: "base" }), h("i", { class: "before" }));
+      h("i", { class: "fill" }), h("i", { class: "base" }), h("i", { class: "interval" }), h("i", { class: "before" }));
     this.windows = h("span", { class: "over-time" });
     this.facts = h("div", { class: "facts" });
     this.why = h("div", { class: "why" });
@@ -95,10 +95,10 @@ class Row {
     this.name.textContent = drugOf(risk.drug);
     this.figure.textContent = t.percent(risk.probability);
     this.group.textContent = first ? t.barely_group : "";
-    this.caption.textContent = t.row(risk.base_rate);
+    this.caption.replaceChildren(t.range(risk.interval.low, risk.interval.high), h("br"), t.row(risk.base_rate));
     this.before.textContent = before === undefined ? "" : t.before(before, risk.probability);
     this.bar.classList.toggle("compared", before !== undefined);
-    place(this.bar, { now: risk.probability, base: risk.base_rate, before: before ?? 0 });
+    place(this.bar, { now: risk.probability, low: risk.interval.low, high: risk.interval.high, base: risk.base_rate, before: before ?? 0 });
     this.windows.replaceChildren(windowsChart(risk.windows, window));
     this.#describe();
   }
@@ -111,6 +111,7 @@ class Row {
     this.facts.replaceChildren(
       h("div", {},
         h("p", {}, t.sentence(drugOf(risk.drug), risk.probability, risk.base_rate, window)),
+        h("p", {}, t.interval(risk.interval.low, risk.interval.high)),
         risk.reliable ? null : h("p", {}, h("strong", {}, `${t.barely}. `), t.barely_why),
         h("p", {}, t.threshold(risk.threshold, risk.prediction === 1)),
         h("p", {}, t.auc(risk.auc))),

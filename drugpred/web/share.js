@@ -91,10 +91,10 @@ function json({ profile, window, answer }) {
 
 /** @param {Shown} shown */
 function csv({ answer }) {
-  const figures = ["probability", "base_rate", "threshold", "prediction", "auc"];
+  const figures = ["probability", "low", "high", "base_rate", "threshold", "prediction", "auc"];
   const windows = Object.keys(answer.risks[0].windows);
   const rows = answer.risks.map((/** @type {any} */ risk) => [
-    risk.drug, ...figures.map((name) => risk[name] ?? ""), String(risk.reliable), ...windows.map((window) => risk.windows[window]),
+    risk.drug, ...figures.map((name) => risk[name] ?? risk.interval[name] ?? ""), String(risk.reliable), ...windows.map((window) => risk.windows[window]),
   ]);
   return new Blob([written(["drug", ...figures, "reliable", ...windows]), ...rows.map(written)], { type: "text/csv" });
 }
@@ -133,6 +133,7 @@ function png({ profile, window, answer }, rules) {
     box("#e7eaed", BAR.left, y - 7, BAR.width, 14);
     box(risk.reliable ? "#0b6ba8" : "#9dbdd3", BAR.left, y - 7, BAR.width * risk.probability, 14);
     box("#1b1e22", BAR.left + BAR.width * risk.base_rate - 1, y - 10, 3, 20);
+    box("#1b1e22", BAR.left + BAR.width * risk.interval.low, y - 1, BAR.width * (risk.interval.high - risk.interval.low), 2);
     text(t.percent(risk.probability), BAR.left + BAR.width + 16, y, "bold 15px system-ui, sans-serif");
     text(risk.reliable ? t.row(risk.base_rate) : `${t.row(risk.base_rate)}, ${t.no}`, BAR.left + BAR.width + 66, y, small, "#555c64");
   });

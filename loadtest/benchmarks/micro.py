@@ -45,6 +45,7 @@ def main() -> None:
     row = np.array([profile.row()], np.float64)
     rows = draw(1000)
     answer = scorer.predict([profile])[0]
+    uncertainty, probable = stored.uncertainty, predictor.predict_proba(row)
     with threadpool_limits(1):
         probabilities = microseconds(lambda: predictor.predict_proba(row))
         encoded = microseconds(lambda: predictor.predict_proba(np.array([profile.row()], np.float64)))
@@ -56,6 +57,8 @@ def main() -> None:
             "JSON -> validated profile": microseconds(lambda: Profile.model_validate_json(body)),
             "validated profile -> answer": microseconds(lambda: scorer.predict([profile])),
             "answer -> JSON": microseconds(answer.model_dump_json),
+            "row, probabilities -> intervals of 18 x 6": microseconds(lambda: uncertainty.intervals(row, probable)),
+            "row -> support": microseconds(lambda: uncertainty.support(row)),
             "explanation of 18 drugs": microseconds(lambda: stored.explainer.explain(row[0])),
             "stored scikit-learn pipeline, 1 row": microseconds(lambda: pipeline.predict_proba(row)),
         }.items():

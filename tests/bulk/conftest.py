@@ -1,6 +1,7 @@
 """Files of people, and a model of which no test needs to wait for the training."""
 
 import csv
+import io
 from io import StringIO
 from pathlib import Path
 
@@ -15,12 +16,17 @@ from drugpred.bulk.run import Options, rejected_path, score
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES
 from drugpred.data.simulator import Cohort
 from drugpred.model_store import StoredModel
+from drugpred.training import laplace
+from drugpred.uncertainty import Uncertainty
 
 
 @pytest.fixture(scope="session")
 def model() -> StoredModel:
-    """What a run needs of a stored model: a tag, and the predictor that ships with the cohort."""
-    return StoredModel("drug_consumption:test", Path(), None, Cohort.load().predictor, None)
+    """What a run needs of a stored model: a tag, the predictor that ships with the cohort, and its uncertainty."""
+    cohort = Cohort.load()
+    made = laplace.fit(cohort.predictor, cohort.rows(2000, np.random.default_rng(0)), 2.0)
+    uncertainty = Uncertainty.read(io.BytesIO(made.content))
+    return StoredModel("drug_consumption:test", Path(), None, cohort.predictor, None, uncertainty)
 
 
 @pytest.fixture(scope="session")
@@ -33,8 +39,8 @@ def people() -> np.ndarray:
 def run(model):
     """Score a file as the command does."""
 
-    def run(path, output, drugs=DRUGS, window="decade", scale="standardized", **engine):
-        return score(path, output, model, Options(drugs, window, scale), Console(file=StringIO()), **engine)
+    def run(path, output, drugs=DRUGS, window="decade", scale="standardized", include=(), **engine):
+        return score(path, output, model, Options(drugs, window, scale, include), Console(file=StringIO()), **engine)
 
     return run
 

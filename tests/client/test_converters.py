@@ -1,5 +1,7 @@
 """What the client writes the service reads, and the other way round."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from drugpred.client import converters
 from drugpred.client.calls import as_stream_options
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, NEO_TOTALS, SCORES, WINDOWS
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
-from drugpred.schemas import Prediction, Profile
+from drugpred.schemas import Addition, Prediction, Profile
 from drugpred.serving.grpc import converters as service
 
 CODES = {category.name: st.sampled_from(category.labels) for category in CATEGORIES}
@@ -23,7 +25,7 @@ SCALES = {
 OPTIONS = {
     "drugs": st.frozensets(st.sampled_from(DRUGS), min_size=1),
     "window": st.sampled_from(WINDOWS),
-    "include": st.frozensets(st.sampled_from(["windows", "explanation"])),
+    "include": st.frozensets(st.sampled_from(get_args(Addition))),
 }
 PROFILES = st.sampled_from(list(SCALES)).flatmap(
     lambda scale: st.fixed_dictionaries(CODES | SCALES[scale] | {"scale": st.just(scale)}, optional=OPTIONS)
@@ -58,20 +60,48 @@ def test_predictions(window, source):
         {**RISK, "prediction": 0, "label": "Low Risk", "auc": None, "reliable": False},
         {**RISK, "probability": 0.0, "auc": 0.0, "windows": windows, "explanation": explanation},
     ]
-    answer = Prediction(prediction_id="7", model="drug_consumption:7", window=window, data_source=source, risks=risks)
+    interval = {"low": 0.25, "high": 0.5}
+    risks[-2] |= {"interval": interval, "window_intervals": dict.fromkeys(WINDOWS, interval)}
+    support = {"similar": 27, "percentile": 8, "level": "thin"}
+    answer = Prediction(
+        prediction_id="7",
+        model="drug_consumption:7",
+        window=window,
+        data_source=source,
+        risks=risks,
+        support=support if window == "week" else None,
+    )
     sent = service.prediction(answer).SerializeToString()
     assert converters.prediction(pb.Prediction.FromString(sent)) == answer
 
 
 def test_chunks(real):
-    wanted = as_stream_options(["lsd", "alcohol"], "week")
+    wanted = as_stream_options(["lsd", "alcohol"], "week", ["support"])
     request = pb.PredictStreamRequest.FromString(converters.chunk(7, real.X, wanted).SerializeToString())
     np.testing.assert_array_equal(tabular.encode(service.columns(request)), real.X)
     assert request.chunk == 7
-    assert service.options(request) == {"drugs": ["lsd", "alcohol"], "window": "week"}
+    assert service.options(request) == {"drugs": ["lsd", "alcohol"], "window": "week", "include": ["support"]}
 
 
 def test_answers_of_chunks():
     response = pb.PredictStreamResponse(drugs=[pb.DRUG_ALCOHOL, pb.DRUG_LSD], probabilities=[0.9, 0.1, 0.8, 0.2])
-    answer = converters.probabilities(response, 2, as_stream_options(["lsd", "alcohol"], "year"))
+    answer = converters.table(response, 2, as_stream_options(["lsd", "alcohol"], "year"))
     np.testing.assert_array_equal(answer, [[0.1, 0.9], [0.2, 0.8]])
+
+
+def test_answers_of_chunks_with_additions():
+    response = pb.PredictStreamResponse(
+        drugs=[pb.DRUG_ALCOHOL, pb.DRUG_LSD],
+        probabilities=[0.9, 0.1],
+        low=[0.8, 0.05],
+        high=[0.95, 0.2],
+        similar=[27],
+        percentile=[8],
+        level=["SUPPORT_LEVEL_THIN"],
+    )
+    options = as_stream_options(["lsd", "alcohol"], "year", ["interval", "support"])
+    assert options.columns() == [
+        *("lsd", "lsd_low", "lsd_high", "alcohol", "alcohol_low", "alcohol_high"),
+        *("similar", "percentile", "level"),
+    ]
+    np.testing.assert_array_equal(converters.table(response, 1, options), [[0.1, 0.05, 0.2, 0.9, 0.8, 0.95, 27, 8, 1]])

@@ -31,25 +31,26 @@ def expected(stored_model, real):
 
 
 @pytest.fixture(scope="session")
-def environment(tmp_path_factory) -> Callable[[str], Path]:
-    """Return a function that makes an environment with one package and returns its `bin` folder.
+def environment(tmp_path_factory) -> Callable[..., Path]:
+    """Return a function that makes an environment, given what `pip install` is, and returns its `bin` folder.
 
-    Clients of other projects need their own versions of gRPC and protobuf.
+    It takes a second if uv has the packages in its cache. Clients of other projects need their own versions of gRPC and
+    protobuf.
     """
 
     @cache
-    def make(requirement: str) -> Path:
+    def make(*arguments: str | Path) -> Path:
         folder = tmp_path_factory.mktemp("environment")
         python = folder / "bin" / "python"
         for command in (
             ["venv", "--python", sys.executable, folder],
-            ["pip", "install", "--python", python, requirement],
+            ["pip", "install", "--python", python, *arguments],
         ):
             done = subprocess.run(
                 [sys.executable, "-m", "uv", *map(str, command)], capture_output=True, text=True, check=False
             )
             if done.returncode:
-                skip(f"{requirement} cannot be installed: {done.stderr.strip()}")
+                skip(f"{arguments[-1]} cannot be installed: {done.stderr.strip()}")
         return python.parent
 
     return make

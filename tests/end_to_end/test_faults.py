@@ -314,7 +314,7 @@ def test_a_start_hook_that_fails_is_tried_again_and_then_ends_the_server(launch,
     server = launch(store, ".", service(tmp_path, HOOK))
     code, line = ends(server, 60)
     assert code == 1
-    assert server.output.count("Running startup hook") == 3
+    assert server.output.count("Running startup hook") in {3, 4}  # the next one may have started
     assert "ArithmeticError: the hook fails" in server.output
     assert "error: 3 workers ended one after the other before they were ready: exit code 3" in line
 

@@ -292,7 +292,7 @@ def test_64_streams_of_10000_people_per_chunk_use_the_documented_memory(loaded, 
         ended.set()
         for call in calls:
             call.cancel()
-    assert peak.grown < 300 * MB
+    assert peak.grown < 400 * MB  # of the container's 512, in addition to the 95 that it starts with
 
 
 # --- for the operator

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import re
 import struct
+from itertools import pairwise
 
 import grpc
 import httpx
@@ -15,12 +17,12 @@ from rich.console import Console
 
 from drugpred.bulk import run as bulk
 from drugpred.client import Client
-from drugpred.codebook import CATEGORIES, DRUGS
+from drugpred.codebook import CATEGORIES, DRUGS, SUPPORT_LEVELS, WINDOWS
 from drugpred.errors import InvalidRequestError
 from drugpred.model import Model
 from drugpred.proto.inference import grpc_service_pb2 as v2
 from drugpred.proto.inference import grpc_service_pb2_grpc as v2_grpc
-from drugpred.schemas import EXAMPLE
+from drugpred.schemas import EXAMPLE, column_names
 from drugpred.tabular import ColumnError
 
 LABELS = {category.name for category in CATEGORIES}
@@ -226,3 +228,113 @@ def test_every_transport_names_the_scale_where_a_score_looks_like_a_total(ask):
         ask(PUBLISHED | {"openness": 37.0})
     assert "or with scale raw a total from 12 to 60" in str(caught.value)
     assert "37" not in str(caught.value)
+
+
+# --- intervals and support
+
+
+ADDED = {"include": ["interval", "support"], "window": "year"}
+NAMES = column_names(DRUGS, ADDED["include"])
+
+
+def line(answer):
+    """The figures of an answer as JSON, in the order of the columns."""
+    support = answer["support"]
+    figures = [figure for risk in answer["risks"] for figure in (risk["probability"], *risk["interval"].values())]
+    return [*figures, support["similar"], support["percentile"], SUPPORT_LEVELS.index(support["level"])]
+
+
+def added_by_v2_rest(http, person):
+    inputs = [
+        {"name": name, "datatype": "BYTES" if name in LABELS else "FP64", "shape": [1], "data": [value]}
+        for name, value in person.items()
+    ]
+    parameters = {"window": "year", "include": "interval,support"}
+    answer = http.post(PATH, json={"inputs": inputs, "parameters": parameters}).raise_for_status().json()
+    assert [output["name"].replace(".", "_") for output in answer["outputs"]] == NAMES
+    return [output["data"][0] for output in answer["outputs"]]
+
+
+def added_by_v2_grpc(stub, person):
+    request = v2.ModelInferRequest(model_name="drug_consumption")
+    for name, value in person.items():
+        tensor = request.inputs.add(name=name, datatype="BYTES" if name in LABELS else "FP64", shape=[1])
+        if name in LABELS:
+            tensor.contents.bytes_contents.append(value.encode())
+        else:
+            tensor.contents.fp64_contents.append(value)
+    request.parameters["window"].string_param = "year"
+    request.parameters["include"].string_param = "interval,support"
+    return [output.contents.fp64_contents[0] for output in stub.ModelInfer(request).outputs]
+
+
+def test_all_give_the_same_bounds_and_support(server, people, real, stored_model):
+    people, rows = people[::60], real.X[::60]
+    asked = [person | ADDED for person in people]
+    with (
+        Client(server.url) as rest,
+        Client(f"grpc://{server.grpc}") as rpc,
+        httpx.Client(base_url=server.url) as http,
+        grpc.insecure_channel(server.grpc) as channel,
+    ):
+        stub = v2_grpc.GRPCInferenceServiceStub(channel)
+        found = {
+            "HTTP": [line(http.post("/predict", json=person).json()) for person in asked],
+            "HTTP batch": [line(each) for each in http.post("/predict_batch", json={"profiles": asked}).json()],
+            "client over HTTP": [line(rest.predict(person).model_dump()) for person in asked],
+            "gRPC": [line(rpc.predict(person).model_dump()) for person in asked],
+            "gRPC batch": [line(each.model_dump()) for each in rpc.predict_batch(asked)],
+            "stream over HTTP": next(iter(rest.stream([rows], **ADDED))),
+            "stream": next(iter(rpc.stream([rows], **ADDED))),
+            "V2 REST": [added_by_v2_rest(http, person) for person in people],
+            "V2 gRPC": [added_by_v2_grpc(stub, person) for person in people],
+            "explained": [
+                line(http.post("/predict", json=person | {"include": [*ADDED["include"], "explanation"]}).json())
+                for person in asked[:3]
+            ],
+        }
+        (frame,) = rpc.stream(pd.DataFrame(people), **ADDED)
+    table = Model(stored_model).predict_proba(pd.DataFrame(people), "year", include=ADDED["include"])
+    assert list(table) == list(frame) == NAMES
+    pd.testing.assert_frame_equal(table, frame, atol=1e-9, rtol=0)
+    found["Python"] = table.assign(level=table["level"].map(SUPPORT_LEVELS.index)).to_numpy(float)
+    probabilities = stored_model.predictor.predict_proba(rows)
+    low, high = stored_model.uncertainty.intervals(rows, probabilities)
+    of_drugs = np.stack([probabilities, low, high], axis=-1)[:, :, WINDOWS.index("year")].reshape(len(rows), -1)
+    expected = np.column_stack([of_drugs, *stored_model.uncertainty.support(rows)])
+    for transport, values in found.items():
+        np.testing.assert_allclose(values, expected[: len(values)], atol=1e-9, rtol=0, err_msg=transport)
+
+
+@pytest.mark.conformance
+def test_windows_and_intervals_together_have_an_interval_of_every_window(server):
+    asked = EXAMPLE | {"include": ["windows", "interval"], "drugs": ["lsd", "heroin"]}
+    with server.client() as client:
+        content = client.post("/predict", json=asked).json()
+        (again,) = client.post("/predict_batch", json={"profiles": [asked]}).json()
+    assert "support" not in content
+    assert again["risks"] == content["risks"]
+    with Client(f"grpc://{server.grpc}") as rpc:
+        assert rpc.predict(asked).model_dump()["risks"] == content["risks"]
+    for risk in content["risks"]:
+        assert list(risk)[-3:] == ["windows", "interval", "window_intervals"]
+        assert risk["interval"] == risk["window_intervals"]["decade"]
+        bounds = [(each["low"], each["high"]) for each in risk["window_intervals"].values()]
+        assert list(risk["window_intervals"]) == list(WINDOWS)
+        assert all(wide >= narrow for a, b in pairwise(bounds) for wide, narrow in zip(a, b, strict=True))
+        for p, (low, high) in zip(risk["windows"].values(), bounds, strict=True):
+            assert low <= p <= high
+
+
+def test_without_the_fast_path_the_text_is_the_same(serve, copied_store, server):
+    asked = EXAMPLE | {"include": ["windows", "interval", "support"]}
+    with serve(copied_store, DRUGPRED_FAST_PATH="0") as slow, slow.client() as client, server.client() as fast:
+        for path, body in (("/predict", asked), ("/predict_batch", {"profiles": [asked, EXAMPLE]})):
+            texts = [re.sub('"prediction_id":"[^"]*"', "", each.post(path, json=body).text) for each in (client, fast)]
+            assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("include", ["windows", "explanation"])
+def test_streams_have_no_other_additions(server, real, include):
+    with Client(f"grpc://{server.grpc}") as rpc, pytest.raises(InvalidRequestError):
+        next(iter(rpc.stream([real.X[:2]], include=[include])))

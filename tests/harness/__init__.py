@@ -65,7 +65,7 @@ def running(command: Sequence[str | Path], log: Path, url: str, **options: objec
     with log.open("w") as output:
         process = psutil.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, **options)
     try:
-        wait(lambda: process.poll() is not None or answers(url), log.read_text)
+        wait(lambda: process.poll() is not None or answers(url), log.read_text, 180)
         assert process.poll() is None, log.read_text()
         yield process
     finally:

@@ -19,7 +19,8 @@ from tests.harness import ROOT
 NEWER = """
 from drugpred import model_store
 old = model_store.load()
-files = [(old.path / name).read_bytes() for name in ("pipeline.skops", "network.npz", "background.npy")]
+names = ("pipeline.skops", "network.npz", "background.npy", "uncertainty.npz")
+files = [(old.path / name).read_bytes() for name in names]
 print(model_store.write(*files, old.card, {}))
 """
 """Code that stores the newest model of a home once more, and prints its tag."""

@@ -116,6 +116,14 @@ def test_a_service_that_answers_errors_misses_the_levels(load, server, allowed, 
         assert requests == failed > 0, done.stderr
 
 
+def test_the_run_time_begins_after_the_imports(load, server, tmp_path):
+    slow = tmp_path / "slow.py"
+    slow.write_text("import time\nuntil = time.monotonic() + 2\nwhile time.monotonic() < until:\n    pass\n")
+    done = load("PredictUser", "-u", "1", "-t", "2s", host=server.url, files=f"{slow},loadtest/locustfile.py")
+    requests, failed = failures(done, ENDPOINTS["one"])
+    assert requests > 5 > failed == 0, done.stderr
+
+
 def test_without_levels_the_exit_code_reports_an_error(load, server):
     assert load("PredictUser", "-u", "1", "-t", "3s", host=f"{server.url}/nowhere").returncode == 1
 
@@ -156,12 +164,12 @@ RISKS = {"risks": [{}] * 18}
 @pytest.mark.parametrize(
     ("body", "right"),
     [
-        (json.dumps(RISKS), {"one"}),
-        (json.dumps([RISKS] * 100), {"batch"}),
-        (json.dumps({"risks": [{}] * 17}), set()),
-        (json.dumps([RISKS] * 99), set()),
-        (json.dumps([RISKS] * 99 + [{"risks": []}]), set()),
-        ("<p>", set()),
+        pytest.param(json.dumps(RISKS), {"one"}, id="one"),
+        pytest.param(json.dumps([RISKS] * 100), {"batch"}, id="batch"),
+        pytest.param(json.dumps({"risks": [{}] * 17}), set(), id="a drug less"),
+        pytest.param(json.dumps([RISKS] * 99), set(), id="a person less"),
+        pytest.param(json.dumps([RISKS] * 99 + [{"risks": []}]), set(), id="no drugs"),
+        pytest.param("<p>", set(), id="HTML"),
     ],
 )
 def test_a_wrong_answer_is_a_failure(load, body, right):

@@ -28,7 +28,7 @@ from drugpred.selection import select
 store, path, start, stop = sys.argv[1:]
 stored_model = model_store.read(ModelStore(store + "/models").get(model_store.NAME))
 metrics.publish(stored_model)
-telemetry = PredictionCounter(stored_model.card)
+telemetry = PredictionCounter(stored_model.card, stored_model.uncertainty)
 telemetry.start()
 rows = np.load(path)[int(start):int(stop)]
 telemetry.add(rows, stored_model.predictor.predict_proba(rows), select("year", frozenset(DRUGS)))
@@ -118,6 +118,7 @@ def test_names_are_those_that_rules_read(samples):
         "drugpred_batch_profiles_count",
         "drugpred_batch_profiles_sum",
         "drugpred_build_info",
+        "drugpred_challenger_failures_total",
         "drugpred_drift_quantile",
         "drugpred_input_total",
         "drugpred_model_info",
@@ -132,6 +133,8 @@ def test_names_are_those_that_rules_read(samples):
         "drugpred_score_total",
         "drugpred_score_drift_quantile",
         "drugpred_score_reference_ratio",
+        "drugpred_support_reference_ratio",
+        "drugpred_support_total",
     }
 
 
@@ -163,7 +166,7 @@ def test_nothing_reveals_a_person(store, tmp_path):
 
 def test_one_process_alone_is_read_as_well(stored_model, real):
     before = live.live_drift(stored_model.card).inputs["age"].n
-    telemetry = PredictionCounter(stored_model.card)
+    telemetry = PredictionCounter(stored_model.card, stored_model.uncertainty)
     telemetry.add(real.X, stored_model.predictor.predict_proba(real.X), select("week", frozenset({"lsd"})))
     telemetry.stop()
     assert live.live_drift(stored_model.card).inputs["age"].n == before + 1885

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
-from drugpred.codebook import DRUGS, WINDOWS
+from drugpred.codebook import DRUGS, SUPPORT_LEVELS, WINDOWS
 from drugpred.monitoring import prediction_metrics as module
 from drugpred.monitoring.prediction_metrics import PredictionCounter
 from drugpred.selection import select
 
 ALL = frozenset(DRUGS)
-COUNTERS = ("profiles", "input", "score", "predictions", "probability")
+COUNTERS = ("profiles", "input", "score", "support", "predictions", "probability")
 
 
 def counts():
@@ -46,7 +46,7 @@ class Difference(dict):
 
 @pytest.fixture
 def telemetry(stored_model):
-    return PredictionCounter(stored_model.card)
+    return PredictionCounter(stored_model.card, stored_model.uncertainty)
 
 
 @pytest.fixture
@@ -62,9 +62,9 @@ def wait_until(holds):
         time.sleep(0.01)
 
 
-def expected(card, people, window, drugs):
+def expected(model, people, window, drugs):
     """Return the counts of profiles one by one."""
-    found = {}
+    found, card = {}, model.card
 
     def count(name, by=1.0, **labels):
         key = (f"drugpred_{name}_total", *sorted(labels.items()))
@@ -75,6 +75,8 @@ def expected(card, people, window, drugs):
 
     for row, probabilities in zip(*people, strict=True):
         count("profiles")
+        (level,) = model.uncertainty.support(row[np.newaxis]).level
+        count("support", level=SUPPORT_LEVELS[level])
         for (name, bins), value in zip(card.input_bins.items(), row, strict=True):
             count("input", feature=name, bin=label(bins, value))
         for (drug, bins), by_window in zip(card.probability_bins.items(), probabilities, strict=True):
@@ -97,7 +99,7 @@ def test_counts_are_those_of_profiles_one_by_one(stored_model, telemetry, people
     telemetry.add(rows, probabilities, select(window, frozenset(drugs)))
     assert found.read() == {}
     telemetry.flush()
-    assert found.read() == pytest.approx(expected(stored_model.card, (rows, probabilities), window, drugs))
+    assert found.read() == pytest.approx(expected(stored_model, (rows, probabilities), window, drugs))
 
 
 def test_separate_profiles_are_counted_together(stored_model, telemetry, people):
@@ -114,7 +116,7 @@ def test_separate_profiles_are_counted_together(stored_model, telemetry, people)
     ):
         part = rows[40 * i : 40 * i + size], probabilities[40 * i : 40 * i + size]
         telemetry.add(*part, select(window, frozenset(drugs)))
-        for of, value in expected(stored_model.card, part, window, drugs).items():
+        for of, value in expected(stored_model, part, window, drugs).items():
             same[of] = same.get(of, 0.0) + value
     telemetry.flush()
     telemetry.flush()
@@ -130,9 +132,7 @@ def test_profiles_of_a_batch_may_ask_for_different_things(stored_model, telemetr
     telemetry.add_each(rows, probabilities, [select(window, frozenset({drug})) for window, drug in asked])
     telemetry.flush()
     for i, (window, drug) in enumerate(asked):
-        for of, value in expected(
-            stored_model.card, (rows[i : i + 1], probabilities[i : i + 1]), window, {drug}
-        ).items():
+        for of, value in expected(stored_model, (rows[i : i + 1], probabilities[i : i + 1]), window, {drug}).items():
             same[of] = same.get(of, 0.0) + value
     assert found.read() == pytest.approx(same)
 

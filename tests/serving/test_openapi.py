@@ -51,6 +51,7 @@ def test_every_endpoint_is_described():
     assert set(POSTS) == set(MODELS)
     assert {path for path, item in DOCUMENT["paths"].items() if "get" in item} == {
         "/drift",
+        "/challenger",
         "/health",
         "/model",
         "/livez",

@@ -38,11 +38,11 @@ def parse(text):
     scores=st.fixed_dictionaries({score.name: st.floats(score.lowest, score.highest) for score in SCORES}),
     drugs=st.frozensets(st.sampled_from(DRUGS), min_size=1),
     window=st.sampled_from(WINDOWS),
-    include=st.sampled_from([[], ["windows"]]),
+    include=st.frozensets(st.sampled_from(["windows", "interval", "support"])),
 )
 def test_the_text_equals_the_scorers_answer(scorer, answers, scores, drugs, window, include):
     profile = Profile.model_validate(
-        {**EXAMPLE, **scores, "drugs": sorted(drugs), "window": window, "include": include}
+        {**EXAMPLE, **scores, "drugs": sorted(drugs), "window": window, "include": sorted(include)}
     )
     (text,) = answers([profile])
     (expected,) = scorer.predict([profile])
@@ -55,7 +55,7 @@ def test_answers_are_in_the_order_of_the_profiles(scorer, answers):
         Profile.model_validate(EXAMPLE | {"openness": openness, "window": window, "include": include})
         for openness in (-1.0, 0.0, 1.0)
         for window in ("year", "day")
-        for include in ([], ["windows"])
+        for include in ([], ["windows"], ["interval"], ["support", "windows", "interval"])
     ]
     assert [parse(text) for text in answers(profiles)] == [
         parse(expected.model_dump_json()) for expected in scorer.predict(profiles)

@@ -9,14 +9,15 @@ from drugpred.training import fit_simulator
 from drugpred.training.classification_metrics import base_rates, measure
 from drugpred.training.estimators import CumulativeNetwork, make_pipeline
 from drugpred.training.evaluation import Evaluation, make_folds
+from tests.harness import NIGHTLY
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def folds(real):
-    """Two tests of a fifth each, of different respondents."""
-    return make_folds(real.last_use, 5, 1, 0)[:2]
+    """One test of a fifth; of two different ones each night."""
+    return make_folds(real.last_use, 5, 1, 0)[: 2 if NIGHTLY else 1]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def test_a_model_of_simulated_respondents_is_as_good_for_real_ones(real, folds, 
     for (train, test), content in zip(folds, fitted, strict=True):
         path = tmp_path / "fit_simulator.npz"
         path.write_bytes(content)
-        rows, last_use = next(Cohort.load(path).draw(20_000, 1))
+        rows, last_use = next(Cohort.load(path).draw(20_000 if NIGHTLY else 8000, 1))
         for name, X, y in (("real", real.X[train], real.last_use[train]), ("simulated", rows, last_use)):
             pipeline = make_pipeline(CumulativeNetwork(networks=2)).fit(X, y)
             probabilities = pipeline.predict_proba(real.X[test])

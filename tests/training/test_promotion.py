@@ -45,8 +45,10 @@ def newest(stored_model, card):
     """Return a function that stores a model with such a card as the newest one."""
 
     def store(*args, **kwargs):
-        network, background = ((stored_model.path / name).read_bytes() for name in ("network.npz", "background.npy"))
-        return model_store.write(b"", network, background, card(*args, **kwargs), {})
+        arrays = [
+            (stored_model.path / name).read_bytes() for name in ("network.npz", "background.npy", "uncertainty.npz")
+        ]
+        return model_store.write(b"", *arrays, card(*args, **kwargs), {})
 
     return store
 

@@ -7,7 +7,6 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,8 +17,7 @@ from drugpred.model import Model
 from drugpred.schemas import EXAMPLE
 from drugpred.training import tracking
 from drugpred.training.configuration import Configuration
-from tests.harness import ROOT, running, skip
-from tests.harness.ports import free_ports
+from tests.harness import ROOT, skip
 
 # MLflow and its dependencies emit warnings about each other, and take half a minute to start.
 pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.slow]
@@ -121,27 +119,6 @@ def test_a_wrong_row_is_refused_with_its_place(logged):
         logged.predict(pd.DataFrame([EXAMPLE, EXAMPLE | {"country": "Atlantis"}]))
     with pytest.raises(Exception, match="missing inputs \\['openness'\\]"):
         logged.predict(pd.DataFrame([EXAMPLE]).drop(columns="openness"))
-
-
-def test_it_is_served_over_http(kept, stored_model, folder):
-    (port,) = free_ports(1)
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local", "--port", str(port)]
-    environment = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "PYTHONPATH": str(ROOT)}
-    command += ["--model-uri", "models:/drug_consumption/1"]
-    url = f"http://127.0.0.1:{port}"
-    with running(command, folder / "served.log", f"{url}/ping", env=environment):
-        for rows in ({"dataframe_records": [EXAMPLE]}, {"dataframe_split": pd.DataFrame([EXAMPLE]).to_dict("split")}):
-            (answer,) = httpx.post(f"{url}/invocations", json=rows, timeout=30).json()["predictions"]
-            expected = Model(stored_model).predict(EXAMPLE)
-            assert answer == {risk["drug"]: pytest.approx(risk["probability"], abs=1e-12) for risk in expected.risks}
-        asked = {"dataframe_records": [EXAMPLE | {"drugs": ["lsd"]}], "params": {"window": "year"}}
-        (answer,) = httpx.post(f"{url}/invocations", json=asked, timeout=30).json()["predictions"]
-        (expected,) = Model(stored_model).predict(EXAMPLE, window="year", drugs=["lsd"]).risks
-        assert answer["lsd"] == pytest.approx(expected["probability"], abs=1e-12)
-        wrong = httpx.post(f"{url}/invocations", json={"dataframe_records": [EXAMPLE | {"gender": "x"}]}, timeout=30)
-        assert wrong.status_code >= 400
-        assert "gender, row 0: expected one of Female" in wrong.text
-    (folder / "served.log").unlink()
 
 
 def test_nothing_is_pickled_and_no_respondent_is_in_it(kept, folder, records_in, mlflow):

@@ -38,10 +38,13 @@ def test_all_operations_are_listed_by_tag(open_api, api):
     assert page.locator(".operation").count() == len(operations)
 
 
-def test_every_call_works_when_it_is_sent(open_api):
+def test_every_call_works_when_it_is_sent(open_api, expected_complaints):
+    expected_complaints.append("404")
     page = open_api()
     for operation in page.locator(".operation").all():
-        assert send(page, operation).startswith("200 "), operation.inner_text()
+        path = operation.locator("summary code").inner_text()
+        # This service has no challenger.
+        assert send(page, operation).startswith("404 " if path == "/challenger" else "200 "), path
 
 
 def test_a_changed_body_is_sent_and_its_error_is_shown(open_api, expected_complaints):

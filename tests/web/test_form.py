@@ -6,7 +6,7 @@ import re
 import pytest
 
 from drugpred.schemas import Profile
-from tests.web.people import EXAMPLE, ranked, shown, wait_for
+from tests.web.people import EXAMPLE, percent, ranked, shown, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +35,7 @@ def test_the_first_question_waits_for_no_module(open_page):
     open_page(
         routes={"**/main.js": lambda route: route.fulfill(**nothing), "**/predict": asked_of(asked)}, wait=False
     ).wait_for_load_state("networkidle")
-    assert asked == [{**EXAMPLE, "window": "decade", "include": ["windows"]}]
+    assert asked == [{**EXAMPLE, "window": "decade", "include": ["windows", "interval", "support"]}]
 
 
 @pytest.mark.parametrize(("fragment", "age"), [("", 30), ("#age=60", 60)])
@@ -145,7 +145,7 @@ def test_examples_are_profiles(page, api):
         with page.expect_request("**/predict") as sent:
             button.click()
         profile = json.loads(sent.value.post_data)
-        assert profile.pop("include") == ["windows"]
+        assert profile.pop("include") == ["windows", "interval", "support"]
         wait_for(page, ranked(api, profile))
 
 
@@ -258,6 +258,30 @@ def test_a_drug_is_explained_when_it_is_opened(page, api):
         page.locator("#openness").fill("2.5")
 
 
+def test_each_drug_has_its_interval(page, api):
+    risks = api.post("/predict", json={**EXAMPLE, "include": ["interval"]}).json()["risks"]
+    (lsd,) = (risk["interval"] for risk in risks if risk["drug"] == "lsd")
+    row = page.locator("#risks > li", has_text="LSD")
+    assert f"{percent(lsd['low'])[:-1]}\u2013{percent(lsd['high'])}" in row.locator(".caption").inner_text()
+    bar, interval = (row.locator(f".bar{part}").bounding_box() for part in ("", " .interval"))
+    assert interval["x"] == pytest.approx(bar["x"] + lsd["low"] * bar["width"], abs=1)
+    assert interval["width"] == pytest.approx((lsd["high"] - lsd["low"]) * bar["width"], abs=1)
+    row.locator("summary").click()
+    assert f"between {percent(lsd['low'])} and {percent(lsd['high'])}" in row.locator(".facts").inner_text()
+
+
+def test_a_person_like_few_respondents_is_reported_in_words(page, api):
+    assert page.locator("#support").inner_text() == ""
+    page.locator("#country").select_option("New Zealand")
+    person = {**EXAMPLE, "country": "New Zealand"}
+    wait_for(page, ranked(api, person))
+    support = api.post("/predict", json={**person, "include": ["support"]}).json()["support"]
+    words = {"thin": "Few like this", "unusual": "Hardly any like this"}[support["level"]]
+    assert re.match(rf"{words}: .* {support['similar']} respondents? alone", page.locator("#support").inner_text())
+    page.locator("#age").fill("7")
+    assert page.locator("#support").is_hidden()
+
+
 def test_scores_are_placed_among_the_survey(page):
     page.locator("#openness").fill("2.9")
     page.wait_for_function("() => document.querySelector('#score-charts').textContent.includes('higher than')")
@@ -283,4 +307,4 @@ def test_the_report_is_shown_under_its_policy(page, url):
     page.locator("#report").click()
     page.wait_for_url(f"{url}/app/report/")
     assert page.locator("svg").count() > 100
-    assert page.evaluate("getComputedStyle(document.body).maxWidth") == "1152px"
+    assert page.evaluate("getComputedStyle(document.body).maxWidth") == "1344px"

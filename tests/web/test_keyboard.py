@@ -46,6 +46,7 @@ def test_score_a_file_and_find_the_unusual(page):
     rows = [[*list(EXAMPLE.values())[1:8], 0, 0, 0, 0, 0] for _ in range(20)]
     rows[13][0], rows[13][11] = 18, 1.9
     lines = [",".join(["id", *INPUTS]), *(",".join(map(str, [f"p{i}", *row])) for i, row in enumerate(rows))]
+    page.on("filechooser", lambda _: None)  # from now on Chromium leaves files to playwright
     tab_to(page, "e.id === 'file'")
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
@@ -67,9 +68,9 @@ def test_compare_two_persons(page, api):
         if page.evaluate("document.activeElement.textContent") == "Thrill seeker":
             break
     page.keyboard.press("Enter")
-    page.wait_for_function("() => document.querySelectorAll('#risks .change:not(:empty)').length === 18")
-    change = page.locator("#risks > li", has_text="Cannabis").locator(".change").inner_text()
     profiles = page.evaluate("async () => (await import('/app/examples.js')).EXAMPLES")
+    wait_for(page, ranked(api, profiles["thrill"]))
+    change = page.locator("#risks > li", has_text="Cannabis").locator(".change").inner_text()
     earlier, now = (
         next(risk["probability"] for risk in answer["risks"] if risk["drug"] == "cannabis")
         for answer in api.post("/predict_batch", json={"profiles": [profiles["parent"], profiles["thrill"]]}).json()

@@ -100,6 +100,7 @@ def test_the_result_is_saved_as_json_csv_and_png(page, api):
     assert [row["drug"] for row in rows] == list(DRUGS)
     for row, risk in zip(rows, risks, strict=True):
         assert float(row["probability"]) == risk["probability"]
+        assert [float(row[bound]) for bound in ("low", "high")] == list(risk["interval"].values())
         assert [float(row[window]) for window in WINDOWS] == [risk["windows"][window] for window in WINDOWS]
     content, name = saved(page, "PNG")
     assert name == "drugpred.png"

@@ -10,6 +10,11 @@ The service stores no prediction: a report of outcomes contains the token. A tok
     36  probability of each drug within the window, 16 bits each, little-endian; 0 if not requested
     16  keyed BLAKE2b (RFC 7693) of all of the above
 
+With a challenger it is 111 bytes, of which 39 come before the last 16::
+
+    3   start of the SHA-256 of the challenger's tag
+    36  its probabilities, likewise
+
 It is signed, not encrypted: anyone with the token can read the requested drugs, the window, the time and the rounded
 probabilities. All of that is in the answer too. It contains nothing of the profile.
 
@@ -42,7 +47,7 @@ from drugpred.errors import (
     StoreUnavailableError,
     WrongModelError,
 )
-from drugpred.schemas import TOKEN_LENGTH, TOKEN_PATTERN
+from drugpred.schemas import LONG_TOKEN_LENGTH, TOKEN_LENGTH, TOKEN_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +66,8 @@ CLOCK_SKEW: Final = 300  # seconds by which the clocks of two replicas may diffe
 
 _KEY_BYTES: Final = 32
 _VERSION: Final = b"\x01"
+_VERSION_WITH_CHALLENGER: Final = b"\x02"
+_CHALLENGER_BYTES: Final = 3
 _MAC_BYTES: Final = 16
 _NONCE_BYTES: Final = 8
 _N_DRUGS: Final = len(codebook.DRUGS)
@@ -89,6 +96,7 @@ class PredictionClaim(NamedTuple):
     probabilities: dict[Drug, float]  # of each requested drug
     issued: int  # seconds since 1970
     nonce: bytes
+    challenger: dict[Drug, float] | None = None  # the probabilities of the present challenger, if it was there
 
     @property
     def until(self) -> int:
@@ -120,6 +128,8 @@ class PredictionIdSigner:
         Tag of the model.
     thresholds : ndarray of shape (18, 6)
         Thresholds of High Risk.
+    challenger : tuple of str and ndarray of shape (18, 6), optional
+        Tag and thresholds of a second model, whose probabilities are signed too.
 
     Raises
     ------
@@ -127,7 +137,13 @@ class PredictionIdSigner:
         A key is too short.
     """
 
-    def __init__(self, keys: str, tag: str, thresholds: NDArray[np.float64]) -> None:
+    def __init__(
+        self,
+        keys: str,
+        tag: str,
+        thresholds: NDArray[np.float64],
+        challenger: tuple[str, NDArray[np.float64]] | None = None,
+    ) -> None:
         secret = [key.strip().encode() for key in keys.split(",")]
         if min(map(len, secret)) < _KEY_BYTES:
             raise ConfigurationError(
@@ -138,23 +154,32 @@ class PredictionIdSigner:
         self._keyed = [
             blake2b(key=blake2b(key).digest(), digest_size=_MAC_BYTES, person=b"drugpred-id") for key in secret
         ]
-        self._head = _VERSION + sha256(tag.encode()).digest()[:4]
-        self._shifts = np.ceil(thresholds * _CELLS) - thresholds * _CELLS
+        self._model = sha256(tag.encode()).digest()[:4]
+        self._shifts = _shifts(thresholds)
+        if challenger:
+            self._challenger = sha256(challenger[0].encode()).digest()[:_CHALLENGER_BYTES]
+            self._challenger_shifts = _shifts(challenger[1])
+        else:
+            self._challenger = b""
 
     @classmethod
-    def of(cls, keys: str, model: StoredModel) -> Self:
-        """Return the signer for a stored model.
+    def of(cls, keys: str, model: StoredModel, challenger: StoredModel | None = None) -> Self:
+        """Return the signer for a stored model and its challenger.
 
         Raises
         ------
         ConfigurationError
             A key is too short.
         """
-        drugs = model.card.drugs
-        thresholds = [[drugs[drug][window].threshold for window in codebook.WINDOWS] for drug in codebook.DRUGS]
-        return cls(keys, model.tag, np.array(thresholds))
+        second = (challenger.tag, challenger.card.thresholds) if challenger else None
+        return cls(keys, model.tag, model.card.thresholds, second)
 
-    def sign(self, probabilities: NDArray[np.float64], selections: Sequence[Selection]) -> list[str]:
+    def sign(
+        self,
+        probabilities: NDArray[np.float64],
+        selections: Sequence[Selection],
+        challenger: NDArray[np.float64] | None = None,
+    ) -> list[str]:
         """Return the tokens of n predictions.
 
         Parameters
@@ -163,28 +188,30 @@ class PredictionIdSigner:
             From 0 to 1, as `Predictor.predict_proba` returns them.
         selections : sequence of Selection
             Drugs and window of each prediction.
+        challenger : ndarray of shape (n, 18, 6), optional
+            The challenger's probabilities.
         """
-        # All drugs at once: selecting first would cost more than rounding all.
-        cells = probabilities * _CELLS
-        cells += self._shifts
-        rows = cells.astype(_UINT16).transpose(0, 2, 1).tobytes()
-        head = self._head + min(int(time.time()), 2**32 - 1).to_bytes(4, "big")
+        rows = _cells(probabilities, self._shifts)
+        version, length, seconds = _VERSION, TOKEN_LENGTH, b""
+        if challenger is not None:
+            version, length = _VERSION_WITH_CHALLENGER, LONG_TOKEN_LENGTH
+            seconds = _cells(challenger, self._challenger_shifts)
+        head = version + self._model + min(int(time.time()), 2**32 - 1).to_bytes(4, "big")
         nonces = os.urandom(_NONCE_BYTES * len(selections))
         keyed = self._keyed[0]
         signed: list[bytes] = []
         for i, selection in enumerate(selections):
             window, code, mask = _pack(selection)
             at = (i * len(codebook.WINDOWS) + window) * _ROW_BYTES
-            row = rows[at : at + _ROW_BYTES]
-            if mask is not None:
-                row = (int.from_bytes(row, "little") & mask).to_bytes(_ROW_BYTES, "little")
-            message = head + nonces[_NONCE_BYTES * i : _NONCE_BYTES * (i + 1)] + code + row
+            message = head + nonces[_NONCE_BYTES * i : _NONCE_BYTES * (i + 1)] + code + _row(rows, at, mask)
+            if seconds:
+                message += self._challenger + _row(seconds, at, mask)
             mac = keyed.copy()
             mac.update(message)
             signed += (message, mac.digest())
         # All at once, because no token needs padding.
         text = b2a_base64(b"".join(signed), newline=False).translate(_URL_SAFE).decode()
-        return [text[at : at + TOKEN_LENGTH] for at in range(0, len(text), TOKEN_LENGTH)]
+        return [text[at : at + length] for at in range(0, len(text), length)]
 
     def verify(self, token: str) -> PredictionClaim:
         """Return the content of a token.
@@ -206,11 +233,12 @@ class PredictionIdSigner:
         message, mac = content[:-_MAC_BYTES], content[-_MAC_BYTES:]
         if not any(hmac.compare_digest(mac, _mac(keyed, message)) for keyed in self._keyed):
             raise _forged()
-        if not message.startswith(_VERSION):
+        at = len(_VERSION)
+        if message[:at] != (_VERSION if len(token) == TOKEN_LENGTH else _VERSION_WITH_CHALLENGER):
             raise _forged()
-        if not message.startswith(self._head):
+        if not message.startswith(self._model, at):
             raise WrongModelError("expected a prediction of the model served here", "prediction_id")
-        at = len(self._head)
+        at += len(self._model)
         issued = int.from_bytes(message[at : at + 4], "big")
         age = time.time() - issued
         if age < -CLOCK_SKEW:
@@ -219,20 +247,46 @@ class PredictionIdSigner:
             )
         if age > MAX_AGE:
             raise ExpiredPredictionError(f"expected a prediction of the last {MAX_AGE // 86400} days", "prediction_id")
-        code = int.from_bytes(message[-_ROW_BYTES - 3 : -_ROW_BYTES], "big")
-        window = code & 7
-        middles = (np.frombuffer(message[-_ROW_BYTES:], _UINT16) + 0.5 - self._shifts[:, window]) / _CELLS
-        probabilities = middles.clip(_NEAREST, 1 - _NEAREST).tolist()
+        nonce, at = message[at + 4 : at + 4 + _NONCE_BYTES], at + 4 + _NONCE_BYTES
+        code = int.from_bytes(message[at : at + 3], "big")
+        row, second = message[at + 3 : at + 3 + _ROW_BYTES], message[at + 3 + _ROW_BYTES :]
+        own = self._challenger and second.startswith(self._challenger)
         return PredictionClaim(
-            window=codebook.WINDOWS[window],
-            probabilities={
-                drug: probability
-                for i, (drug, probability) in enumerate(zip(codebook.DRUGS, probabilities, strict=True))
-                if code >> 3 + i & 1
-            },
+            window=codebook.WINDOWS[code & 7],
+            probabilities=_probabilities(row, code, self._shifts),
             issued=issued,
-            nonce=message[at + 4 : at + 4 + _NONCE_BYTES],
+            nonce=nonce,
+            challenger=_probabilities(second[_CHALLENGER_BYTES:], code, self._challenger_shifts) if own else None,
         )
+
+
+def _shifts(thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
+    shifts: NDArray[np.float64] = np.ceil(thresholds * _CELLS) - thresholds * _CELLS
+    return shifts
+
+
+def _cells(probabilities: NDArray[np.float64], shifts: NDArray[np.float64]) -> bytes:
+    """Return the cells of n probabilities by window and drug, as bytes."""
+    # All drugs at once: selecting first would cost more than rounding all.
+    cells = probabilities * _CELLS
+    cells += shifts
+    return cells.astype(_UINT16).transpose(0, 2, 1).tobytes()
+
+
+def _row(rows: bytes, at: int, mask: int | None) -> bytes:
+    row = rows[at : at + _ROW_BYTES]
+    return row if mask is None else (int.from_bytes(row, "little") & mask).to_bytes(_ROW_BYTES, "little")
+
+
+def _probabilities(row: bytes, code: int, shifts: NDArray[np.float64]) -> dict[Drug, float]:
+    """Return the probabilities of the requested drugs from their cells."""
+    middles = (np.frombuffer(row, _UINT16) + 0.5 - shifts[:, code & 7]) / _CELLS
+    probabilities = middles.clip(_NEAREST, 1 - _NEAREST).tolist()
+    return {
+        drug: probability
+        for i, (drug, probability) in enumerate(zip(codebook.DRUGS, probabilities, strict=True))
+        if code >> 3 + i & 1
+    }
 
 
 def _mac(keyed: blake2b, message: bytes) -> bytes:

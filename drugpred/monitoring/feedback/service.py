@@ -19,6 +19,7 @@ from drugpred.schemas import Accepted, Feedback, faults
 
 if TYPE_CHECKING:
     from drugpred.model_store import Card
+    from drugpred.monitoring.challenger import Challenger
     from drugpred.monitoring.feedback.dedup import TokenStore
     from drugpred.monitoring.feedback.prediction_id import PredictionIdSigner
     from drugpred.settings import Settings
@@ -35,9 +36,13 @@ class FeedbackService:
     seen : TokenStore
     card : Card
         The card of the model.
+    challenger : Challenger, optional
     """
 
-    def __init__(self, tokens: PredictionIdSigner, seen: TokenStore, card: Card) -> None:
+    def __init__(
+        self, tokens: PredictionIdSigner, seen: TokenStore, card: Card, challenger: Challenger | None = None
+    ) -> None:
+        self._challenger = challenger
         outcome_metrics.prepare()
         self._tokens = tokens
         self._seen = seen
@@ -46,7 +51,9 @@ class FeedbackService:
         }
 
     @classmethod
-    def from_settings(cls, settings: Settings, tokens: PredictionIdSigner, card: Card) -> Self:
+    def from_settings(
+        cls, settings: Settings, tokens: PredictionIdSigner, card: Card, challenger: Challenger | None
+    ) -> Self:
         """Return the service that the settings describe, for the predictions of a model.
 
         Raises
@@ -54,7 +61,7 @@ class FeedbackService:
         ConfigurationError
             The URL of the Redis server is malformed.
         """
-        return cls(tokens, token_store(settings, model_store.home()), card)
+        return cls(tokens, token_store(settings, model_store.home()), card, challenger)
 
     def take(self, body: bytes) -> Accepted:
         """Check and count feedback; this may wait for a disk.
@@ -90,6 +97,8 @@ class FeedbackService:
         if not self._seen.add_if_new(claim.nonce, claim.until):
             raise DuplicateFeedbackError("expected a prediction whose outcomes were not reported yet", "prediction_id")
         outcome_metrics.record(claim, feedback.outcomes, self._thresholds[claim.window])
+        if self._challenger:
+            self._challenger.record(claim, feedback.outcomes)
         return Accepted(accepted=len(feedback.outcomes))
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 import numpy as np
 
 from drugpred import codebook
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.schemas import Addition
 from drugpred.selection import select
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from drugpred.model_store import StoredModel
-    from drugpred.schemas import Prediction, Profile, Risk
+    from drugpred.schemas import Prediction, Profile, Risk, Support
     from drugpred.scoring import PredictedArrays
     from drugpred.selection import Selection
 
@@ -43,7 +44,12 @@ _SCORES: Final = tuple(score.name for score in codebook.SCORES)
 _DRUG_LABELS: Final = _labels(codebook.DRUGS)
 _WINDOW_LABELS: Final = _labels(codebook.WINDOWS)
 _SCALE_LABELS: Final = _labels(["standardized", "raw"])
-_INCLUDE_LABELS: Final = _labels(["windows", "explanation"])
+SUPPORT_LEVELS: Final = {
+    level: pb.SupportLevel.Value(f"SUPPORT_LEVEL_{level.upper()}") for level in codebook.SUPPORT_LEVELS
+}
+"""Enum number of each level of support."""
+
+_INCLUDE_LABELS: Final = _labels(get_args(Addition))
 
 
 def profile(message: pb.Profile) -> dict[str, object]:
@@ -64,13 +70,11 @@ def profile(message: pb.Profile) -> dict[str, object]:
         value = getattr(message, name)
         if value or message.HasField(name):  # a score is rarely 0, so HasField is rarely called
             content[name] = value
-    if message.include:
-        content["include"] = [_INCLUDE_LABELS.get(number) for number in message.include]
     return content
 
 
 def options(message: pb.Profile | pb.PredictStreamRequest) -> dict[str, object]:
-    """Return the options that profiles and chunks share: scale, window and drugs, if they are set."""
+    """Return the options that profiles and chunks share: scale, window, drugs and additions, if they are set."""
     content: dict[str, object] = {}
     if message.scale:
         content["scale"] = _SCALE_LABELS.get(message.scale)
@@ -78,6 +82,8 @@ def options(message: pb.Profile | pb.PredictStreamRequest) -> dict[str, object]:
         content["window"] = _WINDOW_LABELS.get(message.window)
     if message.drugs:
         content["drugs"] = [_DRUG_LABELS.get(number) for number in message.drugs]
+    if message.include:
+        content["include"] = [_INCLUDE_LABELS.get(number) for number in message.include]
     return content
 
 
@@ -95,6 +101,13 @@ def prediction(answer: Prediction) -> pb.Prediction:
         window=WINDOWS[answer.window],
         data_source=DATA_SOURCES[answer.data_source],
         risks=map(_risk, answer.risks),
+        support=answer.support and _support(answer.support),
+    )
+
+
+def _support(support: Support) -> pb.Support:
+    return pb.Support(
+        similar=support["similar"], percentile=support["percentile"], level=SUPPORT_LEVELS[support["level"]]
     )
 
 
@@ -151,6 +164,8 @@ class MessageRenderer:
         message.CopyFrom(template.message)
         message.prediction_id = arrays.prediction_id
         windows = "windows" in profile.include
+        if arrays.support is not None:
+            message.support.CopyFrom(_support(arrays.support))
         for risk, drug, threshold in zip(message.risks, selection.drug_indices, template.thresholds, strict=True):
             probability = arrays.selected[drug]
             risk.probability = probability
@@ -159,6 +174,12 @@ class MessageRenderer:
             if windows:
                 into = risk.windows
                 into.ever, into.decade, into.year, into.month, into.week, into.day = arrays.probabilities[drug].tolist()
+            if arrays.bounds is not None and arrays.selected_bounds is not None:
+                risk.interval.low, risk.interval.high = arrays.selected_bounds[drug]
+                if windows:
+                    for window, (low, high) in zip(codebook.WINDOWS, arrays.bounds[drug].tolist(), strict=True):
+                        interval = getattr(risk.window_intervals, window)
+                        interval.low, interval.high = low, high
 
     def _make(self, selection: Selection) -> _Template:
         card = self._model.card

@@ -16,7 +16,7 @@ from drugpred.limits import MAX_PROFILES, SLICE_PROFILES, SLICE_ROWS
 from drugpred.monitoring.rejection_metrics import count_column, count_validation
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
-from drugpred.schemas import Batch, Profile, faults
+from drugpred.schemas import Batch, ColumnAddition, Profile, faults
 from drugpred.selection import select
 from drugpred.serving.grpc import converters
 from drugpred.serving.predictions import is_slow
@@ -40,6 +40,7 @@ class _Options(BaseModel):
     scale: Scale = "standardized"
     window: Window = "decade"
     drugs: frozenset[Drug] = frozenset(codebook.DRUGS)
+    include: frozenset[ColumnAddition] = frozenset()
 
 
 class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
@@ -132,20 +133,32 @@ class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
             detail = Fault((error.field, *row), f"expected {error.expected}")
             raise InvalidArgumentError([detail], where) from None
         selection = select(options.window, options.drugs)
-        selected: list[float] = []
-        for start in range(0, len(people), SLICE_ROWS):
-            if start:
-                await yield_slice()
-            probabilities = self._scorer.predict_proba(people[start : start + SLICE_ROWS], selection)
-            selected += probabilities[:, selection.drug_indices, selection.window_index].ravel().tolist()
-        return pb.PredictStreamResponse(
+        response = pb.PredictStreamResponse(
             chunk=request.chunk,
             model=self._model.model,
             window=converters.WINDOWS[selection.window],
             data_source=self._model.data_source,
             drugs=[converters.DRUGS[drug] for drug in selection.drugs],
-            probabilities=selected,
         )
+        for start in range(0, len(people), SLICE_ROWS):
+            if start:
+                await yield_slice()
+            rows = people[start : start + SLICE_ROWS]
+            probabilities = self._scorer.predict_proba(rows, selection)
+            selected = (..., selection.drug_indices, selection.window_index)
+            response.probabilities.extend(probabilities[selected].ravel().tolist())
+            uncertainty = self._scorer.model.uncertainty
+            if "interval" in options.include:
+                for bounds, into in zip(
+                    uncertainty.intervals(rows, probabilities), (response.low, response.high), strict=True
+                ):
+                    into.extend(bounds[selected].ravel().tolist())
+            if "support" in options.include:
+                similar, percentile, level = uncertainty.support(rows)
+                response.similar.extend(similar.tolist())
+                response.percentile.extend(percentile.tolist())
+                response.level.extend((level + 1).tolist())  # the enum has 0 for unspecified
+        return response
 
     @override
     async def GetModel(self, request: pb.GetModelRequest, context: ServicerContext) -> pb.GetModelResponse:

@@ -19,7 +19,7 @@ from drugpred.limits import MAX_ROWS, SLICE_ROWS
 from drugpred.schemas import faults
 from drugpred.selection import select
 from drugpred.serving.scheduling import yield_slice
-from drugpred.serving.v2.types import ModelMetadata, ServerMetadata, TensorMetadata
+from drugpred.serving.v2.types import BOUNDS, DRUG_BOUNDS, SUPPORT, ModelMetadata, ServerMetadata, TensorMetadata
 from drugpred.tabular import ColumnError, category_codes, encode
 
 if TYPE_CHECKING:
@@ -34,7 +34,11 @@ _LABELS: Final = TypeAdapter(list[Annotated[str, Strict()]])
 _NUMBERS: Final = TypeAdapter(list[Annotated[float, Strict()]])
 _WHOLE: Final = TypeAdapter(list[Annotated[int, Strict(), Field(ge=-(2**63), lt=2**63)]])
 _CATEGORIES: Final = {category.name: category for category in CATEGORIES}
-_PLACES: Final[dict[str, int]] = {drug: place for place, drug in enumerate(DRUGS)}
+_KINDS: Final = {"drug": DRUGS, "bound": DRUG_BOUNDS, "support": SUPPORT}
+_PLACES: Final = {name: (kind, place) for kind, names in _KINDS.items() for place, name in enumerate(names)}
+"""Kind of each tensor of answers, and its place among them."""
+
+_SIZES: Final = {kind: len(names) for kind, names in _KINDS.items()}
 _DATATYPES: Final = {name: ("BYTES",) if name in _CATEGORIES else ("FP64", "FP32", "INT64") for name in INPUTS}
 _DTYPES: Final[dict[str, np.dtype[Any]]] = {"FP64": np.dtype("<f8"), "FP32": np.dtype("<f4"), "INT64": np.dtype("<i8")}
 
@@ -104,14 +108,14 @@ class DataPlane:
     async def infer(
         self, inputs: Iterable[Tensor], outputs: Iterable[str], parameters: Parameters
     ) -> dict[str, NDArray[np.float64]]:
-        """Return the probability of use of each drug, an array of shape (n,) by its name.
+        """Return the probability of use of each drug, and the other requested arrays, each of shape (n,) by its name.
 
         Parameters
         ----------
         inputs : iterable of Tensor
             One for each of `codebook.INPUTS`, in any order, of shape [n] or [n, 1].
         outputs : iterable of str
-            Drugs, in the order of the answer; all if it is empty.
+            Some of `drugpred.serving.v2.types.OUTPUTS`, in the order of the answer; all drugs if it is empty.
         parameters : Parameters
 
         Raises
@@ -119,28 +123,45 @@ class DataPlane:
         InvalidTensorError
             A value that `drugpred.schemas.Profile` would reject, or tensors of other names or shapes.
         """
-        asked: list[Drug] = []
+        asked: list[str] = []
         for i, name in enumerate(outputs):
             if name not in _PLACES or name in asked:
                 raise InvalidTensorError.at(
                     "outputs", i, "name", expected=f"one of {' | '.join(DRUGS)}, each at most once"
                 )
-            asked.append(cast("Drug", name))
+            asked.append(name)
+        names = _with_additions(asked or DRUGS, (parameters.include or "").split(","))
         try:
             people = encode(_columns(inputs), parameters.scale)
         except ColumnError as error:
             place = () if error.row is None else (error.row,)
             raise InvalidTensorError.at("inputs", error.field, "data", *place, expected=error.expected) from None
-        drugs: Sequence[Drug] = asked or DRUGS
+        drugs = {cast("Drug", name.partition(".")[0]) for name in names if name not in SUPPORT}
         selection = select(parameters.window, frozenset(drugs))
-        by_drug = np.empty((len(DRUGS), len(people)))
+        window, uncertainty = selection.window_index, self._scorer.model.uncertainty
+        kinds = {_PLACES[name][0] for name in names}
+        tables = {kind: np.empty((size, len(people))) for kind, size in _SIZES.items() if kind in kinds}
         for start in range(0, len(people), SLICE_ROWS):
             if start:
                 await yield_slice()
             part = slice(start, start + SLICE_ROWS)
-            probabilities = self._scorer.predict_proba(people[part], selection)
-            by_drug[:, part] = probabilities[:, :, selection.window_index].T
-        return {drug: by_drug[_PLACES[drug]] for drug in drugs}
+            rows = people[part]
+            probabilities = self._scorer.predict_proba(rows, selection)
+            if "drug" in kinds:
+                tables["drug"][:, part] = probabilities[:, :, window].T
+            if "bound" in kinds:
+                bounds = uncertainty.intervals(rows, probabilities)[..., window]
+                tables["bound"][:, part] = bounds.transpose(2, 0, 1).reshape(-1, len(rows))
+            if "support" in kinds:
+                tables["support"][:, part] = uncertainty.support(rows)
+        return {name: tables[kind][place] for name in names for kind, place in [_PLACES[name]]}
+
+
+def _with_additions(names: Sequence[str], additions: Sequence[str]) -> list[str]:
+    """Return the names of tensors with those of the additions: bounds after their drug, the support at the end."""
+    bounds = BOUNDS if "interval" in additions else ()
+    added = [name for each in names for name in (each, *(f"{each}.{bound}" for bound in bounds * (each in DRUGS)))]
+    return list(dict.fromkeys([*added, *(SUPPORT if "support" in additions else ())]))
 
 
 def _columns(tensors: Iterable[Tensor]) -> dict[str, NDArray[np.generic]]:

@@ -5,12 +5,22 @@ https://github.com/kserve/open-inference-protocol and, for binary data, Triton's
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from drugpred.codebook import DRUGS, INPUTS, Window
+
+BOUNDS: Final = ("low", "high")
+
+SUPPORT: Final = ("similar", "percentile", "level")
+"""The tensors of the support; of the level, the index in `codebook.SUPPORT_LEVELS`."""
+
+DRUG_BOUNDS: Final = tuple(f"{drug}.{bound}" for drug in DRUGS for bound in BOUNDS)
+
+OUTPUTS: Final = (*DRUGS, *DRUG_BOUNDS, *SUPPORT)
+"""All tensors of answers: only the drugs are answered by default."""
 
 
 class _Request(BaseModel):
@@ -48,6 +58,11 @@ class Parameters(_Parameters):
     scale: Literal["standardized", "raw"] = Field(
         "standardized", description="Scale of the five NEO scores: as published, or raw totals."
     )
+    include: Literal["interval", "support", "interval,support"] | None = Field(
+        None,
+        description="Tensors to add to the answer: interval, the bounds of each probability; support, how many "
+        "respondents are like each person.",
+    )
     timeout: int | None = Field(None, description="Accepted and ignored; Triton's clients send it.")
     priority: int | None = Field(None, description="Accepted and ignored; Triton's clients send it.")
     binary_data_output: bool = Field(default=False, description="Whether all tensors follow the JSON in binary.")
@@ -78,12 +93,12 @@ class InferenceRequest(_Request):
     parameters: Parameters = Parameters()
     inputs: list[RequestInput] = Field(max_length=len(INPUTS))
     outputs: list[RequestOutput] = Field(
-        [], max_length=len(DRUGS), description="Drugs to answer with, in this order; by default all."
+        [], max_length=len(OUTPUTS), description="Drugs to answer with, in this order; by default all."
     )
 
 
 class ResponseOutput(BaseModel):
-    """The probability of use of a drug for each person, in the order of the request."""
+    """The probability of use of a drug for each person, its bound or the support, in the order of the request."""
 
     name: str
     datatype: Literal["FP64"]
@@ -93,7 +108,7 @@ class ResponseOutput(BaseModel):
 
 
 class InferenceResponse(BaseModel):
-    """The probability of use of each requested drug."""
+    """The probability of use of each requested drug, and the other requested tensors."""
 
     model_name: str
     model_version: str

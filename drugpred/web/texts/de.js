@@ -164,6 +164,7 @@ export default {
   result_lead: (window) => `Von 100 Menschen dieser Stichprobe mit diesen Antworten: Gebrauch ${WITHIN[window]}.`,
   key_bar: "diese Antworten",
   key_base: "ganze Stichprobe; ab hier \u201ehohes Risiko\u201c",
+  key_interval: "90-%-Intervall",
   key_windows: "jemals bis letzter Tag",
   wants: (names) => `Warten auf: ${names.join(", ")}.`,
   drugs: {
@@ -189,6 +190,14 @@ export default {
   barely: "Kaum vorhersagbar",
   barely_why: "Zu wenige der Stichprobe haben sie genommen, oder zu wenige nicht, oder die Antworten trennen beide Gruppen kaum. Die Zahl sagt wenig mehr als der Anteil in der Stichprobe.",
   barely_group: "Kaum vorhersagbar: Diese Zahlen sagen wenig mehr als der Anteil in der Stichprobe",
+  range: (low, high) => `${percent(low).replace("\u00a0%", "")}\u2013${percent(high)}`,
+  interval: (low, high) =>
+    `Der Anteil selbst liegt mit einer Wahrscheinlichkeit von 90\u00a0% zwischen ${percent(low)} und ${percent(high)}. Das gilt f\u00fcr den Anteil in einer solchen Stichprobe, nicht f\u00fcr die Person.`,
+  support: {
+    usual: () => "",
+    thin: (similar, percentile) => `Wenige wie diese Person: Die Zahlen sind so sicher wie die von nur ${count(similar, "Befragten", "Befragten")}; ${100 - percentile}\u00a0% der Stichprobe haben mehr.`,
+    unusual: (similar, percentile) => `Kaum jemand wie diese Person: Die Zahlen sind so sicher wie die von nur ${count(similar, "Befragten", "Befragten")}; ${100 - percentile}\u00a0% der Stichprobe haben mehr, oder die Werte liegen weit au\u00dfen.`,
+  },
   row: (base) => `Schnitt ${percent(base)}`,
   sentence: (drug, p, base, window) =>
     `${drug}: Von 100 Menschen dieser Stichprobe mit diesen Antworten haben ${percent(p).replace("\u00a0%", "")} sie ${WITHIN[window]} genommen. Das sind ${compared(p, base)} (${of100(base)}).`,

@@ -156,6 +156,7 @@ export default {
     `Of 100 people with these answers in this sample, how many report use ${WITHIN[window]}.`,
   key_bar: "these answers",
   key_base: "whole sample; \u201chigh risk\u201d from here",
+  key_interval: "90% interval",
   key_windows: "ever to last day",
   wants: (/** @type {string[]} */ names) => `Waiting for: ${names.join(", ")}.`,
   drugs: {
@@ -181,6 +182,15 @@ export default {
   barely: "Barely predictable",
   barely_why: "Too few people in the sample used it, or too few did not, or the answers hardly separate the two groups. The figure says little more than the share in the sample.",
   barely_group: "Barely predictable: these figures say little more than the share in the sample",
+  range: (/** @type {number} */ low, /** @type {number} */ high) => `${percent(low).replace("%", "")}\u2013${percent(high)}`,
+  interval: (/** @type {number} */ low, /** @type {number} */ high) =>
+    `The share itself is between ${percent(low)} and ${percent(high)} with a chance of 90%. This is an interval of the share in such a sample, not of the person.`,
+  /** @type {Record<string, (similar: number, percentile: number) => string>} */
+  support: {
+    usual: () => "",
+    thin: (similar, percentile) => `Few like this: the figures are as sure as those from ${count(similar, "respondent")} alone; ${100 - percentile}% of the sample have more.`,
+    unusual: (similar, percentile) => `Hardly any like this: the figures are as sure as those from ${count(similar, "respondent")} alone; ${100 - percentile}% of the sample have more, or the scores are far out.`,
+  },
   row: (/** @type {number} */ base) => `sample ${percent(base)}`,
   sentence: (/** @type {string} */ drug, /** @type {number} */ p, /** @type {number} */ base, /** @type {string} */ window) =>
     `${drug}: of 100 people with these answers in this sample, ${percent(p).replace("%", "")} used it ${WITHIN[window]}. That is ${compared(p, base)} (${of100(base)}).`,

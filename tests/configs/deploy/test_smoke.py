@@ -58,9 +58,9 @@ def simulated_store(stored_model, tmp_path):
     card = stored_model.card.model_copy(
         update={"data": stored_model.card.data.model_copy(update={"source": "simulated"})}
     )
-    network, background = ((stored_model.path / name).read_bytes() for name in ("network.npz", "background.npy"))
+    arrays = [(stored_model.path / name).read_bytes() for name in ("network.npz", "background.npy", "uncertainty.npz")]
     with using(tmp_path):
-        model_store.write(b"pipeline", network, background, card, {"index.html": b"report"})
+        model_store.write(b"pipeline", *arrays, card, {"index.html": b"report"})
     return tmp_path
 
 

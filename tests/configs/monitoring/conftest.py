@@ -10,6 +10,8 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 
 from drugpred.codebook import DRUGS, WINDOWS
 from drugpred.monitoring import metrics, outcome_metrics
+from drugpred.monitoring.challenger import Challenger
+from drugpred.monitoring.feedback.prediction_id import PredictionClaim
 from drugpred.monitoring.prediction_metrics import PredictionCounter
 from drugpred.selection import select
 
@@ -19,8 +21,9 @@ SERVED = {"service_name": "drugpred", "service_version": "1", "runner_name": "dr
 @pytest.fixture(scope="session")
 def counting(stored_model, real):
     """Return a function that counts a little in every metric, and returns the text of /metrics."""
-    metrics.publish(stored_model)
-    telemetry = PredictionCounter(stored_model.card)
+    metrics.publish(stored_model, stored_model)
+    challenger = Challenger(stored_model, stored_model)
+    telemetry = PredictionCounter(stored_model.card, stored_model.uncertainty, challenger)
     bentoml = _BentoMLMetrics()
     rng = np.random.default_rng(1)
 
@@ -32,11 +35,13 @@ def counting(stored_model, real):
         telemetry.flush()
         for window in WINDOWS:
             for each in probabilities[:20, :, WINDOWS.index(window)].tolist():
-                claim = SimpleNamespace(window=window, probabilities=dict(zip(DRUGS, each, strict=True)))
+                probabilities_of = dict(zip(DRUGS, each, strict=True))
+                claim = PredictionClaim(window, probabilities_of, 0, b"", probabilities_of)
                 used = {drug: bool(rng.random() < p) for drug, p in claim.probabilities.items()}
                 outcome_metrics.record(
                     claim, used, {drug: stored_model.card.drugs[drug][window].threshold for drug in DRUGS}
                 )
+                challenger.record(claim, used)
         outcome_metrics.count("accepted")
         metrics.REFUSED.labels("age", "range").inc()
         for reason in ("missing", "unknown", "scope"):

@@ -58,7 +58,7 @@ def survey(stored_model, real):
         whether the drug was used.
     """
     probabilities = stored_model.predictor.predict_proba(real.X)
-    telemetry = PredictionCounter(stored_model.card)
+    telemetry = PredictionCounter(stored_model.card, stored_model.uncertainty)
     tokens = PredictionIdSigner.of(new_key(), stored_model)
     rng = np.random.default_rng(1)
     of = {}

@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 from drugpred import codebook
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES, WINDOWS
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
-from drugpred.schemas import EXAMPLE, Profile
+from drugpred.schemas import EXAMPLE, Addition, Profile
 from drugpred.scoring import Scorer
 from drugpred.serving.grpc import converters
 
@@ -23,7 +24,8 @@ ENUMS = {
     pb.Drug: DRUGS,
     pb.Window: WINDOWS,
     pb.Scale: ("standardized", "raw"),
-    pb.Include: ("windows", "explanation"),
+    pb.Include: get_args(Addition),
+    pb.SupportLevel: codebook.SUPPORT_LEVELS,
     pb.DataSource: ("uci", "file", "simulated"),
 }
 
@@ -51,10 +53,10 @@ def person(**changes):
 
 def test_a_profile_is_converted_to_the_http_form():
     assert converters.profile(person()) == EXAMPLE | {"gender": "Female"}
-    asked = person(scale="SCALE_RAW", drugs=[6, 1], window="WINDOW_WEEK", include=[1, 2])
+    asked = person(scale="SCALE_RAW", drugs=[6, 1], window="WINDOW_WEEK", include=[1, 2, 3, 4])
     options = {"scale": "raw", "drugs": ["cannabis", "alcohol"], "window": "week"}
     assert converters.profile(asked) == EXAMPLE | {"gender": "Female"} | options | {
-        "include": ["windows", "explanation"]
+        "include": ["windows", "explanation", "interval", "support"]
     }
 
 
@@ -93,7 +95,7 @@ def test_a_score_of_0_is_given(score):
         ({"drugs": [1, 0]}, ("drugs", 1)),
         ({"drugs": [19]}, ("drugs", 0)),
         ({"include": [0]}, ("include", 0)),
-        ({"include": [1, 3]}, ("include", 1)),
+        ({"include": [1, 5]}, ("include", 1)),
         ({"neuroticism": float("nan")}, ("neuroticism",)),
         ({"openness": float("inf")}, ("openness",)),
     ],
@@ -112,12 +114,15 @@ def test_a_chunk_becomes_codes_and_scores(real, chunk_of):
 
 
 def test_the_options_of_a_chunk_are_those_of_a_profile():
-    asked = {"scale": 2, "drugs": [6, 1], "window": 5}
+    asked = {"scale": 2, "drugs": [6, 1], "window": 5, "include": [3, 4]}
     assert converters.options(pb.PredictStreamRequest(**asked)) == converters.profile(pb.Profile(**asked))
     assert converters.options(pb.PredictStreamRequest()) == {}
 
 
-@pytest.mark.parametrize("include", [[], ["windows"], ["explanation"], ["windows", "explanation"]])
+@pytest.mark.parametrize(
+    "include",
+    [[], ["windows"], ["explanation"], ["windows", "explanation"], ["interval"], ["windows", "interval", "support"]],
+)
 def test_an_answer_loses_nothing_but_the_label(stored_model, include):
     asked = Profile.model_validate(EXAMPLE | {"include": include, "window": "year", "drugs": DRUGS[2:9]})
     (answer,) = Scorer(stored_model).predict([asked])

@@ -41,7 +41,7 @@ OPTIONS = st.fixed_dictionaries(
     optional={
         "window": st.sampled_from(WINDOWS),
         "drugs": st.lists(st.sampled_from(DRUGS), min_size=1),
-        "include": st.just(["windows"]),
+        "include": st.lists(st.sampled_from(["windows", "interval", "support"])),
     },
 )
 

@@ -302,6 +302,7 @@ SCOPES = {
     "read": [
         "/model",
         "/drift",
+        "/challenger",
         "/v2",
         "/v2/models/a",
         "/v2/models/a/versions/b",

@@ -358,3 +358,41 @@ def test_no_refusal_repeats_a_sent_value(infer, name, value, field):
 def test_a_refusal_has_the_place_as_a_path():
     assert str(InvalidTensorError.at("inputs", "age", "data", 3, expected="it")) == "inputs.age.data[3]: expected it"
     assert str(InvalidTensorError.at(expected="it")) == "request: expected it"
+
+
+# --- bounds and support
+
+
+def columns_of(stored_model, rows, window):
+    """The figures of rows by the name of their tensor."""
+    probabilities = stored_model.predictor.predict_proba(rows)
+    low, high = stored_model.uncertainty.intervals(rows, probabilities)[..., WINDOWS.index(window)]
+    figures = {drug: probabilities[:, i, WINDOWS.index(window)] for i, drug in enumerate(DRUGS)}
+    figures |= {f"{drug}.low": low[:, i] for i, drug in enumerate(DRUGS)}
+    figures |= {f"{drug}.high": high[:, i] for i, drug in enumerate(DRUGS)}
+    return figures | stored_model.uncertainty.support(rows)._asdict()
+
+
+@pytest.mark.parametrize(
+    ("outputs", "parameters", "expected"),
+    [
+        ((), {"include": "interval"}, [f"{drug}{end}" for drug in DRUGS for end in ("", ".low", ".high")]),
+        ((), {"include": "support"}, [*DRUGS, "similar", "percentile", "level"]),
+        (("lsd",), {"include": "interval,support"}, ["lsd", "lsd.low", "lsd.high", "similar", "percentile", "level"]),
+        (("lsd.high", "level", "crack", "lsd.low"), {}, ["lsd.high", "level", "crack", "lsd.low"]),
+        (("similar",), {"include": "interval"}, ["similar"]),
+        (("lsd.low", "lsd"), {"include": "interval"}, ["lsd.low", "lsd", "lsd.high"]),
+    ],
+)
+def test_bounds_and_support_are_tensors_on_request(infer, stored_model, real, outputs, parameters, expected):
+    rows = real.X[:2500]
+    answer = infer(tensors(people(rows)), *outputs, window="year", **parameters)
+    assert list(answer) == expected
+    figures = columns_of(stored_model, rows, "year")
+    for name, column in answer.items():
+        np.testing.assert_allclose(column, figures[name], atol=1e-12)
+
+
+def test_an_unknown_addition_is_refused():
+    with pytest.raises(ValueError, match="include"):
+        Parameters(include="windows")

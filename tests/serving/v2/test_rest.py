@@ -139,7 +139,7 @@ def test_parameters_of_triton_clients_are_ignored(infer):
 
 @pytest.mark.parametrize("name", ["sequence_id", "zebra"])
 def test_the_parameters_that_there_are_are_listed_where_another_one_comes(refusal, name):
-    known = "expected no parameter but binary_data_output, content_type, priority, scale, timeout, window"
+    known = "expected no parameter but binary_data_output, content_type, include, priority, scale, timeout, window"
     assert refusal(content() | {"parameters": {name: 1, "window": "day"}}) == [(["parameters"], known)]
     known = "expected no parameter but binary_data, content_type"
     outputs = [{"name": "lsd", "parameters": {"class_count": 1}}]
@@ -353,7 +353,7 @@ def test_numbers_are_finite(refusal, literal):
             [["outputs", 0, "parameters"]],
         ),
         ({"outputs": [{}]}, [["outputs", 0, "name"]]),
-        ({"outputs": [{"name": "lsd"}] * 19}, [["outputs"]]),
+        ({"outputs": [{"name": "lsd"}] * 58}, [["outputs"]]),
         ({"outputs": "lsd"}, [["outputs"]]),
         ({"inputs": []}, [["inputs", "age"]]),
         ({"inputs": content()["inputs"][:-1]}, [["inputs", "sensation_seeking"]]),

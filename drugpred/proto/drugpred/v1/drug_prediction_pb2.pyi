@@ -101,6 +101,15 @@ class Include(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     INCLUDE_UNSPECIFIED: _ClassVar[Include]
     INCLUDE_WINDOWS: _ClassVar[Include]
     INCLUDE_EXPLANATION: _ClassVar[Include]
+    INCLUDE_INTERVAL: _ClassVar[Include]
+    INCLUDE_SUPPORT: _ClassVar[Include]
+
+class SupportLevel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SUPPORT_LEVEL_UNSPECIFIED: _ClassVar[SupportLevel]
+    SUPPORT_LEVEL_USUAL: _ClassVar[SupportLevel]
+    SUPPORT_LEVEL_THIN: _ClassVar[SupportLevel]
+    SUPPORT_LEVEL_UNUSUAL: _ClassVar[SupportLevel]
 
 class DataSource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -176,6 +185,12 @@ SCALE_RAW: Scale
 INCLUDE_UNSPECIFIED: Include
 INCLUDE_WINDOWS: Include
 INCLUDE_EXPLANATION: Include
+INCLUDE_INTERVAL: Include
+INCLUDE_SUPPORT: Include
+SUPPORT_LEVEL_UNSPECIFIED: SupportLevel
+SUPPORT_LEVEL_USUAL: SupportLevel
+SUPPORT_LEVEL_THIN: SupportLevel
+SUPPORT_LEVEL_UNUSUAL: SupportLevel
 DATA_SOURCE_UNSPECIFIED: DataSource
 DATA_SOURCE_UCI: DataSource
 DATA_SOURCE_FILE: DataSource
@@ -220,21 +235,33 @@ class Profile(_message.Message):
     def __init__(self, scale: _Optional[_Union[Scale, str]] = ..., years: _Optional[int] = ..., band: _Optional[_Union[AgeBand, str]] = ..., gender: _Optional[_Union[Gender, str]] = ..., education: _Optional[_Union[Education, str]] = ..., country: _Optional[_Union[Country, str]] = ..., ethnicity: _Optional[_Union[Ethnicity, str]] = ..., neuroticism: _Optional[float] = ..., extraversion: _Optional[float] = ..., openness: _Optional[float] = ..., agreeableness: _Optional[float] = ..., conscientiousness: _Optional[float] = ..., impulsivity: _Optional[float] = ..., sensation_seeking: _Optional[float] = ..., drugs: _Optional[_Iterable[_Union[Drug, str]]] = ..., window: _Optional[_Union[Window, str]] = ..., include: _Optional[_Iterable[_Union[Include, str]]] = ...) -> None: ...
 
 class Prediction(_message.Message):
-    __slots__ = ("prediction_id", "model", "window", "data_source", "risks")
+    __slots__ = ("prediction_id", "model", "window", "data_source", "risks", "support")
     PREDICTION_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     DATA_SOURCE_FIELD_NUMBER: _ClassVar[int]
     RISKS_FIELD_NUMBER: _ClassVar[int]
+    SUPPORT_FIELD_NUMBER: _ClassVar[int]
     prediction_id: str
     model: str
     window: Window
     data_source: DataSource
     risks: _containers.RepeatedCompositeFieldContainer[Risk]
-    def __init__(self, prediction_id: _Optional[str] = ..., model: _Optional[str] = ..., window: _Optional[_Union[Window, str]] = ..., data_source: _Optional[_Union[DataSource, str]] = ..., risks: _Optional[_Iterable[_Union[Risk, _Mapping]]] = ...) -> None: ...
+    support: Support
+    def __init__(self, prediction_id: _Optional[str] = ..., model: _Optional[str] = ..., window: _Optional[_Union[Window, str]] = ..., data_source: _Optional[_Union[DataSource, str]] = ..., risks: _Optional[_Iterable[_Union[Risk, _Mapping]]] = ..., support: _Optional[_Union[Support, _Mapping]] = ...) -> None: ...
+
+class Support(_message.Message):
+    __slots__ = ("similar", "percentile", "level")
+    SIMILAR_FIELD_NUMBER: _ClassVar[int]
+    PERCENTILE_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    similar: int
+    percentile: int
+    level: SupportLevel
+    def __init__(self, similar: _Optional[int] = ..., percentile: _Optional[int] = ..., level: _Optional[_Union[SupportLevel, str]] = ...) -> None: ...
 
 class Risk(_message.Message):
-    __slots__ = ("drug", "probability", "prediction", "threshold", "base_rate", "auc", "reliable", "windows", "explanation")
+    __slots__ = ("drug", "probability", "prediction", "threshold", "base_rate", "auc", "reliable", "windows", "explanation", "interval", "window_intervals")
     DRUG_FIELD_NUMBER: _ClassVar[int]
     PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     PREDICTION_FIELD_NUMBER: _ClassVar[int]
@@ -244,6 +271,8 @@ class Risk(_message.Message):
     RELIABLE_FIELD_NUMBER: _ClassVar[int]
     WINDOWS_FIELD_NUMBER: _ClassVar[int]
     EXPLANATION_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_INTERVALS_FIELD_NUMBER: _ClassVar[int]
     drug: Drug
     probability: float
     prediction: bool
@@ -253,7 +282,33 @@ class Risk(_message.Message):
     reliable: bool
     windows: WindowProbabilities
     explanation: Explanation
-    def __init__(self, drug: _Optional[_Union[Drug, str]] = ..., probability: _Optional[float] = ..., prediction: _Optional[bool] = ..., threshold: _Optional[float] = ..., base_rate: _Optional[float] = ..., auc: _Optional[float] = ..., reliable: _Optional[bool] = ..., windows: _Optional[_Union[WindowProbabilities, _Mapping]] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ...) -> None: ...
+    interval: Interval
+    window_intervals: WindowIntervals
+    def __init__(self, drug: _Optional[_Union[Drug, str]] = ..., probability: _Optional[float] = ..., prediction: _Optional[bool] = ..., threshold: _Optional[float] = ..., base_rate: _Optional[float] = ..., auc: _Optional[float] = ..., reliable: _Optional[bool] = ..., windows: _Optional[_Union[WindowProbabilities, _Mapping]] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ..., interval: _Optional[_Union[Interval, _Mapping]] = ..., window_intervals: _Optional[_Union[WindowIntervals, _Mapping]] = ...) -> None: ...
+
+class Interval(_message.Message):
+    __slots__ = ("low", "high")
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    low: float
+    high: float
+    def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ...) -> None: ...
+
+class WindowIntervals(_message.Message):
+    __slots__ = ("ever", "decade", "year", "month", "week", "day")
+    EVER_FIELD_NUMBER: _ClassVar[int]
+    DECADE_FIELD_NUMBER: _ClassVar[int]
+    YEAR_FIELD_NUMBER: _ClassVar[int]
+    MONTH_FIELD_NUMBER: _ClassVar[int]
+    WEEK_FIELD_NUMBER: _ClassVar[int]
+    DAY_FIELD_NUMBER: _ClassVar[int]
+    ever: Interval
+    decade: Interval
+    year: Interval
+    month: Interval
+    week: Interval
+    day: Interval
+    def __init__(self, ever: _Optional[_Union[Interval, _Mapping]] = ..., decade: _Optional[_Union[Interval, _Mapping]] = ..., year: _Optional[_Union[Interval, _Mapping]] = ..., month: _Optional[_Union[Interval, _Mapping]] = ..., week: _Optional[_Union[Interval, _Mapping]] = ..., day: _Optional[_Union[Interval, _Mapping]] = ...) -> None: ...
 
 class WindowProbabilities(_message.Message):
     __slots__ = ("ever", "decade", "year", "month", "week", "day")
@@ -332,7 +387,7 @@ class PredictBatchResponse(_message.Message):
     def __init__(self, predictions: _Optional[_Iterable[_Union[Prediction, _Mapping]]] = ...) -> None: ...
 
 class PredictStreamRequest(_message.Message):
-    __slots__ = ("chunk", "scale", "age", "gender", "education", "country", "ethnicity", "neuroticism", "extraversion", "openness", "agreeableness", "conscientiousness", "impulsivity", "sensation_seeking", "drugs", "window")
+    __slots__ = ("chunk", "scale", "age", "gender", "education", "country", "ethnicity", "neuroticism", "extraversion", "openness", "agreeableness", "conscientiousness", "impulsivity", "sensation_seeking", "drugs", "window", "include")
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     SCALE_FIELD_NUMBER: _ClassVar[int]
     AGE_FIELD_NUMBER: _ClassVar[int]
@@ -349,6 +404,7 @@ class PredictStreamRequest(_message.Message):
     SENSATION_SEEKING_FIELD_NUMBER: _ClassVar[int]
     DRUGS_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_FIELD_NUMBER: _ClassVar[int]
     chunk: int
     scale: Scale
     age: _containers.RepeatedScalarFieldContainer[AgeBand]
@@ -365,23 +421,34 @@ class PredictStreamRequest(_message.Message):
     sensation_seeking: _containers.RepeatedScalarFieldContainer[float]
     drugs: _containers.RepeatedScalarFieldContainer[Drug]
     window: Window
-    def __init__(self, chunk: _Optional[int] = ..., scale: _Optional[_Union[Scale, str]] = ..., age: _Optional[_Iterable[_Union[AgeBand, str]]] = ..., gender: _Optional[_Iterable[_Union[Gender, str]]] = ..., education: _Optional[_Iterable[_Union[Education, str]]] = ..., country: _Optional[_Iterable[_Union[Country, str]]] = ..., ethnicity: _Optional[_Iterable[_Union[Ethnicity, str]]] = ..., neuroticism: _Optional[_Iterable[float]] = ..., extraversion: _Optional[_Iterable[float]] = ..., openness: _Optional[_Iterable[float]] = ..., agreeableness: _Optional[_Iterable[float]] = ..., conscientiousness: _Optional[_Iterable[float]] = ..., impulsivity: _Optional[_Iterable[float]] = ..., sensation_seeking: _Optional[_Iterable[float]] = ..., drugs: _Optional[_Iterable[_Union[Drug, str]]] = ..., window: _Optional[_Union[Window, str]] = ...) -> None: ...
+    include: _containers.RepeatedScalarFieldContainer[Include]
+    def __init__(self, chunk: _Optional[int] = ..., scale: _Optional[_Union[Scale, str]] = ..., age: _Optional[_Iterable[_Union[AgeBand, str]]] = ..., gender: _Optional[_Iterable[_Union[Gender, str]]] = ..., education: _Optional[_Iterable[_Union[Education, str]]] = ..., country: _Optional[_Iterable[_Union[Country, str]]] = ..., ethnicity: _Optional[_Iterable[_Union[Ethnicity, str]]] = ..., neuroticism: _Optional[_Iterable[float]] = ..., extraversion: _Optional[_Iterable[float]] = ..., openness: _Optional[_Iterable[float]] = ..., agreeableness: _Optional[_Iterable[float]] = ..., conscientiousness: _Optional[_Iterable[float]] = ..., impulsivity: _Optional[_Iterable[float]] = ..., sensation_seeking: _Optional[_Iterable[float]] = ..., drugs: _Optional[_Iterable[_Union[Drug, str]]] = ..., window: _Optional[_Union[Window, str]] = ..., include: _Optional[_Iterable[_Union[Include, str]]] = ...) -> None: ...
 
 class PredictStreamResponse(_message.Message):
-    __slots__ = ("chunk", "model", "window", "data_source", "drugs", "probabilities")
+    __slots__ = ("chunk", "model", "window", "data_source", "drugs", "probabilities", "low", "high", "similar", "percentile", "level")
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     DATA_SOURCE_FIELD_NUMBER: _ClassVar[int]
     DRUGS_FIELD_NUMBER: _ClassVar[int]
     PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    SIMILAR_FIELD_NUMBER: _ClassVar[int]
+    PERCENTILE_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
     chunk: int
     model: str
     window: Window
     data_source: DataSource
     drugs: _containers.RepeatedScalarFieldContainer[Drug]
     probabilities: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, chunk: _Optional[int] = ..., model: _Optional[str] = ..., window: _Optional[_Union[Window, str]] = ..., data_source: _Optional[_Union[DataSource, str]] = ..., drugs: _Optional[_Iterable[_Union[Drug, str]]] = ..., probabilities: _Optional[_Iterable[float]] = ...) -> None: ...
+    low: _containers.RepeatedScalarFieldContainer[float]
+    high: _containers.RepeatedScalarFieldContainer[float]
+    similar: _containers.RepeatedScalarFieldContainer[int]
+    percentile: _containers.RepeatedScalarFieldContainer[int]
+    level: _containers.RepeatedScalarFieldContainer[SupportLevel]
+    def __init__(self, chunk: _Optional[int] = ..., model: _Optional[str] = ..., window: _Optional[_Union[Window, str]] = ..., data_source: _Optional[_Union[DataSource, str]] = ..., drugs: _Optional[_Iterable[_Union[Drug, str]]] = ..., probabilities: _Optional[_Iterable[float]] = ..., low: _Optional[_Iterable[float]] = ..., high: _Optional[_Iterable[float]] = ..., similar: _Optional[_Iterable[int]] = ..., percentile: _Optional[_Iterable[int]] = ..., level: _Optional[_Iterable[_Union[SupportLevel, str]]] = ...) -> None: ...
 
 class GetModelRequest(_message.Message):
     __slots__ = ()
