@@ -95,7 +95,7 @@ class Row {
     this.name.textContent = drugOf(risk.drug);
     this.figure.textContent = t.percent(risk.probability);
     this.group.textContent = first ? t.barely_group : "";
-    this.caption.replaceChildren(t.range(risk.interval.low, risk.interval.high), h("br"), t.row(risk.base_rate));
+    this.caption.replaceChildren(h("span", { class: "range" }, t.range(risk.interval.low, risk.interval.high)), h("br"), t.row(risk.base_rate));
     this.before.textContent = before === undefined ? "" : t.before(before, risk.probability);
     this.bar.classList.toggle("compared", before !== undefined);
     place(this.bar, { now: risk.probability, low: risk.interval.low, high: risk.interval.high, base: risk.base_rate, before: before ?? 0 });

@@ -7,11 +7,12 @@ from tests.web.people import EXAMPLE, ranked, shown, wait_for
 pytestmark = pytest.mark.slow
 
 OLD = """() => {
-  const figures = [...document.querySelectorAll('#risks .figure')];
+  const figures = [...document.querySelectorAll('#risks .figure, #risks .range')];
   return document.querySelector('#result').classList.contains('stale')
+    && [...document.querySelectorAll('#risks .interval')].every(mark => getComputedStyle(mark).display === 'none')
     && figures.every(figure => getComputedStyle(figure).textDecorationLine === 'line-through');
 }"""
-"""Whether each figure is struck out."""
+"""Whether each figure of a person is struck out, and no interval is drawn."""
 
 BUSY = "() => document.querySelector('#result').getAttribute('aria-busy') === 'true'"
 PROBLEM = "() => document.querySelector('#problem').textContent !== ''"
