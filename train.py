@@ -35,11 +35,13 @@ def train(data: Path | None, config_path: Path, *, track: bool, force: bool) -> 
         The data or the configuration is malformed, the model cannot be stored, or it is worse than the newest one.
     """
     with needs("train"):  # these imports take seconds, so options are parsed first
+        import numpy as np
         import skops.io
         from rich.console import Console
 
         from drugpred import model_store
         from drugpred.data.files import require_writable
+        from drugpred.explanation import Explainer
         from drugpred.predictor import Predictor, to_npz
         from drugpred.training import configuration, experiment, laplace, promotion
         from drugpred.training.card import build_card
@@ -66,6 +68,7 @@ def train(data: Path | None, config_path: Path, *, track: bool, force: bool) -> 
             console.print(table.rich())
         if run:
             run.log_evaluation(card)
+        curve = experiment.learning_curve(respondents, config, evaluation)
 
         with promotion.store_lock():
             if not force:
@@ -82,14 +85,16 @@ def train(data: Path | None, config_path: Path, *, track: bool, force: bool) -> 
                 measured_for(config, respondents.source),
             )
             card = card.model_copy(update={"uncertainty": uncertainty.card})
+            background = make_background(predictor)
             report = render(
                 card,
                 evaluation,
                 respondents.X,
                 pipeline.predict_proba,
+                Explainer(predictor, np.load(io.BytesIO(background))),
+                curve,
                 Uncertainty.read(io.BytesIO(uncertainty.content)),
             )
-            background = make_background(predictor)
             tag = model_store.write(
                 skops.io.dumps(pipeline), to_npz(weights), background, uncertainty.content, card, report
             )

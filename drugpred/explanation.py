@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import combinations
 from math import comb
 from typing import TYPE_CHECKING, Final, Self
 
@@ -43,9 +44,17 @@ _FIRST: Final = _subsets(_SPLIT)
 _OTHERS: Final = _subsets(_N - _SPLIT)
 
 
+def _members() -> NDArray[np.bool_]:
+    """Return the members of all sets in the order of their values, shape (4096, 12)."""
+    inside: NDArray[np.bool_] = (
+        np.vstack([np.repeat(_FIRST, _OTHERS.shape[1], axis=1), np.tile(_OTHERS, _FIRST.shape[1])]).T > 0
+    )
+    return inside
+
+
 def _shapley() -> NDArray[np.float64]:
     """Return the map from the values of all sets to the twelve Shapley values, shape (4096, 12)."""
-    inside = np.vstack([np.repeat(_FIRST, _OTHERS.shape[1], axis=1), np.tile(_OTHERS, _FIRST.shape[1])]).T > 0
+    inside = _members()
     size = inside.sum(axis=1, keepdims=True)
     # The share of all orders in which exactly k given inputs come before another one.
     share = np.array([1 / (_N * comb(_N - 1, k)) for k in range(_N)])
@@ -54,6 +63,19 @@ def _shapley() -> NDArray[np.float64]:
 
 
 _SHAPLEY: Final = _shapley()
+
+PAIRS: Final = tuple(combinations(range(_N), 2))
+"""The pairs of inputs, in the order of `Explainer.interactions`."""
+
+
+@cache
+def _interaction() -> NDArray[np.float64]:
+    """Return the map from the values of all sets to the 66 interaction indices, shape (4096, 66)."""
+    inside = _members()
+    both = np.stack([inside[:, [i, j]].sum(axis=1) for i, j in PAIRS], axis=1)
+    share = np.array([1 / ((_N - 1) * comb(_N - 2, k)) for k in range(_N - 1)])
+    weights: NDArray[np.float64] = np.where(both == 1, -1.0, 1.0) * share[inside.sum(axis=1, keepdims=True) - both]
+    return weights
 
 
 def _terms(rows: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -135,17 +157,42 @@ class Explainer:
             windows: if the estimate of another window is in a window's place, that estimate is explained here.
         """
         hidden, direct = (_terms(row[np.newaxis], weights) for weights in (self._inputs, self._direct))
-        first, others = (half[0] for half in self._halves(hidden, _FIRST, _OTHERS))
-        shapley = np.empty((len(first), _N))
-        for start in range(0, len(first), _UNITS):
-            units = slice(start, start + _UNITS)
-            shapley[units] = self._values(first[units], others[units], units) @ _SHAPLEY
-        contributions = shapley.T @ self._outputs + (direct[0] - self._direct_mean)
+        contributions = self._mapped(hidden, _SHAPLEY).T @ self._outputs + (direct[0] - self._direct_mean)
         order = np.argsort(-(self._base + contributions.sum(axis=0)).reshape(_SHAPE), axis=1, kind="stable")
         return (
             np.take_along_axis(self._base.reshape(_SHAPE), order, axis=1),
             np.take_along_axis(contributions.T.reshape(*_SHAPE, _N), order[:, :, np.newaxis], axis=1),
         )
+
+    def interactions(self, row: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the Shapley interaction index of each pair of inputs: M. Grabisch and M. Roubens, 1999.
+
+        It is the effect on the log-odds of both inputs together minus those of each alone, averaged over the sets of
+        the other inputs before them.
+
+        Parameters
+        ----------
+        row : ndarray of shape (12,)
+            The person's row, as `drugpred.codebook` describes it.
+
+        Returns
+        -------
+        ndarray of shape (18, 6, 66)
+            Of the estimates before the windows are sorted, by `PAIRS`.
+        """
+        # The direct connections are additive.
+        hidden = _terms(row[np.newaxis], self._inputs)
+        interactions: NDArray[np.float64] = self._mapped(hidden, _interaction()).T @ self._outputs
+        return interactions.T.reshape(*_SHAPE, -1)
+
+    def _mapped(self, hidden: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return a linear map of the values of all sets, shape (units, m), for weights of shape (4096, m)."""
+        first, others = (half[0] for half in self._halves(hidden, _FIRST, _OTHERS))
+        mapped = np.empty((len(first), weights.shape[1]))
+        for start in range(0, len(first), _UNITS):
+            units = slice(start, start + _UNITS)
+            mapped[units] = self._values(first[units], others[units], units) @ weights
+        return mapped
 
     def _halves(
         self, terms: NDArray[np.float64], first: NDArray[np.float64], others: NDArray[np.float64]

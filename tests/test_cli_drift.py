@@ -1,7 +1,9 @@
 """`drugpred drift`."""
 
 import csv
+import json
 import os
+import re
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -55,13 +57,13 @@ def test_the_respondents_trained_on_have_not_moved(run, people, stored_model):
     assert "1885 profiles" in result.output
     assert stored_model.tag in result.output
     # Their scores are not the cross-validated ones, so the small model may see drift of some.
-    assert result.exit_code == (3 if "profiles: drift of P(" in result.output else 0)
+    assert result.exit_code == (3 if "30 drifted: P(" in result.output else 0)
 
 
 def test_drift_is_reported_with_the_exit_code(run, moved):
     result = run(moved)
     assert result.exit_code == 3
-    assert "1044 profiles: drift of age, " in result.output
+    assert " of 30 drifted: age, " in result.output
     (line,) = [line for line in result.output.splitlines() if line.split()[:1] == ["country"]]
     _, psi, threshold, said = line.split()
     assert float(psi) > float(threshold)
@@ -74,14 +76,45 @@ def test_parquet_gives_the_same(run, moved, tmp_path):
     assert run(tmp_path / "moved.parquet").output == run(moved).output
 
 
+def test_json_has_all_figures_and_the_shares_of_each_bin(run, moved, stored_model):
+    result = run(moved, "--json")
+    assert result.exit_code == 3
+    report = json.loads(result.output)
+    assert (report["model"], report["profiles"], report["rejected"]) == (str(stored_model.tag), 1044, 0)
+    assert list(report["inputs"]) == list(INPUTS)
+    assert list(report["scores"]) == list(DRUGS)
+    country = report["inputs"]["country"]
+    assert country["drifted"]
+    assert country["psi"] > country["threshold"]
+    assert {bin_["label"]: bin_["profiles"] for bin_ in country["bins"]} == {
+        label: float(label == "UK") for label in stored_model.card.input_bins["country"].labels
+    }
+    assert [bin_["training"] for bin_ in country["bins"]] == list(stored_model.card.input_bins["country"].shares)
+    assert (country["missing"], country["unseen"]) == (0, 0)
+
+
+def test_json_names_missing_values_as_drift(run, moved):
+    report = json.loads(run(spoil(moved, "openness", "50", 0.02), "--json").output)
+    assert report["inputs"]["openness"]["drifted"]
+    assert report["inputs"]["openness"]["unseen"] == pytest.approx(0.02, abs=0.001)
+    assert report["rejected"] == 21
+
+
+def test_another_stored_model_is_measured_against(run, moved, stored_model):
+    assert run(moved, "--model", stored_model.tag).output == run(moved).output
+    result = run(moved, "--model", "drug_consumption:absent")
+    assert result.exit_code == 2
+    assert "drug_consumption:absent" in result.output
+
+
 @pytest.mark.parametrize("name", ["drift.html", "drift.svg"])
 def test_a_picture_is_written(run, moved, tmp_path, name):
     assert run(moved, "--output", name).exit_code == 3
     text = (tmp_path / name).read_text(encoding="utf-8")
     assert "moved.csv against drug_consumption:" in text
-    svg = text[text.index("<svg") : text.index("</svg>") + 6]
-    names = [each.text for each in ET.fromstring(svg).iter() if each.get("class") == "name"]
+    names = re.findall('class="name"[^>]*>([^<]+)<', text)
     assert names == [*INPUTS, *(f"P({drug})" for drug in DRUGS)]
+    assert re.search(r"1044 profiles, \d+ of 30 drifted: ", text)
     assert (text.index("<svg") == 0) == name.endswith(".svg")
 
 
@@ -91,7 +124,7 @@ def test_rows_that_are_no_profile_are_left_out(run, moved):
     lines += [lines[1].replace(fields[-1], "99"), "marked,fields"]
     moved.write_text("\n".join(lines), encoding="utf-8")
     result = run(moved)
-    assert "1044 profiles: drift of age, " in result.output
+    assert " of 30 drifted: age, " in result.output
     assert "2 invalid rows left out" in result.output
     assert "marked" not in result.output
 
@@ -130,7 +163,7 @@ def test_values_that_are_missing_or_unseen_are_drift(run, moved, tmp_path, name,
     assert result.exit_code == 3, result.output
     n, note = expected
     said = result.output.splitlines()
-    (line,) = [line for line in said if f"{n} profiles: drift of " in line]
+    (line,) = [line for line in said if f"{n} profiles, " in line]
     assert f"{name} ({note})" in line
     assert f"{1044 - n} invalid rows left out" in said
     (row,) = [line for line in said if line.split()[:1] == [name]]
@@ -200,7 +233,7 @@ def test_errors_are_reported_in_words(run, moved, tmp_path, arguments, exit_code
 @pytest.mark.parametrize("name", ["uci_path", "decoded_path"])
 def test_the_published_files_are_measured_as_they_are(run, request, name):
     path = request.getfixturevalue(name)
-    assert f"{1885 if name == 'uci_path' else 1884} profiles: " in run(path).output
+    assert f"{1885 if name == 'uci_path' else 1884} profiles, " in run(path).output
     (line,) = [line for line in run(path).output.splitlines() if line.split()[:1] == ["country"]]
     assert line.split()[1] == "0.0000"
 

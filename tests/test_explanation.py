@@ -2,6 +2,7 @@
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
 from math import factorial
 
 import numpy as np
@@ -10,7 +11,7 @@ import skops.io
 
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES, WINDOWS
 from drugpred.errors import StoredModelError
-from drugpred.explanation import Explainer
+from drugpred.explanation import PAIRS, Explainer
 from drugpred.predictor import Predictor
 from drugpred.training.estimators import TRUSTED
 
@@ -132,6 +133,28 @@ def test_they_do_so_where_windows_are_put_in_order():
     for row, log_odds in zip(rows, logit(predictor.predict_proba(rows)), strict=True):
         base, contributions = explainer.explain(row)
         np.testing.assert_allclose(base + contributions.sum(axis=2), log_odds, rtol=0, atol=1e-9)
+
+
+def test_interactions_are_the_index_by_definition():
+    arrays, background, row = draw_arrays(3), draw_rows(1, 3), draw_rows(2, 1)[0]
+    log_odds = network(arrays)
+
+    def value(inside):
+        mixed = background.copy()
+        mixed[:, list(inside)] = row[list(inside)]
+        return log_odds(mixed).mean(axis=0)
+
+    pair = (INPUTS.index("age"), OPENNESS)
+    others = [i for i in range(len(INPUTS)) if i not in pair]
+    expected = np.zeros(SHAPE)
+    for size in range(len(others) + 1):
+        weight = factorial(size) * factorial(len(others) - size) / factorial(len(others) + 1)
+        for chosen in combinations(others, size):
+            together = value({*chosen, *pair}) + value(chosen)
+            expected += weight * (together - value({*chosen, pair[0]}) - value({*chosen, pair[1]}))
+    found = Explainer(Predictor(**arrays), background).interactions(row)
+    assert found.shape == (*SHAPE, 66)
+    assert found[:, :, PAIRS.index(pair)] == pytest.approx(expected, abs=1e-9)
 
 
 def test_the_base_is_the_mean_log_odds_of_the_background():

@@ -25,7 +25,7 @@ def main() -> None:
         raise SystemExit("error: expected Chromium: apt-get install chromium")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser, args=FLAGS)
-        page = chromium.new_page(viewport={"width": 1040, "height": 622}, color_scheme="light", reduced_motion="reduce")
+        page = chromium.new_page(viewport={"width": 1040, "height": 540}, color_scheme="light", reduced_motion="reduce")
         take(page, f"{url}/app", "#person > section", "page.png")
         take(page, f"{url}/app/report/", "#roc", "report.png")
         chromium.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow.compute as pc
@@ -19,12 +19,18 @@ from drugpred.schemas import MIN_DRIFT_PROFILES
 from drugpred.tabular import validate
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from drugpred.model_store import StoredModel
+    from drugpred.model_store import Bins, StoredModel
     from drugpred.schemas import Drift, Shift
 
 _ROWS: Final = 10_000  # scored at once
+
+MEANING: Final = (
+    "PSI, the population stability index, is 0 if each bin has the share that it has in the training data; "
+    "it is drift above a threshold that chance rarely exceeds."
+)
 
 
 class Gap(NamedTuple):
@@ -52,6 +58,17 @@ class Measured(NamedTuple):
     def drifted(self) -> bool | None:
         """Whether any input or probability has drifted; None if there are too few profiles."""
         return True if any(gap.drifted for gap in self.gaps.values()) else self.drift.drifted
+
+    @property
+    def moved(self) -> list[str]:
+        """Names of the inputs and probabilities that have drifted."""
+        gaps = {name for name, gap in self.gaps.items() if gap.drifted}
+        return [name for name, shift in self.shifts.items() if shift.drifted or name in gaps]
+
+    @property
+    def profiles(self) -> int:
+        """Number of valid profiles."""
+        return self.drift.inputs[codebook.INPUTS[0]].n
 
     @property
     def shifts(self) -> dict[str, Shift]:
@@ -107,19 +124,55 @@ def measure(path: Path, model: StoredModel) -> Measured:
 def headline(measured: Measured) -> str:
     """Return a summary in one line."""
     gaps = {name: f" ({gap})" for name, gap in measured.gaps.items() if gap.drifted}
-    moved = [f"{name}{gaps.get(name, '')}" for name, shift in measured.shifts.items() if shift.drifted or name in gaps]
-    n = measured.drift.inputs[codebook.INPUTS[0]].n
+    return verdict(measured, [f"{name}{gaps.get(name, '')}" for name in measured.moved])
+
+
+def verdict(measured: Measured, moved: Sequence[str]) -> str:
+    """Return a summary in one line, with these names of the variables that have drifted."""
     if measured.drifted is None:
-        return f"{n} profiles, too few to measure drift"
-    return f"{n} profiles: drift of {', '.join(moved)}" if moved else f"{n} profiles: no drift"
+        return f"{measured.profiles} profiles, too few to measure drift"
+    names = f": {', '.join(moved)}" if moved else ""
+    return f"{measured.profiles} profiles, {len(moved) or 'none'} of {len(measured.shifts)} drifted{names}"
+
+
+def report(measured: Measured, model: StoredModel) -> dict[str, Any]:
+    """Return all figures, and the shares of each bin, for JSON."""
+
+    def variable(shift: Shift, bins: Bins, counts: Sequence[int]) -> dict[str, Any]:
+        rows = zip(bins.labels, bins.shares, counts, strict=True)
+        return shift.model_dump() | {
+            "bins": [
+                {"label": label, "training": share, "profiles": count / max(shift.n, 1)} for label, share, count in rows
+            ]
+        }
+
+    inputs, scores = (
+        {name: variable(shift, bins[name], counts[name]) for name, shift in shifts.items()}
+        for shifts, bins, counts in (
+            (measured.drift.inputs, model.card.input_bins, measured.inputs),
+            (measured.drift.scores, model.card.probability_bins, measured.scores),
+        )
+    )
+    for name, gap in measured.gaps.items():
+        inputs[name] |= {
+            "missing": gap.missing,
+            "unseen": gap.unseen,
+            "drifted": inputs[name]["drifted"] or gap.drifted,
+        }
+    return {
+        "model": str(model.tag),
+        "profiles": measured.profiles,
+        "rejected": measured.rejected,
+        "drifted": measured.drifted,
+        "inputs": inputs,
+        "scores": scores,
+    }
 
 
 def table(measured: Measured) -> Table:
     """Return a table of all figures."""
-    result = Table("", "stability index", "drift above", "", "", box=None)
+    result = Table("", "PSI", "drift above", "", "", box=None)
     for name, shift in measured.shifts.items():
         figures = (f"{shift.psi:.4f}", f"{shift.threshold:.4f}") if shift.psi is not None else ("", "")
-        gap = measured.gaps.get(name)
-        drifted = shift.drifted or (gap is not None and gap.drifted)
-        result.add_row(name, *figures, str(gap or ""), "drift" if drifted else "")
+        result.add_row(name, *figures, str(measured.gaps.get(name, "")), "drift" if name in measured.moved else "")
     return result

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import bentoml
 from starlette.applications import Starlette
@@ -20,7 +20,6 @@ from drugpred.serving import openapi, web_app
 from drugpred.serving.access.api_keys import Scope
 from drugpred.serving.access.policy import CALLER
 from drugpred.serving.feedback import FeedbackEndpoint
-from drugpred.serving.middleware.security_headers import BASE_POLICY
 from drugpred.serving.responses import ERROR_HANDLERS
 from drugpred.serving.v2.rest import InferenceEndpoints
 
@@ -28,12 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.requests import Request
-
-
-_SWAGGER_POLICY: Final = (
-    f"{BASE_POLICY}; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'"
-)
-"""Policy of Swagger's page: it loads only its own files, and has inline styles."""
 
 
 def create_app(service: Callable[[], Any] = bentoml.get_current_service) -> Starlette:
@@ -47,7 +40,7 @@ def create_app(service: Callable[[], Any] = bentoml.get_current_service) -> Star
     started = time.monotonic()
     document = JSONResponse(openapi.build())
     page = (files("drugpred.serving") / "index.html").read_bytes()
-    swagger = Response(page, media_type="text/html", headers={"content-security-policy": _SWAGGER_POLICY})
+    documentation = Response(page, media_type="text/html", headers={"content-security-policy": web_app.POLICY})
 
     async def health(_: Request) -> Response:
         answer = Health()
@@ -83,7 +76,7 @@ def create_app(service: Callable[[], Any] = bentoml.get_current_service) -> Star
             Route("/challenger", challenger),
             # Before BentoML's own routes, whose page reports every visit to a tracker on another host.
             Route("/docs.json", lambda _: document),
-            Route("/", lambda _: swagger),
+            Route("/", lambda _: documentation),
             Route("/feedback", FeedbackEndpoint(service).post, methods=["POST"]),
             *InferenceEndpoints(service).routes,
             *web_app.routes(service),

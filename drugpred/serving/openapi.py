@@ -52,6 +52,13 @@ allowed), 408 (not received within 10 seconds), 413 or 431 (body or headers long
 (too many connections). The body is JSON in UTF-8 with any content type; its content-encoding may be gzip or deflate.\
 """
 
+_TAGS: Final = {
+    "Predictions": "Predict, and report the outcomes.",
+    "Model": "The model that is served, and whether it still fits.",
+    "Operation": "Probes and metrics.",
+    "Open Inference Protocol": "The same model by the protocol of KServe, Triton and others.",
+}
+
 _JSON_LENGTH: Final = "Inference-Header-Content-Length"
 
 _RETRY: Final = {
@@ -93,6 +100,7 @@ def build() -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "drugpred", "version": __version__, "description": _DESCRIPTION},
+        "tags": [{"name": name, "description": description} for name, description in _TAGS.items()],
         "paths": {endpoint.path: _path(endpoint) for endpoint in documented},
         "components": {
             "schemas": _add_request_constraints(schemas["$defs"]),
@@ -144,12 +152,21 @@ def _operation(endpoint: Endpoint, *errors: str) -> dict[str, Any]:
     codes = sorted({*errors, *endpoint.errors, *(["401", "403"] if scope else [])})
     return {
         "summary": endpoint.summary,
+        "tags": [_tag(endpoint.path)],
         "security": [{}, {"bearer": [scope]}, {"key": [scope]}] if scope else [],
         "responses": {
             "200": {"description": "The answer.", "content": content},
             **{code: {"$ref": f"#/components/responses/{code}"} for code in codes},
         },
     }
+
+
+def _tag(path: str) -> str:
+    if path.startswith("/v2"):
+        return "Open Inference Protocol"
+    if path.startswith(("/predict", "/feedback")):
+        return "Predictions"
+    return "Model" if path in {"/model", "/drift"} else "Operation"
 
 
 def _error(description: str, headers: dict[str, Any]) -> dict[str, Any]:

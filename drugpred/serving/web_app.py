@@ -36,7 +36,7 @@ _TYPES: Final = {
     ".svg": "image/svg+xml",
 }
 
-_POLICY: Final = f"{BASE_POLICY}; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'"
+POLICY: Final = f"{BASE_POLICY}; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'"
 # Revalidated each time, and mostly answered with 304: a page with files of two versions would be worse.
 _HEADERS: Final = {"Cache-Control": "no-cache"}
 
@@ -100,7 +100,7 @@ class _Asset:
     def __init__(self, name: str, content: bytes) -> None:
         self._content = content
         self._tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-        self._headers = {**_HEADERS, "Content-Security-Policy": _POLICY, "ETag": self._tag}
+        self._headers = {**_HEADERS, "Content-Security-Policy": POLICY, "ETag": self._tag}
         self._type = _TYPES[name[name.rindex(".") :]]
 
     async def answer(self, request: Request) -> Response:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from drugpred.data import download
 from drugpred.data.respondents import simulate
 from drugpred.errors import DataError, DownloadError
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
     from drugpred.data.respondents import Respondents
     from drugpred.training.configuration import Configuration
     from drugpred.training.evaluation import Evaluation
+
+CURVE: Final = ("decade_auc15", "decade_log_loss")
+"""The figures of the learning curve."""
+
+_SHARES: Final = (0.25, 0.5)
 
 MIN_RESPONDENTS: Final = 200  # with fewer, folds would lack users or non-users of nearly every drug
 
@@ -46,6 +53,32 @@ def load_respondents(data: Path | None, config: Configuration, console: Console)
         raise DataError(f"expected at least {MIN_RESPONDENTS} respondents to train on")
     console.print(f"{len(respondents)} respondents, source: {respondents.source}", highlight=False)
     return respondents
+
+
+def learning_curve(
+    respondents: Respondents, config: Configuration, evaluation: Evaluation
+) -> dict[int, dict[str, tuple[float, float, float]]]:
+    """Return the figures of `CURVE` with their intervals, by the number of respondents trained on.
+
+    The model is fitted to a half and a quarter of the training rows of each fold of the first repeat, drawn at random,
+    and tested on the whole test fold. All training rows are those of the evaluation.
+    """
+    counts = config.cross_validation
+    folds = make_folds(respondents.last_use, counts.folds, 1, config.seed)
+    rng = np.random.default_rng(config.seed)
+    orders = [(rng.permutation(train), test) for train, test in folds]
+    pipeline, curve = make_pipeline(config.make_estimator()), {}
+    for share in _SHARES:
+        parts = [(order[: round(share * len(order))], test) for order, test in orders]
+        label = f"learning from {share:.0%}"
+        part = cross_validate(pipeline, respondents.X, respondents.last_use, parts, label=label)
+        curve[len(parts[0][0])] = _of_curve(part)
+    return curve | {len(folds[0][0]): _of_curve(evaluation)}
+
+
+def _of_curve(evaluation: Evaluation) -> dict[str, tuple[float, float, float]]:
+    values, intervals = evaluation.overall(), evaluation.overall_intervals()
+    return {name: (values[name], *intervals[name]) for name in CURVE if name in intervals}
 
 
 def cross_validate_model(

@@ -11,7 +11,7 @@ from math import ceil, floor
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
-from sklearn.metrics import roc_curve
+from sklearn.metrics import precision_recall_curve, roc_curve
 
 from drugpred import codebook
 from drugpred.training import confidence
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _BINS: Final = 10
+_RECALLS: Final = np.linspace(0.05, 1.0, 39)  # of fewer users the precision is chance
 _FALSE_POSITIVE_RATES: Final = np.linspace(0.0, 1.0, 41) ** 1.5  # closer where the curve is steep
 
 
@@ -87,6 +88,34 @@ def roc(truth: Bools, probabilities: Floats, predicted: Bools) -> Roc:
         np.mean(heights, axis=0),
         confidence.share(predicted[:, ~truth]),
         confidence.share(predicted[:, truth]),
+    )
+
+
+class PrecisionRecall(NamedTuple):
+    """A precision-recall curve, and its point at the threshold."""
+
+    recalls: Floats
+    precisions: Floats
+    recall: float
+    precision: float
+
+
+def precision_recall(truth: Bools, probabilities: Floats, predicted: Bools) -> PrecisionRecall:
+    """Return the mean of the repeats' precision-recall curves.
+
+    Parameters
+    ----------
+    truth : ndarray of shape (n,)
+        Users and non-users.
+    probabilities, predicted : ndarray of shape (repeats, n)
+    """
+    curves = [precision_recall_curve(truth, repeat)[:2] for repeat in probabilities]
+    precisions = [np.interp(_RECALLS, recall[::-1], precision[::-1]) for precision, recall in curves]
+    return PrecisionRecall(
+        _RECALLS,
+        np.mean(precisions, axis=0),
+        float(predicted[:, truth].mean()),
+        float((predicted & truth).sum() / max(predicted.sum(), 1)),
     )
 
 

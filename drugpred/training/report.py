@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 import pandas as pd
@@ -12,17 +12,19 @@ from jinja2 import Environment, PackageLoader
 from drugpred import codebook
 from drugpred.data.labelled import labelled
 from drugpred.model_store import WindowCard
-from drugpred.training import coverage, data_plots, fairness, laplace, partial_dependence, plots
+from drugpred.training import coverage, data_plots, fairness, global_explanation, laplace, partial_dependence, plots
 from drugpred.training.classification_metrics import METRICS
 from drugpred.training.estimators import cumulative_targets
+from drugpred.training.experiment import CURVE
 from drugpred.training.published_results import PUBLISHED, WHY_OPTIMISTIC
 from drugpred.training.tables import flatten, to_csv
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
+    from drugpred.explanation import Explainer
     from drugpred.model_store import Card
     from drugpred.training.evaluation import Evaluation
     from drugpred.training.partial_dependence import Effect
@@ -36,13 +38,18 @@ _SECTIONS: Final = {
     "data": "The data",
     "overall": "Overall",
     "drugs": "By drug",
+    "confusion": "Confusion at the threshold",
+    "learning": "Learning curve",
     "roc": "ROC curves, decade",
+    "precision": "Precision and recall, decade",
     "reliability": "Reliability, decade",
     "intervals": "Intervals and support",
     "recency": "When last used",
+    "inputs": "Inputs that matter",
     "effects": "Effect of each input",
     "groups": "Fairness by group",
     "published": "Comparison with published figures",
+    "pipeline": "How a prediction is made",
     "made": "Provenance",
 }
 
@@ -77,6 +84,8 @@ def render(
     evaluation: Evaluation,
     X: Floats,
     predict: Callable[[Floats], Floats],
+    explainer: Explainer,
+    curve: Mapping[int, Mapping[str, tuple[float, float, float]]],
     uncertainty: Uncertainty | None = None,
 ) -> dict[str, bytes]:
     """Return the report's files by name: index.html, figures.csv and groups.csv.
@@ -89,6 +98,9 @@ def render(
         The rows that were cross-validated.
     predict : callable
         The fitted model: maps rows to probabilities of shape (n, 18, 6).
+    explainer : Explainer
+    curve : mapping of int to mapping of str to tuple
+        The value and the interval of `experiment.CURVE`, by the number of respondents trained on.
     uncertainty : Uncertainty, optional
         Without it, or on a card without it, there is no section about intervals.
     """
@@ -112,6 +124,11 @@ def render(
         data=_data_pictures(X, evaluation.last_use),
         data_size=len(X),
         panels=_panels(evaluation, effect_of),
+        ranks={window: _ranks(card, window) for window in codebook.WINDOWS},
+        curves=_curves(curve),
+        whole=global_explanation.compute(explainer),
+        people=global_explanation.PEOPLE,
+        steps=_steps(cast("dict[str, Any]", card.configuration["estimator"])),
         unit=plots.Axes((0.0, 1.0), (0.0, 1.0)),
         effects=effect_of,
         fewest_of_level=partial_dependence.MIN_LEVEL_COUNT,
@@ -160,6 +177,14 @@ def _panels(evaluation: Evaluation, effect_of: list[Effect]) -> dict[str, dict[s
         height = plots.axis_range(np.concatenate([effect.probabilities[:, i] for effect in effect_of]))
         panels[drug] = {
             "roc": plots.roc(users, within[:, :, codebook.DECADE], predicted[:, :, i]) if enough else None,
+            "precision": plots.precision_recall(users, within[:, :, codebook.DECADE], predicted[:, :, i])
+            if enough
+            else None,
+            "confusion": [
+                round(1000 * float((predicted[:, :, i] == p)[:, users == u].sum() / predicted[:, :, i].size))
+                for u in (True, False)
+                for p in (True, False)
+            ],
             "dots": dots,
             "dots_axes": plots.Axes(both, both),
             "bars": bars,
@@ -167,6 +192,46 @@ def _panels(evaluation: Evaluation, effect_of: list[Effect]) -> dict[str, dict[s
             "effects": plots.Axes((-2.2, 2.2), height, bottom=86.0),
         }
     return panels
+
+
+def _ranks(card: Card, window: str) -> dict[str, dict[str, int]]:
+    """Return each drug's place by every figure of the table, the highest first; those without a figure are last."""
+    ranks: dict[str, dict[str, int]] = {drug: {} for drug in card.drugs}
+    for name in ("base_rate", *_METRIC_NAMES):
+        values = {drug: getattr(windows[window], name) for drug, windows in card.drugs.items()}
+        for place, drug in enumerate(sorted(values, key=lambda drug: -1.0 if values[drug] is None else -values[drug])):
+            ranks[drug][name] = place
+    return ranks
+
+
+def _curves(curve: Mapping[int, Mapping[str, tuple[float, float, float]]]) -> list[dict[str, Any]]:
+    """Return the learning curve of each figure that could be measured at every size."""
+    curves = []
+    for name in CURVE:
+        if not curve or any(name not in figures for figures in curve.values()):
+            continue
+        values, low, high = (np.array(of) for of in zip(*(figures[name] for figures in curve.values()), strict=True))
+        axes = plots.Axes((0.0, 200.0 * -(-max(curve) // 200)), plots.axis_range([*low, *high]), left=46.0)
+        curves.append(
+            {"name": _OVERALL[name], "sizes": list(curve), "values": values, "low": low, "high": high, "axes": axes}
+        )
+    return curves
+
+
+def _steps(estimator: dict[str, Any]) -> list[list[str]]:
+    """Return the steps from inputs to probabilities; those of one step are made side by side."""
+    inputs = [f"{len(codebook.CATEGORIES)} categories", f"{len(codebook.SCORES)} personality scores"]
+    encoding = ["one column for each level", "scores unchanged"]
+    if estimator["kind"] == "network":
+        models = [
+            f"{estimator['networks']} networks of {estimator['hidden_units']} tanh units",
+            f"linear model, weight {estimator['linear_share']:.0%}",
+        ]
+        if estimator["forest_share"]:
+            models.append(f"{estimator['trees']} trees, distilled, weight {estimator['forest_share']:.0%}")
+        return [inputs, encoding, models, ["mean of the log-odds"], ["sorted by window"], ["18 drugs, 6 windows"]]
+    models = ["logistic regression for each drug and window"]
+    return [inputs, encoding, models, ["sorted by window"], ["18 drugs, 6 windows"]]
 
 
 def _coverage() -> dict[str, dict[str, list[float]]]:

@@ -9,8 +9,8 @@
     const answer = await fetch("predict", {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ ...profile, window, include: ["windows"] }),
-      signal: AbortSignal.timeout(60_000),
+      body: JSON.stringify({ ...profile, window, include: ["windows", "interval", "support"] }),
+      signal: AbortSignal.timeout(8000),
       redirect: "error",
     });
     // Read at once: otherwise the answer is shown one frame later.

@@ -1,6 +1,7 @@
 /** Many people: converts the lines of a file to batches, two of them in flight, and the answers to lines, in order. */
 import { columnsOf, CsvError, fields, lines, written } from "./csv.js";
 import { patiently, ServiceError } from "./service.js";
+import { Summary } from "./summary.js";
 import { t } from "./texts.js";
 
 const IN_FLIGHT = 2;
@@ -13,6 +14,7 @@ const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 export class Job {
   #rejected = /** @type {Rejected[][]} */ ([]);
   #parts = /** @type {string[]} */ ([]);
+  summary = new Summary();
   scored = 0;
   rejected = 0;
 
@@ -136,8 +138,9 @@ export class Job {
     return found ? this.headings[found[1]] : field;
   }
 
-  /** @param {Person} person @param {{drug: string, probability: number}[]} risks */
+  /** @param {Person} person @param {import("./summary.js").Risk[]} risks */
   #line(person, risks) {
+    this.summary.add(person.id, person.line, risks);
     const of = new Map(risks.map(({ drug, probability }) => [drug, probability]));
     return written([person.id, ...this.how.rules.form.drugs.map((/** @type {string} */ drug) => of.get(drug) ?? "")]);
   }

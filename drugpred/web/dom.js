@@ -28,7 +28,7 @@ export const at = (id) => document.getElementById(id);
 /**
  * @param {string} caption
  * @param {string[]} columns
- * @param {string[][]} rows the first of each names it
+ * @param {(string | Node)[][]} rows the first of each names it
  */
 export function table(caption, columns, rows) {
   const head = h("tr", {}, ...columns.map((name) => h("th", { scope: "col" }, name)));

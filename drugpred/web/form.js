@@ -94,7 +94,7 @@ export class Form {
       check?.(profile, raw, own);
       const problem = this.rules.problem(score, profile);
       const value = problem ? 0 : this.rules.standardized(score, profile);
-      caption.textContent = problem ? "" : t.above(this.rules.share(score, value));
+      caption.textContent = problem ? "" : t.above(this.rules.share(score, value), value);
       if (!own) slider.value = String(value);
       slider.setAttribute("aria-valuetext", caption.textContent ?? "");
     });
@@ -141,5 +141,6 @@ export const labelOf = (label) => /** @type {any} */ (t.labels)[label] ?? label;
 export function inputText(field, profile, rules) {
   if (field === "age" || rules.isTotal(field, profile)) return String(profile[field]);
   if (field in rules.form.categories) return labelOf(String(profile[field]));
-  return t.above(rules.share(field, rules.standardized(field, profile)));
+  const value = rules.standardized(field, profile);
+  return t.above(rules.share(field, value), value);
 }

@@ -1,5 +1,8 @@
 /** The form as the fragment of a link, which browsers never send to a server. */
 
+import { fieldOf } from "./form.js";
+import { t } from "./texts.js";
+
 const BEFORE = "before.";
 
 /**
@@ -18,7 +21,7 @@ export function encode({ profile, before, window }) {
  * @param {string} fragment
  * @param {import("./rules.js").Rules} rules
  * @param {import("./rules.js").Profile} usual
- * @returns {(State & {partly: boolean}) | null}
+ * @returns {(State & {invalid: [string, string][], absent: string[]}) | null} with the problem of each invalid answer, by its name
  */
 export function decode(fragment, rules, usual) {
   const read = new URLSearchParams(fragment.replace(/^#/, ""));
@@ -27,8 +30,9 @@ export function decode(fragment, rules, usual) {
   const before = rules.inputs.some((field) => read.has(BEFORE + field)) ? profileOf(read, BEFORE, rules, now.profile) : null;
   const asked = read.get("window") ?? "decade";
   const window = rules.form.windows.includes(asked) ? asked : "decade";
-  const partly = now.partly || Boolean(before?.partly) || window !== asked;
-  return { profile: now.profile, before: before?.profile ?? null, window, partly };
+  const invalid = [...now.invalid, ...(before?.invalid ?? []).map(([name, problem]) => /** @type {[string, string]} */ ([t.link_before(name), problem]))];
+  if (window !== asked) invalid.push([t.window, t.expected_label]);
+  return { profile: now.profile, before: before?.profile ?? null, window, invalid, absent: now.absent };
 }
 
 /**
@@ -38,19 +42,23 @@ export function decode(fragment, rules, usual) {
  * @param {import("./rules.js").Profile} usual
  */
 function profileOf(read, prefix, rules, usual) {
-  const scale = read.get(`${prefix}scale`) === "raw" ? "raw" : "standardized";
+  const asked = read.get(`${prefix}scale`) ?? "standardized";
+  const scale = asked === "raw" ? "raw" : "standardized";
   const profile = rules.converted(usual, scale);
-  let partly = false;
-  for (const field of rules.inputs) {
+  /** @type {[string, string][]} */
+  const invalid = scale === asked ? [] : [[t.scale, t.expected_label]];
+  const absent = rules.inputs.filter((field) => !read.has(prefix + field));
+  for (const field of rules.inputs.filter((name) => !absent.includes(name))) {
     const text = read.get(prefix + field);
     const isLabel = field in rules.form.categories && field !== "age";
     const value = isLabel ? text : text?.trim() ? Number(text) : NaN;
     /** @type {import("./rules.js").Profile} */
     const taken = { ...profile, [field]: value ?? "" };
-    if (rules.problem(field, taken)) partly = true;
+    const problem = rules.problem(field, taken);
+    if (problem) invalid.push([fieldOf(field), problem]);
     else profile[field] = taken[field];
   }
-  return { profile, partly };
+  return { profile, invalid, absent: absent.map(fieldOf) };
 }
 
 /** @param {import("./rules.js").Profile} profile */

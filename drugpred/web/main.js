@@ -1,7 +1,7 @@
 /** Main module: sends the form's answers to the model, and shows the predictions. */
 import { at, h } from "./dom.js";
 import { EXAMPLES } from "./examples.js";
-import { fieldOf, Form } from "./form.js";
+import { fieldOf, Form, inputText } from "./form.js";
 import { Latest } from "./latest.js";
 import { drugOf, Results } from "./results.js";
 import { Rules } from "./rules.js";
@@ -11,8 +11,11 @@ import { showWhatIf } from "./what_if.js";
 
 /** @typedef {import("./rules.js").Profile} Profile */
 /** @typedef {{profile: Profile, before: Profile | null, window: string}} Wanted */
+/** @typedef {import("./share.js").Shown} Shown */
 
 const QUIET = 800;
+/** Seconds after which a request for one person is given up. */
+const PATIENCE = 8;
 const SUMMED_UP = 3;
 
 /** Insert the texts. */
@@ -25,12 +28,14 @@ function write() {
   for (const element of document.querySelectorAll("[data-label]")) {
     element.setAttribute("aria-label", /** @type {any} */ (t)[/** @type {HTMLElement} */ (element).dataset.label ?? ""]);
   }
+  at("links").append(...t.links.map(([words, href]) => h("li", {}, h("a", { href }, words))));
   at("cautions").append(...t.caution_list.map((caution) => h("li", {}, caution)));
 }
 
 /** @param {string} words the problem, or "" */
 function complain(words) {
   at("problem").textContent = words;
+  at("strip-state").textContent = words || at("state").textContent;
 }
 
 async function start() {
@@ -53,29 +58,36 @@ async function start() {
   };
   /** @type {any} what the first result does not need, once it is there */
   let rest = null;
+  /** @type {Shown | null} the prediction on the screen, unless it is of other answers */
+  let shown = null;
 
   const results = new Results(at("risks"), () => explain());
 
   const answers = new Latest(
     (/** @type {Wanted} */ wanted, signal) => {
       const bodies = [wanted.profile, wanted.before].filter((one) => one !== null);
-      const profiles = bodies.map((one) => ({ ...one, window: wanted.window, include: ["windows"] }));
-      if (profiles.length === 1) return service.json("predict", { body: profiles[0], signal }).then((answer) => [answer]);
-      return service.json("predict_batch", { body: { profiles }, signal });
+      const profiles = bodies.map((one) => ({ ...one, window: wanted.window, include: ["windows", "interval", "support"] }));
+      if (profiles.length === 1) return service.json("predict", { body: profiles[0], signal, seconds: PATIENCE }).then((answer) => [answer]);
+      return service.json("predict_batch", { body: { profiles }, signal, seconds: PATIENCE });
     },
     ([now, earlier], wanted) => {
+      mark(false);
       complain("");
-      at("result").classList.remove("stale");
+      at("result-lead").textContent = t.result_lead(wanted.window);
       results.show(now.risks, wanted.window, earlier?.risks ?? null);
+      at("support").textContent = t.support[now.support.level](now.support.similar, now.support.percentile);
       summarize(now);
+      shown = { profile: wanted.profile, window: wanted.window, answer: now };
+      rest?.share.show(shown);
       first?.();
     },
     failed,
+    () => mark(true, true),
   );
 
   const reasons = new Latest(
     (/** @type {Wanted & {drugs: string[]}} */ { profile, drugs, window: within }, signal) =>
-      service.json("predict", { body: { ...profile, drugs, window: within, include: ["explanation"] }, signal }),
+      service.json("predict", { body: { ...profile, drugs, window: within, include: ["explanation"] }, signal, seconds: PATIENCE }),
     (answer, { profile }) => {
       const explanations = new Map(answer.risks.map((/** @type {any} */ risk) => [risk.drug, risk.explanation]));
       for (const [drug, place] of results.open) {
@@ -86,20 +98,26 @@ async function start() {
     (error) => {
       for (const [, place] of results.open) rest.showNoWhy(place, t.why_not(error.message));
     },
+    () => {
+      for (const [, place] of results.open) rest.showNoWhy(place, t.why_waiting);
+    },
   );
 
+  mark(true, true);
+  at("result-lead").textContent = t.result_lead(window);
   answers.put({ profile: linked?.profile ?? usual.profile, before, window });
   const form = new Form(rules, { basics: at("basics"), scale: at("scale"), scores: at("scores") }, linked?.profile ?? usual.profile, changed);
 
   /** Send a request after any change. */
   function changed() {
     at("link-status").textContent = "";
+    at("notice").hidden = true;
     const wrong = rules.problems(form.profile);
     at("make-link").disabled = at("keep").disabled = wrong.length > 0;
     if (wrong.length) {
       answers.clear();
       reasons.clear();
-      at("result").classList.add("stale");
+      mark(true);
       complain(t.wants(wrong.map(fieldOf)));
       return;
     }
@@ -111,8 +129,21 @@ async function start() {
   /** Show the parts that need no answer. */
   function draw() {
     rest?.showScores(at("score-charts"), rules, form.profile, before);
+    rest?.share.code(form.profile, window);
     showWhatIf(rules, form.profile, before);
-    at("result-lead").textContent = t.result_lead(window);
+    at("who").textContent = rules.categories.map((name) => inputText(name, form.profile, rules)).join(", ");
+  }
+
+  /** Mark the figures as those of other answers, and whether the service was asked. */
+  function mark(/** @type {boolean} */ old, busy = false) {
+    at("result").classList.toggle("stale", old);
+    at("result").setAttribute("aria-busy", String(busy));
+    at("summary").hidden = old;
+    at("support").hidden = old;
+    if (old) shown = null;
+    if (old) rest?.share.show(null);
+    at("state").textContent = !old ? "" : first ? (busy ? t.loading : "") : busy ? t.updating : t.outdated;
+    at("strip-state").textContent = at("problem").textContent || at("state").textContent;
   }
 
   function explain() {
@@ -123,7 +154,7 @@ async function start() {
   }
 
   function failed(/** @type {any} */ error, /** @type {number | null} */ seconds) {
-    at("result").classList.add("stale");
+    mark(true, seconds !== null);
     const fields = (error.details ?? []).map((/** @type {any} */ { loc, msg }) => `${fieldOf(String(loc.at(-1)))}: ${msg}`);
     const words = error.status === 400 && fields.length ? fields.join("; ") : error.message;
     complain(seconds === null ? words : t.errors.again(words, seconds));
@@ -161,6 +192,8 @@ async function start() {
     });
     at("windows").append(h("label", {}, input, h("span", {}, /** @type {any} */ (t.windows)[name])));
   }
+  for (const [name, words] of Object.entries(t.sorts)) at("sort").append(h("option", { value: name }, words));
+  at("sort").addEventListener("change", () => results.sort(at("sort").value));
   for (const [name, profile] of Object.entries(EXAMPLES)) {
     const click = () => restore({ profile, before, window });
     at("examples").append(h("button", { type: "button", click }, /** @type {any} */ (t.example_names)[name]));
@@ -190,10 +223,22 @@ async function start() {
     const state = await linkedState();
     if (!state) return;
     restore(state);
-    at("link-status").textContent = state.partly ? t.link_partly : "";
+    showProblems(state);
   });
   draw();
-  if (linked?.partly) at("link-status").textContent = t.link_partly;
+  if (linked) showProblems(linked);
+  // On a narrow screen the form stands before the figures.
+  at("form").open = !matchMedia("(max-width: 61.99rem)").matches;
+  // As far as the form is higher than the screen, it scrolls with the page.
+  new ResizeObserver(([{ target }]) => /** @type {HTMLElement} */ (target).style.setProperty("--height", `${target.clientHeight}px`)).observe(at("form").parentElement);
+
+  /** Show the answers of a link that the page could not take. */
+  function showProblems(/** @type {{invalid: [string, string][], absent: string[]}} */ { invalid, absent }) {
+    const items = invalid.map(([name, problem]) => h("li", {}, `${name}: ${problem}`));
+    if (absent.length) items.push(h("li", {}, t.link_absent(absent)));
+    at("notice").hidden = items.length === 0;
+    at("notice").replaceChildren(h("p", {}, h("strong", {}, t.link_partly)), h("ul", {}, ...items), h("p", {}, t.link_instead));
+  }
 
   async function linkedState() {
     const { decode } = await import("./link.js");
@@ -201,12 +246,13 @@ async function start() {
   }
 
   async function startRest() {
-    const [explanation, scores, { startMany }, { startModel }] = await Promise.all([
-      import("./explanation.js"), import("./scores.js"), import("./many.js"), import("./model.js"),
+    const [explanation, scores, { startShare }, { startMany }, { startModel }] = await Promise.all([
+      import("./explanation.js"), import("./scores.js"), import("./share.js"), import("./many.js"), import("./model.js"),
       // Kept for a link that may be made later.
       import("./link.js"),
     ]);
-    rest = { ...explanation, ...scores };
+    rest = { ...explanation, ...scores, share: startShare(rules, service) };
+    rest.share.show(shown);
     if (!rules.problems(form.profile).length) draw();
     explain();
     startMany(rules, service);

@@ -2,6 +2,7 @@
 import { Job } from "./batches.js";
 import { CsvError, written } from "./csv.js";
 import { at, download, h, table } from "./dom.js";
+import { EXAMPLES } from "./examples.js";
 import { ServiceError } from "./service.js";
 import { t } from "./texts.js";
 
@@ -23,6 +24,10 @@ export function startMany(rules, service) {
     ...rules.form.windows.map((/** @type {string} */ window) =>
       h("option", { value: window, selected: window === "decade" }, /** @type {any} */ (t.windows)[window])),
   );
+  at("sample").addEventListener("click", () => {
+    const people = Object.entries(EXAMPLES).map(([id, profile]) => written([id, ...rules.inputs.map((field) => profile[field])]));
+    download("sample.csv", new Blob([written(["id", ...rules.inputs]), ...people], { type: "text/csv" }));
+  });
   const chosen = () => input.files?.[0] && start(input.files[0]);
   input.addEventListener("change", chosen);
   at("many-cancel").addEventListener("click", () => running?.abort());
@@ -89,6 +94,7 @@ export function startMany(rules, service) {
 function* outcome(job, name) {
   const stem = name.replace(/\.[^.]*$/, "");
   const { problems } = job;
+  if (job.scored) yield* job.summary.elements;
   if (job.scored) yield button(t.download, () => download(`${stem}.scored.csv`, job.result));
   if (!problems.length) return;
   const rejected = [written(["line", "column", "expected"]), ...problems.map(written)];

@@ -2,16 +2,28 @@
 import { h, s, table } from "./dom.js";
 import { t } from "./texts.js";
 
-/** @typedef {{drug: string, probability: number, prediction: number, threshold: number, base_rate: number, auc: number | null, reliable: boolean, windows: Record<string, number>}} Risk */
+/** @typedef {"probability" | "difference" | "name"} Order */
+/** @typedef {{drug: string, probability: number, prediction: number, threshold: number, base_rate: number, auc: number | null, reliable: boolean, interval: {low: number, high: number}, windows: Record<string, number>}} Risk */
 
 const BAR = 8;
 const GAP = 2;
 const HEIGHT = 28;
 
+/** @type {Record<Order, (a: Risk, b: Risk) => number>} */
+const ORDERS = {
+  probability: (a, b) => b.probability - a.probability,
+  difference: (a, b) => Math.abs(b.probability - b.base_rate) - Math.abs(a.probability - a.base_rate),
+  name: (a, b) => drugOf(a.drug).localeCompare(drugOf(b.drug), t.language),
+};
+
 export class Results {
   /** @type {Map<string, Row>} */
   #rows = new Map();
-  #order = "";
+  #places = "";
+  /** @type {{risks: Risk[], window: string, before: Risk[] | null} | null} */
+  #shown = null;
+  /** @type {Order} */
+  #order = "probability";
 
   /** @param {Element} list @param {() => void} opened called when a drug is opened or closed */
   constructor(list, opened) {
@@ -24,18 +36,26 @@ export class Results {
     return [...this.#rows].filter(([, row]) => row.element.open).map(([drug, row]) => [drug, row.why]);
   }
 
+  /** @param {Order} order */
+  sort(order) {
+    this.#order = order;
+    if (this.#shown) this.show(this.#shown.risks, this.#shown.window, this.#shown.before);
+  }
+
   /** @param {Risk[]} risks @param {string} window @param {Risk[] | null} before */
   show(risks, window, before) {
+    this.#shown = { risks, window, before };
     const earlier = new Map((before ?? []).map((risk) => [risk.drug, risk.probability]));
-    const ranked = risks.toSorted((a, b) => b.probability - a.probability);
+    const ranked = risks.toSorted((a, b) => Number(b.reliable) - Number(a.reliable) || ORDERS[this.#order](a, b));
+    const barely = ranked.find((risk) => !risk.reliable);
     for (const risk of ranked) {
       const row = this.#rows.get(risk.drug) ?? new Row(this.opened);
       this.#rows.set(risk.drug, row);
-      row.show(risk, window, earlier.get(risk.drug));
+      row.show(risk, window, earlier.get(risk.drug), risk === barely);
     }
-    const order = ranked.map(({ drug }) => drug).join();
-    if (order === this.#order) return;
-    this.#order = order;
+    const places = ranked.map(({ drug }) => drug).join();
+    if (places === this.#places) return;
+    this.#places = places;
     // Moving an element takes the focus from it.
     const focused = document.activeElement;
     this.list.replaceChildren(...ranked.map(({ drug }) => /** @type {Row} */ (this.#rows.get(drug)).item));
@@ -46,13 +66,13 @@ export class Results {
 class Row {
   /** @param {() => void} opened */
   constructor(opened) {
+    this.group = h("p", { class: "group" });
     this.name = h("span", { class: "name" });
-    this.badge = h("span", { class: "badge" });
     this.figure = h("span", { class: "figure" });
     this.caption = h("span", { class: "caption" });
     this.before = h("span", { class: "change" });
     this.bar = h("span", { class: "bar", "aria-hidden": "true" },
-      h("i", { class: "fill" }), h("i", { class: "base" }), h("i", { class: "threshold" }), h("i", { class: "before" }));
+      h("i", { class: "fill" }), h("i", { class: "base" }), h("i", { class: "interval" }), h("i", { class: "before" }));
     this.windows = h("span", { class: "over-time" });
     this.facts = h("div", { class: "facts" });
     this.why = h("div", { class: "why" });
@@ -63,22 +83,22 @@ class Row {
       opened();
     };
     this.element = h("details", { toggle },
-      h("summary", {}, this.name, this.figure, this.bar, this.windows, h("span", { class: "words" }, this.caption, " ", this.before, " ", this.badge)),
+      h("summary", {}, this.name, this.bar, this.figure, " ", this.caption, " ", this.before, this.windows),
       h("div", { class: "detail" }, this.facts, this.why));
-    this.item = h("li", {}, this.element);
+    this.item = h("li", {}, this.group, this.element);
   }
 
-  /** @param {Risk} risk @param {string} window @param {number | undefined} before */
-  show(risk, window, before) {
+  /** @param {Risk} risk @param {string} window @param {number | undefined} before @param {boolean} first of those that are barely predictable */
+  show(risk, window, before, first) {
     this.shown = { risk, window };
     this.item.classList.toggle("barely", !risk.reliable);
     this.name.textContent = drugOf(risk.drug);
     this.figure.textContent = t.percent(risk.probability);
-    this.caption.textContent = t.row(risk.probability, risk.base_rate);
-    this.badge.textContent = risk.reliable ? "" : t.barely;
+    this.group.textContent = first ? t.barely_group : "";
+    this.caption.replaceChildren(h("span", { class: "range" }, t.range(risk.interval.low, risk.interval.high)), h("br"), t.row(risk.base_rate));
     this.before.textContent = before === undefined ? "" : t.before(before, risk.probability);
     this.bar.classList.toggle("compared", before !== undefined);
-    place(this.bar, { now: risk.probability, base: risk.base_rate, threshold: risk.threshold, before: before ?? 0 });
+    place(this.bar, { now: risk.probability, low: risk.interval.low, high: risk.interval.high, base: risk.base_rate, before: before ?? 0 });
     this.windows.replaceChildren(windowsChart(risk.windows, window));
     this.#describe();
   }
@@ -91,6 +111,7 @@ class Row {
     this.facts.replaceChildren(
       h("div", {},
         h("p", {}, t.sentence(drugOf(risk.drug), risk.probability, risk.base_rate, window)),
+        h("p", {}, t.interval(risk.interval.low, risk.interval.high)),
         risk.reliable ? null : h("p", {}, h("strong", {}, `${t.barely}. `), t.barely_why),
         h("p", {}, t.threshold(risk.threshold, risk.prediction === 1)),
         h("p", {}, t.auc(risk.auc))),

@@ -17,7 +17,7 @@ export function showScores(list, rules, profile, before) {
     const { values, counts } = rules.form.scores[score];
     const now = rules.standardized(score, profile);
     const chart = hill(values, counts, now, before && rules.standardized(score, before));
-    return h("li", {}, h("span", { class: "name" }, fieldOf(score)), chart, h("span", { class: "caption" }, t.above(rules.share(score, now))));
+    return h("li", {}, h("span", { class: "name" }, fieldOf(score)), chart, h("span", { class: "caption" }, t.above(rules.share(score, now), now)));
   });
   list.replaceChildren(...rows);
 }

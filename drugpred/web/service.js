@@ -1,9 +1,11 @@
 /** Requests to the page's own service, and to no other. */
 import { t } from "./texts.js";
 
-const TIMEOUT = 60_000;
+const SECONDS = 60;
 const FIRST_PAUSE = 1;
 const LONGEST_PAUSE = 30;
+
+/** @typedef {{body?: unknown, signal?: AbortSignal, seconds?: number}} Options POST if there is a body; seconds to wait */
 
 /** A failed request, with a message for the reader. */
 export class ServiceError extends Error {
@@ -51,7 +53,7 @@ export class Service {
   /**
    * Return the JSON of an answer.
    * @param {string} path
-   * @param {{body?: unknown, signal?: AbortSignal}} [options] POST if there is a body
+   * @param {Options} [options]
    */
   async json(path, options) {
     const answer = await this.answer(path, options);
@@ -60,19 +62,19 @@ export class Service {
     } catch (error) {
       if (options?.signal?.aborted) throw error;
       // Incomplete, or not JSON.
-      throw new ServiceError(error instanceof SyntaxError ? t.errors.broken : t.errors.lost, 0);
+      throw error instanceof SyntaxError ? new ServiceError(t.errors.broken, 0) : lost(error);
     }
   }
 
   /**
    * Return an answer with status 200; if the service requires a key, ask the reader first.
    * @param {string} path
-   * @param {{body?: unknown, signal?: AbortSignal}} [options]
+   * @param {Options} [options]
    */
-  async answer(path, { body, signal } = {}) {
+  async answer(path, { body, signal, seconds = SECONDS } = {}) {
     for (;;) {
       const used = this.#key;
-      const answer = await this.#fetch(path, body, used, signal);
+      const answer = await this.#fetch(path, body, used, signal, seconds);
       if (answer.ok) return answer;
       if (answer.status !== 401) throw await failure(answer);
       if (used === this.#key) await this.#newKey(used !== "");
@@ -87,14 +89,14 @@ export class Service {
     this.#asked = null;
   }
 
-  /** @param {string} path @param {unknown} body @param {string} key @param {AbortSignal} [signal] */
-  async #fetch(path, body, key, signal) {
+  /** @param {string} path @param {unknown} body @param {string} key @param {AbortSignal | undefined} signal @param {number} seconds */
+  async #fetch(path, body, key, signal, seconds) {
     const first = this.#first;
     this.#first = null;
     /** @type {Record<string, string>} */
     const headers = body === undefined ? {} : { "content-type": "application/json" };
     if (key) headers.authorization = `Bearer ${key}`;
-    const limit = AbortSignal.timeout(TIMEOUT);
+    const limit = AbortSignal.timeout(1000 * seconds);
     try {
       return await (first ?? fetch(path, {
         method: body === undefined ? "GET" : "POST",
@@ -105,10 +107,13 @@ export class Service {
       }));
     } catch (error) {
       if (signal?.aborted) throw error;
-      throw new ServiceError(t.errors.lost, 0);
+      throw lost(error);
     }
   }
 }
+
+/** Return the error of a request without an answer. @param {any} error */
+const lost = (error) => new ServiceError(error.name === "TimeoutError" ? t.errors.hanging : t.errors.lost, 0);
 
 /** @param {Response} answer */
 async function failure(answer) {

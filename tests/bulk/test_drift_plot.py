@@ -1,5 +1,6 @@
 """The picture of drift."""
 
+import re
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -36,7 +37,7 @@ def test_it_has_a_panel_of_each_variable(drawn):
     assert names == [*INPUTS, *(f"P({drug})" for drug in DRUGS)]
 
 
-def test_bars_are_as_high_as_shares(drawn, stored_model):
+def test_bars_are_as_long_as_shares(drawn, stored_model):
     root = ET.fromstring(drawn)
     groups = list(root.iter(f"{SVG}g"))
     shares = [
@@ -51,8 +52,8 @@ def test_bars_are_as_high_as_shares(drawn, stored_model):
         assert (now.get("class") == "moved") == (name == "country")
         if name == "age":
             highest = max(stored_model.card.input_bins["age"].shares)
-            assert float(then.get("height")) == pytest.approx(84 * share / highest, abs=0.05)
-            assert float(now.get("height")) == pytest.approx(float(then.get("height")), abs=0.11)
+            assert float(then.get("width")) == pytest.approx(122 * share / highest, abs=0.05)
+            assert float(now.get("width")) == pytest.approx(float(then.get("width")), abs=0.11)
 
 
 def test_without_profiles_there_are_the_respondents(stored_model):
@@ -62,7 +63,7 @@ def test_without_profiles_there_are_the_respondents(stored_model):
         for bins in (card.input_bins, card.probability_bins)
     ]
     root = ET.fromstring(drift_plot.draw("none", card, Measured(drift.measure(card, *none), *none, 0, {})))
-    assert {bar.get("height") for bar in root.iter(f"{SVG}rect") if bar.get("class") == "now"} == {"10", "0.0"}
+    assert {bar.get("width") for bar in root.iter(f"{SVG}rect") if bar.get("class") == "now"} == {"10", "0.0"}
 
 
 def test_a_page_holds_it(drawn, stored_model, measured, tmp_path):
@@ -70,4 +71,28 @@ def test_a_page_holds_it(drawn, stored_model, measured, tmp_path):
     page = (tmp_path / "drift.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
     assert "<title>&lt;a&gt; &amp; b</title>" in page
-    assert drawn in page
+    assert 'drifted: <a href="#country">country</a></p>' in page
+    for panel in re.findall("<g>.*?</g>", drawn):
+        assert re.sub(r' [xy]="[\d.]+"', "", panel) in re.sub(r' [xy]="[\d.]+"', "", page)
+
+
+def test_each_bin_has_its_label_and_both_shares_in_text(drawn, stored_model):
+    texts = [text.text for text in ET.fromstring(drawn).iter(f"{SVG}text")]
+    assert {"18-24", "Female", "UK"} <= set(texts)
+    assert any(text.startswith("\u2264 \u2212") for text in texts)
+    share = stored_model.card.input_bins["country"].shares[0]
+    assert f"{share:.0%} \u2192 100%" in texts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
+def test_the_page_has_no_barrier_and_fits(chromium, axe, stored_model, measured, scheme, width):
+    context = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page = context.new_page()
+    page.set_content(drift_plot.page("people.csv", stored_model.card, measured))
+    assert axe(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    light = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert light == (scheme == "light")
+    context.close()

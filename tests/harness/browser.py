@@ -1,6 +1,7 @@
 """A real Chromium, driven by playwright."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -32,3 +33,20 @@ def chromium():
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def axe():
+    """Return a function that lists the barriers of a page: rules of axe, each with its elements."""
+    try:
+        import axe_playwright_python
+    except ImportError:
+        skip("no axe to look for barriers: pip install -e '.[test]'")
+    script = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+
+    def violations(page):
+        page.evaluate(script)
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+        return [(one["id"], [node["target"] for node in one["nodes"]]) for one in found]
+
+    return violations

@@ -51,6 +51,26 @@ def test_the_file_that_is_named_is_taken(uci_path, console, real):
     assert "1885 respondents, source: uci" in console.export_text()
 
 
+def test_the_learning_curve_rises_to_the_evaluation_of_all_rows(real, monkeypatch):
+    tested = []
+    cross_validate = experiment.cross_validate
+
+    def recorded(pipeline, X, last_use, folds, *rest, **named):
+        tested.append([test.tolist() for _, test in folds])
+        return cross_validate(pipeline, X, last_use, folds, *rest, **named)
+
+    monkeypatch.setattr(experiment, "cross_validate", recorded)
+    evaluation = experiment.cross_validate_model(real, CONFIG)
+    curve = experiment.learning_curve(real, CONFIG, evaluation)
+    assert list(curve) == [236, 471, 942]
+    values = [figures["decade_auc15"][0] for figures in curve.values()]
+    assert values == sorted(values)
+    assert values[-1] == evaluation.overall()["decade_auc15"]
+    # The same test folds at each size: those of the first repeat.
+    assert tested[1] == tested[2] == tested[0][:2]
+    assert experiment.learning_curve(real, CONFIG, evaluation) == curve
+
+
 def test_over_claimers_are_dropped_on_demand(uci_path, console):
     assert (
         len(experiment.load_respondents(uci_path, CONFIG.model_copy(update={"overclaimers": "drop"}), console)) == 1877

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from drugpred.training import plots
 
@@ -27,6 +27,19 @@ def test_the_roc_curve_has_the_auc_and_passes_through_the_threshold(said):
     at = np.interp(curve.false_positive_rate.value, curve.false_positive_rates, curve.true_positive_rates)
     assert curve.true_positive_rate.value == pytest.approx(at, abs=0.01)
     assert len(curve.true_positive_rates) < 100  # too few to reveal anybody's probability
+
+
+def test_the_precision_recall_curve_has_the_average_precision_and_passes_through_the_threshold(said):
+    truth, probabilities = said
+    predicted = probabilities >= 0.3
+    curve = plots.precision_recall(truth, probabilities, predicted)
+    expected = np.mean([average_precision_score(truth, repeat) for repeat in probabilities])
+    first, last = curve.recalls[[0, -1]]
+    area = np.trapezoid(curve.precisions, curve.recalls) / (last - first)
+    assert area == pytest.approx(expected, abs=0.03)
+    assert curve.recall == pytest.approx(predicted[:, truth].mean())
+    assert curve.precision == pytest.approx((predicted & truth).sum() / predicted.sum())
+    assert np.interp(curve.recall, curve.recalls, curve.precisions) == pytest.approx(curve.precision, abs=0.03)
 
 
 def test_reliability_has_the_share_of_users_in_each_tenth(said):

@@ -9,8 +9,11 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from drugpred.codebook import DRUGS, INPUTS, WINDOWS
+from drugpred.codebook import DECADE, DRUGS, INPUTS, WINDOWS
 from drugpred.data.respondents import simulate
+from drugpred.data.simulator import Cohort
+from drugpred.explanation import Explainer
+from drugpred.predictor import Predictor
 from drugpred.training import configuration
 from drugpred.training.card import build_card
 from drugpred.training.classification_metrics import METRICS
@@ -40,7 +43,9 @@ def render_few(commit):
     folds = {name: np.full((1, 18, 6), np.nan) for name in METRICS}
     evaluation = Evaluation(last_use, np.random.default_rng(0).random((1, 200, 18, 6)), folds)
     card = build_card(people, quick, evaluation, None).model_copy(update={"git_commit": commit, "created": "today"})
-    return render(card, evaluation, people.X, lambda rows: np.full((len(rows), 18, 6), 0.5))
+    arrays = {"inputs": (38, 2), "bias": 2, "outputs": (2, 108), "output_bias": 108, "direct": (38, 108)}
+    explainer = Explainer(Predictor(**{name: np.zeros(shape) for name, shape in arrays.items()}), people.X[:2])
+    return render(card, evaluation, people.X, lambda rows: np.full((len(rows), 18, 6), 0.5), explainer, {})
 
 
 MARKUP = "<script>alert(1)</script>"
@@ -127,11 +132,15 @@ def test_the_page_has_the_purpose_and_the_origin_of_the_model(page, stored_model
 
 def test_every_drug_has_its_plots(page):
     plots = drawings(page)
-    assert len(plots) == 5 + 18 * (3 + 7)
+    assert len(plots) == 5 + 2 + 18 * (5 + 7)
     for drug in DRUGS:
         name = "LSD" if drug == "lsd" else drug.replace("_", " ")
         (roc,) = [svg for label, svg in plots.items() if label.startswith(f"ROC curve of {name},")]
         assert len(roc.find("polyline").get("points").split()) > 20
+        (precision,) = [svg for label, svg in plots.items() if label.startswith(f"Precision and recall of {name},")]
+        assert len(precision.find("polyline").get("points").split()) > 20
+        (swarm,) = [svg for label, svg in plots.items() if label.startswith(f"Contributions of each input to {name}:")]
+        assert sum(path.get("d").count("M") for path in swarm.iter("path") if path.get("class") != "guide") == 12 * 100
         reliability = plots[f"Share of users of {name} in ten bins of predicted probability"]
         assert len(reliability.findall("circle")) == 10
         recency = plots[f"Shares of last use of {name}, found and predicted"]
@@ -152,6 +161,44 @@ def test_nothing_is_drawn_outside_the_drawing(page, few):
                 assert 0 < float(dot.get("cy")) < height
             for bar in svg.iter("rect"):
                 assert 0 <= float(bar.get("width")) <= width - float(bar.get("x")) + 0.1
+
+
+def tables(page, label):
+    """Return the rows of a table as text, by their headings."""
+    (found,) = re.findall(rf'aria-label="{label}".*?<tbody>(.*?)</tbody>', page, flags=re.DOTALL)
+    rows = re.findall(r"<tr.*?</tr>", found, flags=re.DOTALL)
+    return {cells[0]: cells[1:] for cells in (re.findall(r"<t[hd][^>]*>([^<]*)", row) for row in rows)}
+
+
+def test_the_confusion_is_that_of_sensitivity_and_specificity(page, stored_model):
+    confusion = tables(page, "confusion by drug")
+    assert len(confusion) == 18
+    for drug, windows in stored_model.card.drugs.items():
+        of = windows["decade"]
+        found, missed, wrong, right = map(int, confusion["LSD" if drug == "lsd" else drug.replace("_", " ")])
+        assert found + missed + wrong + right == pytest.approx(1000, abs=2)
+        assert found + missed == pytest.approx(1000 * of.base_rate, abs=1.1)
+        assert found / (found + missed) == pytest.approx(of.sensitivity, abs=0.03)
+
+
+def test_the_inputs_that_matter_are_those_of_the_explanations(page, stored_model):
+    rows = Cohort.load().rows(100, np.random.default_rng(1))
+    explainer = Explainer.load(stored_model.path / "background.npy", stored_model.predictor)
+    cannabis = DRUGS.index("cannabis")
+    contributions = np.array([explainer.explain(row)[1][cannabis, DECADE] for row in rows])
+    expected = [f"{mean:.2f}" for mean in np.abs(contributions).mean(axis=0)]
+    assert tables(page, "mean absolute contributions of inputs by drug")["cannabis"] == expected
+    pairs = tables(page, "interactions of inputs")
+    assert len(pairs) == 10
+    means = [float(mean) for mean, *_ in pairs.values()]
+    assert means == sorted(means, reverse=True)
+    assert means[-1] > 0
+
+
+def test_the_learning_curve_ends_with_the_figures_of_the_card(page, stored_model):
+    overall = stored_model.card.overall
+    (auc,) = [label for label in drawings(page) if label.startswith("Learning curve, 15 drugs, decade: AUC")]
+    assert auc.endswith(f"{overall['decade_auc15']:.3f} with {1885 // 2}")
 
 
 def test_the_data_are_pictures_in_their_order(page):
@@ -242,3 +289,32 @@ def test_values_in_the_page_are_escaped(few):
 
 def test_the_same_model_has_the_same_report(few):
     assert render_few(MARKUP) == few
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 390, 768, 1280, 1440, 1920])
+def test_the_page_has_no_barrier_and_its_main_table_fits(chromium, axe, page, scheme, width):
+    context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    shown = context.new_page()
+    shown.set_content(page)
+    assert axe(shown) == []
+    assert shown.evaluate("document.documentElement.scrollWidth") <= width
+    wide = "tables => tables.filter(table => table.scrollWidth > table.clientWidth).length"
+    assert shown.locator(".drugs").evaluate_all(wide) == 0
+    context.close()
+
+
+@pytest.mark.slow
+def test_the_table_is_sorted_without_a_script(chromium, page, stored_model):
+    context = chromium.new_context(java_script_enabled=False, viewport={"width": 1280, "height": 900})
+    shown = context.new_page()
+    shown.set_content(page)
+    table = shown.locator(".drugs").first
+    table.get_by_role("radio", name="AUC").check()
+    rows = table.locator("tbody tr").all()
+    names = [row.locator("th").inner_text() for row in sorted(rows, key=lambda row: row.bounding_box()["y"])]
+    drugs = stored_model.card.drugs
+    expected = sorted(drugs, key=lambda drug: -drugs[drug]["decade"].auc)
+    assert names == ["LSD" if drug == "lsd" else drug.replace("_", " ") for drug in expected]
+    context.close()

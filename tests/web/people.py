@@ -35,6 +35,7 @@ def wait_for(page, expected, timeout=20_000):
 
 
 def ranked(api, profile, **more):
-    """What the service says of a profile, as the page should show it."""
+    """What the service says of a profile, as the page should show it: barely predictable drugs last."""
     risks = api.post("/predict", json={**profile, **more}).json()["risks"]
-    return [percent(risk["probability"]) for risk in sorted(risks, key=lambda risk: -risk["probability"])]
+    risks.sort(key=lambda risk: (not risk["reliable"], -risk["probability"]))
+    return [percent(risk["probability"]) for risk in risks]

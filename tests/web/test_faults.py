@@ -115,7 +115,7 @@ def test_a_key_is_asked_for_and_goes_nowhere_but_into_the_header(open_page, api,
         "#file", {"name": "a.csv", "mimeType": "text/csv", "buffer": f"{','.join(INPUTS)}\n{PERSON}\n".encode()}
     )
     page.wait_for_function("() => document.querySelector('#many-status').textContent == '1 row scored.'")
-    page.get_by_role("button", name="Link to these answers").click()
+    page.get_by_role("button", name="Copy a link").click()
     keys = {key for url, key in asked if re.search("/(predict|predict_batch|model|drift|app/report/)$", url)}
     assert keys == {"Bearer wrong-key", "Bearer right-key"}
     kept = page.evaluate("JSON.stringify([location.href, {...localStorage}, {...sessionStorage}, document.cookie])")

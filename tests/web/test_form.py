@@ -6,7 +6,7 @@ import re
 import pytest
 
 from drugpred.schemas import Profile
-from tests.web.people import EXAMPLE, ranked, shown, wait_for
+from tests.web.people import EXAMPLE, percent, ranked, shown, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -14,11 +14,13 @@ pytestmark = pytest.mark.slow
 def test_the_first_answer_is_of_the_form_as_it_stands(page, api):
     wait_for(page, ranked(api, EXAMPLE))
     assert len(shown(page)) == 18
-    assert page.locator("#risks li", has_text="Barely predictable").count() >= 3
+    assert page.locator("#risks li.barely").count() >= 3
     assert page.locator("#simulated").is_hidden()
-    cautions = page.locator(".cautions").inner_text()
-    assert re.search("sample of one online survey", cautions)
-    assert re.search("diagnosis, employment, insurance, schooling or policing", cautions)
+    cautions = page.locator(".cautions")
+    assert re.search("one online survey .* not the risk of a person", cautions.inner_text())
+    assert re.search("diagnosis, employment, insurance, schooling or policing", cautions.inner_text())
+    cautions.locator("summary").click()
+    assert re.search("Friends recruited friends", cautions.inner_text())
     assert page.locator(".cautions").bounding_box()["y"] < 900
 
 
@@ -33,7 +35,7 @@ def test_the_first_question_waits_for_no_module(open_page):
     open_page(
         routes={"**/main.js": lambda route: route.fulfill(**nothing), "**/predict": asked_of(asked)}, wait=False
     ).wait_for_load_state("networkidle")
-    assert asked == [{**EXAMPLE, "window": "decade", "include": ["windows"]}]
+    assert asked == [{**EXAMPLE, "window": "decade", "include": ["windows", "interval", "support"]}]
 
 
 @pytest.mark.parametrize(("fragment", "age"), [("", 30), ("#age=60", 60)])
@@ -68,7 +70,7 @@ def test_the_form_is_filled_by_keyboard_alone(page, api):
     for _ in range(4):
         press("ArrowRight")
     told = page.evaluate("document.activeElement.getAttribute('aria-valuetext')")
-    assert re.fullmatch(r"higher than 5\d of 100", told)
+    assert re.fullmatch(r"higher than 5\d% of the sample \(0\.20\)", told)
     person = {**EXAMPLE, "age": 52, "gender": "Male", "education": "Masters degree", "country": "USA"}
     bounds = {"neuroticism": 3.27393, "extraversion": -3.27393, "openness": 0.2}
     wait_for(page, ranked(api, {**person, **bounds}))
@@ -143,7 +145,7 @@ def test_examples_are_profiles(page, api):
         with page.expect_request("**/predict") as sent:
             button.click()
         profile = json.loads(sent.value.post_data)
-        assert profile.pop("include") == ["windows"]
+        assert profile.pop("include") == ["windows", "interval", "support"]
         wait_for(page, ranked(api, profile))
 
 
@@ -153,7 +155,7 @@ def test_a_link_restores_the_form_and_no_server_sees_its_fragment(open_page, api
     page.get_by_role("radio", name="Month").check()
     page.get_by_role("button", name="Keep these answers").click()
     page.locator("#age").fill("60")
-    page.get_by_role("button", name="Link to these answers").click()
+    page.get_by_role("button", name="Copy a link").click()
     page.wait_for_function("() => document.querySelector('#link').value.includes('#')")
     link = page.locator("#link").input_value()
     assert "age=60" in link.partition("#")[2]
@@ -179,7 +181,11 @@ def test_a_link_restores_the_form_and_no_server_sees_its_fragment(open_page, api
 )
 def test_an_invalid_link_leaves_default_values(open_page, api, fragment):
     page = open_page(fragment)
-    assert page.locator("#link-status").inner_text().startswith("Part of the link is invalid")
+    problems = page.locator("#notice li").all_inner_texts()
+    assert "Age in years: Expected: a whole number of years from 18 to 120." in problems
+    assert problems[-1].startswith("Not in the link: ")
+    assert "Country" in problems[-1] or "Country: Expected: a value from the list." in problems
+    assert page.locator("#notice").bounding_box()["y"] < page.locator("#form").bounding_box()["y"]
     assert page.locator("#age").input_value() == "30"
     assert page.locator("img").count() == 0
     scale = {"scale": "raw"} if "scale=raw" in fragment else {}
@@ -187,6 +193,30 @@ def test_an_invalid_link_leaves_default_values(open_page, api, fragment):
         first = ranked(api, EXAMPLE)
         page.wait_for_function("n => document.querySelectorAll('#risks .figure').length == n", arg=len(first))
         assert list(shown(page).values()) == first
+
+
+def test_a_complete_link_has_no_problem_to_show(open_page):
+    fragment = "&".join(f"{name}={value}" for name, value in EXAMPLE.items())
+    assert open_page(f"#{fragment}").locator("#notice").is_hidden()
+
+
+def test_drugs_are_sorted_by_share_by_difference_and_by_name(page, api):
+    risks = api.post("/predict", json=EXAMPLE).json()["risks"]
+    drugs = dict(zip((risk["drug"] for risk in risks), risks, strict=True))
+    names = page.evaluate("async () => (await import('/app/texts/en.js')).default.drugs")
+
+    def order(key):
+        return [names[drug] for drug in sorted(drugs, key=lambda drug: (not drugs[drug]["reliable"], key(drug)))]
+
+    def difference(drug):
+        return -abs(drugs[drug]["probability"] - drugs[drug]["base_rate"])
+
+    assert list(shown(page)) == order(lambda drug: -drugs[drug]["probability"])
+    page.get_by_label("Sort by").select_option("difference from the sample")
+    assert list(shown(page)) == order(difference)
+    page.get_by_label("Sort by").select_option("name")
+    assert list(shown(page)) == order(lambda drug: names[drug].lower())
+    assert page.locator("#risks .group:not(:empty)").count() == 1
 
 
 def test_the_comparison_shows_before_and_now(page, api):
@@ -228,6 +258,30 @@ def test_a_drug_is_explained_when_it_is_opened(page, api):
         page.locator("#openness").fill("2.5")
 
 
+def test_each_drug_has_its_interval(page, api):
+    risks = api.post("/predict", json={**EXAMPLE, "include": ["interval"]}).json()["risks"]
+    (lsd,) = (risk["interval"] for risk in risks if risk["drug"] == "lsd")
+    row = page.locator("#risks > li", has_text="LSD")
+    assert f"{percent(lsd['low'])[:-1]}\u2013{percent(lsd['high'])}" in row.locator(".caption").inner_text()
+    bar, interval = (row.locator(f".bar{part}").bounding_box() for part in ("", " .interval"))
+    assert interval["x"] == pytest.approx(bar["x"] + lsd["low"] * bar["width"], abs=1)
+    assert interval["width"] == pytest.approx((lsd["high"] - lsd["low"]) * bar["width"], abs=1)
+    row.locator("summary").click()
+    assert f"between {percent(lsd['low'])} and {percent(lsd['high'])}" in row.locator(".facts").inner_text()
+
+
+def test_a_person_like_few_respondents_is_reported_in_words(page, api):
+    assert page.locator("#support").inner_text() == ""
+    page.locator("#country").select_option("New Zealand")
+    person = {**EXAMPLE, "country": "New Zealand"}
+    wait_for(page, ranked(api, person))
+    support = api.post("/predict", json={**person, "include": ["support"]}).json()["support"]
+    words = {"thin": "Few like this", "unusual": "Hardly any like this"}[support["level"]]
+    assert re.match(rf"{words}: .* {support['similar']} respondents? alone", page.locator("#support").inner_text())
+    page.locator("#age").fill("7")
+    assert page.locator("#support").is_hidden()
+
+
 def test_scores_are_placed_among_the_survey(page):
     page.locator("#openness").fill("2.9")
     page.wait_for_function("() => document.querySelector('#score-charts').textContent.includes('higher than')")
@@ -253,4 +307,4 @@ def test_the_report_is_shown_under_its_policy(page, url):
     page.locator("#report").click()
     page.wait_for_url(f"{url}/app/report/")
     assert page.locator("svg").count() > 100
-    assert page.evaluate("getComputedStyle(document.body).maxWidth") == "1152px"
+    assert page.evaluate("getComputedStyle(document.body).maxWidth") == "1344px"

@@ -106,7 +106,9 @@ def test_rows_that_cannot_be_scored_are_listed_by_line(page, api):
     ]
     give(page, "\ufeff" + "\r\n".join(lines))
     assert status(page) == "2 rows scored, 6 rows left out."
-    cells = [row.split("\t") for row in page.locator("#many-result tbody tr").all_inner_texts()]
+    cells = [
+        row.split("\t") for row in page.get_by_role("table", name="Rows left out").locator("tbody tr").all_inner_texts()
+    ]
     assert [(line, column) for line, column, _ in cells] == [
         ("3", "age"), ("4", "country"), ("4", "sensation_seeking"), ("5", ""), ("6", "neuroticism"),
         ("7", ""), ("8", ""),

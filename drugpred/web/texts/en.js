@@ -22,6 +22,9 @@ function of100(p) {
   return p > 0.995 ? "more than 99 of 100" : `${Math.round(100 * p)} of 100`;
 }
 
+/** @param {number} value */
+const signed = (value) => value.toFixed(2).replace(/^-0\.00$/, "0.00").replace("-", "\u2212");
+
 /** @param {number} n @param {string} one @param {string} [many] */
 const count = (n, one, many = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
 
@@ -38,7 +41,7 @@ export default {
 
   title: "drugpred: who uses what",
   heading: "Personality and drug use",
-  lead: "Answer a few questions about a person, real or made up. A model of 1885 answers to an online survey predicts how many people with these answers use each of 18 drugs.",
+  lead: "How many of 100 people with the same answers use each of 18 drugs, by a survey of 1885.",
   skip: "Skip to the result",
   sections: "Sections",
   person: "One person",
@@ -48,7 +51,8 @@ export default {
   simulated_why: "This model was trained on made-up respondents. Its figures only show how the page works.",
   file_source: "This model was trained on a file of the operator, not on the published survey.",
 
-  cautions: "Before you use a figure",
+  cautions: "Before you use a figure:",
+  caution_line: "shares within one online survey of 2011 and 2012, not the risk of a person. Not for diagnosis, employment, insurance, schooling or policing.",
   caution_list: [
     "These are shares within the sample of one online survey of 2011 and 2012. Friends recruited friends, most had studied, and drug users took part more often than others. They are not the risk of a person in the population.",
     "Country reflects how people were recruited: 48% of those from the UK and 95% of those from the USA had used cannabis within ten years. 91% of the sample is White; the other groups are too small for any conclusion.",
@@ -115,22 +119,44 @@ export default {
   expected_total: (/** @type {number} */ low, /** @type {number} */ high) => `Expected: a whole number from ${low} to ${high}.`,
   expected_number: (/** @type {number} */ low, /** @type {number} */ high) => `Expected: a number from ${low} to ${high}.`,
   expected_label: "Expected: a value from the list.",
-  above: (/** @type {number} */ share) =>
-    share < 0.5 ? `lower than ${of100(1 - share)}` : `higher than ${of100(share)}`,
-  link: "Link to these answers",
+  above: (/** @type {number} */ share, /** @type {number} */ value) => `higher than ${percent(share)} of the sample (${signed(value)})`,
+  sort: "Sort by",
+  sorts: { probability: "share", difference: "difference from the sample", name: "name" },
+  save: "Save",
+  code: "Use it from code",
+  code_language: "Language",
+  code_copy: "Copy the code",
+  code_copied: "Copied.",
+  code_select: "Selected: copy it with the keyboard.",
+  code_note: "It sends these answers to this service and prints each drug\u2019s probability. If the service requires a key, the code reads it from the environment variable KEY.",
+  feedback: "Report the outcomes",
+  feedback_note: "If you know whether the person had used a drug in this time, report it: the service counts it to measure the model, once for each answer, and stores no person.",
+  feedback_send: "Send",
+  feedback_sending: "Sending\u2026",
+  feedback_none: "Choose at least one outcome.",
+  feedback_taken: (/** @type {number} */ n) => `${count(n, "outcome")} counted.`,
+  outcomes: { "": "not known", used: "used", unused: "not used" },
+  link: "Copy a link",
+  link_field: "Link to these answers",
   link_note: "The answers are after the # of the link. Browsers do not send that part to any server.",
   link_copied: "The link was copied.",
   link_made: "Copy the link from this field.",
-  link_partly: "Part of the link is invalid; those answers have their default values.",
+  link_partly: "The page could not take all answers of the link",
+  link_absent: (/** @type {string[]} */ names) => `Not in the link: ${names.join(", ")}.`,
+  link_instead: "They have their default values here.",
+  link_before: (/** @type {string} */ field) => `${field} (kept answers)`,
 
+  loading: "Loading the figures\u2026",
+  updating: "Waiting for the service. The figures below are not of these answers.",
+  outdated: "The figures below are not of these answers.",
   result: "How many use each drug",
   window: "When was it last used?",
   windows: { ever: "Ever", decade: "10 years", year: "Year", month: "Month", week: "Week", day: "Day" },
   result_lead: (/** @type {string} */ window) =>
-    `Number of people, of 100 with these answers in this sample, who report use ${WITHIN[window]}.`,
-  key_bar: "people with these answers",
-  key_base: "the whole sample",
-  key_threshold: "threshold of \u201chigh risk\u201d",
+    `Of 100 people with these answers in this sample, how many report use ${WITHIN[window]}.`,
+  key_bar: "these answers",
+  key_base: "whole sample; \u201chigh risk\u201d from here",
+  key_interval: "90% interval",
   key_windows: "ever to last day",
   wants: (/** @type {string[]} */ names) => `Waiting for: ${names.join(", ")}.`,
   drugs: {
@@ -153,11 +179,19 @@ export default {
     nicotine: "Nicotine",
     volatile_substances: "Volatile substances (glue, gas)",
   },
-  high: "High risk",
-  low: "Low risk",
   barely: "Barely predictable",
   barely_why: "Too few people in the sample used it, or too few did not, or the answers hardly separate the two groups. The figure says little more than the share in the sample.",
-  row: (/** @type {number} */ p, /** @type {number} */ base) => `${of100(p)}; in the whole sample ${of100(base)}`,
+  barely_group: "Barely predictable: these figures say little more than the share in the sample",
+  range: (/** @type {number} */ low, /** @type {number} */ high) => `${percent(low).replace("%", "")}\u2013${percent(high)}`,
+  interval: (/** @type {number} */ low, /** @type {number} */ high) =>
+    `The share itself is between ${percent(low)} and ${percent(high)} with a chance of 90%. This is an interval of the share in such a sample, not of the person.`,
+  /** @type {Record<string, (similar: number, percentile: number) => string>} */
+  support: {
+    usual: () => "",
+    thin: (similar, percentile) => `Few like this: the figures are as sure as those from ${count(similar, "respondent")} alone; ${100 - percentile}% of the sample have more.`,
+    unusual: (similar, percentile) => `Hardly any like this: the figures are as sure as those from ${count(similar, "respondent")} alone; ${100 - percentile}% of the sample have more, or the scores are far out.`,
+  },
+  row: (/** @type {number} */ base) => `sample ${percent(base)}`,
   sentence: (/** @type {string} */ drug, /** @type {number} */ p, /** @type {number} */ base, /** @type {string} */ window) =>
     `${drug}: of 100 people with these answers in this sample, ${percent(p).replace("%", "")} used it ${WITHIN[window]}. That is ${compared(p, base)} (${of100(base)}).`,
   threshold: (/** @type {number} */ at, /** @type {boolean} */ high) =>
@@ -199,6 +233,14 @@ export default {
   many_lead: "Score a CSV file of any number of people. The browser reads it and sends it in parts to the service of this page, and nowhere else.",
   many_columns: "The first line has the names of the columns, in any order:",
   many_id: "and optionally id. The columns of the published survey file are accepted too.",
+  sample: "Download a sample file",
+  people: (/** @type {number} */ n) => n.toLocaleString("en"),
+  points: (/** @type {number} */ share) => `${(100 * share).toFixed(1)} points`,
+  file_shares: "Shares by drug",
+  file_shares_columns: ["drug", "mean of the file", "sample", "people by share, 0 to 100%", "lowest and highest", "high risk"],
+  file_unusual: "Furthest from the others, on average of the drugs that are more than barely predictable",
+  file_one: (/** @type {string} */ drug, /** @type {number} */ p, /** @type {number} */ mean) => `${drug} ${percent(p)} (mean ${percent(mean)})`,
+  file_unusual_columns: ["id", "distance", "furthest in"],
   choose: "Choose a CSV file, or drop one here",
   file_scale: "The five NEO scores are raw totals",
   file_window: "Used within",
@@ -261,6 +303,7 @@ export default {
 
   errors: {
     lost: "The service cannot be reached.",
+    hanging: "The service does not answer.",
     limited: "The service has had many requests from you and asks for a pause.",
     overloaded: "The service is busy.",
     forbidden: "This key is not allowed to do that.",
@@ -271,4 +314,10 @@ export default {
   },
   foot: "This page stores nothing that you enter. It sends requests to its own service, and nowhere else.",
   docs: "For programs: the API",
+  links: [
+    ["Model card", "app/report/"],
+    ["Data: Drug Consumption (Quantified), UCI, CC BY 4.0", "https://doi.org/10.24432/C5TC7S"],
+    ["Paper: Fehrman and others, arXiv 1506.06297", "https://arxiv.org/abs/1506.06297"],
+    ["Code: MIT licence", "https://opensource.org/license/mit"],
+  ],
 };
