@@ -62,7 +62,8 @@ def policy(answer):
 def test_all_that_the_page_loads_is_there_and_small(loaded):
     assert {path: answer.status_code for path, answer in loaded.items()} == dict.fromkeys(loaded, 200)
     assert {"/app/main.js", "/app/batches.js", "/app/texts/en.js", "/app/page.css"} <= loaded.keys()
-    assert sum(len(answer.content) for answer in loaded.values()) < MAX_BYTES
+    other_language = "/app/texts/de.js"
+    assert sum(len(answer.content) for path, answer in loaded.items() if path != other_language) < MAX_BYTES
 
 
 def test_nothing_from_outside_is_admitted(loaded):
@@ -85,6 +86,7 @@ def test_every_module_that_the_first_result_needs_is_announced(loaded):
             folder + other for other in re.findall(r'^import .* from "\./(.*)";', loaded[f"/app/{name}"].text, re.M)
         }
         wanted += found - needed
+    needed.add("texts/en.js")  # which texts.js imports for most readers
     assert set(re.findall(r'href="app/(.*\.js)"', page)) | {"main.js"} == needed
 
 
@@ -102,9 +104,9 @@ def test_the_rules_of_the_form_stand_in_the_page(loaded):
 
 def test_no_file_holds_markup_in_strings_or_styles(loaded):
     for path, answer in loaded.items():
-        assert not re.search(
-            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|https?://(?!www\.w3\.org/2000)", answer.text
-        ), path
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", answer.text), path
+        if "/texts/" not in path:  # which have links to sources
+            assert not re.search(r"https?://(?!www\.w3\.org/2000)", answer.text), path
         assert " style=" not in answer.text, path
 
 
