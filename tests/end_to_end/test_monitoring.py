@@ -119,6 +119,7 @@ def test_a_server_that_starts_in_the_same_home_leaves_the_counts_of_another(serv
             assert scraped(first).total("drugpred_profiles_total") == 2
 
 
+@pytest.mark.slow
 def test_two_workers_on_two_servers_add_up_to_the_profiles_sent(serve, store, tmp_path):
     homes = [copy_of(store, tmp_path / name) for name in ("one", "two")]
     with ExitStack() as stack:
