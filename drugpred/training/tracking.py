@@ -75,6 +75,7 @@ class TrackedRun:
         import pandas as pd
 
         with _translate_errors():
+            mlflow.log_artifact(str(stored.path / "card.json"))  # which now says how its intervals were made
             mlflow.log_artifacts(str(stored.path / "report"), "report")
             mlflow.pyfunc.log_model(
                 name="model",

@@ -103,7 +103,7 @@ ALL_BUT_CALIBRATION = INPUT_ALERTS | {
 @pytest.mark.parametrize(
     ("name", "strength", "of", "expected"),
     [
-        ("older", 1.0, "age", ALL_BUT_CALIBRATION),
+        ("older", 1.0, "age", ALL_BUT_CALIBRATION | {("DrugpredLittleSupport", "")}),
         # With all else as it was, it changes few answers.
         ("impulsive", 1.0, "impulsivity", INPUT_ALERTS | {("DrugpredScoreDrift", "1d")}),
         ("country", -0.8, "country", ALL_BUT_CALIBRATION),

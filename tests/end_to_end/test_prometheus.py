@@ -10,9 +10,10 @@ import pytest
 from drugpred.codebook import describe
 from drugpred.schemas import EXAMPLE
 from tests.configs.monitoring.test_queries import filled, panels, rules
+from tests.end_to_end.test_model_life import run
 from tests.end_to_end.test_monitoring import ask_every_way
 from tests.harness.prometheus import alertmanager, prometheus, webhook
-from tests.harness.store import copy_of
+from tests.harness.store import NEWER, copy_of, newest
 
 pytestmark = pytest.mark.slow
 
@@ -67,11 +68,13 @@ def misuse(server, ended):
 
 @pytest.fixture(scope="module")
 def watched(serve, store, traffic, guarded, tmp_path_factory):
-    """Prometheus with two workers under traffic and a guarded server, and the receiver of alerts."""
+    """Prometheus with two workers under traffic, with a challenger, and a guarded server, and the alerts' receiver."""
     ended = threading.Event()
     folders = [tmp_path_factory.mktemp(name) for name in ("prometheus", "alertmanager")]
+    home = copy_of(store, tmp_path_factory.mktemp("watched") / "bentoml")
+    models = {"DRUGPRED_MODEL": newest(home).tag, "DRUGPRED_CHALLENGER": run(home, "-c", NEWER)}
     with (
-        serve(store, BENTOML_CONFIG_OPTIONS="services.drugpred.workers=2") as server,
+        serve(home, BENTOML_CONFIG_OPTIONS="services.drugpred.workers=2", **models) as server,
         webhook() as receiver,
         alertmanager(folders[1], receiver) as address,
         prometheus(folders[0], *map(address_of, (server, guarded)), alertmanager=address, key="monitor") as watcher,
