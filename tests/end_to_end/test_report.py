@@ -100,4 +100,4 @@ def test_a_phone_shows_all_of_it(stored_model, tmp_path, browser):
     found = json.loads(unescape(written[1]))
     smallest = found.pop("smallest")
     assert smallest > 10  # pixels of text
-    assert found == {"asked": [], "width": [360, 360], "plots": 187, "empty": 0, "clipped": [], "tables": 0}
+    assert found == {"asked": [], "width": [360, 360], "plots": 225, "empty": 0, "clipped": [], "tables": 0}
