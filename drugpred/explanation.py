@@ -11,7 +11,7 @@ import numpy as np
 
 from drugpred import codebook
 from drugpred.errors import StoredModelError
-from drugpred.predictor import LEVELS, STARTS, design_matrix
+from drugpred.predictor import LEVELS, STARTS, design_matrix, reading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,11 +134,8 @@ class Explainer:
         StoredModelError
             The file is missing, damaged, or has other content.
         """
-        try:
-            with path.open("rb") as file:
-                return cls(predictor, np.lib.format.read_array(file, allow_pickle=False))
-        except (OSError, ValueError, TypeError, EOFError) as error:
-            raise StoredModelError(f"{path} is not a readable background: {error}") from error
+        with reading(path, "background"), path.open("rb") as file:
+            return cls(predictor, np.lib.format.read_array(file, allow_pickle=False))
 
     def explain(self, row: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the base of a person's log-odds and the contribution of each input.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import zlib
-from typing import TYPE_CHECKING, Final, Self
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, Self
 from zipfile import BadZipFile
 
 import numpy as np
@@ -13,7 +14,7 @@ from drugpred import codebook
 from drugpred.errors import StoredModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -77,6 +78,34 @@ def to_npz(arrays: Mapping[str, NDArray[np.floating]]) -> bytes:
     return buffer.getvalue()
 
 
+@contextmanager
+def reading(path: Path, kind: str) -> Iterator[None]:
+    """Raise StoredModelError if a file of arrays cannot be read within the block, or has other arrays.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    kind : str
+        What the arrays are, for the message.
+    """
+    try:
+        yield
+    except (OSError, ValueError, TypeError, EOFError, KeyError, BadZipFile, zlib.error) as error:
+        raise StoredModelError(f"{path} is not a readable {kind}: {error}") from error
+
+
+def require_shapes(arrays: Sequence[NDArray[Any]], shapes: Sequence[tuple[int, ...]]) -> None:
+    """Check arrays.
+
+    Raises
+    ------
+    StoredModelError
+        Their shapes are others, or a value is not finite.
+    """
+    if [array.shape for array in arrays] != list(shapes) or not all(np.isfinite(array).all() for array in arrays):
+        raise StoredModelError(f"expected finite arrays of shapes {shapes}")
+
+
 class Predictor:
     """A network of one hidden layer that predicts every drug's probability of use in every window.
 
@@ -112,10 +141,7 @@ class Predictor:
         direct: NDArray[np.floating],
     ) -> None:
         h, m, n = bias.size, N_COLUMNS, len(codebook.DRUGS) * len(codebook.WINDOWS)
-        expected = ((m, h), (h,), (h, n), (n,), (m, n))
-        arrays = (inputs, bias, outputs, output_bias, direct)
-        if tuple(array.shape for array in arrays) != expected or not all(np.isfinite(array).all() for array in arrays):
-            raise StoredModelError(f"expected finite arrays of shapes {expected}")
+        require_shapes((inputs, bias, outputs, output_bias, direct), ((m, h), (h,), (h, n), (n,), (m, n)))
         self._inputs = np.array(inputs, np.float64)
         # Every row has exactly one age, so a bias can be added to the weights of the age levels.
         self._inputs[: _SIZES[0]] += bias
@@ -133,13 +159,10 @@ class Predictor:
         StoredModelError
             The file is missing, damaged, or has other arrays.
         """
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                weights = dict(arrays)
+        with reading(path, "network"), path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            weights = dict(arrays)
             step = weights.pop("step")
             return cls(**{name: array * step for name, array in weights.items()})
-        except (OSError, ValueError, TypeError, EOFError, KeyError, BadZipFile, zlib.error) as error:
-            raise StoredModelError(f"{path} is not a readable network: {error}") from error
 
     def weights(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Return `inputs`, `outputs` and `direct`, with the biases in the weights of the age levels."""

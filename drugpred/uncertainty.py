@@ -9,15 +9,12 @@ Support is 1 / leverage: the number of respondents whose answers would make an e
 
 from __future__ import annotations
 
-import zlib
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
-from zipfile import BadZipFile
 
 import numpy as np
 
 from drugpred import codebook
-from drugpred.errors import StoredModelError
-from drugpred.predictor import N_COLUMNS, STARTS, design_matrix
+from drugpred.predictor import N_COLUMNS, STARTS, design_matrix, reading, require_shapes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,7 +109,7 @@ class Uncertainty:
         distance: NDArray[np.floating],
     ) -> None:
         differ = FIRST != SECOND
-        expected = (
+        shapes = (
             (N_OUTPUTS, N_COLUMNS),
             (N_OUTPUTS, int(differ.sum())),
             (N_COLUMNS, N_COLUMNS),
@@ -121,9 +118,7 @@ class Uncertainty:
             (_N_SCORES, _N_SCORES),
             (),
         )
-        arrays = (deviations, correlations, leverage, percentiles, center, precision, distance)
-        if tuple(array.shape for array in arrays) != expected or not all(np.isfinite(array).all() for array in arrays):
-            raise StoredModelError(f"expected finite arrays of shapes {expected}")
+        require_shapes((deviations, correlations, leverage, percentiles, center, precision, distance), shapes)
         deviation = np.asarray(deviations, np.float64).T
         table = deviation[FIRST] * deviation[SECOND]
         table[differ] *= np.asarray(correlations, np.float64).T * (2.0 / 127.0)
@@ -153,11 +148,8 @@ class Uncertainty:
         StoredModelError
             The file is missing, damaged, or has other arrays.
         """
-        try:
-            with path.open("rb") as file:
-                return cls.read(file)
-        except (OSError, ValueError, TypeError, EOFError, KeyError, BadZipFile, zlib.error) as error:
-            raise StoredModelError(f"{path} is not a readable uncertainty: {error}") from error
+        with reading(path, "uncertainty"), path.open("rb") as file:
+            return cls.read(file)
 
     @classmethod
     def read(cls, file: BinaryIO) -> Self:
