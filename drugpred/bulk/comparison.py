@@ -8,25 +8,19 @@ import numpy as np
 from rich.table import Table
 
 from drugpred import codebook
-from drugpred.bulk.encoding import encode
-from drugpred.bulk.formats import open_source
+from drugpred.bulk.people import read
 from drugpred.data.files import path_text
 from drugpred.errors import DataError
 from drugpred.monitoring.challenger import disagreement
 from drugpred.monitoring.comparison import compare_losses
-from drugpred.tabular import validate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from drugpred.codebook import Drug, Window
     from drugpred.model_store import StoredModel
     from drugpred.schemas import Comparison, Disagreement
 
-_ROWS: Final = 10_000  # scored at once
 _NEAREST: Final = 2.0**-17  # smallest distance of a probability from 0 and 1, as in a prediction_id
 
 
@@ -60,40 +54,29 @@ def compare(path: Path, served: StoredModel, challenger: StoredModel, window: Wi
     models, index = (served, challenger), codebook.WINDOWS.index(window)
     thresholds = [model.card.thresholds[:, index] for model in models]
     absolute, squared, flips = np.zeros((3, len(codebook.DRUGS)))
-    people = rejected = 0
-    for rows, malformed in _valid(path):
-        rejected += malformed
-        people += len(rows)
-        p, q = (model.predictor.predict_proba(rows)[:, :, index] for model in models)
-        absolute += np.abs(q - p).sum(0)
-        squared += ((q - p) ** 2).sum(0)
-        flips += ((q >= thresholds[1]) != (p >= thresholds[0])).sum(0)
-    if not people:
+    n = rejected = 0
+    for people in read(path):
+        rejected += people.rejected
+        n += len(people.rows)
+        for rows in people.blocks():
+            p, q = (model.predictor.predict_proba(rows)[:, :, index] for model in models)
+            absolute += np.abs(q - p).sum(0)
+            squared += ((q - p) ** 2).sum(0)
+            flips += ((q >= thresholds[1]) != (p >= thresholds[0])).sum(0)
+    if not n:
         raise DataError(f"expected at least one valid profile in {path_text(path)}, found {rejected} invalid rows")
     sums = zip(codebook.DRUGS, absolute.tolist(), squared.tolist(), flips.tolist(), strict=True)
-    found = {drug: disagreement(people, *of) for drug, *of in sums}
-    return Compared(people, rejected, found, *_losses(path, models, index))
-
-
-def _valid(path: Path) -> Iterator[tuple[NDArray[np.float64], int]]:
-    """Yield the rows of valid profiles, and the number of invalid rows."""
-    source = open_source(path)
-    for chunk in (chunk for part in source.parts for chunk in source.chunks(part)):
-        values, possible = validate(encode(chunk.columns), "standardized")
-        good = possible.all(axis=0)
-        rows = values.T[good]
-        yield rows[:_ROWS], len(chunk.malformed) + int((~good).sum())
-        for start in range(_ROWS, len(rows), _ROWS):
-            yield rows[start : start + _ROWS], 0
+    found = {drug: disagreement(n, *of) for drug, *of in sums}
+    return Compared(n, rejected, found, *_losses(path, models, index))
 
 
 def _losses(
     path: Path, models: tuple[StoredModel, StoredModel], window: int
 ) -> tuple[Comparison, Comparison] | tuple[None, None]:
-    from drugpred.data.respondents import read
+    from drugpred.data.respondents import read as read_respondents
 
     try:
-        respondents = read(path)
+        respondents = read_respondents(path)
     except DataError:  # profiles, which have no outcomes
         return None, None
     used = respondents.last_use > window

@@ -9,14 +9,12 @@ import pyarrow.compute as pc
 from rich.table import Table
 
 from drugpred import codebook
-from drugpred.bulk.encoding import encode
-from drugpred.bulk.formats import open_source
+from drugpred.bulk.people import read
 from drugpred.data.files import path_text
 from drugpred.errors import DataError
 from drugpred.monitoring import drift
 from drugpred.monitoring.binning import Binning
 from drugpred.schemas import MIN_DRIFT_PROFILES
-from drugpred.tabular import validate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
 
     from drugpred.model_store import Bins, StoredModel
     from drugpred.schemas import Drift, Shift
-
-_ROWS: Final = 10_000  # scored at once
 
 MEANING: Final = (
     "PSI, the population stability index, is 0 if each bin has the share that it has in the training data; "
@@ -92,22 +88,18 @@ def measure(path: Path, model: StoredModel) -> Measured:
     ConfigurationError
         Its name has an unknown ending.
     """
-    source = open_source(path)
     input_bins, score_bins = Binning(model.card.input_bins), Binning(model.card.probability_bins)
     inputs, scores = (np.zeros(len(bins.series), np.int64) for bins in (input_bins, score_bins))
     rejected = n_rows = 0
     missing, impossible = (np.zeros(len(codebook.INPUTS), np.int64) for _ in range(2))
-    for chunk in (chunk for part in source.parts for chunk in source.chunks(part)):
-        values, possible = validate(encode(chunk.columns), "standardized")
-        good = possible.all(axis=0)
-        rejected += len(chunk.malformed) + int((~good).sum())
-        n_rows += good.size
-        impossible += (~possible).sum(axis=1)
-        empty = [pc.sum(pc.is_null(chunk.columns[name], nan_is_null=True)).as_py() for name in codebook.INPUTS]
+    for people in read(path):
+        rejected += people.rejected
+        n_rows += people.possible.shape[1]
+        impossible += (~people.possible).sum(axis=1)
+        columns = people.chunk.columns
+        empty = [pc.sum(pc.is_null(columns[name], nan_is_null=True)).as_py() for name in codebook.INPUTS]
         missing += np.array([count or 0 for count in empty])
-        rows = values.T[good]
-        for start in range(0, len(rows), _ROWS):
-            block = rows[start : start + _ROWS]
+        for block in people.blocks():
             inputs += input_bins.count(block.T)
             scores += score_bins.count(model.predictor.predict_proba(block)[:, :, codebook.DECADE].T)
     gaps = {}
@@ -172,7 +164,8 @@ def report(measured: Measured, model: StoredModel) -> dict[str, Any]:
 def table(measured: Measured) -> Table:
     """Return a table of all figures."""
     result = Table("", "PSI", "drift above", "", "", box=None)
+    moved = set(measured.moved)
     for name, shift in measured.shifts.items():
         figures = (f"{shift.psi:.4f}", f"{shift.threshold:.4f}") if shift.psi is not None else ("", "")
-        result.add_row(name, *figures, str(measured.gaps.get(name, "")), "drift" if name in measured.moved else "")
+        result.add_row(name, *figures, str(measured.gaps.get(name, "")), "drift" if name in moved else "")
     return result
