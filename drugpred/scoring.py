@@ -40,6 +40,23 @@ class PredictedArrays(NamedTuple):
     support: Support | None = None  # if the profile includes it
 
 
+def load_models(settings: Settings) -> tuple[StoredModel, StoredModel | None]:
+    """Return the model to serve, and its challenger if there is one.
+
+    Raises
+    ------
+    StoredModelError
+        A model is missing, incomplete or altered.
+    ConfigurationError
+        The challenger is the model itself.
+    """
+    model = model_store.load(settings.model)
+    challenger = model_store.load(settings.challenger) if settings.challenger else None
+    if challenger and challenger.tag == model.tag:
+        raise ConfigurationError(f"DRUGPRED_CHALLENGER: expected another model than {model.tag}, which is served")
+    return model, challenger
+
+
 class Scorer:
     """Predictions by one stored model; several threads may use it at the same time.
 
@@ -75,10 +92,7 @@ class Scorer:
             A key is too short, or the challenger is the model itself.
         """
         key = settings.feedback_key
-        model = model_store.load(settings.model)
-        challenger = model_store.load(settings.challenger) if settings.challenger else None
-        if challenger and challenger.tag == model.tag:
-            raise ConfigurationError(f"DRUGPRED_CHALLENGER: expected another model than {model.tag}, which is served")
+        model, challenger = load_models(settings)
         return cls(model, key.get_secret_value() if key else None, challenger)
 
     def predict_proba(self, rows: NDArray[np.float64], selection: Selection) -> NDArray[np.float64]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 from drugpred import __version__, model_store
 from drugpred.errors import ConfigurationError, DrugpredError
 from drugpred.monitoring.feedback.dedup import SqliteTokenStore, token_store
-from drugpred.monitoring.feedback.prediction_id import new_key
-from drugpred.scoring import Scorer
+from drugpred.monitoring.feedback.prediction_id import PredictionIdSigner, new_key
+from drugpred.scoring import load_models
 from drugpred.serving import patches, ports, request_ids
 from drugpred.serving.access.policy import AccessPolicy
 from drugpred.serving.grpc import binding
@@ -58,12 +58,13 @@ class Startup:
         if configured := os.environ.get("BENTOML_CONFIG"):
             os.environ["BENTOML_CONFIG"] = str(Path(configured).absolute())
         self._settings = settings = Settings()
-        scorer = Scorer.from_settings(settings)
-        model, challenger = scorer.model, scorer.challenger
+        model, challenger = load_models(settings)
         binding.check(settings)
         keys = AccessPolicy.from_settings(settings).keys
         _check_store(settings, home)
-        if settings.feedback_key is None:
+        if settings.feedback_key is not None:
+            PredictionIdSigner.of(settings.feedback_key.get_secret_value(), model)
+        else:
             os.environ["DRUGPRED_FEEDBACK_KEY"] = new_key()  # one for all workers
         # BLAS threads busy-wait for each other, at ten times the cost of a single thread.
         os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -81,7 +82,7 @@ class Startup:
             "SIMULATED" if model.card.data.source == "simulated" else "the real",
         )
         if challenger:
-            logger.info("compared with its challenger %s", challenger.model.tag)
+            logger.info("compared with its challenger %s", challenger.tag)
         _log_access(keys, settings.rate_limit or "none")
         if arbiter := patches.applied("circus_arbiter"):
             arbiter.Supervisor.before_start(self.listen)
