@@ -134,9 +134,7 @@ def groups(rng: np.random.Generator) -> Iterator[tuple[str, NDArray[np.float64]]
     for i, category in enumerate(codebook.CATEGORIES):
         for code, label in enumerate(category.labels):
             yield f"{category.name}: {label}", drawn[drawn[:, i] == code][:_EACH_LEVEL]
-    scores = drawn[:, len(codebook.CATEGORIES) :]
-    centered = scores - scores.mean(axis=0)
-    distances = np.einsum("ij,jk,ik->i", centered, np.linalg.inv(np.cov(scores, rowvar=False)), centered)
+    *_, distances = laplace.score_distances(drawn)
     yield "scores far out", drawn[distances.argsort()[-_FAR:]]
     levels = [rng.integers(0, len(category.labels), _UNIFORM) for category in codebook.CATEGORIES]
     yield "uniform", np.column_stack([*levels, *(rng.uniform(*score.bounds(), _UNIFORM) for score in codebook.SCORES)])

@@ -95,6 +95,28 @@ def simulated_rows(X: NDArray[np.float64]) -> NDArray[np.float64]:
     return rows
 
 
+def score_distances(
+    rows: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean of people's scores, the inverse of their covariance, and each squared distance from the mean.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, 12)
+
+    Returns
+    -------
+    center : ndarray of shape (7,)
+    precision : ndarray of shape (7, 7)
+    distances : ndarray of shape (n,)
+        P. C. Mahalanobis, 1936.
+    """
+    scores = rows[:, len(codebook.CATEGORIES) :]
+    center: NDArray[np.float64] = scores.mean(axis=0)
+    precision: NDArray[np.float64] = np.linalg.inv(np.cov(scores, rowvar=False)).astype(np.float64)
+    return center, precision, np.einsum("ij,jk,ik->i", scores - center, precision, scores - center)
+
+
 def fit(
     predictor: Predictor,
     X: NDArray[np.float64],
@@ -138,9 +160,7 @@ def fit(
             columns.T @ columns * (len(X) / SIMULATED) + np.diag([_BIAS_PENALTY, *[1.0] * (basis.shape[1] - 1)]),
             basis.T,
         )
-    scores = rows[:, len(codebook.CATEGORIES) :]
-    center, precision = scores.mean(axis=0), np.linalg.inv(np.cov(scores, rowvar=False))
-    distances = np.einsum("ij,jk,ik->i", scores - center, precision, scores - center)
+    center, precision, distances = score_distances(rows)
     similar = 1.0 / np.einsum("ij,jk,ik->i", design, leverage, design)
     figures = {
         "leverage": leverage,

@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from drugpred.codebook import DRUGS, INPUTS, Window
+from drugpred.schemas import Interval, Support
 
-BOUNDS: Final = ("low", "high")
+BOUNDS: Final = tuple(Interval.__annotations__)
 
-SUPPORT: Final = ("similar", "percentile", "level")
+SUPPORT: Final = tuple(Support.__annotations__)
 """The tensors of the support; of the level, the index in `codebook.SUPPORT_LEVELS`."""
 
 DRUG_BOUNDS: Final = tuple(f"{drug}.{bound}" for drug in DRUGS for bound in BOUNDS)
