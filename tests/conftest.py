@@ -9,6 +9,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from hypothesis import settings
 from drugpred import model_store
 from drugpred.codebook import SCORES
 from drugpred.data.respondents import Respondents, read
+from drugpred.predictor import Predictor
 from tests.harness import ROOT, skip
 from tests.harness.store import copy_of, newest, trained
 
@@ -120,6 +122,14 @@ def copied_store(store: Path, tmp_path: Path) -> Path:
 def stored_model(store: Path) -> model_store.StoredModel:
     """The model of `store`, as the service reads it."""
     return newest(store)
+
+
+@pytest.fixture(scope="session")
+def other_model(stored_model: model_store.StoredModel) -> model_store.StoredModel:
+    """A model whose direct weights are half of those of `stored_model`."""
+    inputs, outputs, direct = stored_model.predictor.weights()
+    predictor = Predictor(inputs, np.zeros(len(outputs)), outputs, np.zeros(108), direct / 2)
+    return replace(stored_model, tag="drug_consumption:other", predictor=predictor)
 
 
 @pytest.fixture(scope="session")

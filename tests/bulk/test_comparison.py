@@ -1,7 +1,6 @@
 """Two models compared over a file: `drugpred compare`."""
 
 import csv
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,22 +12,16 @@ from drugpred.cli import main
 from drugpred.codebook import DRUGS, WINDOWS
 from drugpred.errors import DataError
 from drugpred.monitoring.comparison import compare_losses
-from drugpred.predictor import Predictor
 from drugpred.schemas import EXAMPLE
 
 
-@pytest.fixture
-def other(stored_model):
-    inputs, outputs, direct = stored_model.predictor.weights()
-    predictor = Predictor(inputs, np.zeros(len(outputs)), outputs, np.zeros(108), direct / 2)
-    return replace(stored_model, tag="drug_consumption:other", predictor=predictor)
-
-
 @pytest.mark.parametrize("window", ["decade", "month"])
-def test_respondents_have_the_disagreement_and_the_losses_of_arithmetic(stored_model, other, uci_path, real, window):
-    found = comparison.compare(uci_path, stored_model, other, window)
+def test_respondents_have_the_disagreement_and_the_losses_of_arithmetic(
+    stored_model, other_model, uci_path, real, window
+):
+    found = comparison.compare(uci_path, stored_model, other_model, window)
     at = WINDOWS.index(window)
-    p, q = (model.predictor.predict_proba(real.X)[:, :, at] for model in (stored_model, other))
+    p, q = (model.predictor.predict_proba(real.X)[:, :, at] for model in (stored_model, other_model))
     assert (found.people, found.rejected) == (len(real), 0)
     means = [found.disagreement[drug].mean_absolute for drug in DRUGS]
     assert means == pytest.approx(np.abs(q - p).mean(0).tolist(), abs=1e-12)
@@ -50,23 +43,23 @@ def people(tmp_path):
     return path
 
 
-def test_profiles_have_no_losses(stored_model, other, people):
-    found = comparison.compare(people, stored_model, other, "decade")
+def test_profiles_have_no_losses(stored_model, other_model, people):
+    found = comparison.compare(people, stored_model, other_model, "decade")
     assert (found.people, found.rejected, found.brier, found.log_loss) == (2, 1, None, None)
 
 
-def test_a_file_without_a_valid_profile_is_refused(stored_model, other, people):
+def test_a_file_without_a_valid_profile_is_refused(stored_model, other_model, people):
     people.write_text("\n".join(people.read_text().splitlines()[:1] + people.read_text().splitlines()[3:]) + "\n")
     with pytest.raises(DataError, match=r"expected at least one valid profile in .*, found 1 invalid rows"):
-        comparison.compare(people, stored_model, other, "decade")
+        comparison.compare(people, stored_model, other_model, "decade")
 
 
-def test_the_command_prints_both(monkeypatch, stored_model, other, uci_path, people):
-    stored = {"one": stored_model, "two": other}
+def test_the_command_prints_both(monkeypatch, stored_model, other_model, uci_path, people):
+    stored = {"one": stored_model, "two": other_model}
     monkeypatch.setattr(model_store, "load", stored.__getitem__)
     done = CliRunner().invoke(main, ["compare", "one", "two", str(uci_path)])
     assert done.exit_code == 0, done.output
-    assert f"1885 people, use within: decade; {other.tag} against {stored_model.tag}" in done.output
+    assert f"1885 people, use within: decade; {other_model.tag} against {stored_model.tag}" in done.output
     assert "log-loss 0." in done.output
     assert done.output.rstrip().endswith(": worse")
     done = CliRunner().invoke(main, ["compare", "one", "two", str(people), "--window", "day"])

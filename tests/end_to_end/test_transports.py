@@ -29,16 +29,18 @@ LABELS = {category.name for category in CATEGORIES}
 PATH = "/v2/models/drug_consumption/infer"
 
 
-def by_v2_rest(http, person):
+def by_v2_rest(http, person, **parameters):
+    """Return the value of each tensor of an answer by its name."""
     inputs = [
         {"name": name, "datatype": "BYTES" if name in LABELS else "FP64", "shape": [1], "data": [value]}
         for name, value in person.items()
     ]
-    outputs = http.post(PATH, json={"inputs": inputs}).raise_for_status().json()["outputs"]
-    return [output["data"][0] for output in outputs]
+    body = {"inputs": inputs} | ({"parameters": parameters} if parameters else {})
+    answer = http.post(PATH, json=body).raise_for_status().json()
+    return {output["name"]: output["data"][0] for output in answer["outputs"]}
 
 
-def by_v2_grpc(stub, person):
+def by_v2_grpc(stub, person, **parameters):
     request = v2.ModelInferRequest(model_name="drug_consumption")
     for name, value in person.items():
         tensor = request.inputs.add(name=name, datatype="BYTES" if name in LABELS else "FP64", shape=[1])
@@ -46,6 +48,8 @@ def by_v2_grpc(stub, person):
             tensor.contents.bytes_contents.append(value.encode())
         else:
             tensor.contents.fp64_contents.append(value)
+    for name, value in parameters.items():
+        request.parameters[name].string_param = value
     return [output.contents.fp64_contents[0] for output in stub.ModelInfer(request).outputs]
 
 
@@ -63,7 +67,7 @@ def test_all_give_the_same_to_the_last_bit(server, people, real):
             "HTTP": [[risk["probability"] for risk in rest.predict(person).risks] for person in people],
             "gRPC": [[risk["probability"] for risk in rpc.predict(person).risks] for person in people],
             "stream": [chunk[0] for chunk in rpc.stream(row[np.newaxis] for row in rows)],
-            "V2 REST": [by_v2_rest(http, person) for person in people],
+            "V2 REST": [[*by_v2_rest(http, person).values()] for person in people],
             "V2 gRPC": [by_v2_grpc(stub, person) for person in people],
         }
     answers = {transport: np.array(values) for transport, values in said.items()}
@@ -235,6 +239,7 @@ def test_every_transport_names_the_scale_where_a_score_looks_like_a_total(ask):
 
 ADDED = {"include": ["interval", "support"], "window": "year"}
 NAMES = column_names(DRUGS, ADDED["include"])
+V2_ADDED = {"include": "interval,support", "window": "year"}
 
 
 def line(answer):
@@ -242,30 +247,6 @@ def line(answer):
     support = answer["support"]
     figures = [figure for risk in answer["risks"] for figure in (risk["probability"], *risk["interval"].values())]
     return [*figures, support["similar"], support["percentile"], SUPPORT_LEVELS.index(support["level"])]
-
-
-def added_by_v2_rest(http, person):
-    inputs = [
-        {"name": name, "datatype": "BYTES" if name in LABELS else "FP64", "shape": [1], "data": [value]}
-        for name, value in person.items()
-    ]
-    parameters = {"window": "year", "include": "interval,support"}
-    answer = http.post(PATH, json={"inputs": inputs, "parameters": parameters}).raise_for_status().json()
-    assert [output["name"].replace(".", "_") for output in answer["outputs"]] == NAMES
-    return [output["data"][0] for output in answer["outputs"]]
-
-
-def added_by_v2_grpc(stub, person):
-    request = v2.ModelInferRequest(model_name="drug_consumption")
-    for name, value in person.items():
-        tensor = request.inputs.add(name=name, datatype="BYTES" if name in LABELS else "FP64", shape=[1])
-        if name in LABELS:
-            tensor.contents.bytes_contents.append(value.encode())
-        else:
-            tensor.contents.fp64_contents.append(value)
-    request.parameters["window"].string_param = "year"
-    request.parameters["include"].string_param = "interval,support"
-    return [output.contents.fp64_contents[0] for output in stub.ModelInfer(request).outputs]
 
 
 def test_all_give_the_same_bounds_and_support(server, people, real, stored_model):
@@ -278,6 +259,8 @@ def test_all_give_the_same_bounds_and_support(server, people, real, stored_model
         grpc.insecure_channel(server.grpc) as channel,
     ):
         stub = v2_grpc.GRPCInferenceServiceStub(channel)
+        by_rest = [by_v2_rest(http, person, **V2_ADDED) for person in people]
+        assert all([name.replace(".", "_") for name in tensors] == NAMES for tensors in by_rest)
         found = {
             "HTTP": [line(http.post("/predict", json=person).json()) for person in asked],
             "HTTP batch": [line(each) for each in http.post("/predict_batch", json={"profiles": asked}).json()],
@@ -286,8 +269,8 @@ def test_all_give_the_same_bounds_and_support(server, people, real, stored_model
             "gRPC batch": [line(each.model_dump()) for each in rpc.predict_batch(asked)],
             "stream over HTTP": next(iter(rest.stream([rows], **ADDED))),
             "stream": next(iter(rpc.stream([rows], **ADDED))),
-            "V2 REST": [added_by_v2_rest(http, person) for person in people],
-            "V2 gRPC": [added_by_v2_grpc(stub, person) for person in people],
+            "V2 REST": [[*tensors.values()] for tensors in by_rest],
+            "V2 gRPC": [by_v2_grpc(stub, person, **V2_ADDED) for person in people],
             "explained": [
                 line(http.post("/predict", json=person | {"include": [*ADDED["include"], "explanation"]}).json())
                 for person in asked[:3]

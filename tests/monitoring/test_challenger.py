@@ -10,7 +10,6 @@ from drugpred.codebook import DECADE, DRUGS, WINDOWS
 from drugpred.monitoring.comparison import compare_losses
 from drugpred.monitoring.feedback.prediction_id import new_key
 from drugpred.monitoring.prediction_metrics import PredictionCounter
-from drugpred.predictor import Predictor
 from drugpred.schemas import EXAMPLE, Profile
 from drugpred.scoring import Scorer
 from drugpred.selection import select
@@ -19,19 +18,11 @@ NAMES = ("cannabis", "lsd", "crack")
 
 
 @pytest.fixture
-def other(stored_model):
-    """A model whose direct weights are half of the served one's."""
-    inputs, outputs, direct = stored_model.predictor.weights()
-    predictor = Predictor(inputs, np.zeros(len(outputs)), outputs, np.zeros(108), direct / 2)
-    return replace(stored_model, tag="drug_consumption:other", predictor=predictor)
-
-
-@pytest.fixture
-def scorer(stored_model, other):
+def scorer(stored_model, other_model):
     for counter in list(REGISTRY._collector_to_names):
         if any(name.startswith("drugpred_challenger_") for name in REGISTRY._collector_to_names[counter]):
             counter.clear() if getattr(counter, "_labelnames", ()) else counter.reset()
-    return Scorer(stored_model, new_key(), other)
+    return Scorer(stored_model, new_key(), other_model)
 
 
 def counted(name, **labels):
@@ -43,17 +34,17 @@ def counted(name, **labels):
     )
 
 
-def test_disagreement_is_that_of_the_two_models_on_requested_drugs(scorer, stored_model, other, real):
+def test_disagreement_is_that_of_the_two_models_on_requested_drugs(scorer, stored_model, other_model, real):
     rows, drugs = real.X[:500], frozenset(NAMES)
     scorer.predict_proba(rows[:200], select("year", drugs))  # a stream or tensors, without prediction ids
     for row in rows[200:]:
         profile = Profile.model_validate(EXAMPLE | {"window": "year", "drugs": NAMES})
         scorer.counter.add(row[None], stored_model.predictor.predict_proba(row[None]), select("year", profile.drugs))
     scorer.counter.flush()
-    p, q = (model.predictor.predict_proba(rows)[:, :, WINDOWS.index("year")] for model in (stored_model, other))
+    p, q = (model.predictor.predict_proba(rows)[:, :, WINDOWS.index("year")] for model in (stored_model, other_model))
     threshold = stored_model.card.thresholds[:, WINDOWS.index("year")]
     report = scorer.challenger.report()
-    assert (report.model, report.challenger, report.failed) == (stored_model.tag, other.tag, False)
+    assert (report.model, report.challenger, report.failed) == (stored_model.tag, other_model.tag, False)
     for i, drug in enumerate(DRUGS):
         found = report.disagreement[drug]
         if drug not in NAMES:
@@ -68,10 +59,10 @@ def test_disagreement_is_that_of_the_two_models_on_requested_drugs(scorer, store
     assert counted("predictions", window="decade") == 0
 
 
-def test_feedback_scores_both_models_on_the_same_people(scorer, stored_model, other, real):
+def test_feedback_scores_both_models_on_the_same_people(scorer, stored_model, other_model, real):
     rng = np.random.default_rng(5)
     rows = real.X[:150]
-    p, q = (model.predictor.predict_proba(rows) for model in (stored_model, other))
+    p, q = (model.predictor.predict_proba(rows) for model in (stored_model, other_model))
     tokens = scorer.signer.sign(p, [select("decade", frozenset(NAMES))] * 150, q)
     people = {name: [] for name in ("brier", "log_loss")}
     for i, token in enumerate(tokens):
@@ -96,12 +87,12 @@ def test_feedback_scores_both_models_on_the_same_people(scorer, stored_model, ot
     assert counted("calibration_outcomes") == counted("outcomes") == 300
 
 
-def test_feedback_on_another_challenger_counts_for_the_served_model_alone(scorer, stored_model, other, real):
-    third = replace(other, tag="drug_consumption:third")
+def test_feedback_on_another_challenger_counts_for_the_served_model_alone(scorer, stored_model, other_model, real):
+    third = replace(other_model, tag="drug_consumption:third")
     before = Scorer(stored_model, (key := new_key()), third)
     p = stored_model.predictor.predict_proba(real.X[:1])
     (token,) = before.signer.sign(p, [select("decade", frozenset(NAMES))], p)
-    claim = Scorer(stored_model, key, other).signer.verify(token)
+    claim = Scorer(stored_model, key, other_model).signer.verify(token)
     assert claim.challenger is None
     scorer.challenger.record(claim, {"lsd": True})
     assert scorer.challenger.report().people == 0
