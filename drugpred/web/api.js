@@ -1,6 +1,6 @@
 /** The page of the API: the operations of the OpenAPI document, each with a call that works. */
 import { CODE } from "./code.js";
-import { at, h, table } from "./dom.js";
+import { at, h, region, table } from "./dom.js";
 import { t } from "./texts/api.js";
 
 /** @typedef {{path: string, method: string, operation: any, document: any}} Call */
@@ -112,21 +112,21 @@ function fields(schema, document) {
   const rows = Object.entries(schema.properties ?? {}).map(([name, of]) => [
     name, typeOf(of, document), schema.required?.includes(name) ? t.required : "", resolved(of, document).description ?? /** @type {any} */ (of).description ?? "",
   ]);
-  return region(t.fields, t.field_columns, rows);
+  return scrolling(t.fields, t.field_columns, rows);
 }
 
 /** @param {any} operation @param {any} document */
 function answers(operation, document) {
   const rows = Object.entries(operation.responses).map(([status, of]) => [status, resolved(of, document).description]);
-  return region(t.answers, t.answer_columns, rows);
+  return scrolling(t.answers, t.answer_columns, rows);
 }
 
 /** @param {string} name @param {string[]} columns @param {string[][]} rows */
-function region(name, columns, rows) {
+function scrolling(name, columns, rows) {
   const content = table(name, columns, rows);
   // A heading without a text is no heading.
   for (const empty of content.querySelectorAll("th:empty")) empty.replaceWith(h("td"));
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": name }, content);
+  return region(name, content);
 }
 
 /** @param {string} text @returns {any} */

@@ -44,3 +44,9 @@ export function download(name, blob) {
   h("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
+
+/** Return an element that scrolls, and that the keyboard reaches. @param {string} name @param {HTMLElement} content */
+export const region = (name, content) => h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": name }, content);
+
+/** Copy a text if the browser allows it. @param {string} text @returns {Promise<boolean>} */
+export const copied = async (text) => (await navigator.clipboard?.writeText(text).then(() => true, () => false)) ?? false;

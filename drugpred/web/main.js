@@ -1,5 +1,5 @@
 /** Main module: sends the form's answers to the model, and shows the predictions. */
-import { at, h } from "./dom.js";
+import { at, copied, h } from "./dom.js";
 import { EXAMPLES } from "./examples.js";
 import { fieldOf, Form, inputText } from "./form.js";
 import { Latest } from "./latest.js";
@@ -216,8 +216,7 @@ async function start() {
     at("link-made").hidden = false;
     at("link").select();
     // If the browser forbids access to the clipboard, the reader copies the link.
-    const copied = await navigator.clipboard?.writeText(location.href).then(() => true, () => false);
-    at("link-status").textContent = copied ? t.link_copied : t.link_made;
+    at("link-status").textContent = (await copied(location.href)) ? t.link_copied : t.link_made;
   });
   addEventListener("hashchange", async () => {
     const state = await linkedState();

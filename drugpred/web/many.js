@@ -1,7 +1,7 @@
 /** The section for many people. */
 import { Job } from "./batches.js";
 import { CsvError, written } from "./csv.js";
-import { at, download, h, table } from "./dom.js";
+import { at, download, h, region, table } from "./dom.js";
 import { EXAMPLES } from "./examples.js";
 import { ServiceError } from "./service.js";
 import { t } from "./texts.js";
@@ -101,7 +101,7 @@ function* outcome(job, name) {
   yield button(t.download_rejected, () => download(`${stem}.rejected.csv`, new Blob(rejected, { type: "text/csv" })));
   const shown = problems.slice(0, SHOWN).map((problem) => problem.map(String));
   const list = table(t.rejected(problems.length, shown.length), [t.line_column, t.column_column, t.expected_column], shown);
-  yield h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t.rejected(problems.length, shown.length) }, list);
+  yield region(t.rejected(problems.length, shown.length), list);
 }
 
 /** @param {string} words @param {() => void} click */

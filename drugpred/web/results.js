@@ -16,6 +16,9 @@ const ORDERS = {
   name: (a, b) => drugOf(a.drug).localeCompare(drugOf(b.drug), t.language),
 };
 
+/** Return the risks in an order, those that are barely predictable last. @param {Risk[]} risks @param {Order} order */
+export const ranked = (risks, order) => risks.toSorted((a, b) => Number(b.reliable) - Number(a.reliable) || ORDERS[order](a, b));
+
 export class Results {
   /** @type {Map<string, Row>} */
   #rows = new Map();
@@ -46,19 +49,19 @@ export class Results {
   show(risks, window, before) {
     this.#shown = { risks, window, before };
     const earlier = new Map((before ?? []).map((risk) => [risk.drug, risk.probability]));
-    const ranked = risks.toSorted((a, b) => Number(b.reliable) - Number(a.reliable) || ORDERS[this.#order](a, b));
-    const barely = ranked.find((risk) => !risk.reliable);
-    for (const risk of ranked) {
+    const inOrder = ranked(risks, this.#order);
+    const barely = inOrder.find((risk) => !risk.reliable);
+    for (const risk of inOrder) {
       const row = this.#rows.get(risk.drug) ?? new Row(this.opened);
       this.#rows.set(risk.drug, row);
       row.show(risk, window, earlier.get(risk.drug), risk === barely);
     }
-    const places = ranked.map(({ drug }) => drug).join();
+    const places = inOrder.map(({ drug }) => drug).join();
     if (places === this.#places) return;
     this.#places = places;
     // Moving an element takes the focus from it.
     const focused = document.activeElement;
-    this.list.replaceChildren(...ranked.map(({ drug }) => /** @type {Row} */ (this.#rows.get(drug)).item));
+    this.list.replaceChildren(...inOrder.map(({ drug }) => /** @type {Row} */ (this.#rows.get(drug)).item));
     if (focused instanceof HTMLElement && this.list.contains(focused)) focused.focus({ preventScroll: true });
   }
 }

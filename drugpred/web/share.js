@@ -1,9 +1,9 @@
 /** Takes a result away: code, files, and feedback on it. */
 import { CODE } from "./code.js";
 import { written } from "./csv.js";
-import { at, download, h } from "./dom.js";
+import { at, copied, download, h } from "./dom.js";
 import { fieldOf, inputText } from "./form.js";
-import { drugOf } from "./results.js";
+import { drugOf, ranked } from "./results.js";
 import { t } from "./texts.js";
 
 /** @typedef {{profile: import("./rules.js").Profile, window: string, answer: any}} Shown a prediction, with its request */
@@ -78,9 +78,6 @@ export function startShare(rules, service) {
   };
 }
 
-/** Copy a text if the browser allows it. @param {string} text @returns {Promise<boolean>} */
-export const copied = async (text) => (await navigator.clipboard?.writeText(text).then(() => true, () => false)) ?? false;
-
 /** @type {Record<string, (shown: Shown, rules: import("./rules.js").Rules) => Blob | Promise<Blob>>} */
 const FILES = { png, csv, json };
 
@@ -105,7 +102,7 @@ function png({ profile, window, answer }, rules) {
   const pen = canvas.getContext("2d");
   const scores = rules.scores.map((name) => `${fieldOf(name)} ${inputText(name, profile, rules)}`);
   const answers = rules.categories.map((name) => inputText(name, profile, rules)).join(", ");
-  const risks = answer.risks.toSorted((/** @type {any} */ a, /** @type {any} */ b) => Number(b.reliable) - Number(a.reliable) || b.probability - a.probability);
+  const risks = ranked(answer.risks, "probability");
   const small = "13px system-ui, sans-serif";
   pen.font = small;
   const head = [...wrapped(pen, answers), ...wrapped(pen, `${scores.join(", ")}.`)];

@@ -1,5 +1,5 @@
 /** The summary of a scored file: shares by drug, their distribution, and the people furthest from the others. */
-import { h, s, table } from "./dom.js";
+import { h, region, s, table } from "./dom.js";
 import { drugOf } from "./results.js";
 import { t } from "./texts.js";
 
@@ -55,9 +55,6 @@ export class Summary {
     });
   }
 }
-
-/** @param {string} name @param {HTMLElement} content */
-const region = (name, content) => h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": name }, content);
 
 /** Draw people by tenths of probability, hidden from screen readers, which read the range. @param {number[]} bins */
 function histogram(bins) {
