@@ -121,6 +121,13 @@ def test_ports_are_those_of_the_service(name):
         assert ports(server) == {"http": 3000, "grpc": Settings.model_fields["grpc_port"].default}
 
 
+@environments
+def test_redis_is_the_image_of_compose(name):
+    compose = yaml.safe_load((KUBERNETES.parent / "compose.yaml").read_text("utf-8"))
+    image = container(one(environment(name), "StatefulSet", "redis"))["image"]
+    assert image == f"docker.io/library/{compose['services']['redis']['image']}"
+
+
 def test_the_namespaces_take_no_pod_that_may_do_more():
     for name, namespace in (("staging", "drugpred-staging"), ("production", "drugpred")):
         told = one(environment(name), "Namespace", namespace)["metadata"]["labels"]
