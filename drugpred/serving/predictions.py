@@ -49,7 +49,7 @@ class PredictionService:
     def __init__(self, scorer: Scorer) -> None:
         self.batcher: AdaptiveBatcher[Item, Any] = AdaptiveBatcher(self._render, SLICE_PROFILES, MAX_WAITING_PROFILES)
         self._scorer = scorer
-        self._render_json = JSONRenderer(scorer.model).render
+        self.render_json = JSONRenderer(scorer.model).render
         self._slow = SharedCapacityLimiter(MAX_EXPLAINING, MAX_EXPLAINING_EACH)
 
     async def predict(self, profile: Profile, client: str | None = None) -> str:
@@ -68,7 +68,7 @@ class PredictionService:
         """
         if is_slow(profile):
             return (await self.explain([profile], client))[0].model_dump_json()
-        (text,) = await self.batcher.submit([(profile, self._render_json)])
+        (text,) = await self.batcher.submit([(profile, self.render_json)])
         return str(text)
 
     async def predict_batch(self, profiles: Sequence[Profile], client: str | None = None) -> str:
@@ -76,7 +76,7 @@ class PredictionService:
         if any(map(is_slow, profiles)):
             texts = [prediction.model_dump_json() for prediction in await self.explain(profiles, client)]
         else:
-            texts = await self.render([(profile, self._render_json) for profile in profiles])
+            texts = await self.render([(profile, self.render_json) for profile in profiles])
         return f"[{','.join(texts)}]"
 
     async def render(self, items: Sequence[Item]) -> list[Any]:

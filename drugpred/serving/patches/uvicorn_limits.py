@@ -182,7 +182,7 @@ class Protocol(HttpToolsProtocol):
         if limit:
             LIMITED.labels(limit).inc()
         answering = any(one.response_started and not one.response_complete for one in self._unanswered)
-        answered = not self._in_head and self.cycle.response_complete  # before the request was complete
+        answered = not self._in_head and (self.cycle is None or self.cycle.response_complete)
         if not answering and not answered:
             body = json.dumps({"error": _TEXTS[status], "detail": []}, separators=(",", ":")).encode()
             head = [
