@@ -95,7 +95,7 @@ class PredictHandler:
         self._predictions.batcher.flush()
 
     def _render(self, headers: Mapping[bytes, bytes], profile: Profile, arrays: PredictedArrays) -> bytes:
-        content = self._predictions.render_json(profile, arrays).encode()
+        content = self._predictions.render_json(profile, arrays)
         request_id = request_ids.of_names(headers)
         return b"content-length: %d\r\nx-request-id: %b\r\n\r\n%b" % (len(content), request_id, content)
 

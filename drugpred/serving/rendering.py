@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _TEMPLATES: Final = 256  # cached templates, for 6 windows, any choice of drugs and of additions
 
-_LOW, _HIGH = (f'{prediction},"label":"{label}"' for prediction, label in enumerate(RISK_LABELS))
+_LOW, _HIGH = (f'{prediction},"label":"{label}"'.encode() for prediction, label in enumerate(RISK_LABELS))
 
 _HOLE: Final = "\0"  # the place of a value in a template: JSON escapes this character in texts
 _ID: Final = 1  # part of a template with the prediction's id
@@ -35,7 +35,7 @@ _SUPPORT: Final = f',"support":{{"similar":{_HOLE},"percentile":{_HOLE},"level":
 class _Template(NamedTuple):
     """The parts that all predictions for one selection share."""
 
-    parts: list[str]  # with a part for each value that depends on the person, in every second place
+    parts: list[bytes]  # with a part for each value that depends on the person, in every second place
     drugs: list[int]  # index of each in the codebook
     thresholds: list[float]
 
@@ -47,18 +47,18 @@ class JSONRenderer:
         self._model = model
         self._template = lru_cache(_TEMPLATES)(self._make)
 
-    def render(self, profile: Profile, arrays: PredictedArrays) -> str:
+    def render(self, profile: Profile, arrays: PredictedArrays) -> bytes:
         """Return the prediction for a profile."""
         template = self._template(select(profile.window, profile.drugs), profile.include)
         probabilities = [arrays.selected[index] for index in template.drugs]
         numbers = _with_additions(profile, arrays, template.drugs) if profile.include else probabilities
         # pydantic writes floats, all at once, in an eighth of Python's time.
-        texts = to_json(numbers).decode()[1:-1].split(",")
+        texts = to_json(numbers)[1:-1].split(b",")
         each = len(texts) // len(probabilities)
         step = 2 * (each + 1)
         end = _FIRST + step * len(probabilities)
         parts = template.parts.copy()
-        parts[_ID] = arrays.prediction_id
+        parts[_ID] = arrays.prediction_id.encode()
         parts[_FIRST:end:step] = texts[::each]
         parts[_FIRST + 2 : end : step] = [
             _HIGH if probability >= threshold else _LOW
@@ -67,8 +67,8 @@ class JSONRenderer:
         for i in range(1, each):
             parts[_FIRST + 2 + 2 * i : end : step] = texts[i::each]
         if arrays.support is not None:
-            parts[end::2] = map(str, arrays.support.values())
-        return "".join(parts)
+            parts[end::2] = [str(value).encode() for value in arrays.support.values()]
+        return b"".join(parts)
 
     def _make(self, selection: Selection, include: frozenset[Addition]) -> _Template:
         card = self._model.card
@@ -85,10 +85,9 @@ class JSONRenderer:
         head = _members({"model": self._model.tag, "window": selection.window, "data_source": card.data.source})
         support = _SUPPORT if "support" in include else ""
         text = f'{{"prediction_id":"{_HOLE}",{head},"risks":[{",".join(risks)}]{support}}}'
-        first, *others = text.split(_HOLE)
-        return _Template(
-            [first, *(part for other in others for part in ("", other))], selection.drug_indices, thresholds
-        )
+        first, *others = text.encode().split(_HOLE.encode())
+        parts = [first, *(part for other in others for part in (b"", other))]
+        return _Template(parts, selection.drug_indices, thresholds)
 
 
 def _with_additions(profile: Profile, arrays: PredictedArrays, drugs: list[int]) -> list[float]:

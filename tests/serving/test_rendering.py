@@ -47,7 +47,7 @@ def test_the_text_equals_the_scorers_answer(scorer, answers, scores, drugs, wind
     (text,) = answers([profile])
     (expected,) = scorer.predict([profile])
     ids = (json.loads(each)["prediction_id"] for each in (text, expected.model_dump_json()))
-    assert text.replace(next(ids), "") == expected.model_dump_json().replace(next(ids), "")
+    assert text.decode().replace(next(ids), "") == expected.model_dump_json().replace(next(ids), "")
     Prediction.model_validate_json(text)
 
 
