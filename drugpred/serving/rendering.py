@@ -1,13 +1,13 @@
-"""Predictions as JSON, from templates: building and serializing each one would cost twice as much.
+"""Predictions from templates: building and serializing each one would cost twice as much.
 
-The text is the same as that of `drugpred.schemas.Prediction`.
+The JSON is the same as that of `drugpred.schemas.Prediction`.
 """
 
 from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic_core import to_json
 
@@ -15,6 +15,8 @@ from drugpred.codebook import RISK_LABELS, WINDOWS
 from drugpred.selection import select
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from drugpred.model_store import StoredModel
     from drugpred.schemas import Addition, Profile
     from drugpred.scoring import PredictedArrays
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 _TEMPLATES: Final = 256  # cached templates, for 6 windows, any choice of drugs and of additions
 
-_LOW, _HIGH = (f'{prediction},"label":"{label}"'.encode() for prediction, label in enumerate(RISK_LABELS))
+_LABELS: Final = [f'{prediction},"label":"{label}"'.encode() for prediction, label in enumerate(RISK_LABELS)]
 
 _HOLE: Final = "\0"  # the place of a value in a template: JSON escapes this character in texts
 _ID: Final = 1  # part of a template with the prediction's id
@@ -32,12 +34,51 @@ _INTERVAL: Final = f'{{"low":{_HOLE},"high":{_HOLE}}}'
 _SUPPORT: Final = f',"support":{{"similar":{_HOLE},"percentile":{_HOLE},"level":"{_HOLE}"}}'
 
 
-class _Template(NamedTuple):
-    """The parts that all predictions for one selection share."""
+class Template(NamedTuple):
+    """The parts that all predictions for one selection share, for any format.
 
-    parts: list[bytes]  # with a part for each value that depends on the person, in every second place
+    Every second part is the place of a value that depends on the person: of the id; then for each drug of the
+    probability, of the label, and of the additions.
+    """
+
+    parts: list[Any]
     drugs: list[int]  # index of each in the codebook
     thresholds: list[float]
+
+    def numbers(self, profile: Profile, arrays: PredictedArrays) -> list[float]:
+        """Return the probability of each drug, each followed by the numbers that the profile adds to it."""
+        if not profile.include:
+            return [arrays.selected[index] for index in self.drugs]
+        windows = "windows" in profile.include
+        numbers: list[float] = []
+        for index in self.drugs:
+            numbers.append(arrays.selected[index])
+            if windows:
+                numbers += arrays.probabilities[index].tolist()
+            if arrays.bounds is not None and arrays.selected_bounds is not None:
+                numbers += arrays.selected_bounds[index]
+                if windows:
+                    numbers += arrays.bounds[index].ravel().tolist()
+        return numbers
+
+    def fill(
+        self, prediction_id: bytes, numbers: list[float], written: Sequence[Any], labels: Sequence[Any]
+    ) -> list[Any]:
+        """Return the parts with a person's values: the numbers as they are written, and labels, low and high."""
+        each = len(numbers) // len(self.drugs)
+        step = 2 * (each + 1)
+        end = _FIRST + step * len(self.drugs)
+        low, high = labels
+        parts = self.parts.copy()
+        parts[_ID] = prediction_id
+        parts[_FIRST:end:step] = written[::each]
+        parts[_FIRST + 2 : end : step] = [
+            high if probability >= threshold else low
+            for probability, threshold in zip(numbers[::each], self.thresholds, strict=True)
+        ]
+        for i in range(1, each):
+            parts[_FIRST + 2 + 2 * i : end : step] = written[i::each]
+        return parts
 
 
 class JSONRenderer:
@@ -50,27 +91,15 @@ class JSONRenderer:
     def render(self, profile: Profile, arrays: PredictedArrays) -> bytes:
         """Return the prediction for a profile."""
         template = self._template(select(profile.window, profile.drugs), profile.include)
-        probabilities = [arrays.selected[index] for index in template.drugs]
-        numbers = _with_additions(profile, arrays, template.drugs) if profile.include else probabilities
+        numbers = template.numbers(profile, arrays)
         # pydantic writes floats, all at once, in an eighth of Python's time.
-        texts = to_json(numbers)[1:-1].split(b",")
-        each = len(texts) // len(probabilities)
-        step = 2 * (each + 1)
-        end = _FIRST + step * len(probabilities)
-        parts = template.parts.copy()
-        parts[_ID] = arrays.prediction_id.encode()
-        parts[_FIRST:end:step] = texts[::each]
-        parts[_FIRST + 2 : end : step] = [
-            _HIGH if probability >= threshold else _LOW
-            for probability, threshold in zip(probabilities, template.thresholds, strict=True)
-        ]
-        for i in range(1, each):
-            parts[_FIRST + 2 + 2 * i : end : step] = texts[i::each]
+        written = to_json(numbers)[1:-1].split(b",")
+        parts = template.fill(arrays.prediction_id.encode(), numbers, written, _LABELS)
         if arrays.support is not None:
-            parts[end::2] = [str(value).encode() for value in arrays.support.values()]
+            parts[-6::2] = [str(value).encode() for value in arrays.support.values()]
         return b"".join(parts)
 
-    def _make(self, selection: Selection, include: frozenset[Addition]) -> _Template:
+    def _make(self, selection: Selection, include: frozenset[Addition]) -> Template:
         card = self._model.card
         end = _by_window("windows", _HOLE) if "windows" in include else ""
         if "interval" in include:
@@ -87,22 +116,7 @@ class JSONRenderer:
         text = f'{{"prediction_id":"{_HOLE}",{head},"risks":[{",".join(risks)}]{support}}}'
         first, *others = text.encode().split(_HOLE.encode())
         parts = [first, *(part for other in others for part in (b"", other))]
-        return _Template(parts, selection.drug_indices, thresholds)
-
-
-def _with_additions(profile: Profile, arrays: PredictedArrays, drugs: list[int]) -> list[float]:
-    """Return the probability of each drug, followed by the numbers that the profile adds to it."""
-    windows = "windows" in profile.include
-    numbers: list[float] = []
-    for index in drugs:
-        numbers.append(arrays.selected[index])
-        if windows:
-            numbers += arrays.probabilities[index].tolist()
-        if arrays.bounds is not None and arrays.selected_bounds is not None:
-            numbers += arrays.selected_bounds[index]
-            if windows:
-                numbers += arrays.bounds[index].ravel().tolist()
-    return numbers
+        return Template(parts, selection.drug_indices, thresholds)
 
 
 def _by_window(name: str, value: str) -> str:
