@@ -151,7 +151,7 @@ if TYPE_CHECKING:
 
 
 def _is_plain(block: bytes, delimiter: str) -> bool:
-    """Return whether all line ends are alike, no line is empty, all is UTF-8, and quotes pair up and end fields."""
+    """Return whether all line ends are alike, no line is empty, all is UTF-8, and quotes begin and end fields."""
     if block.count(b"\r") != block.count(b"\r\n") or b"\n\n" in block or b"\n\r" in block or block[0] in b"\r\n":
         return False
     if not block.isascii():
@@ -169,7 +169,7 @@ def _is_plain(block: bytes, delimiter: str) -> bool:
             return False
     ends = np.zeros(256, np.bool_)
     ends[list(delimiter.encode() + b'"\r\n')] = True
-    return bool((ends[characters[quotes - 1]] | ends[characters[quotes + 1]]).all())
+    return bool((ends[characters[quotes[::2] - 1]] & ends[characters[quotes[1::2] + 1]]).all())
 
 
 def _fields(line: bytes, delimiter: str, width: int | None = None) -> list[str]:
