@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from drugpred import codebook
-from drugpred.predictor import LEVELS, N_COLUMNS
+from drugpred.predictor import LEVELS, STARTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
 
 _BLOCK: Final = 768  # people at a time: their arrays fit in a core's cache, and the matrix product is fastest
 
-_LEVEL_INPUTS: Final = np.repeat(
-    np.arange(len(codebook.CATEGORIES)), [len(category.labels) for category in codebook.CATEGORIES]
-)
-_LEVELS: Final = LEVELS.astype(np.int8)[:, np.newaxis]
-_N_LEVELS: Final = len(LEVELS)
+_N_CATEGORIES: Final = len(codebook.CATEGORIES)
 _N_WINDOWS: Final = len(codebook.WINDOWS)
+
+_STARTS: Final = STARTS[1 : _N_CATEGORIES + 1]  # of the levels of every category but the first one, and the end
+_LEVEL_INPUTS: Final = np.delete(
+    np.repeat(np.arange(_N_CATEGORIES), [len(category.labels) for category in codebook.CATEGORIES]), _STARTS[:-1]
+)
+_LEVELS: Final = np.delete(LEVELS, _STARTS[:-1]).astype(np.int8)[:, np.newaxis]
+_N_LEVELS: Final = len(_LEVELS)
 
 _SORT: Final = ((0, 5), (1, 3), (2, 4), (1, 2), (3, 4), (0, 3), (2, 5), (0, 1), (2, 3), (4, 5), (1, 2), (3, 4))
 """Comparisons that sort six values (D. E. Knuth, The Art of Computer Programming 3, section 5.3.4)."""
@@ -38,6 +42,19 @@ def _comparisons(rank: int) -> list[tuple[int, int, bool, bool]]:
             comparisons.append((low, high, low in needed, high in needed))
             needed |= {low, high}
     return comparisons[::-1]
+
+
+def _without_first_levels(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return weights, shape (38, m), of 34 design columns: without the first level of all categories but the first.
+
+    The weights of a category's other levels become relative to those of its first level, which are added to all levels
+    of the first category, as every row has exactly one of them.
+    """
+    for start, stop in pairwise(_STARTS):
+        first = weights[start].copy()
+        weights[start:stop] -= first
+        weights[: _STARTS[0]] += first
+    return np.delete(weights, _STARTS[:-1], 0)
 
 
 class ColumnarNetwork:
@@ -56,6 +73,7 @@ class ColumnarNetwork:
     def __init__(self, predictor: Predictor, drugs: Sequence[Drug], window: Window, *, exact: bool = False) -> None:
         self._type = np.float64 if exact else np.float32
         inputs, outputs, direct = predictor.weights()
+        inputs, direct = map(_without_first_levels, (inputs.copy(), direct))
         self._n_hidden = len(outputs)
         self._inputs = np.ascontiguousarray(inputs.T, self._type)
         # One product for both layers; windows outside, so that two of them compare as whole arrays; negated because the
@@ -85,7 +103,7 @@ class ColumnarNetwork:
         # The same memory for all blocks: new memory would cost a tenth more time. The last block is as wide as the
         # others, and begins among those people whose results are there already.
         width = min(n, _BLOCK)
-        layer = np.empty((self._n_hidden + N_COLUMNS, width), self._type)
+        layer = np.empty((self._outputs.shape[1], width), self._type)
         outputs = np.empty((len(self._outputs), width), self._type)
         spare = np.empty((self._n_drugs, width), self._type)
         with np.errstate(over="ignore"):  # of exp in single precision: the probability is then 0
@@ -103,8 +121,8 @@ class ColumnarNetwork:
         result: NDArray[np.floating],
     ) -> None:
         hidden, design = layer[: self._n_hidden], layer[self._n_hidden :]
-        design[:_N_LEVELS] = values[: len(codebook.CATEGORIES)].astype(np.int8)[_LEVEL_INPUTS] == _LEVELS
-        design[_N_LEVELS:] = values[len(codebook.CATEGORIES) :]
+        design[:_N_LEVELS] = values[:_N_CATEGORIES].astype(np.int8)[_LEVEL_INPUTS] == _LEVELS
+        design[_N_LEVELS:] = values[_N_CATEGORIES:]
         np.tanh(np.dot(self._inputs, design, hidden), hidden)
         by_window = list(np.dot(self._outputs, layer, outputs).reshape(_N_WINDOWS, self._n_drugs, -1))
         for i, j, lower, higher in self._comparisons:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _PART_ROWS: Final = 500_000  # smaller row groups are merged up to this many rows; larger ones stay as they are
 
-_CHUNK_ROWS: Final = 3 << 12  # a multiple of the blocks of networks, and columns that fit in a core's cache
+_CHUNK_ROWS: Final = 3 << 13  # a multiple of the blocks of networks, and columns that fit in a core's cache
 _BUFFER: Final = 1 << 20  # bytes read at a time for each column; without it a whole row group would be read
 
 _DICTIONARIES: Final = {"PLAIN", "PLAIN_DICTIONARY", "RLE_DICTIONARY", "RLE", "BIT_PACKED"}
