@@ -60,6 +60,7 @@ class Options(NamedTuple):
     window: Window
     scale: Scale
     include: Sequence[ColumnAddition] = ()
+    exact: bool = False
 
 
 def rejected_path(output: Path) -> Path:
@@ -120,7 +121,7 @@ def score(
         with FileLock(folder / "lock", timeout=0):
             _remove_other_parts(folder, key, console)
             sink = Sink(folder, _schema(source, model, options), output.suffix.lower())
-            network: Network = ColumnarNetwork(model.predictor, options.drugs, options.window)
+            network: Network = ColumnarNetwork(model.predictor, options.drugs, options.window, exact=options.exact)
             if options.include:
                 network = UncertainNetwork(model, options.drugs, options.window, options.include)
             _score_parts(Job(source, network, options.scale, sink), console, engine, cluster)
@@ -204,9 +205,12 @@ def _remove_other_parts(folder: Path, key: str, console: Console) -> None:
 def _schema(source: Source, model: StoredModel, options: Options) -> pa.Schema:
     row = (LINE, pa.int64()) if source.mapping.id is None else (ID, source.id_type)
     metadata = {"drugpred.model": model.tag, "drugpred.window": options.window}
+    probability = pa.float64() if options.exact else pa.float32()
     types = {"similar": pa.int64(), "percentile": pa.int64(), "level": pa.string()}
     names = column_names(options.drugs, options.include)
-    return pa.schema([row, *((name, types.get(name, pa.float64())) for name in names)], metadata)
+    # Never null, which makes them faster to write.
+    fields = [pa.field(name, types.get(name, probability), nullable=False) for name in names]
+    return pa.schema([row, *fields], metadata)
 
 
 def _score_parts(job: Job, console: Console, engine: str, cluster: str | None) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 _BUFFER: Final = 1 << 20
-_BATCHES: Final = 4  # of a part, in each row group of the output: some 65,000 rows
+_BATCHES: Final = 4  # of a part, in each row group of the output: some 100,000 rows
 REJECTED: Final = b"line,column,expected\n"  # header of a file of rejected rows
 
 

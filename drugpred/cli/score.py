@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="Also the bounds of each probability, or how many respondents are like the person. May be given twice.",
 )
+@click.option("--exact", is_flag=True, help="Compute and write in double precision, at half the speed.")
 @options.model
 @click.option(
     "--engine",
@@ -46,6 +47,7 @@ def score(
     drugs: tuple[Drug, ...],
     scale: Scale,
     include: tuple[ColumnAddition, ...],
+    exact: bool,
     model: str | None,
     engine: str,
     cluster: str | None,
@@ -66,7 +68,7 @@ def score(
 
     if cluster is not None and engine != "dask":
         raise click.UsageError("--cluster is for --engine dask")
-    selection = run.Options(drugs, window, scale, tuple(sorted(set(include))))
+    selection = run.Options(drugs, window, scale, tuple(sorted(set(include))), exact)
     stored = model_store.load(model or model_store.NAME)
     counts = run.score(file, output, stored, selection, Console(stderr=True), engine, cluster)
     with ended_by_sigpipe():

@@ -243,7 +243,7 @@ class _Method:
         return message
 
     def _serialized(self, answer: Any) -> Any:  # noqa: ANN401
-        return self._serialize(answer) if self._serialize else answer
+        return self._serialize(answer) if self._serialize and not isinstance(answer, bytes) else answer
 
     async def _write(self, serialized: bytes, context: grpc.aio.ServicerContext) -> None:
         """Send an answer; a long one waits for its share of the write budget."""
