@@ -61,6 +61,7 @@ MEASURE: Final = Peer(
 
 PEERS: Final = (
     MEASURE,
+    Peer("asgi_empty", "empty application, uvicorn", EXAMPLE, risks, scorer=True),
     Peer("fastapi_pipeline", "FastAPI, pipeline", EXAMPLE, list),
     Peer("bentoml_stock", "BentoML stock, our predictor", EXAMPLE, risks, bentoml=True, scorer=True),
     Peer("bentoml_tuned", "BentoML tuned: async, no log, no tracing", EXAMPLE, risks, bentoml=True, scorer=True),

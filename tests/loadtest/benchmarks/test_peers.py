@@ -17,6 +17,7 @@ from tests.loadtest.conftest import STUBBORN
 
 NAMES = [
     "fastapi_scorer",
+    "asgi_empty",
     "fastapi_pipeline",
     "bentoml_stock",
     "bentoml_tuned",
@@ -28,6 +29,7 @@ NAMES = [
 SAID = [i / 18 for i in range(18)]
 ANSWERS = {
     "fastapi_scorer": {"risks": [{"drug": "alcohol", "probability": one} for one in SAID]},
+    "asgi_empty": {"risks": [{"drug": "alcohol", "probability": one} for one in SAID]},
     "bentoml_tuned": {"risks": [{"drug": "alcohol", "probability": one} for one in SAID]},
     "bentoml_stock": {"risks": [{"drug": "alcohol", "probability": one} for one in SAID]},
     "fastapi_pipeline": SAID,
@@ -82,6 +84,7 @@ def test_all_get_the_same_person():
     bodies = {peer.name: peer.body for peer in registry.PEERS}
     assert (
         bodies["fastapi_scorer"]
+        == bodies["asgi_empty"]
         == bodies["fastapi_pipeline"]
         == bodies["bentoml_stock"]
         == EXAMPLE
