@@ -1,4 +1,4 @@
-"""The precision of what is written."""
+"""The precision of the output."""
 
 from io import StringIO
 
