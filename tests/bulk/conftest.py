@@ -39,8 +39,10 @@ def people() -> np.ndarray:
 def run(model):
     """Score a file as the command does."""
 
-    def run(path, output, drugs=DRUGS, window="decade", scale="standardized", include=(), **engine):
-        return score(path, output, model, Options(drugs, window, scale, include), Console(file=StringIO()), **engine)
+    def run(path, output, drugs=DRUGS, window="decade", scale="standardized", include=(), keep=(), **others):
+        options = Options(drugs, window, scale, include, keep)
+        done = score(path, output, model, options, Console(file=StringIO()), **others)
+        return done.scored, done.rejected
 
     return run
 
@@ -149,3 +151,8 @@ def line():
 
     line.header = ",".join(INPUTS) + "\n"
     return line
+
+
+def contents(folder):
+    """Return the content of each file of a folder, by its path in it."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
