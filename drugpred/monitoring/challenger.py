@@ -159,7 +159,7 @@ class Challenger:
             self._probability[window, label].add(np.einsum("ij,ij->i", q, predicted))
 
     def publish(self) -> None:
-        """Increase the metrics by what was counted."""
+        """Increase the metrics by the new counts."""
         for each in self._sums:
             each.publish()
 

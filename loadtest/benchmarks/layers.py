@@ -56,7 +56,7 @@ PARTS: Final[dict[str, tuple[str, Callable[..., Any]]]] = {
     "JSON and headers": (f"{_SERVING}.predict_handler:PredictHandler._render", lambda *_: _LINES),
     "request metrics": (f"{_SERVING}.patches.request_metrics:BatchCounts", _NoCounts),
 }
-"""What is replaced in place of each part."""
+"""The object that is replaced, and its replacement, for each part."""
 
 PASSED: Final = {
     "middleware: request metrics": f"{_SERVING}.patches.request_metrics:RequestMetricsMiddleware",

@@ -18,7 +18,7 @@ HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"%d" % l
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a request, whatever it is."""
+    """Answer any request."""
     if scope["type"] != "http":
         raise RuntimeError("no lifespan")
     while (await receive()).get("more_body"):
