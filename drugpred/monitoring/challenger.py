@@ -44,12 +44,23 @@ class ServedWindow(NamedTuple):
     parts: Sequence[int]  # the parts of the people that it was requested for
     probabilities: NDArray[np.float64]  # shape (18, m)
     selected: NDArray[np.bool_]  # shape (18, m), whether a drug was requested
-    is_all_decade: bool  # whether these are all parts, within the decade
 
 
-def within(parts: Sequence[NDArray[np.float64]], window: int) -> NDArray[np.float64]:
-    """Return the probabilities within a window, of shape (18, n), from parts of shape (m, 18, 6)."""
-    return np.concatenate([part[:, :, window].T for part in parts], axis=1)
+Within = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
+"""Probabilities of n people within the requested window and within the decade, each of shape (n, 18)."""
+
+
+def within(probabilities: NDArray[np.float64], window: int) -> Within:
+    """Return copies of what is counted, so that the probabilities of all windows need not stay in memory.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n, 18, 6)
+    window : int
+        Index of the requested window.
+    """
+    requested = probabilities[:, :, window].copy()
+    return requested, requested if window == DECADE else probabilities[:, :, DECADE].copy()
 
 
 class Challenger:
@@ -86,7 +97,8 @@ class Challenger:
             )
         )
         by_window = (self._predictions, self._probability, self._absolute, self._squared, self._flips)
-        self._sums = (self._scores, *(each for sums in by_window for each in sums.values()))
+        self.sums = (self._scores, *(each for sums in by_window for each in sums.values()))
+        """What `count` adds to."""
         for window, drug in product(WINDOWS, DRUGS):
             metrics.CHALLENGER_OUTCOMES.labels(drug, window)
             for loss in _LOSSES:
@@ -119,7 +131,7 @@ class Challenger:
     def count(
         self,
         rows: Sequence[NDArray[np.float64]],
-        known: Sequence[NDArray[np.float64] | None],
+        known: Sequence[Within | None],
         served: Sequence[ServedWindow],
     ) -> None:
         """Count the challenger's predictions for people, and how the served model's differ.
@@ -128,7 +140,7 @@ class Challenger:
         ----------
         rows : sequence of ndarray of shape (m, 12)
             Parts of the people.
-        known : sequence of ndarray of shape (m, 18, 6) or None
+        known : sequence of Within or None
             The challenger's probabilities of each part, None if no answer has them.
         served : sequence of ServedWindow
             The served model's predictions for the same parts.
@@ -136,13 +148,14 @@ class Challenger:
         if self._failed:
             return
         try:
-            predict = self.model.predictor.predict_proba
-            parts = [predict(part) if found is None else found for part, found in zip(rows, known, strict=True)]
-            decade = within(parts, DECADE)
-            self._scores.add(self._bins.count(decade))
+            predict, parts = self.model.predictor.predict_proba, list(known)
             for each in served:
-                q = decade if each.is_all_decade else within([parts[i] for i in each.parts], each.window)
-                self._count(each, q)
+                for i in each.parts:
+                    parts[i] = parts[i] or within(predict(rows[i]), each.window)
+            requested, decade = zip(*[part for part in parts if part], strict=True)
+            self._scores.add(self._bins.count(np.concatenate(decade).T))
+            for each in served:
+                self._count(each, np.concatenate([requested[i] for i in each.parts]).T)
         except Exception:  # noqa: BLE001 - as above
             self._drop()
 
@@ -157,11 +170,6 @@ class Challenger:
         for label, predicted in zip(RISK_LABELS, (~high & chosen, high & chosen), strict=True):
             self._predictions[window, label].add(np.count_nonzero(predicted, axis=1))
             self._probability[window, label].add(np.einsum("ij,ij->i", q, predicted))
-
-    def publish(self) -> None:
-        """Increase the metrics by the new counts."""
-        for each in self._sums:
-            each.publish()
 
     def record(self, claim: PredictionClaim, outcomes: Mapping[Drug, bool]) -> None:
         """Count the losses of both models on one person's outcomes, if the prediction has the challenger's too."""

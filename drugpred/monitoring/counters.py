@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Sums:
-    """Amounts by which series are increased, added up until `publish`, because each increase costs microseconds.
+    """Amounts by which series will be increased, because each increase costs microseconds.
 
     Parameters
     ----------
@@ -32,9 +32,13 @@ class Sums:
         """Add an amount for each series."""
         self._amounts += amounts
 
-    def publish(self) -> None:
-        """Increase the series."""
+    def take(self) -> NDArray[np.float64]:
+        """Return the amounts, and begin anew."""
         amounts, self._amounts = self._amounts, np.zeros(len(self._series))
+        return amounts
+
+    def increase(self, amounts: NDArray[np.float64]) -> None:
+        """Increase the series by amounts that were taken."""
         for each, amount in zip(self._series, amounts.tolist(), strict=True):
             if amount:
                 each.inc(amount)

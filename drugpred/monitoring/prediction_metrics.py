@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
@@ -23,26 +22,25 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from drugpred.model_store import Card
-    from drugpred.monitoring.challenger import Challenger
+    from drugpred.monitoring.challenger import Challenger, Within
     from drugpred.selection import Selection
     from drugpred.uncertainty import Uncertainty
 
     # A named tuple would double the time of storing an item.
-    _Noted = tuple[NDArray[np.float64], NDArray[np.float64], Selection, NDArray[np.float64] | None]
+    _Noted = tuple[NDArray[np.float64], Selection, Within, Within | None]
 
 logger = logging.getLogger(__name__)
 
 _SECONDS: Final = 1.0  # the longest time until the metrics have stored items: a killed process loses no more
 _SETTLED_SECONDS: Final = 60.0  # how long it must work before the log reports that it does
 
-_EARLY: Final = 1024
-"""Profiles that are added up at once without waiting; each is a kilobyte, and all should fit in the cache."""
-
-_MAX: Final = 64 * _EARLY  # beyond it the caller counts them, because the thread does not keep up
+_ENOUGH: Final = 256
+"""Profiles that the caller adds up at once, in .3 ms; their arrays fit into the cache. A thread would take the
+interpreter's lock from the caller at each step: together they would need a third more."""
 
 
 class PredictionCounter:
-    """Counter of predictions: stores them, and counts in a thread between `start` and `stop`.
+    """Counter of predictions: stores them, adds many up, and increases the metrics in a thread from `start` to `stop`.
 
     Several threads may use it.
 
@@ -75,12 +73,14 @@ class PredictionCounter:
             for counter in (PREDICTIONS, PROBABILITY)
         )
         by_label = (*self._predictions.values(), *self._probability.values())
-        self._sums = (self._profiles, self._inputs, self._support, self._scores, *by_label)
+        self._sums = [self._profiles, self._inputs, self._support, self._scores, *by_label]
+        if challenger:
+            self._sums += challenger.sums
         self._thread: threading.Thread | None = None
         self._failures = FailureLog(logger, "profiles are counted again", _SETTLED_SECONDS)
         self._counting = threading.Lock()
         self._lock = threading.Lock()
-        self._wake = threading.Event()
+        self._ending = threading.Event()
         self._noted: list[_Noted] = []
         self._waiting = 0
 
@@ -91,7 +91,7 @@ class PredictionCounter:
         selection: Selection,
         challenger: NDArray[np.float64] | None = None,
     ) -> None:
-        """Store profiles that were answered; the arrays must not change afterwards.
+        """Store profiles that were answered; their rows must not change afterwards.
 
         Parameters
         ----------
@@ -102,15 +102,14 @@ class PredictionCounter:
         challenger : ndarray of shape (n, 18, 6), optional
             The challenger's probabilities, if they are known.
         """
+        window = selection.window_index
+        other = None if challenger is None else within(challenger, window)
         with self._lock:
-            self._noted.append((rows, probabilities, selection, challenger))
+            self._noted.append((rows, selection, within(probabilities, window), other))
             self._waiting += len(rows)
             waiting = self._waiting
-        if waiting >= _EARLY:
-            if waiting >= _MAX:
-                self._try(self.flush)
-            else:
-                self._wake.set()
+        if waiting >= _ENOUGH:
+            self._try(self._count_stored)
 
     def add_each(
         self,
@@ -129,29 +128,21 @@ class PredictionCounter:
 
     def start(self) -> None:
         """Start the thread."""
-        self._ending = False
+        self._ending.clear()
         self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Count all that is stored, and end the thread."""
         if self._thread:
-            self._ending = True
-            self._wake.set()
+            self._ending.set()
             self._thread.join()
             self._thread = None
         self._try(self.flush)
 
     def _run(self) -> None:
-        due = time.monotonic() + _SECONDS
-        while not self._ending:
-            self._wake.wait(due - time.monotonic())
-            self._wake.clear()
-            if time.monotonic() < due:
-                self._try(self._count_stored)
-            else:
-                self._try(self.flush)
-                due = time.monotonic() + _SECONDS
+        while not self._ending.wait(_SECONDS):
+            self._try(self.flush)
 
     def _try(self, count: Callable[[], None]) -> None:
         try:
@@ -165,10 +156,9 @@ class PredictionCounter:
         """Count all that is stored, and increase the metrics."""
         self._count_stored()
         with self._counting:
-            for each in self._sums:
-                each.publish()
-            if self._challenger:
-                self._challenger.publish()
+            taken = [(sums, sums.take()) for sums in self._sums]
+        for sums, amounts in taken:
+            sums.increase(amounts)
 
     def _count_stored(self) -> None:
         with self._counting:
@@ -178,26 +168,25 @@ class PredictionCounter:
                 self._count(noted)
 
     def _count(self, noted: Sequence[_Noted]) -> None:
-        rows, probabilities, selections, known = zip(*noted, strict=True)
+        rows, selections, served, known = zip(*noted, strict=True)
         people = np.concatenate(rows)
         self._profiles.add(np.array([len(people)]))
         self._inputs.add(self._input_bins.count(people.T))
         levels = self._uncertainty.support(people).level
         self._support.add(np.bincount(levels, minlength=len(codebook.SUPPORT_LEVELS)))
-        decade = within(probabilities, codebook.DECADE)
-        self._scores.add(self._score_bins.count(decade))
-        served = []
+        requested, decade = zip(*served, strict=True)
+        self._scores.add(self._score_bins.count(np.concatenate(decade).T))
+        by_window = []
         for index in {selection.window_index for selection in selections}:
             parts = [i for i, selection in enumerate(selections) if selection.window_index == index]
-            is_all_decade = index == codebook.DECADE and len(parts) == len(noted)
-            p = decade if is_all_decade else within([probabilities[i] for i in parts], index)
+            p = np.concatenate([requested[i] for i in parts]).T
             masks = np.array([selections[i].mask for i in parts]).T
             chosen = np.repeat(masks, [len(rows[i]) for i in parts], axis=1)
-            served.append(ServedWindow(index, parts, p, chosen, is_all_decade))
+            by_window.append(ServedWindow(index, parts, p, chosen))
             high = p >= self._thresholds[:, index, None]
             window = codebook.WINDOWS[index]
             for label, predicted in zip(codebook.RISK_LABELS, (~high & chosen, high & chosen), strict=True):
                 self._predictions[window, label].add(np.count_nonzero(predicted, axis=1))
                 self._probability[window, label].add(np.einsum("ij,ij->i", p, predicted))
         if self._challenger:
-            self._challenger.count(rows, known, served)
+            self._challenger.count(rows, known, by_window)
