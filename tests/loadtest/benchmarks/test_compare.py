@@ -46,7 +46,7 @@ def test_an_unknown_peer_is_refused(monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         compare.main()
     assert ended.value.code == 2
-    assert "no peer flask; expected fastapi_scorer, fastapi_pipeline," in capsys.readouterr().err
+    assert "no peer flask; expected fastapi_scorer, asgi_empty," in capsys.readouterr().err
 
 
 @pytest.mark.slow
