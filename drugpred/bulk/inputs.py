@@ -22,7 +22,7 @@ State = tuple[object, ...]
 
 _EDGE_BYTES: Final = 1 << 16
 _PATTERN: Final = re.compile(r"[*?[]")
-_WILDCARDS: Final = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
+_WILDCARDS: Final = {"**/": "(?:.*/)?", "*": "[^/]*"}
 
 
 def find(inputs: Sequence[str | Path]) -> dict[File, State]:
@@ -32,7 +32,7 @@ def find(inputs: Sequence[str | Path]) -> dict[File, State]:
     ----------
     inputs : sequence of str or pathlib.Path
         Files; folders, of which all files with a known ending are read, at any depth, except names that begin with _ or
-        a dot; or patterns with ``*``, ``?`` and ``**``. All may be URLs.
+        a dot; or patterns with ``*`` and ``**``. All may be URLs.
 
     Raises
     ------
@@ -54,8 +54,8 @@ def find(inputs: Sequence[str | Path]) -> dict[File, State]:
 
 
 def is_one_file(inputs: Sequence[str | Path], files: Iterable[File]) -> bool:
-    """Return whether the inputs name one file, which is not found in a folder or by a pattern."""
-    return [parse(one) for one in inputs] == list(files)
+    """Return whether there is one input, and it is a file, not a folder or a pattern."""
+    return len(inputs) == 1 and [parse(inputs[0])] == list(files)
 
 
 def _local(path: Path) -> Iterator[tuple[File, State]]:
@@ -85,9 +85,9 @@ def _remote(file: Remote) -> Iterator[tuple[File, State]]:
     if info.type == FileType.Directory:
         found = files.get_file_info(FileSelector(path, recursive=True))
         found = [info for info in found if _is_row_file(info.path.removeprefix(path).lstrip("/"))]
-    elif info.type == FileType.NotFound and (wildcard := _PATTERN.search(path)):
-        folder = path[: wildcard.start()].rpartition("/")[0]
-        text = re.sub(r"\*\*/|\*|\?|[^*?]+", lambda part: _WILDCARDS.get(part[0]) or re.escape(part[0]), path)
+    elif info.type == FileType.NotFound and "*" in path:
+        folder = path.partition("*")[0].rpartition("/")[0]
+        text = re.sub(r"\*\*/|\*|[^*]+", lambda part: _WILDCARDS.get(part[0]) or re.escape(part[0]), path)
         pattern = re.compile(text)
         found = files.get_file_info(FileSelector(folder, recursive=True, allow_not_found=True))
         found = [info for info in found if pattern.fullmatch(info.path)]

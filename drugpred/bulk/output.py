@@ -162,10 +162,9 @@ def finish(plan: Plan, records: dict[int, Record]) -> None:
     else:
         with place.write(sink.manifest) as content:
             content.write(json.dumps(_manifest(plan, records)).encode())
-    # The mark first: without it, the rest is not continued.
-    place.delete(sink.marker)
     own = [path for path in place.sizes(sink.folder) if _OWN.fullmatch(path.removeprefix(f"{sink.folder}/"))]
-    place.remove(sink.folder, own)
+    last = sink.marker, f"{sink.folder}/lock"  # other files without the mark would belong to no run
+    place.remove(sink.folder, sorted(own, key=lambda path: last.index(path) if path in last else -1))
 
 
 def totals(records: Mapping[int, Record]) -> tuple[int, int, dict[str, int]]:

@@ -19,7 +19,7 @@ from drugpred.bulk.source import Chunk, Part, Source
 from drugpred.bulk.storage import location, open_arrow
 from drugpred.codebook import AGE, CATEGORIES
 from drugpred.data.files import require_regular
-from drugpred.errors import DataError
+from drugpred.errors import DataError, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -118,6 +118,8 @@ def _open(path: File, dictionaries: Sequence[str] = ()) -> Iterator[parquet.Parq
             yield file
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"cannot read {location(path)}: expected a Parquet file") from error
+    except ValueError as error:  # of a web server that does not send ranges
+        raise DataError(f"cannot read {location(path)}: {reason(error)}") from error
 
 
 def _check(name: str, heading: str, kind: pa.DataType) -> None:

@@ -119,7 +119,7 @@ def open_binary(file: File) -> Iterator[BinaryIO]:
             decompressed(buffered, location(file)) as content,
         ):
             yield content
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the second of a web server that does not send ranges
         raise DataError(f"cannot read {location(file)}: {reason(error)}") from error
 
 

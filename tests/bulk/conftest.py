@@ -18,6 +18,7 @@ from drugpred.data.simulator import Cohort
 from drugpred.model_store import StoredModel
 from drugpred.training import laplace
 from drugpred.uncertainty import Uncertainty
+from tests.harness.s3 import serving
 
 
 @pytest.fixture(scope="session")
@@ -92,6 +93,18 @@ def many_parts(people, table, write, small_parts):
     rows = people.copy()
     rows[::700, 6] = 99
     return lambda name: write(name, table(rows), **({"row_group_size": 500} if name.endswith("parquet") else {}))
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory):
+    """A real S3 server, with its address and its keys in the environment."""
+    with (
+        serving(tmp_path_factory.mktemp("s3") / "log") as environment,
+        pytest.MonkeyPatch.context() as patched,
+    ):
+        for name, value in environment.items():
+            patched.setenv(name, value)
+        yield
 
 
 def files(output):

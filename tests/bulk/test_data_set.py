@@ -95,6 +95,13 @@ def test_patterns_and_several_inputs(folder, run, tmp_path, monkeypatch, pattern
     assert list(faults) == ["file", "line", "column", "expected"]
 
 
+def test_two_files_have_a_file_column_and_one_has_not(folder, run, tmp_path):
+    run([folder / "a.parquet", folder / "b.csv"], tmp_path / "two.parquet")
+    run([folder / "a.parquet"], tmp_path / "one.parquet")
+    assert parquet.read_schema(tmp_path / "two.parquet").names[:2] == ["file", "line"]
+    assert parquet.read_schema(tmp_path / "one.parquet").names[:2] == ["line", "alcohol"]
+
+
 @pytest.mark.parametrize("pattern", ["in/*.tsv", "empty"])
 def test_an_input_without_files_is_refused(folder, run, tmp_path, pattern):
     (tmp_path / "empty").mkdir()
