@@ -178,7 +178,11 @@ class Sink(NamedTuple):
         compression = dict.fromkeys(self.carried, "snappy")
         repeated = [name for name in self.carried if name not in {ID, LINE}]
         with parquet.ParquetWriter(
-            file, self.schema, use_dictionary=repeated or False, compression=compression
+            file,
+            self.schema,
+            use_dictionary=repeated or False,
+            compression=compression,
+            write_statistics=list(self.carried),  # those of probabilities would exclude no row group
         ) as writer:
             while group := list(islice(batches, _BATCHES)):
                 writer.write_table(pa.Table.from_batches(group))

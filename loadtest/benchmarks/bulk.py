@@ -1,15 +1,15 @@
-"""Speed of `drugpred score` on one core and on all, compared with polars and with the scikit-learn pipeline.
+"""Speed of `drugpred score` on 1, 2, 4 … all cores, compared with polars and with the scikit-learn pipeline.
 
 usage: python -m loadtest.benchmarks.bulk [--rows N M] [--rounds N]
 
-Scores two Parquet files of simulated respondents for all 18 drugs with the newest stored model, by the command and in
-turn with the others:
+Scores two Parquet files of simulated respondents for all 18 drugs with the newest stored model into a data set, by the
+command and in turn with the others:
 
     polars, copy    copies the rows with one sum more, compressed as by default
     polars, sums    reads the same columns and writes as many bytes of sums: the limit of reading and writing
     pandas          applies the stored scikit-learn pipeline, to a tenth of the rows
 
-Everything but Dask has one thread. A line through the two sizes parts the fixed cost, such as imports, from the rate.
+Each process has one thread. A line through the two sizes parts the fixed cost, such as imports, from the rate.
 Prints medians over the rounds: the fixed seconds, rows per second and per second of CPU beyond them, the ratio of both
 rates to those of one core in the same round, and the peak of the largest process's resident memory.
 """
@@ -20,7 +20,6 @@ import argparse
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -29,9 +28,26 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-SCORE: Final = ("-c", "from drugpred.cli import main; main()", "score", "{source}", "{output}")
+SCORE: Final = ("-c", "from drugpred.cli import main; main()", "score", "{source}", "{folder}/out/")
 PEERS: Final = ("-m", "loadtest.benchmarks.bulk_peers")
 PANDAS: Final = "pandas, scikit-learn"
+
+
+MEASURED: Final = """
+import ctypes, os, resource, subprocess, sys, time
+ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: processes that outlive their parent become children
+start = time.perf_counter()
+status = subprocess.call(sys.argv[1:], stdout=sys.stderr)
+seconds = time.perf_counter() - start
+try:
+    while True:
+        os.wait()
+except ChildProcessError:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+sys.exit(status)
+"""
+"""Code that runs a command and prints its usage."""
 
 
 class Usage(NamedTuple):
@@ -77,37 +93,36 @@ def main() -> None:
 
 def commands(cores: int) -> dict[str, Sequence[str]]:
     """Return the arguments of Python for each row of the table."""
+    several = sorted({2**i for i in range(1, cores.bit_length()) if 2**i < cores} | {cores} - {1})
+    scoring = {f"drugpred score, {n} cores": (*SCORE, "--engine", "processes", "--workers", str(n)) for n in several}
+    peers = {"polars, copy": "copy", "polars, sums": "sums", PANDAS: "pandas"}
     return {
         "drugpred score, 1 core": SCORE,
+        **scoring,
         f"drugpred score, {cores} cores, Dask": (*SCORE, "--engine", "dask"),
-        "polars, copy": (*PEERS, "copy", "{source}", "{output}"),
-        "polars, sums": (*PEERS, "sums", "{source}", "{output}"),
-        PANDAS: (*PEERS, "pandas", "{source}", "{output}"),
+        **{title: (*PEERS, name, "{source}", "{folder}/out.parquet") for title, name in peers.items()},
     }
 
 
 def score(command: Sequence[str], folder: Path, rows: int) -> Usage:
     """Run a command of the table for one of the files."""
-    output = folder / "out.parquet"
-    usage = measure([part.format(source=folder / f"{rows}.parquet", output=output) for part in command])
-    output.unlink()
-    return usage
+    with TemporaryDirectory(dir=folder) as output:
+        return measure([part.format(source=folder / f"{rows}.parquet", folder=output) for part in command])
 
 
 def measure(command: Sequence[str]) -> Usage:
     """Run Python with arguments, and return its usage, or end this program with its error."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}  # pyarrow reads the first one too
-    start = time.perf_counter()
-    with subprocess.Popen(  # noqa: S603 - this very Python
-        [sys.executable, *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        assert process.stdout is not None  # noqa: S101 - for mypy
-        said = process.stdout.read()
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"error: {' '.join(command)}\n{said}")
-    return Usage(time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    done = subprocess.run(  # noqa: S603 - this very Python
+        [sys.executable, "-c", MEASURED, sys.executable, *command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"error: {' '.join(command)}\n{done.stderr}")
+    return Usage(*map(float, done.stdout.split()))
 
 
 def speed(rows: Sequence[int], usages: Sequence[Usage]) -> Speed:
