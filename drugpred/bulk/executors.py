@@ -33,7 +33,7 @@ Engine = Literal["local", "processes", "dask"]
 _WORKER_TIMEOUT: Final = 10  # seconds to wait for the first worker
 
 _LOST: Final = (
-    "the workers of a part were lost repeatedly: they may have been killed for their memory. Finished parts are kept;"
+    "the workers of a part were lost: they may have been killed for their memory. Finished parts are kept;"
     " the same command continues from there"
 )
 
