@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import subprocess
 import sys
 
@@ -184,3 +185,30 @@ def test_bounds_and_support_are_columns_on_request(run, stored_model, people, tm
             assert [float(row[f"{drug}{end}"]) for end in ("", "_low", "_high")] == pytest.approx(expected, abs=1e-6)
         assert (int(row["similar"]), int(row["percentile"])) == (support.similar[i], support.percentile[i])
         assert row["level"] == SUPPORT_LEVELS[support.level[i]]
+
+
+def test_files_become_a_data_set_that_is_replaced_on_request(run, stored_model, people, tmp_path):
+    result = run("people.csv", "people.csv", "scored/", "--keep", "age", "--drugs", "lsd", "--engine", "local")
+    assert result.exit_code == 3
+    said = f"2 rows scored in scored/ with {stored_model.tag}\n1 rows rejected, see scored.rejected\nfaults: 1 of age\n"
+    assert said in result.output
+    assert parquet.read_table(tmp_path / "scored").column_names == ["id", "age", "lsd"]
+    assert run("people.csv", "scored/").exit_code == 2
+    assert run("people.csv", "scored/", "--overwrite").exit_code == 3
+    assert parquet.read_table(tmp_path / "scored").column_names == ["id", *DRUGS]
+
+
+def test_a_dry_run_counts_and_writes_nothing(run, people, tmp_path):
+    result = run("people.csv", "scored/", "--dry-run")
+    assert (result.exit_code, result.output) == (0, "1 files with 1 parts and 3 rows can be scored\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["people.csv"]
+    (tmp_path / "out.csv").write_text("id\n", encoding="utf-8")
+    assert run("people.csv", "out.csv", "--dry-run").exit_code == 2
+    assert run("people.csv", "out.csv", "--dry-run", "--overwrite").exit_code == 0
+    assert run("people.csv", "scored/", "--dry-run", "--keep", "site").exit_code == 2
+
+
+def test_the_fixed_time_is_shown_apart_from_the_rate(run, people):
+    assert re.search(
+        r"\d\.\d s to start, \d\.\d s to score \(\d+ rows/s\), \d\.\d s to end\n", run("people.csv", "out.csv").output
+    )

@@ -33,7 +33,7 @@ Engine = Literal["local", "processes", "dask"]
 _WORKER_TIMEOUT: Final = 10  # seconds to wait for the first worker
 
 _LOST: Final = (
-    "the workers of a part were lost repeatedly: they may have been killed for their memory. Finished parts are kept;"
+    "the workers of a part were lost: they may have been killed for their memory. Finished parts are kept;"
     " the same command continues from there"
 )
 
@@ -58,14 +58,14 @@ def run_locally(tasks: Sequence[Task], advance: Callable[[int], object]) -> Iter
 
 
 @cache
-def context() -> SpawnContext | ForkServerContext:
+def context(engine: Engine) -> SpawnContext | ForkServerContext:
     """Return the way to start processes, and begin to start the first, which imports all that each of them needs."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     from multiprocessing import forkserver
 
     made = multiprocessing.get_context("forkserver")
-    made.set_forkserver_preload(["drugpred.bulk.job"])
+    made.set_forkserver_preload(["drugpred.bulk.job", *(["distributed"] if engine == "dask" else [])])
     with interrupted_later():
         forkserver.ensure_running()
     return made
@@ -100,8 +100,8 @@ def run_in_processes(
     try:
         with interrupted_later():
             for _ in range(min(workers or n_cores(), len(tasks))):
-                connection, other = context().Pipe()
-                processes[connection] = context().Process(target=_work, args=(other,), daemon=True)
+                connection, other = context("processes").Pipe()
+                processes[connection] = context("processes").Process(target=_work, args=(other,), daemon=True)
                 processes[connection].start()
                 other.close()
         while processes:
@@ -209,11 +209,13 @@ def _run(job: Job, number: int) -> Record:
 
 @contextmanager
 def _client(address: str | None, workers: int | None) -> Iterator[Client]:
+    import dask
     from distributed import Client, LocalCluster
 
     if address is None:
+        method = context("dask").get_start_method()
         try:
-            with interrupted_later():
+            with interrupted_later(), dask.config.set({"distributed.worker.multiprocessing-method": method}):
                 cluster = LocalCluster(
                     n_workers=workers,
                     threads_per_worker=1,

@@ -160,6 +160,7 @@ def finish(plan: Plan, records: dict[int, Record]) -> None:
     if sink.format and isinstance(place, LocalPlace):
         sink.join(place.folder, len(records), sum(record.rejected for record in records.values()))
     else:
+        place.remove(sink.rejected, [])  # the folder, if it is empty
         with place.write(sink.manifest) as content:
             content.write(json.dumps(_manifest(plan, records)).encode())
     own = [path for path in place.sizes(sink.folder) if _OWN.fullmatch(path.removeprefix(f"{sink.folder}/"))]

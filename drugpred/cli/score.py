@@ -81,8 +81,8 @@ def score(
         raise click.UsageError("--workers is for the processes of this machine: --engine processes or dask")
     from drugpred.bulk import executors
 
-    if engine == "processes" and not dry_run:
-        executors.context()  # its first process imports packages while this one does
+    if engine != "local" and cluster is None and not dry_run:
+        executors.context(engine)  # its first process imports packages while this one does
     import psutil
     from rich.console import Console
 

@@ -120,6 +120,7 @@ def test_an_existing_folder_is_a_data_set_too(folder, run, tmp_path):
 def test_no_rows_become_a_part_without_rows(people, table, write, run, tmp_path):
     assert run(write("in.parquet", table(people[:0])), f"{tmp_path}/out/") == (0, 0)
     assert read(tmp_path / "out").shape == (0, 19)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.parquet", "out", "out.manifest.json"]
 
 
 def test_files_with_other_ids_are_refused(people, table, write, run, tmp_path):

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from types import SimpleNamespace
 
 import psutil
@@ -49,15 +50,22 @@ def test_an_unreadable_file_in_a_process_is_reported(people, table, write, run, 
 
 def workers():
     """Return the processes of this one that score."""
-    return [child for child in psutil.Process().children(recursive=True) if child.parent().pid != os.getpid()]
+    family = psutil.Process().children(recursive=True)
+    return [child for child in family if child.is_running() and child.ppid() != os.getpid()]
+
+
+def kill_worker(*_):
+    with suppress(psutil.NoSuchProcess):
+        for worker in workers()[:1]:
+            worker.kill()
 
 
 def test_a_killed_process_is_reported_and_no_other_is_left(many_parts, run, tmp_path, monkeypatch):
     path = many_parts("in.csv")
     run(path, tmp_path / "whole.csv")
     with monkeypatch.context() as patched:
-        patched.setattr("drugpred.bulk.run.Progress.advance", lambda *_: workers()[0].kill())
-        with pytest.raises(ConfigurationError, match=r"^the workers of a part were lost .* parts are kept"):
+        patched.setattr("drugpred.bulk.run.Progress.advance", kill_worker)
+        with pytest.raises(ConfigurationError, match=r"^the workers of a part were lost: .* parts are kept"):
             run(path, tmp_path / "out.csv", engine="processes", workers=2)
     wait(lambda: not workers(), "the end of all workers")
     assert run(path, tmp_path / "out.csv", engine="processes", workers=2) == (4992, 8)
@@ -183,7 +191,7 @@ def test_a_part_that_ends_every_worker_is_reported():
         def score_part(self, number):
             os._exit(9)
 
-    told = pytest.raises(ConfigurationError, match=r"^the workers of a part were lost .* parts are kept")
+    told = pytest.raises(ConfigurationError, match=r"^the workers of a part were lost: .* parts are kept")
     with starting(n_workers=1, silence_logs=50) as cluster, told:
         list(executors.run_on_dask([executors.Task(Fatal(), 0)], print, address=cluster.scheduler_address))
 

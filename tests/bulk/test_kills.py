@@ -102,7 +102,7 @@ def test_a_run_to_a_bucket_killed_at_random_moments_continues(many_parts, s3):
         f"{url}/in.parquet",
         f"{url}/whole/out/",
         f"{url}/{{}}/out/",
-        "processes",
+        "local",
         lambda name: stored(files, f"{url}/{name}"),
     )
 
