@@ -184,7 +184,7 @@ class Predictor:
         return self.predict_design(design_matrix(rows))
 
     def predict_design(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what `predict_proba` returns, from a design matrix of shape (n, 38) that several models share."""
+        """Return the probabilities, like `predict_proba`, from a design matrix, shape (n, 38), that models share."""
         hidden = columns.dot(self._inputs)
         np.tanh(hidden, hidden)
         result: NDArray[np.float64] = hidden.dot(self._outputs)

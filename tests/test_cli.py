@@ -292,7 +292,7 @@ def test_a_full_disk_is_reported_before_the_work(evaluate, tmp_path, room):
         (("evaluate",), "finished folds are kept in evaluation/folds, and the same command continues from there"),
         (
             ("score", "in.csv", "out.csv"),
-            "finished parts are kept in out.csv.parts, and the same command continues from there",
+            "finished parts are kept, and the same command continues with the others",
         ),
         (("drift", "in.csv"), "no file was changed"),
     ],

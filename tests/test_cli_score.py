@@ -91,7 +91,7 @@ def test_raw_totals(run, tmp_path):
     person = EXAMPLE | dict.fromkeys(neo, 40)
     parquet.write_table(pa.table({name: [person[name]] for name in INPUTS}), tmp_path / "in.parquet")
     assert run("in.parquet", "out.csv").exit_code == 3
-    assert run("in.parquet", "out.csv", "--scale", "raw").exit_code == 0
+    assert run("in.parquet", "raw.csv", "--scale", "raw").exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,14 @@ def test_raw_totals(run, tmp_path):
         (["people.csv", "-"], "expected an output whose name ends in .csv or .parquet"),
         (["people.csv", "people.csv"], "expected an output other than"),
         (["people.csv", "./sub/../people.csv"], "expected an output other than"),
-        (["people.csv", "folder.csv"], "folder.csv"),
+        (["people.csv", "older.csv"], "expected no older output"),
+        (["people.csv", "kept"], "kept to be a folder from an earlier run"),
+        (["people.csv", "out.csv", "--workers", "2"], "--workers is for the processes of this machine"),
+        (["people.csv", "out.csv", "--keep", "site"], "expected one column 'site' to keep"),
+        (["people.csv", "out.csv", "--keep", "id"], "expected to keep other columns than those of the output: id"),
+        (["people.csv", "http://localhost/out/"], "expected an output at a URL to be a folder in a bucket"),
+        (["people.csv", "s3://bucket/out.csv"], "expected an output at a URL to be a folder in a bucket"),
+        (["nonsense://people.csv", "out.csv"], "expected a URL that can be opened"),
         (["people.csv", "kept.csv"], "kept.csv.parts to be a folder from an earlier run"),
         (["pipe.csv", "out.csv"], "expected a regular file, found a pipe"),
         (["people.csv", "absent/out.csv"], "absent/out.csv"),
@@ -116,9 +123,11 @@ def test_raw_totals(run, tmp_path):
 )
 def test_errors_have_exit_code_2(run, people, tmp_path, arguments, message):
     (tmp_path / "bad.csv").write_text("0.1,0.2\n", encoding="utf-8")
-    for name in ("sub", "folder.csv", "kept.csv.parts"):
+    (tmp_path / "older.csv").write_text("id\n", encoding="utf-8")
+    (tmp_path / "sub").mkdir()
+    for name in ("kept", "kept.csv.parts"):
         (tmp_path / name).mkdir()
-    (tmp_path / "kept.csv.parts" / "mine.txt").write_text("mine", encoding="utf-8")
+        (tmp_path / name / "mine.txt").write_text("mine", encoding="utf-8")
     os.mkfifo(tmp_path / "pipe.csv")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     result = run(*arguments)

@@ -42,25 +42,34 @@ class ColumnMapping(NamedTuple):
 
     inputs: dict[str, str]  # heading of each input, in the order of `codebook.INPUTS`
     id: str | None  # heading of the column that identifies rows, if there is one
+    keep: tuple[str, ...] = ()  # headings of the columns to carry over; they may be inputs too
 
     def names(self) -> dict[str, str]:
-        """Return the inputs, and `ID`, by heading."""
+        """Return the names in a chunk, by heading: inputs, `ID`, and the headings of other columns to carry over."""
         names = {heading: name for name, heading in self.inputs.items()}
-        return names if self.id is None else names | {self.id: ID}
+        return {heading: heading for heading in self.keep} | names | ({} if self.id is None else {self.id: ID})
 
 
-def map_columns(headings: Sequence[str]) -> ColumnMapping:
+def map_columns(headings: Sequence[str], keep: Sequence[str] = ()) -> ColumnMapping:
     """Map a file's columns to inputs and the id.
+
+    Parameters
+    ----------
+    headings : sequence of str
+    keep : sequence of str
+        Headings of columns to carry over.
 
     Raises
     ------
     DataError
-        An input is missing or occurs twice, or a column is neither an input, nor the id, nor one of the decoded CSV.
+        An input is missing or occurs twice, or a column is neither an input, nor the id, nor one of the decoded CSV,
+        nor one to carry over, which is missing or occurs twice.
     """
     columns: dict[str, list[str]] = {}
     for heading in headings:
         name = heading.strip().casefold()
-        if name not in _IGNORED and not _INDEX.fullmatch(name):
+        is_other = heading in keep and name not in _FIELDS and name != ID
+        if name not in _IGNORED and not _INDEX.fullmatch(name) and not is_other:
             columns.setdefault(_FIELDS.get(name, name), []).append(heading)
     # Checked first: without a heading the first line is a person, whose values must not be in a message.
     missing = [field for field in INPUTS if field not in columns]
@@ -72,4 +81,7 @@ def map_columns(headings: Sequence[str]) -> ColumnMapping:
     unknown = [heading for name, spellings in columns.items() if name not in (ID, *INPUTS) for heading in spellings]
     if unknown:
         raise DataError(f"expected only the inputs and an id, found {', '.join(map(repr, unknown))}", line=1)
-    return ColumnMapping({field: columns[field][0] for field in INPUTS}, columns.get(ID, [None])[0])
+    absent = [heading for heading in keep if headings.count(heading) != 1]
+    if absent:
+        raise DataError(f"expected one column {', '.join(map(repr, absent))} to keep", line=1)
+    return ColumnMapping({field: columns[field][0] for field in INPUTS}, columns.get(ID, [None])[0], tuple(keep))

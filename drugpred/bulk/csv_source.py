@@ -20,15 +20,16 @@ from typing_extensions import override
 
 from drugpred.bulk.column_mapping import ID, map_columns
 from drugpred.bulk.source import Chunk, Part, Source
+from drugpred.bulk.storage import open_binary
 from drugpred.codebook import CATEGORIES, INPUTS
-from drugpred.data.files import open_input
 from drugpred.data.parsing import HEADINGS, find_delimiter, is_uci_form, split_fields
 from drugpred.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
     from typing import BinaryIO
+
+    from drugpred.bulk.storage import File
 
 _PART_BYTES: Final = 1 << 24
 _BLOCK_BYTES: Final = 1 << 22
@@ -46,11 +47,11 @@ class CsvSource(Source):
     """Rows of a CSV file."""
 
     names: tuple[str, ...]
-    """The input of each field, or "id", or the index of any other field."""
+    """The name of each field in a chunk, or its index below a line break if it is in none."""
     delimiter: str
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: File, keep: Sequence[str] = ()) -> Self:
         """Read a file's header, and the whole file once to find where its parts begin.
 
         Raises
@@ -58,7 +59,7 @@ class CsvSource(Source):
         DataError
             The file cannot be read, or its header is malformed.
         """
-        with open_input(path) as file:
+        with open_binary(path) as file:
             start, line = len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0, 1
             file.seek(start)
             header = file.readline(_MAX_HEADER_BYTES)
@@ -73,23 +74,23 @@ class CsvSource(Source):
                 headings = list(HEADINGS.values())
             else:
                 start, line = start + len(header), line + 1
-            mapping = map_columns(headings)
+            mapping = map_columns(headings, keep)
             file.seek(start)
             parts = _parts(file, start, line)
         if parts and isinstance(file, GzipFile):  # cannot be read from the middle
-            parts = [Part(start, parts[-1].stop, line, parts[-1].stop - start)]
+            parts = [Part(start, parts[-1].stop, line, sum(part.size for part in parts))]
         by_heading = mapping.names()
-        names = tuple(by_heading.get(heading, str(i)) for i, heading in enumerate(headings))
-        return cls(path, mapping, pa.string(), tuple(parts), names, delimiter)
+        names = tuple(by_heading.get(heading, f"\n{i}") for i, heading in enumerate(headings))
+        return cls(path, mapping, pa.string(), (pa.string(),) * len(keep), tuple(parts), names, delimiter)
 
     @override
     def chunks(self, part: Part) -> Iterator[Chunk]:
         line = part.line
-        with open_input(self.path) as file:
+        with open_binary(self.path) as file:
             for block in _blocks(file, part.start, part.stop):
                 n_lines = block.count(b"\n") + (not block.endswith(b"\n"))
                 columns, places, malformed = self._at_once(block, n_lines) or self._one_by_one(block)
-                yield Chunk(columns, places + line, [(line + i, expected) for i, expected in malformed], len(block))
+                yield Chunk(columns, places + line, [(line + i, expected) for i, expected in malformed], n_lines)
                 line += n_lines
 
     def _at_once(self, block: bytes, n_lines: int) -> _Parsed | None:
@@ -100,7 +101,9 @@ class CsvSource(Source):
         block = (block if block.endswith(b"\n") else block + b"\n") + sentinel
         if not _is_plain(block, self.delimiter):
             return None
-        for types in (_NUMBERS, _TEXTS):
+        by_heading = self.mapping.names()
+        kept = {by_heading[heading]: pa.string() for heading in self.mapping.keep}
+        for types in (_NUMBERS | kept, _TEXTS | kept):
             malformed: list[tuple[int, str]] = []
 
             def skip(row: pa.csv.InvalidRow, malformed: list[tuple[int, str]] = malformed) -> str:
@@ -117,7 +120,7 @@ class CsvSource(Source):
                         column_types=types,
                         null_values=[""],
                         strings_can_be_null=True,
-                        include_columns=[name for name in self.names if name in _TEXTS],
+                        include_columns=[name for name in self.names if name in types],
                     ),
                 )
             except pa.ArrowInvalid:  # a score is no number, or lines were not split as expected
@@ -139,7 +142,7 @@ class CsvSource(Source):
         columns = {
             name: pa.array([row[i] or None for row in rows], pa.string())
             for i, name in enumerate(self.names)
-            if name in _TEXTS
+            if not name.startswith("\n")
         }
         return columns, np.array(places, np.int64), malformed
 
@@ -186,16 +189,17 @@ def _fields(line: bytes, delimiter: str, width: int | None = None) -> list[str]:
 def _parts(file: BinaryIO, start: int, line: int) -> list[Part]:
     """Return parts with all lines except blank ones at the end."""
     parts: list[Part] = []
-    stop = start
+    stop, last = start, 0  # end of the last line that is not blank, and its number in its part
     while block := _lines(file, _PART_BYTES):
-        parts.append(Part(start, start + len(block), line, len(block)))
+        parts.append(Part(start, start + len(block), line, block.count(b"\n") + (not block.endswith(b"\n"))))
         if filled := len(block.rstrip(b"\r\n")):
             stop = start + (block.find(b"\n", filled) + 1 or len(block))
+            last = block.count(b"\n", 0, filled) + 1
         start += len(block)
         line += block.count(b"\n")
     parts = [part for part in parts if part.start < stop]
     if parts:
-        parts[-1] = parts[-1]._replace(stop=stop, size=stop - parts[-1].start)
+        parts[-1] = parts[-1]._replace(stop=stop, size=last)
     return parts
 
 

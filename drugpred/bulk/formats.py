@@ -11,13 +11,29 @@ from drugpred.data.files import path_text
 from drugpred.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from drugpred.bulk.source import Source
+    from collections.abc import Sequence
 
+    from drugpred.bulk.source import Source
+    from drugpred.bulk.storage import File
+
+_PARQUET: Final = ".parquet"
 _TEXTS: Final = (".csv", ".tsv", ".data")  # the last one is the UCI format as published
 
 
-def open_source(path: Path) -> Source:
+def is_source(name: str) -> bool:
+    """Return whether a name has a known ending."""
+    name = name.lower()
+    return name.endswith(_PARQUET) or name.removesuffix(".gz").endswith(_TEXTS)
+
+
+def open_source(file: File, keep: Sequence[str] = ()) -> Source:
     """Open a file of rows: map its columns, and find where its parts begin.
+
+    Parameters
+    ----------
+    file : pathlib.Path or Remote
+    keep : sequence of str
+        Headings of columns to carry over.
 
     Raises
     ------
@@ -26,10 +42,7 @@ def open_source(path: Path) -> Source:
     ConfigurationError
         Its name has an unknown ending.
     """
-    name = path.name.lower()
-    if name.endswith(".parquet"):
-        return ParquetSource.open(path)
-    if name.removesuffix(".gz").endswith(_TEXTS):
-        return CsvSource.open(path)
-    endings = f"{', '.join(_TEXTS)} (also with .gz) or .parquet"
-    raise ConfigurationError(f"expected a name that ends in {endings}, found {path_text(Path(path.name))}")
+    if not is_source(file.name):
+        endings = f"{', '.join(_TEXTS)} (also with .gz) or {_PARQUET}"
+        raise ConfigurationError(f"expected a name that ends in {endings}, found {path_text(Path(file.name))}")
+    return (ParquetSource if file.name.lower().endswith(_PARQUET) else CsvSource).open(file, keep)

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from drugpred.bulk.column_mapping import ID
 from drugpred.bulk.encoding import encode
-from drugpred.bulk.sink import Scored
+from drugpred.bulk.sink import LINE, Scored
 from drugpred.codebook import DRUGS, INPUTS, SUPPORT_LEVELS, WINDOW_INDEX
 from drugpred.tabular import expected_cell, validate
 
@@ -20,14 +20,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from drugpred.bulk.sink import Counts, Sink
+    from drugpred.bulk.sink import Record, Sink
     from drugpred.bulk.source import Chunk, Source
     from drugpred.codebook import Drug, Scale, Window
     from drugpred.model_store import StoredModel
     from drugpred.schemas import ColumnAddition
-
-LINE = "line"  # column that identifies rows if the file has no id
-
 
 _BLOCK: Final = 1024  # people whose columns are made at once
 
@@ -75,22 +72,24 @@ class UncertainNetwork:
 
 @dataclass(frozen=True)
 class Job:
-    """The input, model, options and output of each part."""
+    """An input file, the model, the options and the output."""
 
     source: Source
     network: Network
     scale: Scale
     sink: Sink
+    first: int = 0
+    """Number of the file's first part in the output."""
 
-    def score_part(self, number: int, advance: Callable[[int], object] | None = None) -> Counts:
+    def score_part(self, number: int, advance: Callable[[int], object] | None = None) -> Record:
         """Read, validate, score and write a part, in constant memory and on one core.
 
         Parameters
         ----------
         number : int
-            Number of the part, from 0.
+            Number of the part in the output.
         advance : callable, optional
-            Called with the progress since the last call: bytes of a CSV, rows of a Parquet file.
+            Called with the number of rows since the last call.
 
         Raises
         ------
@@ -101,7 +100,7 @@ class Job:
         """
 
         def scored() -> Iterator[Scored]:
-            for chunk in self.source.chunks(self.source.parts[number]):
+            for chunk in self.source.chunks(self.source.parts[number - self.first]):
                 yield self._score(chunk)
                 if advance is not None:
                     advance(chunk.size)
@@ -114,10 +113,10 @@ class Job:
         encoded = encode(chunk.columns)
         values, possible = validate(encoded, self.scale)
         probabilities = self.network.predict_proba(values)
-        first, *others = self.sink.schema
-        ids = chunk.columns[ID] if ID in chunk.columns else _array(chunk.lines, first)
-        columns = map(_array, probabilities, others)
-        batch = pa.RecordBatch.from_arrays([ids, *columns], schema=self.sink.schema)
+        carried = self._carried(chunk)
+        fields = list(self.sink.schema)[len(carried) :]
+        columns = map(_array, probabilities, fields)
+        batch = pa.RecordBatch.from_arrays([*carried, *columns], schema=self.sink.schema)
         faults = [(line, "", expected) for line, expected in chunk.malformed]
         n_rejected = len(faults)
         if not possible.all():
@@ -129,6 +128,18 @@ class Job:
             for line, row, i in zip(chunk.lines[rows].tolist(), rows, inputs, strict=True):
                 faults.append((line, headings[i], expected_cell(i, encoded[INPUTS[i]][row], self.scale)))
         return Scored(batch, sorted(faults, key=lambda fault: fault[0]), n_rejected)
+
+    def _carried(self, chunk: Chunk) -> list[pa.Array]:
+        """Return the columns of a chunk that are no predictions: the id, or the line; and those to carry over."""
+        mapping = self.source.mapping
+        if mapping.id is not None:
+            columns = [chunk.columns[ID]]
+        else:
+            columns = [_array(chunk.lines, self.sink.schema.field(LINE))]
+            if self.sink.file:
+                columns.insert(0, pa.repeat(self.sink.file, len(chunk.lines)))
+        names = mapping.names()
+        return columns + [chunk.columns[names[heading]] for heading in mapping.keep]
 
 
 def _array(column: NDArray[Any], field: pa.Field) -> pa.Array:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
@@ -16,13 +16,15 @@ from typing_extensions import override
 from drugpred.bulk.column_mapping import ID, map_columns
 from drugpred.bulk.encoding import VIEWED
 from drugpred.bulk.source import Chunk, Part, Source
+from drugpred.bulk.storage import location, open_arrow
 from drugpred.codebook import AGE, CATEGORIES
-from drugpred.data.files import path_text, require_regular
-from drugpred.errors import DataError
+from drugpred.data.files import require_regular
+from drugpred.errors import DataError, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
+
+    from drugpred.bulk.storage import File
 
 _PART_ROWS: Final = 500_000  # smaller row groups are merged up to this many rows; larger ones stay as they are
 
@@ -57,7 +59,7 @@ class ParquetSource(Source):
     """Headings of text columns that can be read as dictionaries."""
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: File, keep: Sequence[str] = ()) -> Self:
         """Read a file's schema and its row groups.
 
         Raises
@@ -65,10 +67,11 @@ class ParquetSource(Source):
         DataError
             The file cannot be read, or has unexpected columns or types.
         """
-        require_regular(path)
+        if isinstance(path, Path):
+            require_regular(path)
         with _open(path) as file:
             schema, metadata = file.schema_arrow, file.metadata
-            mapping = map_columns(schema.names)
+            mapping = map_columns(schema.names, keep)
             for name, heading in mapping.inputs.items():
                 _check(name, heading, schema.field(heading).type)
             groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
@@ -79,34 +82,44 @@ class ParquetSource(Source):
                 if not _DICTIONARIES.issuperset(column.encodings)
             }
         id_type = pa.null() if mapping.id is None else _id_type(mapping.id, schema.field(mapping.id).type)
+        kept_types = tuple(_id_type(heading, schema.field(heading).type) for heading in keep)
         dictionaries = {mapping.inputs[name] for name in _TEXTS} - others
-        return cls(path, mapping, id_type, tuple(_parts([group.num_rows for group in groups])), tuple(dictionaries))
+        parts = tuple(_parts([group.num_rows for group in groups]))
+        return cls(path, mapping, id_type, kept_types, parts, tuple(dictionaries))
 
     @override
     def chunks(self, part: Part) -> Iterator[Chunk]:
         names = self.mapping.names()
+        types = {names[heading]: kind for heading, kind in zip(self.mapping.keep, self.kept_types, strict=True)}
+        if self.mapping.id is not None:
+            types[ID] = self.id_type
         line = part.line
         with _open(self.path, self.dictionaries) as file:
             groups = range(part.start, part.stop)
             for batch in file.iter_batches(_CHUNK_ROWS, groups, list(names), use_threads=False):
                 columns = dict(zip(map(names.__getitem__, batch.schema.names), batch.columns, strict=True))
-                if ID in columns:
-                    columns[ID] = _ids(columns[ID], self.id_type)
+                for name, kind in types.items():
+                    columns[name] = _ids(columns[name], kind)
                 lines = np.arange(line, line + len(batch))
                 yield Chunk(columns, lines, [], len(batch))
                 line += len(batch)
 
 
 @contextmanager
-def _open(path: Path, dictionaries: Sequence[str] = ()) -> Iterator[parquet.ParquetFile]:
+def _open(path: File, dictionaries: Sequence[str] = ()) -> Iterator[parquet.ParquetFile]:
     try:
         with (
-            pa.OSFile(os.fsencode(path)) as content,  # as bytes, because a name may not be UTF-8
-            parquet.ParquetFile(content, read_dictionary=dictionaries, buffer_size=_BUFFER) as file,
+            open_arrow(path) as content,
+            # At a URL, fewer and parallel requests for a whole part are faster.
+            parquet.ParquetFile(
+                content, read_dictionary=dictionaries, buffer_size=_BUFFER, pre_buffer=not isinstance(path, Path)
+            ) as file,
         ):
             yield file
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"cannot read {path_text(path)}: expected a Parquet file") from error
+        raise DataError(f"cannot read {location(path)}: expected a Parquet file") from error
+    except ValueError as error:  # of a web server that does not send ranges
+        raise DataError(f"cannot read {location(path)}: {reason(error)}") from error
 
 
 def _check(name: str, heading: str, kind: pa.DataType) -> None:

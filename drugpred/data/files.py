@@ -70,21 +70,34 @@ def open_input(path: Path) -> Iterator[BinaryIO]:
     """
     require_regular(path)
     try:
-        with path.open("rb") as file:
-            compressed = file.read(len(_GZIP)) == _GZIP
-            file.seek(0)
-            yield cast("BinaryIO", gzip.GzipFile(fileobj=file)) if compressed else file
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"cannot read {path_text(path)}: expected a complete gzip file") from error
+        with path.open("rb") as file, decompressed(file, path_text(path)) as content:
+            yield content
     except OSError as error:
         raise DataError(f"cannot read {reason(error, path)}") from error
 
 
 @contextmanager
-def open_atomic(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for writing that gets its name only when it is complete."""
+def decompressed(file: BinaryIO, name: str) -> Iterator[BinaryIO]:
+    """Return a context manager of the content of a file, which may be gzip.
+
+    Raises
+    ------
+    DataError
+        It is gzip, and incomplete.
+    """
+    compressed = file.read(len(_GZIP)) == _GZIP
+    file.seek(0)
+    try:
+        yield cast("BinaryIO", gzip.GzipFile(fileobj=file)) if compressed else file
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"cannot read {name}: expected a complete gzip file") from error
+
+
+@contextmanager
+def open_atomic(path: Path, scratch: Path | None = None) -> Iterator[BinaryIO]:
+    """Open a file for writing that gets its name, in its folder, only when it is complete."""
     # Unique, because two processes may write the same file.
-    unfinished = path.with_name(f"{path.name}.{uuid4().hex}")
+    unfinished = (scratch or path.parent) / f"{path.name}.{uuid4().hex}"
     try:
         with unfinished.open("wb", buffering=_BUFFER) as file:
             yield file

@@ -51,7 +51,7 @@ Within = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
 
 
 def within(probabilities: NDArray[np.float64], window: int) -> Within:
-    """Return copies of what is counted, so that the probabilities of all windows need not stay in memory.
+    """Return copies of the counted probabilities, so that the probabilities of all windows need not stay in memory.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class Challenger:
         )
         by_window = (self._predictions, self._probability, self._absolute, self._squared, self._flips)
         self.sums = (self._scores, *(each for sums in by_window for each in sums.values()))
-        """What `count` adds to."""
+        """The sums that `count` adds to."""
         for window, drug in product(WINDOWS, DRUGS):
             metrics.CHALLENGER_OUTCOMES.labels(drug, window)
             for loss in _LOSSES:

@@ -33,7 +33,7 @@ class Sums:
         self._amounts += amounts
 
     def take(self) -> NDArray[np.float64]:
-        """Return the amounts, and begin anew."""
+        """Return the amounts, and start again from 0."""
         amounts, self._amounts = self._amounts, np.zeros(len(self._series))
         return amounts
 

@@ -38,7 +38,7 @@ _LAYERS = (
     ErrorFormatMiddleware,
     AccessMiddleware,
 )
-"""Middlewares that the handler stands in for, or that do nothing to its requests."""
+"""Middlewares whose work the handler does, or that do nothing to its requests."""
 
 
 class PredictHandler:

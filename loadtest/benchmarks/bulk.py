@@ -1,4 +1,4 @@
-"""Speed of `drugpred score` on one core and on all, beside polars and beside the scikit-learn pipeline.
+"""Speed of `drugpred score` on one core and on all, compared with polars and with the scikit-learn pipeline.
 
 usage: python -m loadtest.benchmarks.bulk [--rows N M] [--rounds N]
 
@@ -95,7 +95,7 @@ def score(command: Sequence[str], folder: Path, rows: int) -> Usage:
 
 
 def measure(command: Sequence[str]) -> Usage:
-    """Run Python with arguments, and return what it used, or end this program with its error."""
+    """Run Python with arguments, and return its usage, or end this program with its error."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}  # pyarrow reads the first one too
     start = time.perf_counter()
     with subprocess.Popen(  # noqa: S603 - this very Python

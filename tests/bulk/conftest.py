@@ -18,6 +18,7 @@ from drugpred.data.simulator import Cohort
 from drugpred.model_store import StoredModel
 from drugpred.training import laplace
 from drugpred.uncertainty import Uncertainty
+from tests.harness.s3 import serving
 
 
 @pytest.fixture(scope="session")
@@ -39,8 +40,10 @@ def people() -> np.ndarray:
 def run(model):
     """Score a file as the command does."""
 
-    def run(path, output, drugs=DRUGS, window="decade", scale="standardized", include=(), **engine):
-        return score(path, output, model, Options(drugs, window, scale, include), Console(file=StringIO()), **engine)
+    def run(path, output, drugs=DRUGS, window="decade", scale="standardized", include=(), keep=(), **others):
+        options = Options(drugs, window, scale, include, keep)
+        done = score(path, output, model, options, Console(file=StringIO()), **others)
+        return done.scored, done.rejected
 
     return run
 
@@ -90,6 +93,18 @@ def many_parts(people, table, write, small_parts):
     rows = people.copy()
     rows[::700, 6] = 99
     return lambda name: write(name, table(rows), **({"row_group_size": 500} if name.endswith("parquet") else {}))
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory):
+    """A real S3 server, with its address and its keys in the environment."""
+    with (
+        serving(tmp_path_factory.mktemp("s3") / "log") as environment,
+        pytest.MonkeyPatch.context() as patched,
+    ):
+        for name, value in environment.items():
+            patched.setenv(name, value)
+        yield
 
 
 def files(output):
@@ -149,3 +164,8 @@ def line():
 
     line.header = ",".join(INPUTS) + "\n"
     return line
+
+
+def contents(folder):
+    """Return the content of each file of a folder, by its path in it."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -9,11 +9,11 @@ from drugpred.errors import DataError
 
 
 def test_names_of_a_profile_are_found():
-    assert map_columns(INPUTS) == (dict(zip(INPUTS, INPUTS, strict=True)), None)
+    assert map_columns(INPUTS) == (dict(zip(INPUTS, INPUTS, strict=True)), None, ())
 
 
 def test_headings_of_the_decoded_csv_are_found_and_its_drugs_passed_over():
-    inputs, key = map_columns(tuple(HEADINGS.values()))
+    inputs, key, _ = map_columns(tuple(HEADINGS.values()))
     assert inputs == {name: HEADINGS[name] for name in INPUTS}
     assert key == "ID"
 
@@ -21,7 +21,7 @@ def test_headings_of_the_decoded_csv_are_found_and_its_drugs_passed_over():
 def test_other_names_are_found_in_any_case_spacing_and_order():
     others = {"neuroticism": " NSCORE", "impulsivity": "Impulsiveness ", "sensation_seeking": "ss", "age": "AGE"}
     names = [others.get(name, name) for name in reversed(INPUTS)]
-    assert map_columns([*names, " Id "]) == ({name: others.get(name, name) for name in INPUTS}, " Id ")
+    assert map_columns([*names, " Id "]) == ({name: others.get(name, name) for name in INPUTS}, " Id ", ())
 
 
 @pytest.mark.parametrize("index", ["", " ", "Unnamed: 0", "index", "level_0", "__index_level_0__"])
@@ -50,6 +50,19 @@ def test_other_columns_are_refused(names, message):
     with pytest.raises(DataError) as caught:
         map_columns(names)
     assert str(caught.value).startswith(message)
+
+
+def test_columns_to_keep_may_have_any_name():
+    mapping = map_columns([*INPUTS, "e-mail", "", "Cannabis", "ID"], ["e-mail", "", "Cannabis", "age"])
+    names = {**{name: name for name in INPUTS}, "ID": "id"}
+    assert mapping.names() == names | {"e-mail": "e-mail", "": "", "Cannabis": "Cannabis"}
+    assert mapping.keep == ("e-mail", "", "Cannabis", "age")
+
+
+@pytest.mark.parametrize("names", [INPUTS, (*INPUTS, "site", "site"), (*INPUTS, "Site")])
+def test_a_column_to_keep_occurs_once(names):
+    with pytest.raises(DataError, match=r"^line 1: expected (one column 'site' to keep|only the inputs .* 'Site')"):
+        map_columns(names, ["site"])
 
 
 def test_a_person_in_the_place_of_headings_is_not_repeated():

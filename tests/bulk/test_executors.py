@@ -1,10 +1,11 @@
-"""The same run on a cluster: a scheduler and two workers, processes of their own."""
+"""The same run in processes of this machine, and on a cluster: a scheduler and two workers."""
 
 import importlib.util
 import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from drugpred.bulk import executors
 from drugpred.bulk.job import Job
 from drugpred.errors import ConfigurationError, DataError
-from tests.bulk.conftest import files
+from tests.bulk.conftest import contents, files
 from tests.harness import skip, wait
 
 
@@ -25,6 +26,58 @@ def cluster():
 
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
         yield cluster
+
+
+@pytest.mark.parametrize(("source", "output"), [("in.parquet", "out/"), ("in.csv", "out.csv")])
+def test_processes_write_the_same_as_one(many_parts, run, tmp_path, monkeypatch, source, output):
+    path = many_parts(source)
+    (tmp_path / "whole").mkdir()
+    counts = run(path, f"{tmp_path}/whole/{output}")
+    monkeypatch.setattr(Job, "score_part", None)  # of this process, which must do no work
+    (tmp_path / "found").mkdir()
+    assert run(path, f"{tmp_path}/found/{output}", engine="processes", workers=2) == counts == (4992, 8)
+    assert contents(tmp_path / "found") == contents(tmp_path / "whole")
+
+
+def test_an_unreadable_file_in_a_process_is_reported(people, table, write, run, tmp_path):
+    path = write("in.parquet", table(people), compression="none")
+    content = path.read_bytes()
+    path.write_bytes(content[:4] + b"\xff" * 5000 + content[5004:])
+    with pytest.raises(DataError, match=r"cannot read .*in.parquet: expected a Parquet file"):
+        run(path, tmp_path / "out.parquet", engine="processes")
+
+
+def workers():
+    """Return the processes of this one that score."""
+    return [child for child in psutil.Process().children(recursive=True) if child.parent().pid != os.getpid()]
+
+
+def test_a_killed_process_is_reported_and_no_other_is_left(many_parts, run, tmp_path, monkeypatch):
+    path = many_parts("in.csv")
+    run(path, tmp_path / "whole.csv")
+    with monkeypatch.context() as patched:
+        patched.setattr("drugpred.bulk.run.Progress.advance", lambda *_: workers()[0].kill())
+        with pytest.raises(ConfigurationError, match=r"^the workers of a part were lost .* parts are kept"):
+            run(path, tmp_path / "out.csv", engine="processes", workers=2)
+    wait(lambda: not workers(), "the end of all workers")
+    assert run(path, tmp_path / "out.csv", engine="processes", workers=2) == (4992, 8)
+    assert files(tmp_path / "out.csv") == files(tmp_path / "whole.csv")
+
+
+def test_processes_end_with_the_one_that_started_them(many_parts, store, tmp_path):
+    code = "import sys; sys.argv[0] = 'drugpred'; from drugpred.cli import main; main()"
+    command = subprocess.Popen(
+        [sys.executable, "-c", code, "score", many_parts("in.csv"), tmp_path / "out.csv", "--engine", "processes"],
+        env=os.environ | {"BENTOML_HOME": str(store)},
+        stderr=subprocess.DEVNULL,
+    )
+    started = psutil.Process(command.pid)
+    wait(lambda: len(started.children(recursive=True)) > 2, "the first worker")
+    others = started.children(recursive=True)
+    command.kill()
+    command.wait()
+    _, alive = psutil.wait_procs(others, timeout=10)
+    assert not alive
 
 
 @pytest.mark.slow
@@ -124,12 +177,15 @@ def test_workers_that_do_not_start_are_reported(many_parts, run, tmp_path, monke
 @pytest.mark.slow
 def test_a_part_that_ends_every_worker_is_reported():
     class Fatal:
+        source = SimpleNamespace(parts=[SimpleNamespace(size=1)])
+        first = 0
+
         def score_part(self, number):
             os._exit(9)
 
-    told = pytest.raises(ConfigurationError, match=r"^Dask lost the workers .* parts are kept")
+    told = pytest.raises(ConfigurationError, match=r"^the workers of a part were lost .* parts are kept")
     with starting(n_workers=1, silence_logs=50) as cluster, told:
-        executors.run_on_dask(Fatal(), [0], print, cluster.scheduler_address)
+        list(executors.run_on_dask([executors.Task(Fatal(), 0)], print, address=cluster.scheduler_address))
 
 
 @pytest.mark.slow
@@ -145,11 +201,12 @@ def test_workers_without_this_package_are_reported(many_parts, run, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_interrupt_from_the_keyboard_reaches_all_processes_and_is_a_line(many_parts, store, tmp_path):
+@pytest.mark.parametrize("engine", ["dask", "processes"])
+def test_an_interrupt_from_the_keyboard_reaches_all_processes_and_is_a_line(many_parts, store, tmp_path, engine):
     code = "import sys; sys.argv[0] = 'drugpred'; from drugpred.cli import main; main()"
     with (tmp_path / "said").open("wb") as said:
         command = subprocess.Popen(
-            [sys.executable, "-c", code, "score", many_parts("in.csv"), tmp_path / "out.csv", "--engine", "dask"],
+            [sys.executable, "-c", code, "score", many_parts("in.csv"), tmp_path / "out.csv", "--engine", engine],
             env=os.environ | {"BENTOML_HOME": str(store)},
             stdout=said,
             stderr=said,
@@ -162,7 +219,7 @@ def test_an_interrupt_from_the_keyboard_reaches_all_processes_and_is_a_line(many
     os.killpg(command.pid, signal.SIGINT)
     assert command.wait(60) == 130
     *_, last = lines = (tmp_path / "said").read_text(encoding="utf-8").splitlines()
-    assert last.startswith(f"Error: interrupted: finished parts are kept in {tmp_path / 'out.csv'}.parts, and the same")
+    assert last.startswith("Error: interrupted: finished parts are kept, and the same command continues")
     assert len(lines) <= 2, lines  # the other is the progress
 
 

@@ -1,4 +1,4 @@
-"""The precision of what is written."""
+"""The precision of the output."""
 
 from io import StringIO
 
@@ -18,7 +18,7 @@ from drugpred.codebook import DECADE, DRUGS
 @pytest.mark.parametrize("include", [(), ("interval",)], ids=["alone", "interval"])
 def test_probabilities_are_single_unless_exact(people, table, write, model, tmp_path, exact, kind, tolerance, include):
     output = tmp_path / "out.parquet"
-    options = Options(DRUGS, "decade", "standardized", include, exact)
+    options = Options(DRUGS, "decade", "standardized", include, exact=exact)
     score(write("in.parquet", table(people)), output, model, options, Console(file=StringIO()))
     written = parquet.read_table(output)
     _, *fields = written.schema

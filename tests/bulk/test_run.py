@@ -16,6 +16,7 @@ from filelock import FileLock
 from pyarrow import parquet
 
 from drugpred.bulk.job import Job
+from drugpred.bulk.run import rejected_path
 from drugpred.codebook import DECADE, DRUGS, INPUTS, SCORES, WINDOWS
 from drugpred.data.respondents import simulated_frame, write_csv
 from drugpred.data.simulator import Cohort
@@ -188,13 +189,22 @@ def test_a_file_without_rows_has_an_output_without_rows(people, table, write, ru
     assert lines == []
 
 
-def test_an_older_output_and_its_rejected_rows_are_replaced(people, table, write, run, found, rejected, tmp_path):
+def test_an_older_output_and_its_rejected_rows_are_replaced_on_request(
+    people, table, write, run, found, rejected, tmp_path
+):
     output = tmp_path / "out.csv"
     rows = people[:3].copy()
     rows[1, 6] = 99
     assert run(write("in.parquet", table(rows)), output) == (2, 1)
     assert len(rejected(output)) == 1
-    assert run(write("in.parquet", table(people[:3])), output) == (3, 0)
+    for older in (output, rejected_path(output)):
+        content = older.read_bytes()
+        with pytest.raises(ConfigurationError, match=f"^expected no older output, found {older}: --overwrite replaces"):
+            run(write("in.parquet", table(people[:3])), output)
+        assert older.read_bytes() == content
+        output.unlink(missing_ok=True)
+    output.touch()
+    assert run(write("in.parquet", table(people[:3])), output, overwrite=True) == (3, 0)
     assert rejected(output) == []
     assert len(found(output)[1]) == 3
 
@@ -204,17 +214,17 @@ def test_an_older_output_and_its_rejected_rows_are_replaced(people, table, write
     [
         ("in.txt", "out.csv", r"expected a name that ends in .csv, .tsv, .data .* or .parquet, found in.txt"),
         ("in.parquet.gz", "out.csv", r"expected a name that ends in .csv, .* found in.parquet.gz"),
-        ("in.csv", "out", r"expected an output whose name ends in .csv or .parquet, found out"),
-        ("in.csv", "-", r"expected an output whose name ends in .csv or .parquet, found -"),
-        ("in.csv", "out.csv.gz", r"expected an output whose name ends in .csv or .parquet, found out.csv.gz"),
+        ("in.csv", "out", r"expected an output whose name ends in .csv or .parquet, .* for a folder, found out$"),
+        ("in.csv", "-", r"expected an output whose name ends in .csv or .parquet, .* found -"),
+        ("in.csv", "out.csv.gz", r"expected an output whose name ends in .csv or .parquet, .* found out.csv.gz"),
         ("in.csv", "in.csv", "expected an output other than"),
     ],
 )
 def test_names_without_a_known_format_are_refused(run, tmp_path, line, source, output, message):
-    (tmp_path / "in.csv").write_text(line.header, encoding="utf-8")
+    (tmp_path / source).write_text(line.header, encoding="utf-8")
     with pytest.raises(ConfigurationError, match=message):
         run(tmp_path / source, tmp_path / output)
-    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+    assert [path.name for path in tmp_path.iterdir()] == [source]
 
 
 @pytest.fixture
@@ -298,12 +308,11 @@ def test_a_file_of_somebody_else_in_place_of_the_rejected_rows_is_left(people, t
     assert not (tmp_path / "out.csv").exists()
 
 
-@pytest.mark.parametrize("name", ["out.csv", "out.csv.rejected.csv"])
-def test_a_folder_in_place_of_a_file_is_refused(people, table, write, run, tmp_path, name):
-    (tmp_path / name).mkdir()
-    with pytest.raises(ConfigurationError, match=rf"expected .*{name} to be a regular file"):
+def test_a_folder_in_place_of_a_file_is_refused(people, table, write, run, tmp_path):
+    (tmp_path / "out.csv.rejected.csv").mkdir()
+    with pytest.raises(ConfigurationError, match=r"expected .*out.csv.rejected.csv to be a regular file"):
         run(write("in.parquet", table(people[:10])), tmp_path / "out.csv")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.parquet", name]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.parquet", "out.csv.rejected.csv"]
 
 
 def test_a_pipe_in_place_of_the_output_is_refused(people, table, write, run, tmp_path):
@@ -370,6 +379,7 @@ from types import SimpleNamespace
 from rich.console import Console
 from drugpred.bulk import csv_source, parquet_source, run
 from drugpred.bulk.job import Job
+from drugpred.bulk.run import rejected_path
 from drugpred.codebook import DRUGS
 from drugpred.data.simulator import Cohort
 
@@ -382,7 +392,7 @@ run.score(*map(pathlib.Path, sys.argv[1:]), model, options, Console(stderr=True)
 
 SLOWLY = """
 work = Job.score_part
-Job.score_part = lambda *arguments: (work(*arguments), time.sleep(.2))
+Job.score_part = lambda *arguments: (work(*arguments), time.sleep(.2))[0]
 """
 
 KILLED_AT_A_RENAME = """

@@ -186,7 +186,9 @@ def by_file(name):
                 csv.writer(file).writerows([person, person.values()])
         else:
             parquet.write_table(pa.table({key: [value] for key, value in person.items()}), source)
-        bulk.score(source, output, model, bulk.Options(DRUGS, "decade", "standardized"), Console(quiet=True))
+        bulk.score(
+            source, output, model, bulk.Options(DRUGS, "decade", "standardized"), Console(quiet=True), overwrite=True
+        )
         if bulk.rejected_path(output).exists():
             raise RefusedError(bulk.rejected_path(output).read_text(encoding="utf-8"))
         (row,) = parquet.read_table(output).to_pylist()

@@ -1,4 +1,4 @@
-"""POST /predict within uvicorn's protocol: what it answers, and what it leaves to the middleware."""
+"""POST /predict within uvicorn's protocol: the requests answered there, and those that go to the middleware."""
 
 import asyncio
 import json

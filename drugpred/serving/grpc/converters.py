@@ -157,7 +157,7 @@ class _Template(NamedTuple):
 class MessageRenderer:
     """Writer of a model's predictions as serialized messages, without explanations.
 
-    Their layout is fixed, but for the support at their end: a low risk is written too, which is as good as absent.
+    Their layout is fixed, except for the support at their end: a low risk is written too, which is as good as absent.
     """
 
     def __init__(self, model: StoredModel) -> None:

@@ -134,7 +134,7 @@ class FastPathProtocol(uvicorn_limits.Protocol):
             super().on_message_complete()
 
     def _pass_on(self) -> None:
-        """Start the application, with what has arrived of the request."""
+        """Start the application, with the parts of the request that have arrived."""
         self._held = None
         super().on_headers_complete()
         super().on_body(self._body)
