@@ -55,7 +55,7 @@ _BY_FILE = {
     "tabular.py": {"columns may hold impossible scores": ("[[SINGLE]] * len(SCORES)", "[[1.0]] * len(SCORES)")},
     "schemas.py": {
         "scores of a request are in alphabetical order": (
-            "for name, score in _SCORES.items()\n        ]", "for name, score in sorted(_SCORES.items())\n        ]"),
+            "itemgetter(*_SCORES)", "itemgetter(*sorted(_SCORES))"),
         "a score beyond the bounds becomes the bound": (
             "_refuse(score.expected(value=value))", "return min(max(value, score.lowest), score.highest)"),
         "an unknown category becomes the last one": ("_refuse(category.expected)", "return category.labels[-1]"),
