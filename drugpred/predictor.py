@@ -181,7 +181,10 @@ class Predictor:
         ndarray of shape (n, 18, 6)
             Probabilities in the order of `codebook.DRUGS` and `codebook.WINDOWS`, never rising along the windows.
         """
-        columns = design_matrix(rows)
+        return self.predict_design(design_matrix(rows))
+
+    def predict_design(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probabilities, like `predict_proba`, from a design matrix, shape (n, 38), that models share."""
         hidden = columns.dot(self._inputs)
         np.tanh(hidden, hidden)
         result: NDArray[np.float64] = hidden.dot(self._outputs)

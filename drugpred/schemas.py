@@ -5,12 +5,15 @@ No message about a malformed request contains one of its values.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, Unpack, cast
 
 from pydantic import (
     AfterValidator,
     AliasChoices,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     FailFast,
     Field,
@@ -18,7 +21,6 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     ValidationError,
     ValidationInfo,
-    field_validator,
     model_serializer,
 )
 from pydantic_core import PydanticCustomError
@@ -48,6 +50,8 @@ same bytes."""
 
 _CATEGORIES: Final = {category.name: category for category in codebook.CATEGORIES}
 _SCORES: Final = {score.name: score for score in codebook.SCORES}
+_CODES: Final = [(name, category.codes) for name, category in _CATEGORIES.items()]
+_scores_of: Final = itemgetter(*_SCORES)
 
 Addition = Literal["windows", "explanation", "interval", "support"]
 """Parts of an answer that are added on request."""
@@ -138,6 +142,48 @@ def _refuse(expected: str) -> NoReturn:
     raise PydanticCustomError("unexpected", "expected {expected}", {"expected": expected})
 
 
+def _label_of(category: Category) -> BeforeValidator:
+    """Return the validator that replaces what callers write by the label."""
+    known = {text: category.labels[code] for text, code in category.codes.items()}  # most values are among these
+    ages = range(codebook.AGES[0], codebook.AGES[1] + 1) if category is codebook.AGE else ()
+    bands = {years: codebook.age_band(years) for years in ages}
+
+    def label_of(value: object) -> str:
+        if isinstance(value, str):
+            if value in known:
+                return known[value]
+            with suppress(ValueError):
+                return category.labels[category.code(value)]
+        elif isinstance(value, int | float) and not isinstance(value, bool) and value in bands:
+            return bands[value]  # type: ignore[index]  # a whole float is the same key
+        _refuse(category.expected)
+
+    return BeforeValidator(label_of)
+
+
+def _bounded(name: str) -> AfterValidator:
+    """Return the validator of a score within its bounds."""
+    score = _SCORES[name]
+    lowest, highest = score.bounds()
+
+    def standardized(value: float) -> float:
+        if lowest <= value <= highest:
+            return value
+        try:  # single precision may have rounded it beyond a bound
+            return score.bounded(value)
+        except ValueError:
+            _refuse(score.expected(value=value))
+
+    def on_scale(value: float, info: ValidationInfo) -> float:
+        if info.data.get("scale") != "raw":
+            return value if lowest <= value <= highest else standardized(value)
+        if value not in score.by_total:
+            _refuse(score.expected("raw"))
+        return value
+
+    return AfterValidator(on_scale if score.is_neo else standardized)
+
+
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -156,18 +202,18 @@ class Profile(_Request):
         description="Scale of the five NEO scores: as published, or raw totals. Impulsivity and sensation seeking, "
         "whose raw totals were never published, are always standardized.",
     )
-    age: str = _category_field(codebook.AGE)
-    gender: str = _category_field(codebook.GENDER)
-    education: str = _category_field(codebook.EDUCATION)
-    country: str = _category_field(codebook.COUNTRY)
-    ethnicity: str = _category_field(codebook.ETHNICITY)
-    neuroticism: float = _score_field(_SCORES["neuroticism"])
-    extraversion: float = _score_field(_SCORES["extraversion"])
-    openness: float = _score_field(_SCORES["openness"])
-    agreeableness: float = _score_field(_SCORES["agreeableness"])
-    conscientiousness: float = _score_field(_SCORES["conscientiousness"])
-    impulsivity: float = _score_field(_SCORES["impulsivity"])
-    sensation_seeking: float = _score_field(_SCORES["sensation_seeking"])
+    age: Annotated[str, _label_of(codebook.AGE)] = _category_field(codebook.AGE)
+    gender: Annotated[str, _label_of(codebook.GENDER)] = _category_field(codebook.GENDER)
+    education: Annotated[str, _label_of(codebook.EDUCATION)] = _category_field(codebook.EDUCATION)
+    country: Annotated[str, _label_of(codebook.COUNTRY)] = _category_field(codebook.COUNTRY)
+    ethnicity: Annotated[str, _label_of(codebook.ETHNICITY)] = _category_field(codebook.ETHNICITY)
+    neuroticism: Annotated[float, _bounded("neuroticism")] = _score_field(_SCORES["neuroticism"])
+    extraversion: Annotated[float, _bounded("extraversion")] = _score_field(_SCORES["extraversion"])
+    openness: Annotated[float, _bounded("openness")] = _score_field(_SCORES["openness"])
+    agreeableness: Annotated[float, _bounded("agreeableness")] = _score_field(_SCORES["agreeableness"])
+    conscientiousness: Annotated[float, _bounded("conscientiousness")] = _score_field(_SCORES["conscientiousness"])
+    impulsivity: Annotated[float, _bounded("impulsivity")] = _score_field(_SCORES["impulsivity"])
+    sensation_seeking: Annotated[float, _bounded("sensation_seeking")] = _score_field(_SCORES["sensation_seeking"])
     drugs: Annotated[frozenset[Drug], FailFast()] = Field(
         frozenset(codebook.DRUGS), min_length=1, description="Drugs to predict; by default all."
     )
@@ -183,40 +229,14 @@ class Profile(_Request):
 
         def __init__(self, **fields: Unpack[ProfileFields]) -> None: ...
 
-    @field_validator(*_CATEGORIES, mode="before")
-    @classmethod
-    def _to_label(cls, value: object, info: ValidationInfo) -> str:
-        category = _CATEGORIES[str(info.field_name)]
-        try:
-            if isinstance(value, str):
-                return category.labels[category.code(value)]
-            if category is codebook.AGE and isinstance(value, int | float) and not isinstance(value, bool):
-                return codebook.age_band(value)
-        except ValueError:
-            pass
-        _refuse(category.expected)
-
-    @field_validator(*_SCORES)
-    @classmethod
-    def _within_bounds(cls, value: float, info: ValidationInfo) -> float:
-        score = _SCORES[str(info.field_name)]
-        if score.is_neo and info.data.get("scale") == "raw":
-            if value not in score.by_total:
-                _refuse(score.expected("raw"))
-        elif not score.lowest <= value <= score.highest:
-            try:  # single precision may have rounded it beyond a bound
-                return score.bounded(value)
-            except ValueError:
-                _refuse(score.expected(value=value))
-        return value
-
     def row(self) -> list[float]:
         """Return the person's row, as `drugpred.codebook` describes it."""
         values = self.__dict__
-        raw = self.scale == "raw"
-        return [category.codes[values[name]] for name, category in _CATEGORIES.items()] + [
-            score.by_total[values[name]] if raw and score.is_neo else values[name] for name, score in _SCORES.items()
-        ]
+        scores = _scores_of(values)
+        if self.scale == "raw":
+            pairs = zip(_SCORES.values(), scores, strict=True)
+            scores = tuple(score.by_total[value] if score.is_neo else value for score, value in pairs)
+        return [*(codes[values[name]] for name, codes in _CODES), *scores]
 
 
 def _limit_explanations(profiles: list[Profile]) -> list[Profile]:

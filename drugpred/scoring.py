@@ -14,6 +14,7 @@ from drugpred.errors import ConfigurationError
 from drugpred.monitoring.challenger import Challenger
 from drugpred.monitoring.feedback.prediction_id import PredictionIdSigner, new_key
 from drugpred.monitoring.prediction_metrics import PredictionCounter
+from drugpred.predictor import design_matrix
 from drugpred.schemas import Explanation, Interval, Prediction, Profile, Risk, Support
 from drugpred.selection import select
 
@@ -115,9 +116,10 @@ class Scorer:
     def predict_arrays(self, profiles: Sequence[Profile]) -> list[PredictedArrays]:
         """Return the arrays of profiles' predictions, in their order, and count them."""
         rows = np.array([profile.row() for profile in profiles], np.float64)
-        probabilities = self.model.predictor.predict_proba(rows)
+        columns = design_matrix(rows)
+        probabilities = self.model.predictor.predict_design(columns)
         selections = [select(profile.window, profile.drugs) for profile in profiles]
-        others = self.challenger.predict_proba(rows) if self.challenger else None
+        others = self.challenger.predict_design(columns) if self.challenger else None
         self.counter.add_each(rows, probabilities, selections, others)
         # For the other windows converting to Python numbers would take longer than computing them.
         within = {

@@ -62,7 +62,7 @@ def test_rows_are_scored_and_the_others_listed_with_exit_code_3(run, stored_mode
         rows = list(csv.DictReader(file))
     assert [row.pop("id") for row in rows] == ["a", "c"]
     found = [[float(row[drug]) for drug in DRUGS] for row in rows]
-    assert np.abs(found - probabilities(stored_model, [people[0], people[2]], 1)).max() < 1e-9
+    assert np.abs(found - probabilities(stored_model, [people[0], people[2]], 1)).max() < 1e-6
     told = (tmp_path / "out.csv.rejected.csv").read_text(encoding="utf-8")
     assert told.startswith("line,column,expected\n3,age,")
 
@@ -77,8 +77,14 @@ def test_all_rows_scored_are_exit_code_0(run, stored_model, tmp_path):
     assert table.column_names == ["line", "lsd", "cannabis"]
     person = EXAMPLE | {score.name: score.unrounded(EXAMPLE[score.name]) for score in SCORES}
     expected = probabilities(stored_model, [person], 2)[0, DRUGS.index("lsd")]
-    assert np.abs(np.array(table["lsd"]) - expected).max() < 1e-9
+    assert np.abs(np.array(table["lsd"]) - expected).max() < 1e-6
     assert table.schema.metadata == {b"drugpred.model": stored_model.tag.encode(), b"drugpred.window": b"year"}
+
+
+def test_exact_is_double_precision(run, tmp_path):
+    parquet.write_table(pa.table({name: [EXAMPLE[name]] for name in INPUTS}), tmp_path / "in.parquet")
+    assert run("in.parquet", "out.parquet", "--drugs", "lsd", "--exact").exit_code == 0
+    assert parquet.read_schema(tmp_path / "out.parquet").field("lsd").type == pa.float64()
 
 
 def test_raw_totals(run, tmp_path):
@@ -176,7 +182,7 @@ def test_bounds_and_support_are_columns_on_request(run, stored_model, people, tm
         for drug in ("lsd", "alcohol"):
             of = DRUGS.index(drug)
             expected = [answered[i, of, 1], low[i, of, 1], high[i, of, 1]]
-            assert [float(row[f"{drug}{end}"]) for end in ("", "_low", "_high")] == pytest.approx(expected, abs=1e-9)
+            assert [float(row[f"{drug}{end}"]) for end in ("", "_low", "_high")] == pytest.approx(expected, abs=1e-6)
         assert (int(row["similar"]), int(row["percentile"])) == (support.similar[i], support.percentile[i])
         assert row["level"] == SUPPORT_LEVELS[support.level[i]]
 

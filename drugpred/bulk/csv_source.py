@@ -154,8 +154,8 @@ if TYPE_CHECKING:
 
 
 def _is_plain(block: bytes, delimiter: str) -> bool:
-    """Return whether all line ends are alike, no line is empty, all is UTF-8, and quotes pair up and end fields."""
-    if block.count(b"\r") != block.count(b"\r\n") or b"\n\n" in block or b"\n\r" in block or block[0] in b"\r\n":
+    """Return whether all line ends are alike, no line is empty, all is UTF-8, and quotes begin and end fields."""
+    if b"\r" in block and block.count(b"\r") != block.count(b"\r\n"):
         return False
     if not block.isascii():
         try:
@@ -163,16 +163,16 @@ def _is_plain(block: bytes, delimiter: str) -> bool:
         except UnicodeDecodeError:
             return False
     characters = np.frombuffer(b"\n" + block, np.uint8)
-    quotes = np.flatnonzero(characters == ord('"'))
-    if len(quotes) % 2:
+    line_ends = np.flatnonzero(characters == ord("\n"))
+    starts = characters[line_ends[:-1] + 1]
+    if ((starts == ord("\n")) | (starts == ord("\r"))).any():
         return False
-    if len(quotes):  # each pair must be in one line
-        lines = np.searchsorted(np.flatnonzero(characters == ord("\n")), quotes)
-        if (lines[::2] != lines[1::2]).any():
-            return False
+    quotes = np.flatnonzero(characters == ord('"'))
+    if (np.searchsorted(quotes, line_ends) % 2).any():  # each pair must be in one line
+        return False
     ends = np.zeros(256, np.bool_)
     ends[list(delimiter.encode() + b'"\r\n')] = True
-    return bool((ends[characters[quotes - 1]] | ends[characters[quotes + 1]]).all())
+    return bool((ends[characters[quotes[::2] - 1]] & ends[characters[quotes[1::2] + 1]]).all())
 
 
 def _fields(line: bytes, delimiter: str, width: int | None = None) -> list[str]:

@@ -25,8 +25,11 @@ VIEWED: Final = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
 
 _FOURTH: Final = 10.0**4
 
-_SHORT: Final = {score.name: [value for value in score.values if round(value, 4) == value] for score in SCORES}
-"""Published values with at most four decimals."""
+_SHORT: Final = {
+    score.name: np.array([value for value in score.values if round(value, 4) == value]).reshape(-1, 1)
+    for score in SCORES
+}
+"""Published values with at most four decimals, shape (values, 1)."""
 
 
 def encode(columns: Mapping[str, pa.Array]) -> dict[str, NDArray[Any]]:
@@ -46,14 +49,14 @@ def encode(columns: Mapping[str, pa.Array]) -> dict[str, NDArray[Any]]:
     return encoded | {score.name: _unrounded(score, _scores(columns[score.name])) for score in SCORES}
 
 
-def _codes(category: Category, column: pa.Array) -> NDArray[np.int64]:
+def _codes(category: Category, column: pa.Array) -> NDArray[np.int8]:
     if not pa.types.is_dictionary(column.type):
         column = _plain(column).dictionary_encode()
-    codes = np.fromiter((cell_code(category, _python(value)) for value in _plain(column.dictionary)), np.int64)
-    # A missing value gets the last place.
-    places = column.indices.cast(pa.int64()).fill_null(len(codes)).to_numpy(zero_copy_only=False)
-    coded: NDArray[np.int64] = np.append(codes, IMPOSSIBLE)[places]
-    return coded
+    codes = [cell_code(category, value) for value in _python(_plain(column.dictionary))]
+    places = column.indices
+    if places.null_count:  # a missing value gets the last place
+        places = places.cast(pa.int64()).fill_null(len(codes))
+    return np.array([*codes, IMPOSSIBLE], np.int8).take(np.from_dlpack(places).astype(np.intp))
 
 
 def _plain(column: pa.Array) -> pa.Array:
@@ -64,11 +67,14 @@ def _plain(column: pa.Array) -> pa.Array:
     return pc.cast(column, VIEWED.get(column.type, column.type))
 
 
-def _python(value: pa.Scalar) -> object:
-    with suppress(UnicodeDecodeError):
-        text = value.as_py()
-        return text.decode() if isinstance(text, bytes) else text
-    return None
+def _python(column: pa.Array) -> list[object]:
+    """Return values with text as str; text that is not UTF-8 becomes None."""
+    try:
+        return [value.decode() if isinstance(value, bytes) else value for value in column.to_pylist()]
+    except UnicodeDecodeError:
+        if len(column) == 1:
+            return [None]
+        return [value for i in range(len(column)) for value in _python(column.slice(i, 1))]
 
 
 def _scores(column: pa.Array) -> NDArray[np.floating[Any]]:
@@ -76,8 +82,8 @@ def _scores(column: pa.Array) -> NDArray[np.floating[Any]]:
         column = _parsed(column)
     elif column.type not in (pa.float32(), pa.float64()):
         column = pc.cast(_plain(column), pa.float64(), safe=False)
-    # Nulls become NaN.
-    numbers: NDArray[np.floating[Any]] = column.to_numpy(zero_copy_only=False)
+    # `to_numpy` makes nulls NaN, and would import pandas if it is installed, which takes half a second.
+    numbers: NDArray[Any] = column.to_numpy(zero_copy_only=False) if column.null_count else np.from_dlpack(column)
     return numbers
 
 
@@ -87,7 +93,7 @@ def _unrounded(score: Score, numbers: NDArray[np.floating[Any]]) -> NDArray[np.f
         last -= np.rint(last)
     rounded = np.flatnonzero(np.abs(last, last) <= SINGLE * _FOURTH)
     # Most of them are the few published values that end in 0.
-    rounded = rounded[~np.isin(numbers[rounded], _SHORT[score.name])]
+    rounded = rounded[~(numbers[rounded] == _SHORT[score.name]).any(0)]
     if not rounded.size:
         return numbers
     distinct, places = np.unique(numbers[rounded], return_inverse=True)
@@ -100,5 +106,5 @@ def _parsed(column: pa.Array) -> pa.Array:
     with suppress(pa.ArrowInvalid):  # raised for the whole column if one text is no number
         return pc.cast(column, pa.float64())
     distinct = column.dictionary_encode()
-    numbers = pa.array([cell_number(_python(value)) for value in distinct.dictionary], pa.float64())
+    numbers = pa.array(map(cell_number, _python(distinct.dictionary)), pa.float64())
     return numbers.take(distinct.indices)

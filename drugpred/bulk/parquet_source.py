@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _PART_ROWS: Final = 500_000  # smaller row groups are merged up to this many rows; larger ones stay as they are
 
-_CHUNK_ROWS: Final = 1 << 14
+_CHUNK_ROWS: Final = 3 << 13  # a multiple of the blocks of networks, and columns that fit in a core's cache
 _BUFFER: Final = 1 << 20  # bytes read at a time for each column; without it a whole row group would be read
 
 _DICTIONARIES: Final = {"PLAIN", "PLAIN_DICTIONARY", "RLE_DICTIONARY", "RLE", "BIT_PACKED"}
@@ -96,7 +96,7 @@ class ParquetSource(Source):
         line = part.line
         with _open(self.path, self.dictionaries) as file:
             groups = range(part.start, part.stop)
-            for batch in file.iter_batches(_CHUNK_ROWS, groups, list(names)):
+            for batch in file.iter_batches(_CHUNK_ROWS, groups, list(names), use_threads=False):
                 columns = dict(zip(map(names.__getitem__, batch.schema.names), batch.columns, strict=True))
                 for name, kind in types.items():
                     columns[name] = _ids(columns[name], kind)

@@ -48,6 +48,8 @@ class Options(NamedTuple):
     include: Sequence[ColumnAddition] = ()
     keep: Sequence[str] = ()
     """Headings of columns to carry over."""
+    exact: bool = False
+    """Whether probabilities are computed and written in double precision."""
 
 
 class Plan(NamedTuple):
@@ -95,7 +97,7 @@ def plan(inputs: str | Path | Sequence[str | Path], output: str | Path, model: S
         if _schema(source, model, options, one_file)[0] != schema:
             first = location(sources[0].path)
             raise DataError(f"expected the id and the kept columns of {location(source.path)} to be as in {first}")
-    network: Network = ColumnarNetwork(model.predictor, options.drugs, options.window)
+    network: Network = ColumnarNetwork(model.predictor, options.drugs, options.window, exact=options.exact)
     if options.include:
         network = UncertainNetwork(model, options.drugs, options.window, options.include)
     states = [(location(file), state) for file, state in files.items()]
@@ -176,8 +178,11 @@ def _schema(source: Source, model: StoredModel, options: Options, one_file: bool
     carried += zip(options.keep, source.kept_types, strict=True)
     metadata = {"drugpred.model": model.tag, "drugpred.window": options.window}
     types = {"similar": pa.int64(), "percentile": pa.int64(), "level": pa.string()}
-    predicted = [(name, types.get(name, pa.float64())) for name in column_names(options.drugs, options.include)]
-    names = [name for name, _ in (*carried, *predicted)]
+    probability = pa.float64() if options.exact else pa.float32()
+    names = column_names(options.drugs, options.include)
+    # Never null, which makes them faster to write.
+    predicted = [pa.field(name, types.get(name, probability), nullable=False) for name in names]
+    names = [*(name for name, _ in carried), *names]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ConfigurationError(f"expected to keep other columns than those of the output: {', '.join(sorted(twice))}")
     return pa.schema([*carried, *predicted], metadata), tuple(name for name, _ in carried)

@@ -38,7 +38,7 @@ LINE: Final = "line"  # column that identifies rows if the file has no id
 
 _REJECTED: Final = (LINE, "column", "expected")
 _BUFFER: Final = 1 << 20
-_BATCHES: Final = 4  # of a part, in each row group of the output: some 65,000 rows
+_BATCHES: Final = 4  # of a part, in each row group of the output: some 100,000 rows
 
 
 class Scored(NamedTuple):
@@ -178,7 +178,11 @@ class Sink(NamedTuple):
         compression = dict.fromkeys(self.carried, "snappy")
         repeated = [name for name in self.carried if name not in {ID, LINE}]
         with parquet.ParquetWriter(
-            file, self.schema, use_dictionary=repeated or False, compression=compression
+            file,
+            self.schema,
+            use_dictionary=repeated or False,
+            compression=compression,
+            write_statistics=list(self.carried),  # those of probabilities would exclude no row group
         ) as writer:
             while group := list(islice(batches, _BATCHES)):
                 writer.write_table(pa.Table.from_batches(group))

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 @click.option(
     "--keep", metavar="COLUMN", multiple=True, help="A column of IN that OUT has too. May be given repeatedly."
 )
+@click.option("--exact", is_flag=True, help="Compute and write in double precision, at half the speed.")
 @options.model
 @click.option(
     "--engine",
@@ -55,6 +56,7 @@ def score(
     drugs: tuple[Drug, ...],
     scale: Scale,
     include: tuple[ColumnAddition, ...],
+    exact: bool,
     keep: tuple[str, ...],
     model: str | None,
     engine: Engine,
@@ -88,7 +90,7 @@ def score(
     from drugpred.bulk import run
     from drugpred.bulk.storage import parse
 
-    selection = run.Options(drugs, window, scale, tuple(sorted(set(include))), tuple(dict.fromkeys(keep)))
+    selection = run.Options(drugs, window, scale, tuple(sorted(set(include))), tuple(dict.fromkeys(keep)), exact)
     stored = model_store.load(model or model_store.NAME)
     planned = run.plan(inputs, output, stored, selection)
     if dry_run:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 import math
 from itertools import product
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from drugpred.codebook import DECADE, DRUGS, RISK_LABELS, WINDOWS
 from drugpred.monitoring import comparison, metrics
 from drugpred.monitoring.binning import Binning
-from drugpred.monitoring.counters import increase, totals
+from drugpred.monitoring.counters import Sums, totals
 from drugpred.monitoring.outcome_metrics import BINS, OUTCOMES, bin_of, losses
 from drugpred.schemas import Challenge, Disagreement
 
@@ -35,6 +35,32 @@ logger = logging.getLogger(__name__)
 _LOSSES: Final = ("brier", "log_loss")
 _SERVED: Final = "served"
 _CHALLENGER: Final = "challenger"
+
+
+class ServedWindow(NamedTuple):
+    """The served model's predictions within one window."""
+
+    window: int  # its index
+    parts: Sequence[int]  # the parts of the people that it was requested for
+    probabilities: NDArray[np.float64]  # shape (18, m)
+    selected: NDArray[np.bool_]  # shape (18, m), whether a drug was requested
+
+
+Within = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
+"""Probabilities of n people within the requested window and within the decade, each of shape (n, 18)."""
+
+
+def within(probabilities: NDArray[np.float64], window: int) -> Within:
+    """Return copies of the counted probabilities, so that the probabilities of all windows need not stay in memory.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n, 18, 6)
+    window : int
+        Index of the requested window.
+    """
+    requested = probabilities[:, :, window].copy()
+    return requested, requested if window == DECADE else probabilities[:, :, DECADE].copy()
 
 
 class Challenger:
@@ -57,19 +83,22 @@ class Challenger:
         self._bins = Binning(model.card.probability_bins)
         self._thresholds, self._served_thresholds = model.card.thresholds, served.card.thresholds
         # Series must start at 0 for Prometheus to see their first increase.
-        self._scores = [metrics.CHALLENGER_SCORES.labels(*of) for of in self._bins.series]
+        self._scores = Sums([metrics.CHALLENGER_SCORES.labels(*of) for of in self._bins.series])
         self._predictions, self._probability = (
-            {of: [counter.labels(drug, *of) for drug in DRUGS] for of in product(WINDOWS, RISK_LABELS)}
+            {of: Sums([counter.labels(drug, *of) for drug in DRUGS]) for of in product(WINDOWS, RISK_LABELS)}
             for counter in (metrics.CHALLENGER_PREDICTIONS, metrics.CHALLENGER_PROBABILITY)
         )
         self._absolute, self._squared, self._flips = (
-            {window: [counter.labels(drug, window) for drug in DRUGS] for window in WINDOWS}
+            {window: Sums([counter.labels(drug, window) for drug in DRUGS]) for window in WINDOWS}
             for counter in (
                 metrics.CHALLENGER_ABSOLUTE_DIFFERENCE,
                 metrics.CHALLENGER_SQUARED_DIFFERENCE,
                 metrics.CHALLENGER_FLIPS,
             )
         )
+        by_window = (self._predictions, self._probability, self._absolute, self._squared, self._flips)
+        self.sums = (self._scores, *(each for sums in by_window for each in sums.values()))
+        """The sums that `count` adds to."""
         for window, drug in product(WINDOWS, DRUGS):
             metrics.CHALLENGER_OUTCOMES.labels(drug, window)
             for loss in _LOSSES:
@@ -89,12 +118,12 @@ class Challenger:
             loss: metrics.CHALLENGER_PERSON_SQUARES.labels(**self._pair, loss=loss) for loss in _LOSSES
         }
 
-    def predict_proba(self, rows: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """Return the challenger's probabilities, of shape (n, 18, 6), or None if it has failed."""
+    def predict_design(self, columns: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Return the challenger's `Predictor.predict_design`, or None if it has failed."""
         if self._failed:
             return None
         try:
-            return self.model.predictor.predict_proba(rows)
+            return self.model.predictor.predict_design(columns)
         except Exception:  # noqa: BLE001 - a failure must not reach the answer
             self._drop()
             return None
@@ -102,55 +131,45 @@ class Challenger:
     def count(
         self,
         rows: Sequence[NDArray[np.float64]],
-        known: Sequence[NDArray[np.float64] | None],
-        served: NDArray[np.float64],
-        windows: NDArray[np.int64],
-        selected: NDArray[np.bool_],
+        known: Sequence[Within | None],
+        served: Sequence[ServedWindow],
     ) -> None:
-        """Count the challenger's predictions for n people, and how the served model's differ.
+        """Count the challenger's predictions for people, and how the served model's differ.
 
         Parameters
         ----------
         rows : sequence of ndarray of shape (m, 12)
-            Parts of the n rows.
-        known : sequence of ndarray of shape (m, 18, 6) or None
+            Parts of the people.
+        known : sequence of Within or None
             The challenger's probabilities of each part, None if no answer has them.
-        served : ndarray of shape (n, 18, 6)
-            The served model's probabilities.
-        windows : ndarray of shape (n,)
-            Index of the requested window.
-        selected : ndarray of shape (n, 18)
-            Whether a drug was requested.
+        served : sequence of ServedWindow
+            The served model's predictions for the same parts.
         """
         if self._failed:
             return
         try:
-            predict = self.model.predictor.predict_proba
-            parts = [predict(part) if found is None else found for part, found in zip(rows, known, strict=True)]
-            self._count(served, np.concatenate(parts), windows, selected)
+            predict, parts = self.model.predictor.predict_proba, list(known)
+            for each in served:
+                for i in each.parts:
+                    parts[i] = parts[i] or within(predict(rows[i]), each.window)
+            requested, decade = zip(*[part for part in parts if part], strict=True)
+            self._scores.add(self._bins.count(np.concatenate(decade).T))
+            for each in served:
+                self._count(each, np.concatenate([requested[i] for i in each.parts]).T)
         except Exception:  # noqa: BLE001 - as above
             self._drop()
 
-    def _count(
-        self,
-        served: NDArray[np.float64],
-        challenger: NDArray[np.float64],
-        windows: NDArray[np.int64],
-        selected: NDArray[np.bool_],
-    ) -> None:
-        increase(self._scores, self._bins.count(challenger[:, :, DECADE].T))
-        for index in np.unique(windows).tolist():
-            window, within = WINDOWS[index], windows == index
-            chosen, p, q = selected[within], served[within, :, index], challenger[within, :, index]
-            difference = np.where(chosen, q - p, 0.0)
-            high = q >= self._thresholds[:, index]
-            flipped = (high != (p >= self._served_thresholds[:, index])) & chosen
-            increase(self._absolute[window], np.abs(difference).sum(0))
-            increase(self._squared[window], np.einsum("ij,ij->j", difference, difference))
-            increase(self._flips[window], np.count_nonzero(flipped, axis=0))
-            for label, predicted in zip(RISK_LABELS, (~high & chosen, high & chosen), strict=True):
-                increase(self._predictions[window, label], np.count_nonzero(predicted, axis=0))
-                increase(self._probability[window, label], np.einsum("ij,ij->j", q, predicted))
+    def _count(self, served: ServedWindow, q: NDArray[np.float64]) -> None:
+        window, index, p, chosen = WINDOWS[served.window], served.window, served.probabilities, served.selected
+        difference = np.where(chosen, q - p, 0.0)
+        high = q >= self._thresholds[:, index, None]
+        flipped = (high != (p >= self._served_thresholds[:, index, None])) & chosen
+        self._absolute[window].add(np.abs(difference).sum(1))
+        self._squared[window].add(np.einsum("ij,ij->i", difference, difference))
+        self._flips[window].add(np.count_nonzero(flipped, axis=1))
+        for label, predicted in zip(RISK_LABELS, (~high & chosen, high & chosen), strict=True):
+            self._predictions[window, label].add(np.count_nonzero(predicted, axis=1))
+            self._probability[window, label].add(np.einsum("ij,ij->i", q, predicted))
 
     def record(self, claim: PredictionClaim, outcomes: Mapping[Drug, bool]) -> None:
         """Count the losses of both models on one person's outcomes, if the prediction has the challenger's too."""

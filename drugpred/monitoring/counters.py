@@ -7,20 +7,41 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
     from prometheus_client import Counter, Metric
 
 
-def increase(series: Sequence[Counter], by: NDArray[np.int64] | NDArray[np.float64]) -> None:
-    """Increase each series by an amount."""
-    # Each call costs microseconds, and most amounts are 0 when few profiles come.
-    for each, amount in zip(series, by.tolist(), strict=True):
-        if amount:
-            each.inc(amount)
+class Sums:
+    """Amounts by which series will be increased, because each increase costs microseconds.
+
+    Parameters
+    ----------
+    series : sequence of Counter
+    """
+
+    def __init__(self, series: Sequence[Counter]) -> None:
+        self._series = series
+        self._amounts = np.zeros(len(series))
+
+    def add(self, amounts: NDArray[np.int64] | NDArray[np.float64]) -> None:
+        """Add an amount for each series."""
+        self._amounts += amounts
+
+    def take(self) -> NDArray[np.float64]:
+        """Return the amounts, and start again from 0."""
+        amounts, self._amounts = self._amounts, np.zeros(len(self._series))
+        return amounts
+
+    def increase(self, amounts: NDArray[np.float64]) -> None:
+        """Increase the series by amounts that were taken."""
+        for each, amount in zip(self._series, amounts.tolist(), strict=True):
+            if amount:
+                each.inc(amount)
 
 
 def totals(labels: Mapping[str, tuple[str, ...]]) -> list[dict[tuple[str, ...], float]]:

@@ -1,4 +1,4 @@
-"""Counts profiles and predictions: stored in a microsecond, and counted together once a second."""
+"""Counts profiles and predictions: stored in a microsecond, added up together, and in the metrics once a second."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ import numpy as np
 
 from drugpred import codebook
 from drugpred.monitoring.binning import Binning
-from drugpred.monitoring.counters import increase
+from drugpred.monitoring.challenger import ServedWindow, within
+from drugpred.monitoring.counters import Sums
 from drugpred.monitoring.failure_log import FailureLog
 from drugpred.monitoring.metrics import INPUTS, PREDICTIONS, PROBABILITY, PROFILES, SCORES, SUPPORT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from drugpred.model_store import Card
-    from drugpred.monitoring.challenger import Challenger
+    from drugpred.monitoring.challenger import Challenger, Within
     from drugpred.selection import Selection
     from drugpred.uncertainty import Uncertainty
 
     # A named tuple would double the time of storing an item.
-    _Noted = tuple[NDArray[np.float64], NDArray[np.float64], Selection, NDArray[np.float64] | None]
+    _Noted = tuple[NDArray[np.float64], Selection, Within, Within | None]
 
 logger = logging.getLogger(__name__)
 
-_SECONDS: Final = 1.0  # the longest time until stored items are counted: a killed process loses no more
+_SECONDS: Final = 1.0  # the longest time until the metrics have stored items: a killed process loses no more
 _SETTLED_SECONDS: Final = 60.0  # how long it must work before the log reports that it does
 
-_EARLY: Final = 1024
-"""Profiles that are counted at once without waiting; each is a kilobyte, and all should fit in the cache."""
-
-_MAX: Final = 64 * _EARLY  # beyond it the caller counts them, because the thread does not keep up
+_ENOUGH: Final = 256
+"""Profiles that the caller adds up at once, in .3 ms; their arrays fit into the cache. A thread would take the
+interpreter's lock from the caller at each step: together they would need a third more."""
 
 
 class PredictionCounter:
-    """Counter of predictions: stores them, and counts in a thread between `start` and `stop`.
+    """Counter of predictions: stores them, adds many up, and increases the metrics in a thread from `start` to `stop`.
 
     Several threads may use it.
 
@@ -58,24 +58,29 @@ class PredictionCounter:
         self._challenger = challenger
         self._input_bins = Binning(card.input_bins)
         self._score_bins = Binning(card.probability_bins)
-        self._thresholds = dict(zip(codebook.WINDOWS, card.thresholds.T, strict=True))
+        self._thresholds = card.thresholds
         # Looked up once; and series must start at 0 for Prometheus to see their first increase.
-        self._inputs = [INPUTS.labels(*of) for of in self._input_bins.series]
-        self._support = [SUPPORT.labels(level) for level in codebook.SUPPORT_LEVELS]
-        self._scores = [SCORES.labels(*of) for of in self._score_bins.series]
+        self._profiles = Sums([PROFILES])
+        self._inputs = Sums([INPUTS.labels(*of) for of in self._input_bins.series])
+        self._support = Sums([SUPPORT.labels(level) for level in codebook.SUPPORT_LEVELS])
+        self._scores = Sums([SCORES.labels(*of) for of in self._score_bins.series])
         self._predictions, self._probability = (
             {
-                (window, label): [counter.labels(drug, window, label) for drug in codebook.DRUGS]
+                (window, label): Sums([counter.labels(drug, window, label) for drug in codebook.DRUGS])
                 for window in codebook.WINDOWS
                 for label in codebook.RISK_LABELS
             }
             for counter in (PREDICTIONS, PROBABILITY)
         )
+        by_label = (*self._predictions.values(), *self._probability.values())
+        self._sums = [self._profiles, self._inputs, self._support, self._scores, *by_label]
+        if challenger:
+            self._sums += challenger.sums
         self._thread: threading.Thread | None = None
         self._failures = FailureLog(logger, "profiles are counted again", _SETTLED_SECONDS)
         self._counting = threading.Lock()
         self._lock = threading.Lock()
-        self._wake = threading.Event()
+        self._ending = threading.Event()
         self._noted: list[_Noted] = []
         self._waiting = 0
 
@@ -86,7 +91,7 @@ class PredictionCounter:
         selection: Selection,
         challenger: NDArray[np.float64] | None = None,
     ) -> None:
-        """Store profiles that were answered; the arrays must not change afterwards.
+        """Store profiles that were answered; their rows must not change afterwards.
 
         Parameters
         ----------
@@ -97,15 +102,14 @@ class PredictionCounter:
         challenger : ndarray of shape (n, 18, 6), optional
             The challenger's probabilities, if they are known.
         """
+        window = selection.window_index
+        other = None if challenger is None else within(challenger, window)
         with self._lock:
-            self._noted.append((rows, probabilities, selection, challenger))
+            self._noted.append((rows, selection, within(probabilities, window), other))
             self._waiting += len(rows)
             waiting = self._waiting
-        if waiting >= _EARLY:
-            if waiting >= _MAX:
-                self._try_to_flush()
-            else:
-                self._wake.set()
+        if waiting >= _ENOUGH:
+            self._try(self._count_stored)
 
     def add_each(
         self,
@@ -124,35 +128,39 @@ class PredictionCounter:
 
     def start(self) -> None:
         """Start the thread."""
-        self._ending = False
+        self._ending.clear()
         self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Count all that is stored, and end the thread."""
         if self._thread:
-            self._ending = True
-            self._wake.set()
+            self._ending.set()
             self._thread.join()
             self._thread = None
-        self._try_to_flush()
+        self._try(self.flush)
 
     def _run(self) -> None:
-        while not self._ending:
-            self._wake.wait(_SECONDS)
-            self._wake.clear()
-            self._try_to_flush()
+        while not self._ending.wait(_SECONDS):
+            self._try(self.flush)
 
-    def _try_to_flush(self) -> None:
+    def _try(self, count: Callable[[], None]) -> None:
         try:
-            self.flush()
+            count()
         except Exception:  # noqa: BLE001 - answering without counting is better than not answering
             self._failures.failed("profiles were not counted", traceback=True)
         else:
             self._failures.worked()
 
     def flush(self) -> None:
-        """Count all that is stored."""
+        """Count all that is stored, and increase the metrics."""
+        self._count_stored()
+        with self._counting:
+            taken = [(sums, sums.take()) for sums in self._sums]
+        for sums, amounts in taken:
+            sums.increase(amounts)
+
+    def _count_stored(self) -> None:
         with self._counting:
             with self._lock:
                 noted, self._noted, self._waiting = self._noted, [], 0
@@ -160,23 +168,25 @@ class PredictionCounter:
                 self._count(noted)
 
     def _count(self, noted: Sequence[_Noted]) -> None:
-        rows, probabilities, selections, known = zip(*noted, strict=True)
-        sizes = [len(each) for each in rows]
-        probability = np.concatenate(probabilities)
-        PROFILES.inc(len(probability))
+        rows, selections, served, known = zip(*noted, strict=True)
         people = np.concatenate(rows)
-        increase(self._inputs, self._input_bins.count(people.T))
+        self._profiles.add(np.array([len(people)]))
+        self._inputs.add(self._input_bins.count(people.T))
         levels = self._uncertainty.support(people).level
-        increase(self._support, np.bincount(levels, minlength=len(self._support)))
-        increase(self._scores, self._score_bins.count(probability[:, :, codebook.DECADE].T))
-        windows = np.repeat([selection.window_index for selection in selections], sizes)
-        selected = np.repeat([selection.mask for selection in selections], sizes, axis=0)
-        for window, index in {(selection.window, selection.window_index) for selection in selections}:
-            within = windows == index
-            p = probability[within, :, index]
-            high, chosen = p >= self._thresholds[window], selected[within]
+        self._support.add(np.bincount(levels, minlength=len(codebook.SUPPORT_LEVELS)))
+        requested, decade = zip(*served, strict=True)
+        self._scores.add(self._score_bins.count(np.concatenate(decade).T))
+        by_window = []
+        for index in {selection.window_index for selection in selections}:
+            parts = [i for i, selection in enumerate(selections) if selection.window_index == index]
+            p = np.concatenate([requested[i] for i in parts]).T
+            masks = np.array([selections[i].mask for i in parts]).T
+            chosen = np.repeat(masks, [len(rows[i]) for i in parts], axis=1)
+            by_window.append(ServedWindow(index, parts, p, chosen))
+            high = p >= self._thresholds[:, index, None]
+            window = codebook.WINDOWS[index]
             for label, predicted in zip(codebook.RISK_LABELS, (~high & chosen, high & chosen), strict=True):
-                increase(self._predictions[window, label], np.count_nonzero(predicted, axis=0))
-                increase(self._probability[window, label], np.einsum("ij,ij->j", p, predicted))
+                self._predictions[window, label].add(np.count_nonzero(predicted, axis=1))
+                self._probability[window, label].add(np.einsum("ij,ij->i", p, predicted))
         if self._challenger:
-            self._challenger.count(rows, known, probability, windows, selected)
+            self._challenger.count(rows, known, by_window)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from drugpred.monitoring.metrics import BATCH_PROFILES
 from drugpred.serving.capacity import CapacityLimiter
@@ -37,6 +37,19 @@ class Job(Generic[_Item, _Answer]):
         return (yield self)
 
 
+class Reply(Protocol):
+    """What gets the answers to a request: a future, or an object like one."""
+
+    def done(self) -> bool:
+        """Return whether nobody waits for the answers."""
+
+    def set_result(self, answers: Any, /) -> None:  # noqa: ANN401 - as generic as the batcher
+        """Take the answers."""
+
+    def set_exception(self, error: Exception, /) -> None:
+        """Take the exception that the request raises."""
+
+
 class AdaptiveBatcher(Generic[_Item, _Answer]):
     """Batcher that merges requests, and calls a function with one batch at a time.
 
@@ -56,7 +69,7 @@ class AdaptiveBatcher(Generic[_Item, _Answer]):
         self.max_batch_size = max_batch_size
         self._call = call
         self._limiter = CapacityLimiter(max_waiting)
-        self._waiting: deque[tuple[Sequence[_Item], asyncio.Future[Sequence[_Answer]]]] = deque()
+        self._waiting: deque[tuple[Sequence[_Item], Reply]] = deque()
         self._scheduled = False
 
     async def submit(self, items: Sequence[_Item]) -> Sequence[_Answer]:
@@ -73,17 +86,28 @@ class AdaptiveBatcher(Generic[_Item, _Answer]):
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return await Job[_Item, _Answer](items)
-        self._limiter.acquire(len(items))
         answers: asyncio.Future[Sequence[_Answer]] = loop.create_future()
-        self._waiting.append((items, answers))
+        self.put(items, answers)
+        return await answers
+
+    def put(self, items: Sequence[_Item], reply: Reply) -> None:
+        """Have the items of a request answered, in the running event loop.
+
+        Raises
+        ------
+        OverloadedError
+            Too many items wait.
+        """
+        self._limiter.acquire(len(items))
+        self._waiting.append((items, reply))
         if not self._scheduled:
             # Runs after all callbacks that are ready now, so that requests that came together are one batch.
             self._scheduled = True
-            loop.call_soon(self._flush, loop)
-        try:
-            return await answers
-        finally:
-            self._limiter.release(len(items))
+            asyncio.get_running_loop().call_soon(self._run)
+
+    def is_full(self) -> bool:
+        """Return whether no more items may wait."""
+        return self._limiter.is_full()
 
     def answer(self, requests: Sequence[Sequence[_Item]]) -> list[Sequence[_Answer] | Exception]:
         """Return the answers to each request, or the exception that `call` raises for that request alone."""
@@ -103,26 +127,33 @@ class AdaptiveBatcher(Generic[_Item, _Answer]):
             start = stop
         return parts
 
-    def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
-        requests, futures = self._take()
-        for future, answers in zip(futures, self.answer(requests) if requests else (), strict=True):
+    def flush(self) -> None:
+        """Answer the next batch now."""
+        requests, replies = self._take()
+        for reply, answers in zip(replies, self.answer(requests) if requests else (), strict=True):
             if isinstance(answers, Exception):
-                future.set_exception(answers)
+                reply.set_exception(answers)
             else:
-                future.set_result(answers)
+                reply.set_result(answers)
+        self._limiter.release(sum(map(len, requests)))
+
+    def _run(self) -> None:
+        self.flush()
         self._scheduled = bool(self._waiting)
         if self._scheduled:
-            loop.call_soon(self._flush, loop)
+            asyncio.get_running_loop().call_soon(self._run)
 
-    def _take(self) -> tuple[list[Sequence[_Item]], list[asyncio.Future[Sequence[_Answer]]]]:
+    def _take(self) -> tuple[list[Sequence[_Item]], list[Reply]]:
         """Return the requests of the next batch, without those of clients that have disconnected."""
         requests: list[Sequence[_Item]] = []
-        futures: list[asyncio.Future[Sequence[_Answer]]] = []
+        replies: list[Reply] = []
         size = 0
         while self._waiting and (not requests or size + len(self._waiting[0][0]) <= self.max_batch_size):
-            items, future = self._waiting.popleft()
-            if not future.done():
+            items, reply = self._waiting.popleft()
+            if reply.done():
+                self._limiter.release(len(items))
+            else:
                 requests.append(items)
-                futures.append(future)
+                replies.append(reply)
                 size += len(items)
-        return requests, futures
+        return requests, replies

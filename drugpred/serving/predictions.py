@@ -49,10 +49,10 @@ class PredictionService:
     def __init__(self, scorer: Scorer) -> None:
         self.batcher: AdaptiveBatcher[Item, Any] = AdaptiveBatcher(self._render, SLICE_PROFILES, MAX_WAITING_PROFILES)
         self._scorer = scorer
-        self._render_json = JSONRenderer(scorer.model).render
+        self.render_json = JSONRenderer(scorer.model).render
         self._slow = SharedCapacityLimiter(MAX_EXPLAINING, MAX_EXPLAINING_EACH)
 
-    async def predict(self, profile: Profile, client: str | None = None) -> str:
+    async def predict(self, profile: Profile, client: str | None = None) -> bytes:
         """Return the prediction for a profile as JSON.
 
         Parameters
@@ -67,17 +67,20 @@ class PredictionService:
             Too many items wait, of all callers or of this one.
         """
         if is_slow(profile):
-            return (await self.explain([profile], client))[0].model_dump_json()
-        (text,) = await self.batcher.submit([(profile, self._render_json)])
-        return str(text)
+            return (await self.explain([profile], client))[0].model_dump_json().encode()
+        (content,) = await self.batcher.submit([(profile, self.render_json)])
+        return bytes(content)
 
-    async def predict_batch(self, profiles: Sequence[Profile], client: str | None = None) -> str:
+    async def predict_batch(self, profiles: Sequence[Profile], client: str | None = None) -> bytes:
         """Return the predictions for profiles as a JSON array, in their order; otherwise like `predict`."""
         if any(map(is_slow, profiles)):
-            texts = [prediction.model_dump_json() for prediction in await self.explain(profiles, client)]
+            contents = [prediction.model_dump_json().encode() for prediction in await self.explain(profiles, client)]
         else:
-            texts = await self.render([(profile, self._render_json) for profile in profiles])
-        return f"[{','.join(texts)}]"
+            contents = await self.render([(profile, self.render_json) for profile in profiles])
+        # Joined once: the content may have megabytes.
+        contents[0] = b"[" + contents[0]
+        contents[-1] += b"]"
+        return b",".join(contents)
 
     async def render(self, items: Sequence[Item]) -> list[Any]:
         """Return the results of each item's function, made slice by slice; other requests are answered in between."""
@@ -130,7 +133,7 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-async def json_response(content: Awaitable[str]) -> Any:  # noqa: ANN401 - BentoML passes a response through
+async def json_response(content: Awaitable[bytes]) -> Any:  # noqa: ANN401 - BentoML passes a response through
     """Return a response with JSON, or with the error that it raised."""
     try:
         return Response(await content, media_type="application/json")

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 NAME: Final = "x-request-id"
 """Of the header, and of gRPC's metadata."""
@@ -33,8 +33,12 @@ def of_headers(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     headers : iterable of tuple of bytes
         Their names are in lower case.
     """
-    values = dict(headers)
-    return _choose(values.get(_HEADER), values.get(b"traceparent"))
+    return of_names(dict(headers))
+
+
+def of_names(headers: Mapping[bytes, bytes]) -> bytes:
+    """Return the id of an HTTP request, from its headers by name."""
+    return _choose(headers.get(_HEADER), headers.get(b"traceparent"))
 
 
 def of_metadata(metadata: Iterable[tuple[str, Any]]) -> str:

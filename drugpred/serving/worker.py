@@ -10,10 +10,11 @@ from bentoml import server_context
 
 from drugpred.errors import ConfigurationError
 from drugpred.monitoring import metrics
-from drugpred.serving import logs
+from drugpred.serving import logs, patches
 from drugpred.serving.grpc import binding
 from drugpred.serving.grpc.server import Server
 from drugpred.serving.middleware.shutdown import GracefulShutdown
+from drugpred.serving.predict_handler import PredictHandler
 from drugpred.serving.supervision import ready, starting
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class Worker:
                 raise ConfigurationError(f"gRPC cannot listen on {address}") from None
             await self._grpc.start()
         self.shutdown.listen(self._grpc.announce_end)
+        if fast := patches.applied("uvicorn_fast_path"):
+            fast.FastPathProtocol.handler = PredictHandler.of(service)
         service.scorer.counter.start()
         if server_context.worker_index is not None:
             logs.write_in_thread()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
@@ -11,9 +10,7 @@ from scipy.special import logit
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestRegressor
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge
-from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 from threadpoolctl import threadpool_limits
@@ -21,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from drugpred import codebook
 from drugpred.data.simulator import Cohort
 from drugpred.predictor import N_COLUMNS, QUANTIZATION_STEP, STARTS, design_matrix
+from drugpred.training.layers import fit_layers
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -160,22 +158,23 @@ class CumulativeNetwork(BaseEstimator):
         columns, targets = X @ trends, cumulative_targets(y).reshape(len(y), -1).astype(np.int8)
         # The products are small: with more threads BLAS takes 20 s instead of 1.7 s.
         with threadpool_limits(1):
-            layers = [
-                self._fit_one(columns, targets, (self.hidden_units,), self.penalty, self.random_state + i)
+            networks = [
+                fit_layers(columns, targets, self.hidden_units, self.penalty, self.iterations, self.random_state + i)
                 for i in range(self.networks)
             ]
-            linear = self._fit_one(columns, targets, (), self.linear_penalty, self.random_state)
+            (linear,) = fit_layers(columns, targets, None, self.linear_penalty, self.iterations, self.random_state)
         # One share per output: all windows of a drug have the same.
         linear_share = np.repeat(
             [1.0 if drug in self.linear_drugs else self.linear_share for drug in codebook.DRUGS], len(codebook.WINDOWS)
         )
         share = (1.0 - linear_share) / self.networks
-        self.inputs_ = trends @ np.hstack([layer.coefs_[0] for layer in layers])
-        self.bias_ = np.hstack([layer.intercepts_[0] for layer in layers])
-        self.outputs_ = share * np.vstack([layer.coefs_[1] for layer in layers])
-        self.output_bias_ = share * np.sum([layer.intercepts_[1] for layer in layers], axis=0)
-        self.output_bias_ += linear_share * linear.intercepts_[0]
-        self.direct_ = linear_share * (trends @ linear.coefs_[0])
+        hidden, last = zip(*networks, strict=True)
+        self.inputs_ = trends @ np.hstack([layer.weights for layer in hidden])
+        self.bias_ = np.hstack([layer.bias for layer in hidden])
+        self.outputs_ = share * np.vstack([layer.weights for layer in last])
+        self.output_bias_ = share * np.sum([layer.bias for layer in last], axis=0)
+        self.output_bias_ += linear_share * linear.bias
+        self.direct_ = linear_share * (trends @ linear.weights)
         if self.forest_share:
             with threadpool_limits(1):
                 self._distill(X * mask, targets, mask)
@@ -199,17 +198,6 @@ class CumulativeNetwork(BaseEstimator):
         for name, distilled in {"outputs": outputs, "direct": direct, "output_bias": student.intercept_}.items():
             own = getattr(self, f"{name}_")
             setattr(self, f"{name}_", own + self.forest_share * (distilled - own))
-
-    def _fit_one(
-        self, X: NDArray[np.float64], targets: NDArray[np.int8], hidden: tuple[int, ...], penalty: float, seed: int
-    ) -> MLPClassifier:
-        """Fit a network, or a linear model if there are no hidden layers."""
-        network = MLPClassifier(
-            hidden, activation="tanh", solver="lbfgs", alpha=penalty, max_iter=self.iterations, random_state=seed
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            return network.fit(X, targets)
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """Return the fitted weights for `drugpred.predictor.Predictor`."""

@@ -70,7 +70,7 @@ class Evaluation:
         Predictions by models that were not trained on the respondent.
     folds : dict of str to ndarray of shape (folds, 18, 6)
         The metrics of `measure` by test fold.
-    Index of the fold that tested each respondent; None for a single test, which has no intervals.
+    tested : ndarray of shape (repeats, n), optional
         The index of the fold that tested each respondent; None for a single test, which has no intervals.
     """
 

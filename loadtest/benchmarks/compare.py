@@ -42,11 +42,12 @@ def main() -> None:
     """Measure and print."""
     names = ", ".join(peer.name for peer in PEERS)
     parser = argparse.ArgumentParser(description="Compare the throughput of this service with that of its peers.")
-    parser.add_argument("--seconds", type=int, default=5, help="seconds of load in each of three rounds (default: 5)")
+    parser.add_argument("--seconds", type=int, default=5, help="seconds of load in each round (default: 5)")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"rounds after a warm-up (default: {ROUNDS})")
     parser.add_argument("--peers", type=_peers, default=PEERS, metavar="A,B", help=f"some of {names} (default: all)")
     arguments = parser.parse_args()
     require("h2load", "wrk")
-    if failures := compare(arguments.peers, arguments.seconds):
+    if failures := compare(arguments.peers, arguments.seconds, arguments.rounds):
         print("\nNot measured:", *failures, sep="\n")
         raise SystemExit(1)
 
@@ -58,7 +59,7 @@ def _peers(names: str) -> list[Peer]:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def compare(peers: Sequence[Peer], seconds: int) -> list[str]:
+def compare(peers: Sequence[Peer], seconds: int, rounds: int = ROUNDS) -> list[str]:
     """Print all tables; return the failures, a line each.
 
     Raises
@@ -88,10 +89,10 @@ def compare(peers: Sequence[Peer], seconds: int) -> list[str]:
             titles: Sequence[str] = (),
         ) -> None:
             print(f"\n{heading}\n", flush=True)
-            columns = {f"{n} client" + "s" * (n > 1): measure(loads, n, seconds, failures) for n in clients}
+            columns = {f"{n} client" + "s" * (n > 1): measure(loads, n, seconds, failures, rounds) for n in clients}
             print(table(titles or list(loads), columns, of, shown), flush=True)
 
-        print(f"{ROUNDS} rounds of {seconds} s in turn, medians; {os.cpu_count()} processors")
+        print(f"{rounds} rounds of {seconds} s in turn, medians; {os.cpu_count()} processors")
         show(
             f"One profile a request; ratio of requests/s to {MEASURE.title}",
             {target.title: target.load for target in targets},

@@ -56,17 +56,19 @@ def require(*tools: str) -> None:
         raise SystemExit(f"install {' and '.join(missing)} first; Debian has them as nghttp2-client and wrk")
 
 
-def measure(loads: Mapping[str, Load], clients: int, seconds: int, failures: list[str]) -> dict[str, list[Measured]]:
+def measure(
+    loads: Mapping[str, Load], clients: int, seconds: int, failures: list[str], rounds: int = ROUNDS
+) -> dict[str, list[Measured]]:
     """Load targets in turn; return the rounds of each. A target that fails is left out and added to `failures`."""
     results: dict[str, list[Measured]] = {title: [] for title in loads}
-    for length in (1, *[seconds] * ROUNDS):
+    for length in (1, *[seconds] * rounds):
         for title in list(results):
             try:
                 results[title].append(loads[title](clients, length))
             except LoadError as error:
                 failures.append(f"{title}, {clients} clients: {error}")
                 del results[title]
-    return {title: rounds[1:] for title, rounds in results.items()}  # the first round is the warm-up
+    return {title: measured[1:] for title, measured in results.items()}  # the first round is the warm-up
 
 
 def wrk(url: str, body: object, clients: int, seconds: int, *, key: str = "") -> Measured:

@@ -1,13 +1,15 @@
 """Time of one profile in the serving process, without HTTP: python -m loadtest.benchmarks.micro.
 
 Prints microseconds per profile with the newest stored model, and those of the stored scikit-learn pipeline in the same
-run. BLAS uses one thread.
+run. BLAS uses one thread. It is time of the processor, which other programs disturb less.
 """
 
 from __future__ import annotations
 
 import json
+import time
 import timeit
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,13 +27,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 REPEATS = 3
+PROFILES = 8192
 
 
 def microseconds(call: Callable[[], object], profiles: int = 1) -> float:
     """Return the best of several timings, per profile: disturbances only make a timing longer."""
-    timer = timeit.Timer(call)
+    timer = timeit.Timer(call, timer=time.process_time)
     number, _ = timer.autorange()
     return min(timer.repeat(REPEATS, number)) / number / profiles * 1e6
+
+
+def answered(scorer: Scorer, profile: Profile) -> None:
+    """Predict, sign and count as a worker does with 32 clients within a second."""
+    for _ in range(PROFILES // 32):
+        scorer.predict_arrays([profile] * 32)
+    scorer.counter.flush()
 
 
 @exit_on_error()
@@ -45,6 +55,7 @@ def main() -> None:
     row = np.array([profile.row()], np.float64)
     rows = draw(1000)
     answer = scorer.predict([profile])[0]
+    compared = Scorer(stored, challenger=replace(stored, tag=f"{stored.tag}-again"))
     uncertainty, probable = stored.uncertainty, predictor.predict_proba(row)
     with threadpool_limits(1):
         probabilities = microseconds(lambda: predictor.predict_proba(row))
@@ -56,6 +67,8 @@ def main() -> None:
             "the same from rows, in batches of 1000": microseconds(lambda: predictor.predict_proba(rows), len(rows)),
             "JSON -> validated profile": microseconds(lambda: Profile.model_validate_json(body)),
             "validated profile -> answer": microseconds(lambda: scorer.predict([profile])),
+            "validated profiles -> arrays and counts, 32": microseconds(lambda: answered(scorer, profile), PROFILES),
+            "the same with a challenger": microseconds(lambda: answered(compared, profile), PROFILES),
             "answer -> JSON": microseconds(answer.model_dump_json),
             "row, probabilities -> intervals of 18 x 6": microseconds(lambda: uncertainty.intervals(row, probable)),
             "row -> support": microseconds(lambda: uncertainty.support(row)),

@@ -7,7 +7,7 @@ import socket
 from itertools import chain
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from drugpred.bulk import csv_source
@@ -226,6 +226,7 @@ LINES = st.one_of(
 
 
 @given(st.lists(LINES, max_size=6), st.sampled_from(["\n", "\r\n"]))
+@example(['a,a,a,a,a,","c,d",","c,d",a,a,a'], "\n")  # after a closing quote comes text
 def test_every_line_is_parsed_as_it_is_alone(tmp_path_factory, lines, end):
     path = tmp_path_factory.mktemp("lines") / "in.csv"
     path.write_bytes((",".join(INPUTS) + "\n" + "".join(line + end for line in lines)).encode())

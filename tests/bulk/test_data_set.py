@@ -44,7 +44,7 @@ def test_a_folder_becomes_a_folder(folder, run, people, model, tmp_path):
     assert counts == {f"{folder}/a.parquet": 1997, f"{folder}/b.csv": 998, f"{folder}/deep/c.parquet": 1997}
     good = np.arange(len(people)) % 700 != 0
     expected = model.predictor.predict_proba(people[good])[:, :, 1]
-    assert np.abs(scored[list(DRUGS)].to_numpy() - expected).max() < 1e-9
+    assert np.abs(scored[list(DRUGS)].to_numpy() - expected).max() < 1e-6
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out", "out.manifest.json", "out.rejected"]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {f"part-{i:05}.parquet" for i in range(PARTS)}
     faults = pd.concat(map(pd.read_csv, sorted((tmp_path / "out.rejected").iterdir())))
@@ -70,6 +70,7 @@ def test_the_manifest_describes_the_data_set(folder, run, tmp_path):
         "scale": "standardized",
         "include": ["interval"],
         "keep": [],
+        "exact": False,
     }
     assert manifest["versions"] == {"drugpred": __version__, "numpy": np.__version__, "pyarrow": pa.__version__}
     assert (manifest["scored"], manifest["rejected"], manifest["faults"]) == (4992, 8, {"extraversion": 8})
@@ -247,7 +248,7 @@ def test_another_run_that_begins_meanwhile_ends_this_one(folder, run, tmp_path, 
 
 
 def test_a_disk_that_is_full_leaves_parts_to_continue_from(folder, run, worked, room, tmp_path):
-    with room(85_000), pytest.raises(OSError, match="too large"):  # less than a part of the last file
+    with room(45_000), pytest.raises(OSError, match="too large"):  # less than a part of the last file
         run(folder, f"{tmp_path}/out/")
     done = len(list((tmp_path / "out").iterdir()))
     assert 0 < done < PARTS

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from drugpred import __version__
 from drugpred.client import Client
 from drugpred.errors import PermissionDeniedError, RateLimitedError
 from drugpred.monitoring.feedback.prediction_id import new_key
@@ -72,6 +73,19 @@ def test_without_the_right_key_nothing_is_shown(keyed, key):
                 with pytest.raises(PermissionDeniedError):
                     call()
             assert client.health()
+
+
+@pytest.mark.parametrize("key", [None, "alice-kex", "monitor-key"])
+def test_without_the_scope_health_says_only_that_it_is_up(keyed, key):
+    with keyed.client() as http:
+        answer = http.get("/health", headers={} if key is None else {"x-api-key": key})
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+def test_with_the_scope_health_has_the_model(keyed, stored_model):
+    with keyed.client() as http:
+        answer = http.get("/health", headers={"x-api-key": "alice-key"}).json()
+    assert (answer["model"], answer["version"], answer["data_source"]) == (stored_model.tag, __version__, "uci")
 
 
 def test_each_refusal_has_its_code(keyed):

@@ -267,7 +267,7 @@ from drugpred.monitoring import drift
 from drugpred.predictor import Predictor
 def fail(*_):
     raise ArithmeticError(str(1 + 0.2345))
-Predictor.predict_proba = drift.measure = fail
+Predictor.predict_design = drift.measure = fail
 """
 MIDDLEWARE = """
 class Failing:

@@ -44,8 +44,12 @@ class Collector(pb_trace_grpc.TraceServiceServicer):
 
     def with_id(self, request_id):
         """Return the spans with an id."""
-        key = "http.response.header.x_request_id"
-        return [span for span, attributes in self.spans if key in attributes and request_id in str(attributes[key])]
+        keys = {"http.response.header.x_request_id", "rpc.response.metadata.x-request-id"}
+        return [
+            span
+            for span, attributes in self.spans
+            if any(f'"{request_id}"' in str(attributes[key]) for key in keys & attributes.keys())
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -110,16 +114,40 @@ def test_the_id_in_an_answer_is_in_the_log_and_in_the_trace(traced, collector, i
     assert SECRET not in str(collector.spans) + traced.output
 
 
-@pytest.mark.parametrize("method", ["Predict", "PredictBatch"])
-def test_the_id_that_ends_a_call_is_in_the_log(traced, method):
+@pytest.mark.parametrize(("method", "trace"), [("Predict", "a" * 32), ("PredictBatch", "c" * 32)])
+@pytest.mark.parametrize("sent", ["the caller's id", "a trace", "neither"])
+def test_the_id_that_ends_a_call_is_in_the_log_and_in_the_trace(traced, collector, method, trace, sent):
     scores = {score.name: PERSON[score.name] for score in SCORES}
     profile = pb.Profile(years=25, gender=1, education=9, country=6, ethnicity=7, **scores)
     request = pb.PredictRequest(profile=profile) if method == "Predict" else pb.PredictBatchRequest(profiles=[profile])
+    known = {"the caller's id": ("x-request-id", method), "a trace": ("traceparent", f"00-{trace}-{'d' * 16}-01")}
+    metadata = [known[sent]] if sent in known else []
     with grpc.insecure_channel(traced.grpc) as channel, pytest.raises(grpc.RpcError) as failed:
-        getattr(pb_grpc.DrugPredictionStub(channel), method)(request)
+        getattr(pb_grpc.DrugPredictionStub(channel), method)(request, metadata=metadata)
     assert failed.value.code() is grpc.StatusCode.INTERNAL
-    line = logged(traced, dict(failed.value.trailing_metadata())["x-request-id"])
+    request_id = dict(failed.value.trailing_metadata())["x-request-id"]
+    assert request_id == {"the caller's id": method, "a trace": trace}.get(sent, request_id)
+    line = logged(traced, request_id)
     assert f"ArithmeticError in drugpred.v1.DrugPrediction/{method}" in line["message"]
+    wait(lambda: collector.with_id(request_id), "the span")
+    (span,) = collector.with_id(request_id)
+    assert (span.name, span.kind) == (f"drugpred.v1.DrugPrediction/{method}", span.SPAN_KIND_SERVER)
+    assert (span.trace_id.hex(), span.span_id.hex()) == (line["trace_id"], line["span_id"])
+    assert span.status.code == span.status.STATUS_CODE_ERROR
+    if sent == "a trace":
+        assert (span.trace_id.hex(), span.parent_span_id.hex()) == (trace, "d" * 16)
+    assert SECRET not in str(collector.spans) + traced.output
+
+
+def test_a_refused_call_has_a_span_without_an_error(traced, collector):
+    with grpc.insecure_channel(traced.grpc) as channel, pytest.raises(grpc.RpcError):
+        pb_grpc.DrugPredictionStub(channel).Predict(pb.PredictRequest(), metadata=(("x-request-id", "empty"),))
+    wait(lambda: collector.with_id("empty"), "the span")
+    (span,) = collector.with_id("empty")
+    attributes = {each.key: each.value.string_value for each in span.attributes}
+    assert attributes["rpc.response.status_code"] == "INVALID_ARGUMENT"
+    assert attributes["client.address"] == "127.0.0.1"
+    assert span.status.code == span.status.STATUS_CODE_UNSET
 
 
 def test_every_line_of_the_log_is_an_object(traced):

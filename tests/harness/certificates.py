@@ -7,8 +7,11 @@ from pathlib import Path
 from tests.harness import skip
 
 
-def make_certificates(folder: Path) -> Path:
-    """Fill a folder with ca.pem, server.pem and client.pem that it signed, and other.pem; each with its key."""
+def make_certificates(folder: Path, *names: str) -> Path:
+    """Fill a folder with ca.pem, server.pem and client.pem that it signed, and other.pem; each with its key.
+
+    The server is localhost, or has the names that are given.
+    """
     if not shutil.which("openssl"):
         skip("no openssl to make certificates with")
 
@@ -21,5 +24,6 @@ def make_certificates(folder: Path) -> Path:
     make("ca")
     make("other")
     make("client", *signed)
-    make("server", *signed, "-addext", "subjectAltName=DNS:localhost")
+    alternatives = ",".join(f"DNS:{name}" for name in names or ["localhost"])
+    make("server", *signed, "-addext", f"subjectAltName={alternatives}")
     return folder

@@ -51,10 +51,10 @@ def test_disagreement_is_that_of_the_two_models_on_requested_drugs(scorer, store
             assert (found.predictions, found.mean_absolute) == (0, None)
             continue
         assert found.predictions == 500
-        assert found.mean_absolute == pytest.approx(np.abs(q - p)[:, i].mean(), abs=1e-9)
-        assert found.root_mean_square == pytest.approx(((q - p)[:, i] ** 2).mean() ** 0.5, abs=1e-9)
+        assert found.mean_absolute == pytest.approx(np.abs(q - p)[:, i].mean(), abs=1e-12)
+        assert found.root_mean_square == pytest.approx(((q - p)[:, i] ** 2).mean() ** 0.5, abs=1e-12)
         assert found.flips == pytest.approx(((q >= threshold) != (p >= threshold))[:, i].mean())
-        assert counted("probability", drug=drug, window="year") == pytest.approx(q[:, i].sum(), abs=1e-9)
+        assert counted("probability", drug=drug, window="year") == pytest.approx(q[:, i].sum(), rel=1e-12)
     assert counted("score", drug="lsd") == 500
     assert counted("predictions", window="decade") == 0
 
@@ -110,7 +110,7 @@ def test_a_challenger_that_fails_is_dropped_once_and_answers_continue(scorer, re
     def fail(_):
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(scorer.challenger.model.predictor, "predict_proba", fail)
+    monkeypatch.setattr(scorer.challenger.model.predictor, "predict_design", fail)
     profile = Profile.model_validate(EXAMPLE)
     for _ in range(2):
         if where == "answering":

@@ -179,31 +179,22 @@ def test_it_counts_without_being_asked(telemetry, people):
     telemetry.stop()
 
 
-def test_many_are_counted_early(telemetry, people, monkeypatch):
-    monkeypatch.setattr(module, "_SECONDS", 3600.0)
+def test_the_caller_adds_many_up_and_the_metrics_have_them_later(telemetry, people):
     found = Difference()
-    telemetry.start()
-    for _ in range(-(-module._EARLY // len(people[0]))):
-        telemetry.add(*people, select("decade", ALL))
-    wait_until(lambda: found.total("profiles") >= module._EARLY)
-    telemetry.stop()
-
-
-def test_without_a_thread_the_caller_counts(telemetry, people):
-    found = Difference()
-    while found.total("profiles") == 0:
-        telemetry.add(*people, select("decade", ALL))
-        assert len(telemetry._noted) * len(people[0]) <= module._MAX
-    assert found.total("profiles") >= module._MAX
-    assert telemetry._noted == []
+    rows, probabilities = (each[:100] for each in people)
+    for _ in range(10):
+        telemetry.add(rows, probabilities, select("decade", ALL))
+        assert 100 * len(telemetry._noted) < module._ENOUGH
+    assert found.total("profiles") == 0
+    telemetry.flush()
+    assert found.total("profiles") == 1000
 
 
 def test_a_failure_to_count_costs_no_answer(telemetry, people, monkeypatch, caplog):
     def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "_MAX", 1)
-    monkeypatch.setattr(module, "_EARLY", 1)
+    monkeypatch.setattr(module, "_ENOUGH", 1)
     monkeypatch.setattr(telemetry, "_count", full)
     for _ in range(3):
         telemetry.add(people[0][:1], people[1][:1], select("decade", ALL))
@@ -225,7 +216,7 @@ def test_a_failure_is_logged_once_and_counting_continues(telemetry, people, monk
     found = Difference()
     monkeypatch.setattr(module, "_SECONDS", 0.01)
     telemetry.start()
-    telemetry.add(people[0][:1], np.zeros((1, 3)), select("decade", ALL))
+    telemetry.add(people[0][:1, :3], people[1][:1], select("decade", ALL))
     wait_until(lambda: caplog.records)
     telemetry.add(people[0][1:2], people[1][1:2], select("decade", ALL))
     wait_until(lambda: found.total("predictions", drug="lsd") == 1)

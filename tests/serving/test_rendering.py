@@ -46,7 +46,8 @@ def test_the_text_equals_the_scorers_answer(scorer, answers, scores, drugs, wind
     )
     (text,) = answers([profile])
     (expected,) = scorer.predict([profile])
-    assert list(parse(text).items()) == list(parse(expected.model_dump_json()).items())
+    ids = (json.loads(each)["prediction_id"] for each in (text, expected.model_dump_json()))
+    assert text.decode().replace(next(ids), "") == expected.model_dump_json().replace(next(ids), "")
     Prediction.model_validate_json(text)
 
 
@@ -68,11 +69,11 @@ def test_every_answer_has_an_id_of_its_own(answers):
     assert len(ids) == 100
 
 
-def test_a_percent_sign_in_a_tag_stays_one(stored_model):
+def test_any_tag_is_written_as_it_is(stored_model):
     from dataclasses import replace
 
-    scorer = Scorer(replace(stored_model, tag="drugs:50%s"))
-    assert json.loads(rendered(scorer, [Profile.model_validate(EXAMPLE)])[0])["model"] == "drugs:50%s"
+    scorer = Scorer(replace(stored_model, tag="drugs:50%s\0"))
+    assert json.loads(rendered(scorer, [Profile.model_validate(EXAMPLE)])[0])["model"] == "drugs:50%s\0"
 
 
 def test_a_risk_is_high_from_the_threshold_on(scorer):

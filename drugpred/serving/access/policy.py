@@ -90,6 +90,18 @@ class AccessPolicy:
         """Close the connections to Redis."""
         await self._rates.close()
 
+    def admits(self, rule: AccessRule, presented: str | bytes | None) -> bool:
+        """Return whether a request has a key with which `authorize` would accept it at once, and then count it.
+
+        A request with False is not counted, and is left to `authorize`.
+        """
+        if presented is None or self._rates.shared:
+            return False
+        key = self.keys.find(presented)
+        if key is None or (rule.scope is not None and rule.scope not in key.scopes):
+            return False
+        return not rule.counted or self._rates.hit_here(key.name) is None
+
     async def authorize(self, rule: AccessRule, presented: str | bytes | None, address: str) -> None:
         """Authorize a request, and set `CALLER`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
@@ -11,6 +12,7 @@ from drugpred import codebook
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.schemas import Addition
 from drugpred.selection import select
+from drugpred.serving.rendering import Template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,7 +24,12 @@ if TYPE_CHECKING:
     from drugpred.scoring import PredictedArrays
     from drugpred.selection import Selection
 
-_TEMPLATES: Final = 256  # cached templates, for 6 windows and any choice of drugs
+_TEMPLATES: Final = 256  # cached templates, for 6 windows, any choice of drugs and of additions
+
+_MARK: Final = -1.2345678901234567e-89  # in a template, in place of a number that depends on the person
+_PREDICTION: Final = b"\x18"  # the tag of Risk.prediction, which follows the probability
+_FLAGS: Final = (False, True)
+
 DRUGS: Final = {drug: pb.Drug.Value(f"DRUG_{drug.upper()}") for drug in codebook.DRUGS}  # enum number of each drug
 
 WINDOWS: Final = {window: pb.Window.Value(f"WINDOW_{window.upper()}") for window in codebook.WINDOWS}
@@ -141,62 +148,80 @@ def model(model: StoredModel) -> pb.GetModelResponse:
 
 
 class _Template(NamedTuple):
-    """The parts that all predictions for one selection share."""
+    """The parts that all predictions for one selection share, and the layout of all parts."""
 
-    message: pb.Prediction
-    thresholds: list[float]
+    template: Template
+    layout: struct.Struct
 
 
 class MessageRenderer:
-    """Writer of a model's predictions as messages, without explanations.
+    """Writer of a model's predictions as serialized messages, without explanations.
 
-    It fills templates: building each message from its parts would cost more than the prediction.
+    Their layout is fixed, except for the support at their end: a low risk is written too, which is as good as absent.
     """
 
     def __init__(self, model: StoredModel) -> None:
         self._model = model
         self._template = lru_cache(_TEMPLATES)(self._make)
 
-    def render(self, message: pb.Prediction, profile: Profile, arrays: PredictedArrays) -> None:
-        """Write the prediction for a profile into an empty message."""
+    def render(self, profile: Profile, arrays: PredictedArrays) -> bytes:
+        """Return the prediction for a profile, as the first field of a message."""
+        prediction_id = arrays.prediction_id.encode()
         selection = select(profile.window, profile.drugs)
-        template = self._template(selection)
-        message.CopyFrom(template.message)
-        message.prediction_id = arrays.prediction_id
-        windows = "windows" in profile.include
+        template, layout = self._template(selection, profile.include - {"support"}, len(prediction_id))
+        numbers = template.numbers(profile, arrays)
+        content = layout.pack(*template.fill(prediction_id, numbers, numbers, _FLAGS))
         if arrays.support is not None:
-            message.support.CopyFrom(_support(arrays.support))
-        for risk, drug, threshold in zip(message.risks, selection.drug_indices, template.thresholds, strict=True):
-            probability = arrays.selected[drug]
-            risk.probability = probability
-            if probability >= threshold:
-                risk.prediction = True
-            if windows:
-                into = risk.windows
-                into.ever, into.decade, into.year, into.month, into.week, into.day = arrays.probabilities[drug].tolist()
-            if arrays.bounds is not None and arrays.selected_bounds is not None:
-                risk.interval.low, risk.interval.high = arrays.selected_bounds[drug]
-                if windows:
-                    for window, (low, high) in zip(codebook.WINDOWS, arrays.bounds[drug].tolist(), strict=True):
-                        interval = getattr(risk.window_intervals, window)
-                        interval.low, interval.high = low, high
+            content += pb.Prediction(support=_support(arrays.support)).SerializeToString()
+        return as_first_field(content)
 
-    def _make(self, selection: Selection) -> _Template:
+    def _make(self, selection: Selection, include: frozenset[Addition], id_length: int) -> _Template:
         card = self._model.card
         figures = [(drug, card.drugs[drug][selection.window]) for drug in selection.drugs]
+        window_numbers = dict.fromkeys(codebook.WINDOWS, _MARK)
+        interval = pb.Interval(low=_MARK, high=_MARK)
+        has_interval, has_windows = "interval" in include, "windows" in include
         message = pb.Prediction(
+            prediction_id="\0" * id_length,
             model=self._model.tag,
             window=WINDOWS[selection.window],
             data_source=DATA_SOURCES[card.data.source],
             risks=[
                 pb.Risk(
                     drug=DRUGS[drug],
+                    probability=_MARK,
+                    prediction=True,
                     threshold=each.threshold,
                     base_rate=each.base_rate,
                     auc=each.auc,
                     reliable=each.reliable,
+                    windows=pb.WindowProbabilities(**window_numbers) if has_windows else None,
+                    interval=interval if has_interval else None,
+                    window_intervals=pb.WindowIntervals(**dict.fromkeys(codebook.WINDOWS, interval))
+                    if has_windows and has_interval
+                    else None,
                 )
                 for drug, each in figures
             ],
         )
-        return _Template(message, [each.threshold for _, each in figures])
+        head, _, rest = message.SerializeToString(deterministic=True).partition(b"\0" * id_length)
+        first, *others = rest.split(struct.pack("<d", _MARK))
+        parts: list[Any] = [head, b"", first]
+        kinds = f"<{len(head)}s{id_length}s{len(first)}s"
+        each = len(others) // len(figures)  # numbers of a risk
+        for i, other in enumerate(others):
+            flag = b"" if i % each else _PREDICTION
+            end = other.removeprefix(flag + b"\1") if flag else other
+            parts += [0.0, flag, False, end] if flag else [0.0, end]
+            kinds += f"d{len(flag)}s?{len(end)}s" if flag else f"d{len(end)}s"
+        thresholds = [each.threshold for _, each in figures]
+        return _Template(Template(parts, selection.drug_indices, thresholds), struct.Struct(kinds))
+
+
+def as_first_field(content: bytes) -> bytes:
+    """Return a serialized message as field 1 of another one."""
+    length, prefix = len(content), b"\n"
+    while length > 127:  # a varint has 7 bits in each byte
+        prefix += bytes([length & 127 | 128])
+        length >>= 7
+    return prefix + bytes([length]) + content

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import grpc
 from google.protobuf.message import DecodeError
 from grpc import StatusCode
+from opentelemetry.trace import INVALID_SPAN, use_span
 
 from drugpred.errors import PayloadTooLargeError, RequestError, RequestTimeoutError
 from drugpred.limits import (
@@ -35,10 +36,13 @@ from drugpred.serving.grpc import message_limits
 from drugpred.serving.grpc.errors import CallStatus, status_of
 from drugpred.serving.grpc.in_flight import InFlightCalls
 from drugpred.serving.grpc.timeouts import CallSlots
+from drugpred.serving.grpc.tracing import end_span, start_span, tracer_of
 from drugpred.serving.grpc.write_budget import WriteBudget
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from opentelemetry.trace import Span
 
     from drugpred.serving.access.policy import AccessPolicy
 
@@ -147,6 +151,7 @@ class _Method:
         self._in_flight = in_flight
         self._rule = rule
         self._limits = message_limits.LIMITS.get(method.rpartition("/")[2])
+        self._tracer = tracer_of(method)
 
     async def answer(self, _: object, context: grpc.aio.ServicerContext) -> None:
         """Answer a call, and count it with its status."""
@@ -155,8 +160,12 @@ class _Method:
         request_id = request_ids.of_metadata(context.invocation_metadata())
         trailer = (request_ids.NAME, request_id)
         context.set_trailing_metadata((trailer,))
+        span: Span = INVALID_SPAN
+        if self._tracer is not None:
+            metadata, address = context.invocation_metadata(), _address(context.peer())
+            span = start_span(self._tracer, self._name, metadata, address, request_id)
         try:
-            error = await self._answer(context, request_id)
+            error = await self._answer(context, request_id, span)
             if error is not None:
                 code = error.code
                 error = CallStatus(code, error.details, (*error.trailing_metadata, trailer))
@@ -173,8 +182,10 @@ class _Method:
             raise error.with_traceback(None) from None
         finally:
             observe_call(self._name, code.name, perf_counter() - started)
+            if span is not INVALID_SPAN:
+                end_span(span, code)
 
-    async def _answer(self, context: grpc.aio.ServicerContext, request_id: str) -> grpc.Status | None:
+    async def _answer(self, context: grpc.aio.ServicerContext, request_id: str, span: Span) -> grpc.Status | None:
         """Answer a call; return a status if it fails."""
         try:
             await self._in_flight.enter(context)
@@ -190,7 +201,8 @@ class _Method:
         except Exception as error:  # noqa: BLE001 - the caller must get an answer
             frames = "".join(traceback.format_tb(error.__traceback__))
             known = {"request": request_id}
-            logger.error("%s in %s:\n%s", type(error).__name__, self._name, frames, extra=known)  # noqa: TRY400 - without its message
+            with use_span(span):  # the line has its ids
+                logger.error("%s in %s:\n%s", type(error).__name__, self._name, frames, extra=known)  # noqa: TRY400 - without its message
             return CallStatus(StatusCode.INTERNAL, "an unexpected error; see the server's log")
         return None
 
@@ -231,7 +243,7 @@ class _Method:
         return message
 
     def _serialized(self, answer: Any) -> Any:  # noqa: ANN401
-        return self._serialize(answer) if self._serialize else answer
+        return self._serialize(answer) if self._serialize and not isinstance(answer, bytes) else answer
 
     async def _write(self, serialized: bytes, context: grpc.aio.ServicerContext) -> None:
         """Send an answer; a long one waits for its share of the write budget."""

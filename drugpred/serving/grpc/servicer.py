@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -60,35 +59,27 @@ class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
         self._model = converters.model(scorer.model)
 
     @override
-    async def Predict(self, request: pb.PredictRequest, context: ServicerContext) -> pb.PredictResponse:
-        """Return the prediction for one person."""
+    async def Predict(self, request: pb.PredictRequest, context: ServicerContext) -> bytes:
+        """Return the prediction for one person, serialized."""
         try:
             profile = Profile.model_validate(converters.profile(request.profile))
         except ValidationError as error:
             count_validation(error)
             details = [fault._replace(loc=("profile", *fault.loc)) for fault in faults(error)]
             raise InvalidArgumentError(details) from None
-        response = pb.PredictResponse()
         if is_slow(profile):
-            await self._explain([response.prediction], [profile])
-        else:
-            await self._predictions.batcher.submit([(profile, partial(self._renderer.render, response.prediction))])
-        return response
+            return await self._explain([profile])
+        (response,) = await self._predictions.batcher.submit([(profile, self._renderer.render)])
+        return bytes(response)
 
     @override
-    async def PredictBatch(self, request: pb.PredictBatchRequest, context: ServicerContext) -> pb.PredictBatchResponse:
-        """Return the predictions for up to 1000 people."""
-        response = pb.PredictBatchResponse()
+    async def PredictBatch(self, request: pb.PredictBatchRequest, context: ServicerContext) -> bytes:
+        """Return the predictions for up to 1000 people, serialized."""
         async with exclusive(request.ByteSize()):
             profiles = await self._batch(request)
             if not any(map(is_slow, profiles)):
-                render = self._renderer.render
-                await self._predictions.render(
-                    [(each, partial(render, response.predictions.add())) for each in profiles]
-                )
-                return response
-        await self._explain([response.predictions.add() for _ in profiles], profiles)
-        return response
+                return b"".join(await self._predictions.render([(each, self._renderer.render) for each in profiles]))
+        return await self._explain(profiles)
 
     async def _batch(self, request: pb.PredictBatchRequest) -> list[Profile]:
         messages = request.profiles[: MAX_PROFILES + 1]  # one more than allowed, for validation to reject
@@ -103,10 +94,13 @@ class DrugPredictionServicer(pb_grpc.DrugPredictionServicer):
             count_validation(error)
             raise InvalidArgumentError(faults(error)) from None
 
-    async def _explain(self, messages: Sequence[pb.Prediction], profiles: Sequence[Profile]) -> None:
+    async def _explain(self, profiles: Sequence[Profile]) -> bytes:
+        """Return the predictions, each as a field 1: of PredictResponse, or of PredictBatchResponse."""
         await asyncio.sleep(0)  # grpc_unary's thread continues in the event loop
-        for message, prediction in zip(messages, await self._predictions.explain(profiles), strict=True):
-            message.CopyFrom(converters.prediction(prediction))
+        answers = await self._predictions.explain(profiles)
+        return b"".join(
+            converters.as_first_field(converters.prediction(answer).SerializeToString()) for answer in answers
+        )
 
     @override
     async def PredictStream(

@@ -75,7 +75,7 @@ class FastPathMiddleware(ValidationMiddleware):
         self, model: type[Profile | Batch], body: bytes, scope: Scope, receive: Receive, send: Send
     ) -> None:
         predict = self._predict if model is Profile else self._predict_batch
-        content = (await predict(body, scope, receive)).encode()
+        content = await predict(body, scope, receive)
         headers = [_JSON, (b"content-length", str(len(content)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
@@ -85,13 +85,13 @@ class FastPathMiddleware(ValidationMiddleware):
         predictions: PredictionService = self._service().predictions
         return predictions
 
-    async def _predict(self, body: bytes, scope: Scope, receive: Receive) -> str:
+    async def _predict(self, body: bytes, scope: Scope, receive: Receive) -> bytes:
         profile = Profile.model_validate_json(body)
         if is_slow(profile):
             return await unless_disconnected(self._predictions.predict(profile, _client(scope)), receive)
         return await self._predictions.predict(profile)
 
-    async def _predict_batch(self, body: bytes, scope: Scope, receive: Receive) -> str:
+    async def _predict_batch(self, body: bytes, scope: Scope, receive: Receive) -> bytes:
         async with exclusive(len(body)):
             profiles = Batch.model_validate_json(body).profiles
             if not any(map(is_slow, profiles)):

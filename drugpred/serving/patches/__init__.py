@@ -25,6 +25,7 @@ PATCHES: Final = {
     "request_timeout": ("bentoml",),
     "circus_arbiter": ("bentoml",),
     "uvicorn_limits": ("uvicorn", "httptools"),
+    "uvicorn_fast_path": ("uvicorn", "httptools"),
     "uvicorn_server": ("uvicorn",),
     "grpc_unary": ("grpcio",),
     "grpc_log": ("grpcio",),

@@ -6,9 +6,12 @@ of the Prometheus server.
 
 from __future__ import annotations
 
+import asyncio
 import traceback
+from bisect import bisect_left
+from collections import Counter
 from time import perf_counter, time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from bentoml import server_context
 from bentoml._internal.server.http import instruments
@@ -18,11 +21,13 @@ from typing_extensions import override
 from drugpred.serving.patches import applied, replace
 
 if TYPE_CHECKING:
+    from prometheus_client import Histogram
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _OTHER: Final = "other"  # the endpoint label of all unknown paths
 
 _REDIRECTS: Final = 300
+_OK: Final = 200
 _FAILED: Final = 500
 
 
@@ -37,6 +42,9 @@ class RequestMetricsMiddleware(RunnerTrafficMetricsMiddleware):
     A path is known if it was once answered with a status below 300; the paths of the service's endpoints are always
     known. A worker whose metrics cannot be defined does not start.
     """
+
+    running: ClassVar[RequestMetricsMiddleware | None] = None
+    """The middleware of the application that was started last."""
 
     def __init__(self, app: ASGIApp, namespace: str, skip_paths: list[str]) -> None:
         super().__init__(app, namespace, skip_paths)
@@ -105,6 +113,7 @@ class RequestMetricsMiddleware(RunnerTrafficMetricsMiddleware):
         for path in (_OTHER, *server_context.service_routes):
             self._know(path)
         self._last = self.metrics_last_request_timestamp.labels(**self._labels)
+        RequestMetricsMiddleware.running = self
 
     def _know(self, path: str) -> None:
         self._in_progress[path] = self.metrics_request_in_progress.labels(endpoint=path, **self._labels)
@@ -122,3 +131,58 @@ class RequestMetricsMiddleware(RunnerTrafficMetricsMiddleware):
                 self.metrics_request_duration.labels(**labels),
             )
         return self._answered[key]
+
+
+class BatchCounts:
+    """Counts requests of one path that are answered with 200 outside of the middleware, as many as there are at once.
+
+    Parameters
+    ----------
+    middleware : RequestMetricsMiddleware
+        A started one.
+    path : str
+    """
+
+    def __init__(self, middleware: RequestMetricsMiddleware, path: str) -> None:
+        self._total, self._duration = middleware._series(path, _OK)
+        self._in_progress = middleware._in_progress[path]
+        self._last = middleware._last
+        self._begun = self._shown = 0
+        self._seconds: list[float] = []
+        self._scheduled = False
+
+    def begin(self) -> None:
+        """Count a request as in progress, in an event loop."""
+        self._begun += 1
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._show)
+
+    def end(self, seconds: float | None) -> None:
+        """Count an answer, which took some seconds, or with None a request that the middleware counts."""
+        self._begun -= 1
+        if seconds is not None:
+            self._seconds.append(seconds)
+
+    def _show(self) -> None:
+        self._last.set(time())
+        self._shown = self._begun
+        self._in_progress.inc(self._shown)
+        asyncio.get_running_loop().call_soon(self._count)  # after the batch
+
+    def _count(self) -> None:
+        self._in_progress.dec(self._shown)
+        seconds, self._seconds = self._seconds, []
+        if seconds:
+            self._total.inc(len(seconds))
+            _observe(self._duration, seconds)
+        self._scheduled = bool(self._begun)
+        if self._scheduled:
+            asyncio.get_running_loop().call_soon(self._show)
+
+
+def _observe(histogram: Histogram, amounts: list[float]) -> None:
+    """Observe amounts like Histogram.observe, which writes twice for each."""
+    histogram._sum.inc(sum(amounts))
+    for bucket, n in Counter(bisect_left(histogram._upper_bounds, amount) for amount in amounts).items():
+        histogram._buckets[bucket].inc(n)

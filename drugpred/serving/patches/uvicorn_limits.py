@@ -6,6 +6,7 @@ uvicorn waits forever for a request, and accepts headers of any length.
 from __future__ import annotations
 
 import json
+import logging
 import socket
 from collections import deque
 from http import HTTPStatus
@@ -84,6 +85,8 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        # uvicorn looks for handlers alone, and would write a line for each request that no handler takes.
+        self.access_log = self.access_log and self.access_logger.isEnabledFor(logging.INFO)
         self._since = self.loop.time()
         crowded = len(self.connections) > MAX_HTTP_CONNECTIONS / 2
         self.timeout_keep_alive = _CROWDED_IDLE_SECONDS if crowded else HTTP_IDLE_TIMEOUT
@@ -179,7 +182,7 @@ class Protocol(HttpToolsProtocol):
         if limit:
             LIMITED.labels(limit).inc()
         answering = any(one.response_started and not one.response_complete for one in self._unanswered)
-        answered = not self._in_head and self.cycle.response_complete  # before the request was complete
+        answered = not self._in_head and (self.cycle is None or self.cycle.response_complete)
         if not answering and not answered:
             body = json.dumps({"error": _TEXTS[status], "detail": []}, separators=(",", ":")).encode()
             head = [

@@ -1,4 +1,4 @@
-"""A uvicorn worker with uvloop and httptools, without an access log, for the peers with FastAPI."""
+"""A uvicorn worker with uvloop and httptools, without an access log, for the peers that are ASGI applications."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from starlette.types import ASGIApp
 
 
-def serve(app: FastAPI) -> None:
+def serve(app: ASGIApp) -> None:
     """Serve an application on the port in the command line."""
     port = int(sys.argv[1])
     uvicorn.run(app, port=port, loop="uvloop", http="httptools", access_log=False, log_level="warning")

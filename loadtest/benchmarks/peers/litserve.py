@@ -1,6 +1,6 @@
-"""The scikit-learn pipeline in LitServe, whose model runs in a separate process.
+"""The scikit-learn pipeline or the predictor in LitServe, whose model runs in a separate process.
 
-usage: python -m loadtest.benchmarks.peers.litserve PORT
+usage: python -m loadtest.benchmarks.peers.litserve PORT [network]
 """
 
 import sys
@@ -10,15 +10,15 @@ import litserve  # type: ignore[import-not-found]
 import numpy as np
 from numpy.typing import NDArray
 
-from loadtest.benchmarks.peers.pipeline import Decade
+from loadtest.benchmarks.peers.network import model
 
 
 class API(litserve.LitAPI):  # type: ignore[misc]
     """Probabilities from one row."""
 
     def setup(self, device: str) -> None:  # noqa: ARG002 - LitServe's signature
-        """Read the pipeline."""
-        self.decade = Decade()
+        """Read the model."""
+        self.model = model()
 
     def decode_request(self, request: dict[str, Any]) -> NDArray[np.float64]:
         """Return the row of a request, shape (1, 12)."""
@@ -26,7 +26,7 @@ class API(litserve.LitAPI):  # type: ignore[misc]
 
     def predict(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probabilities of each row."""
-        return self.decade.probabilities(rows)
+        return self.model.probabilities(rows)
 
     def encode_response(self, probabilities: NDArray[np.float64]) -> dict[str, list[float]]:
         """Return the body of an answer."""

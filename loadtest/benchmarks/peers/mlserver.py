@@ -1,6 +1,6 @@
-"""The scikit-learn pipeline in MLServer, as a custom runtime in one process.
+"""The scikit-learn pipeline or the predictor in MLServer, as a custom runtime in one process.
 
-usage: python -m loadtest.benchmarks.peers.mlserver PORT
+usage: python -m loadtest.benchmarks.peers.mlserver PORT [network]
 """
 
 import asyncio
@@ -12,21 +12,21 @@ from mlserver import MLModel, MLServer, ModelSettings, Settings  # type: ignore[
 from mlserver.codecs import NumpyCodec  # type: ignore[import-not-found]
 from mlserver.types import InferenceRequest, InferenceResponse  # type: ignore[import-not-found]
 
-from loadtest.benchmarks.peers.pipeline import Decade
+from loadtest.benchmarks.peers.network import model
 
 
 class Runtime(MLModel):  # type: ignore[misc]
     """Probabilities from a tensor of rows."""
 
     async def load(self) -> bool:
-        """Read the pipeline."""
-        self.decade = Decade()
+        """Read the model."""
+        self.model = model()
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         """Return the probabilities of each row."""
         rows = self.decode(payload.inputs[0], default_codec=NumpyCodec)
-        output = NumpyCodec.encode_output("probabilities", self.decade.probabilities(np.asarray(rows)))
+        output = NumpyCodec.encode_output("probabilities", self.model.probabilities(np.asarray(rows)))
         return InferenceResponse(model_name=self.name, outputs=[output])
 
 

@@ -19,7 +19,7 @@ class Peer:
     """Another way to serve the same model."""
 
     name: str
-    """Name of its module."""
+    """Name of its module, with `_network` behind it if it serves the predictor by rows."""
     title: str
     body: object
     """Body of the request, which is EXAMPLE, as JSON."""
@@ -31,6 +31,15 @@ class Peer:
     scorer: bool = False
     """Whether it serves this project's predictor, not the scikit-learn pipeline."""
 
+    @property
+    def environment(self) -> str:
+        """Name of its requirements file."""
+        return environments.SCORER if self.scorer else self._module
+
+    @property
+    def _module(self) -> str:
+        return self.name.removesuffix("_network")
+
     def command(self, port: int) -> list[str]:
         """Return the start command, after creating the environment.
 
@@ -39,10 +48,11 @@ class Peer:
         EnvironmentFailedError
             The environment could not be created.
         """
-        python = str(environments.python(environments.SCORER if self.scorer else self.name))
+        python = str(environments.python(self.environment))
         if self.bentoml:
             return bentoml_serve(service_of(self.name), port, python)
-        return [python, "-m", f"{__package__}.{self.name}", str(port)]
+        command = [python, "-m", f"{__package__}.{self._module}", str(port)]
+        return command if self._module == self.name else [*command, "network"]
 
 
 def service_of(name: str) -> str:
@@ -55,27 +65,39 @@ def risks(answer: dict[str, Any]) -> list[float]:
     return [risk["probability"] for risk in answer["risks"]]
 
 
+def _tensor(answer: dict[str, Any]) -> list[float]:
+    data: list[float] = answer["outputs"][0]["data"]
+    return data
+
+
+_TENSOR: Final = {"inputs": [{"name": "rows", "shape": [1, len(EXAMPLE_ROW)], "datatype": "FP64", "data": EXAMPLE_ROW}]}
+
 MEASURE: Final = Peer(
     "fastapi_scorer", "FastAPI, our predictor", EXAMPLE, risks, scorer=True
 )  # ratios are relative to it
 
 PEERS: Final = (
     MEASURE,
+    Peer("asgi_empty", "empty application, uvicorn", EXAMPLE, risks, scorer=True),
     Peer("fastapi_pipeline", "FastAPI, pipeline", EXAMPLE, list),
     Peer("bentoml_stock", "BentoML stock, our predictor", EXAMPLE, risks, bentoml=True, scorer=True),
     Peer("bentoml_tuned", "BentoML tuned: async, no log, no tracing", EXAMPLE, risks, bentoml=True, scorer=True),
     Peer("bentoml_pipeline", "BentoML, pipeline", {"rows": [EXAMPLE_ROW]}, lambda answer: answer[0], bentoml=True),
-    Peer(
-        "mlserver",
-        "MLServer, pipeline",
-        {"inputs": [{"name": "rows", "shape": [1, len(EXAMPLE_ROW)], "datatype": "FP64", "data": EXAMPLE_ROW}]},
-        lambda answer: answer["outputs"][0]["data"],
-        "/v2/models/drug_consumption/infer",
-    ),
+    Peer("mlserver", "MLServer, pipeline", _TENSOR, _tensor, "/v2/models/drug_consumption/infer"),
+    Peer("mlserver_network", "MLServer, our predictor", _TENSOR, _tensor, "/v2/models/drug_consumption/infer"),
     Peer(
         "mlflow", "MLflow, pipeline", {"inputs": [EXAMPLE_ROW]}, lambda answer: answer["predictions"][0], "/invocations"
     ),
     Peer("litserve", "LitServe, pipeline", {"row": EXAMPLE_ROW}, lambda answer: answer["probabilities"]),
+    Peer("litserve_network", "LitServe, our predictor", {"row": EXAMPLE_ROW}, lambda answer: answer["probabilities"]),
+    Peer(
+        "kserve_network",
+        "KServe, our predictor",
+        {"instances": [EXAMPLE_ROW]},
+        lambda answer: answer["predictions"][0],
+        "/v1/models/drug_consumption:predict",
+    ),
+    Peer("ray_serve_network", "Ray Serve, our predictor", {"row": EXAMPLE_ROW}, list),
 )
 
 

@@ -24,9 +24,12 @@ def rules() -> list[dict]:
     ]
 
 
+def dashboard() -> dict:
+    return json.loads((MONITORING / "grafana" / "dashboards" / "drugpred.json").read_text("utf-8"))
+
+
 def panels() -> list[dict]:
-    dashboard = json.loads((MONITORING / "grafana" / "dashboards" / "drugpred.json").read_text("utf-8"))
-    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+    return [panel for panel in dashboard()["panels"] if panel["type"] != "row"]
 
 
 def filled(expression: str) -> str:
@@ -79,9 +82,13 @@ def test_each_panel_shows_something(watched, panel):
         watched.wait(filled(target["expr"]))
 
 
+def test_the_dashboard_marks_alerts(watched):
+    for annotation in dashboard()["annotations"]["list"]:
+        watched.wait(annotation["expr"])
+
+
 def test_the_dashboards_variables_have_values(watched):
-    dashboard = json.loads((MONITORING / "grafana" / "dashboards" / "drugpred.json").read_text("utf-8"))
-    for variable in dashboard["templating"]["list"]:
+    for variable in dashboard()["templating"]["list"]:
         name, chosen = variable["name"], variable["current"]["value"]
         assert chosen == VARIABLES[name]
         if variable["type"] == "custom":

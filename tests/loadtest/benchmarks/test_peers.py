@@ -10,6 +10,7 @@ import pytest
 from drugpred.codebook import WINDOWS
 from drugpred.schemas import EXAMPLE, Profile
 from loadtest.benchmarks.peers import environments, registry
+from loadtest.benchmarks.peers.network import Network, model
 from loadtest.benchmarks.peers.pipeline import Decade
 from loadtest.benchmarks.targets import of_peers
 from tests.harness import ROOT
@@ -17,17 +18,23 @@ from tests.loadtest.conftest import STUBBORN
 
 NAMES = [
     "fastapi_scorer",
+    "asgi_empty",
     "fastapi_pipeline",
     "bentoml_stock",
     "bentoml_tuned",
     "bentoml_pipeline",
     "mlserver",
+    "mlserver_network",
     "mlflow",
     "litserve",
+    "litserve_network",
+    "kserve_network",
+    "ray_serve_network",
 ]
 SAID = [i / 18 for i in range(18)]
 ANSWERS = {
     "fastapi_scorer": {"risks": [{"drug": "alcohol", "probability": one} for one in SAID]},
+    "asgi_empty": {"risks": [{"drug": "alcohol", "probability": one} for one in SAID]},
     "bentoml_tuned": {"risks": [{"drug": "alcohol", "probability": one} for one in SAID]},
     "bentoml_stock": {"risks": [{"drug": "alcohol", "probability": one} for one in SAID]},
     "fastapi_pipeline": SAID,
@@ -35,6 +42,10 @@ ANSWERS = {
     "mlserver": {"model_name": "drug_consumption", "outputs": [{"shape": [1, 18], "data": SAID}]},
     "mlflow": {"predictions": [SAID]},
     "litserve": {"probabilities": SAID},
+    "mlserver_network": {"model_name": "drug_consumption", "outputs": [{"shape": [1, 18], "data": SAID}]},
+    "litserve_network": {"probabilities": SAID},
+    "kserve_network": {"predictions": [SAID]},
+    "ray_serve_network": SAID,
 }
 
 
@@ -60,9 +71,9 @@ def test_each_has_a_module_and_its_requirements():
     folder = ROOT / "loadtest" / "benchmarks" / "peers"
     assert [peer.name for peer in registry.PEERS] == NAMES
     for name in NAMES:
-        assert (folder / f"{name}.py").is_file()
+        assert (folder / f"{name.removesuffix('_network')}.py").is_file()
     requirements = {path.stem for path in folder.glob("*.txt")}
-    assert requirements == {"pipeline", *(environments.SCORER if peer.scorer else peer.name for peer in registry.PEERS)}
+    assert requirements == {"pipeline", *(peer.environment for peer in registry.PEERS)}
 
 
 @pytest.mark.parametrize(
@@ -82,6 +93,7 @@ def test_all_get_the_same_person():
     bodies = {peer.name: peer.body for peer in registry.PEERS}
     assert (
         bodies["fastapi_scorer"]
+        == bodies["asgi_empty"]
         == bodies["fastapi_pipeline"]
         == bodies["bentoml_stock"]
         == EXAMPLE
@@ -90,7 +102,9 @@ def test_all_get_the_same_person():
     assert bodies["bentoml_pipeline"] == {"rows": [row]}
     assert bodies["mlserver"]["inputs"][0]["data"] == row
     assert bodies["mlflow"] == {"inputs": [row]}
-    assert bodies["litserve"] == {"row": row}
+    assert bodies["litserve"] == {"row": row} == bodies["litserve_network"] == bodies["ray_serve_network"]
+    assert bodies["mlserver_network"] == bodies["mlserver"]
+    assert bodies["kserve_network"] == {"instances": [row]}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -99,11 +113,14 @@ def test_probabilities_are_found_in_its_answer(name):
     assert peer.probabilities(ANSWERS[name]) == SAID
 
 
-def test_the_pipeline_of_the_peers_predicts_like_the_predictor(stored_model, real, monkeypatch):
+@pytest.mark.parametrize(("arguments", "kind"), [([], Decade), (["network"], Network)])
+def test_the_models_of_the_peers_predict_like_the_predictor(stored_model, real, monkeypatch, arguments, kind):
     monkeypatch.setenv("STORED_MODEL", str(stored_model.path))
-    decade = Decade()
+    monkeypatch.setattr(sys, "argv", ["peer", "8000", *arguments])
+    served = model()
+    assert isinstance(served, kind)
     expected = stored_model.predictor.predict_proba(real.X)[:, :, WINDOWS.index("decade")]
-    np.testing.assert_allclose(decade.probabilities(real.X), expected, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(served.probabilities(real.X), expected, rtol=0, atol=1e-9)
 
 
 @pytest.mark.slow  # three environments

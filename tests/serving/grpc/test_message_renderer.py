@@ -22,11 +22,9 @@ def answers(stored_model):
 
 
 def filled(scorer, profiles):
-    made = [pb.Prediction() for _ in profiles]
-    renderer = MessageRenderer(scorer.model)
-    for message, profile, arrays in zip(made, profiles, scorer.predict_arrays(profiles), strict=True):
-        renderer.render(message, profile, arrays)
-    return made
+    render = MessageRenderer(scorer.model).render
+    made = map(render, profiles, scorer.predict_arrays(profiles))
+    return [pb.PredictResponse.FromString(one).prediction for one in made]
 
 
 def without_ids(answers):

@@ -6,7 +6,7 @@ import pytest
 from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from drugpred.serving.patches.request_metrics import RequestMetricsMiddleware
+from drugpred.serving.patches.request_metrics import BatchCounts, RequestMetricsMiddleware
 
 LABELS = {"service_name": "", "service_version": "not available", "runner_name": ""}
 
@@ -156,3 +156,33 @@ def test_the_series_are_those_of_bentoml():
         }
 
     assert series(RequestMetricsMiddleware) == series(RunnerTrafficMetricsMiddleware)
+
+
+def test_requests_answered_elsewhere_are_counted_together_as_each_would_be(counted, monkeypatch):
+    ask(counted, "/known")
+    series = [counted._series("/known", 200)[1], counted._in_progress["/known"]]
+    seconds = [0.0002, 0.0003, 0.005, 0.005, 0.3, 100.0]
+    shown = []
+
+    async def count():
+        counts = BatchCounts(counted, "/known")
+        for _ in seconds:
+            counts.begin()
+        asyncio.get_running_loop().call_soon(lambda: shown.append(series[1]._value.get()))
+        await asyncio.sleep(0)
+        counts.end(None)
+        for each in seconds[1:]:
+            counts.end(each)
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    before = counted._series("/known", 299)[1]  # of no request
+    for each in seconds[1:]:
+        before.observe(each)
+    old = [bucket.get() for bucket in series[0]._buckets]
+    asyncio.run(count())
+    assert shown == [len(seconds)]
+    assert series[1]._value.get() == 0
+    assert counted.total("/known", 200) == 1 + len(seconds) - 1
+    grown = [bucket.get() - past for bucket, past in zip(series[0]._buckets, old, strict=True)]
+    assert grown == [bucket.get() for bucket in before._buckets]

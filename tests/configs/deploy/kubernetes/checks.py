@@ -14,7 +14,6 @@ from tests.configs.deploy.kubernetes.manifests import (
     labels,
     names,
     of,
-    one,
     pod,
     ports,
     selected,
@@ -64,17 +63,33 @@ def services(found: list[Manifest]) -> Iterator[str]:
 
 
 def edge(found: list[Manifest]) -> Iterator[str]:
-    """The Ingress sends to services and ports that there are, for hosts that have a certificate."""
-    (ingress,) = of(found, "Ingress")
-    certified = {host for each in ingress["spec"]["tls"] for host in each["hosts"]}
-    for rule in ingress["spec"]["rules"]:
-        if rule["host"] not in certified:
-            yield f"no certificate for {rule['host']}"
-        for path in rule["http"]["paths"]:
-            backend = path["backend"]["service"]
-            offered = {p["name"] for each in of(found, "Service", name=backend["name"]) for p in each["spec"]["ports"]}
-            if backend["port"]["name"] not in offered:
-                yield f"{path['path']} goes to {backend}"
+    """Ingress and routes send to services and ports that there are, an Ingress for hosts that have a certificate."""
+    for ingress in of(found, "Ingress"):
+        certified = {host for each in ingress["spec"]["tls"] for host in each["hosts"]}
+        for rule in ingress["spec"]["rules"]:
+            if rule["host"] not in certified:
+                yield f"no certificate for {rule['host']}"
+            for path in rule["http"]["paths"]:
+                backend = path["backend"]["service"]
+                if backend["port"]["name"] not in _offered(found, backend["name"], "name"):
+                    yield f"{path['path']} goes to {backend}"
+    yield from _routes(found)
+
+
+def _routes(found: list[Manifest]) -> Iterator[str]:
+    for route in of(found, "HTTPRoute", "GRPCRoute"):
+        for parent in route["spec"]["parentRefs"]:
+            if parent["name"] not in names(of(found, "Gateway")):
+                yield f"no gateway {parent['name']}"
+        for rule in route["spec"]["rules"]:
+            for backend in rule["backendRefs"]:
+                if backend["port"] not in _offered(found, backend["name"], "port"):
+                    yield f"a {route['kind']} goes to {backend}"
+
+
+def _offered(found: list[Manifest], service: str, key: str) -> set[str | int]:
+    """Return the names or numbers of a service's ports."""
+    return {port[key] for each in of(found, "Service", name=service) for port in each["spec"]["ports"]}
 
 
 def scaling(found: list[Manifest]) -> Iterator[str]:
@@ -153,7 +168,11 @@ def _both_ends(found: list[Manifest], policy: Manifest, rule: Manifest) -> Itera
 
 def monitoring(found: list[Manifest]) -> Iterator[str]:
     """Each server is scraped once, under the name that the rules select, by an allowed client."""
-    monitor = one(found, "ServiceMonitor", "drugpred")["spec"]
+    for each in of(found, "ServiceMonitor"):
+        yield from _monitor(found, each["spec"])
+
+
+def _monitor(found: list[Manifest], monitor: Manifest) -> Iterator[str]:
     wanted = monitor["selector"]["matchLabels"].items()
     watched = [each for each in of(found, "Service") if wanted <= each["metadata"]["labels"].items()]
     if names(watched) != {"drugpred"}:

@@ -23,11 +23,15 @@ ENVIRONMENTS = {
     "staging": ["overlays/staging"],
     "production": ["overlays/production"],
     "production and canary": ["overlays/production", "canary"],
+    "plain": ["overlays/plain"],
 }
 """Folders that are applied to one namespace."""
 
 OPERATOR = {"ServiceMonitor", "PrometheusRule"}
 """Kinds that the Prometheus operator adds."""
+
+GATEWAY = {"Gateway", "HTTPRoute", "GRPCRoute"}
+"""Kinds that the Gateway API adds."""
 
 
 def kubectl() -> str:
@@ -54,6 +58,17 @@ def _parsed(folder: Path) -> list[Manifest]:
 def manifests(*folders: str | Path) -> list[Manifest]:
     """Return the manifests of folders, to be changed at will."""
     return [deepcopy(each) for folder in folders for each in _parsed(KUBERNETES / folder)]
+
+
+def with_component(name: str, folder: Path, overlay: str = "production") -> list[Manifest]:
+    """Return the manifests of an overlay with a component, made in an empty folder.
+
+    kustomize takes relative paths alone, and none out of the folder of a repository that it cloned.
+    """
+    shutil.copytree(KUBERNETES, folder / "kubernetes")
+    path = folder / "kubernetes" / "overlays" / overlay / "kustomization.yaml"
+    path.write_text(f"{path.read_text('utf-8')}components: [../../{name}]\n", "utf-8")
+    return manifests(path.parent)
 
 
 def environment(name: str) -> list[Manifest]:

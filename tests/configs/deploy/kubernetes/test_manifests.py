@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -23,10 +24,11 @@ from tests.configs.deploy.kubernetes.manifests import (
     one,
     pod,
     ports,
+    with_component,
     workloads,
 )
 from tests.harness import skip
-from tests.harness.prometheus import MONITORING
+from tests.harness.prometheus import MONITORING, program
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -121,6 +123,13 @@ def test_ports_are_those_of_the_service(name):
         assert ports(server) == {"http": 3000, "grpc": Settings.model_fields["grpc_port"].default}
 
 
+@environments
+def test_redis_is_the_image_of_compose(name):
+    compose = yaml.safe_load((KUBERNETES.parent / "compose.yaml").read_text("utf-8"))
+    image = container(one(environment(name), "StatefulSet", "redis"))["image"]
+    assert image == f"docker.io/library/{compose['services']['redis']['image']}"
+
+
 def test_the_namespaces_take_no_pod_that_may_do_more():
     for name, namespace in (("staging", "drugpred-staging"), ("production", "drugpred")):
         told = one(environment(name), "Namespace", namespace)["metadata"]["labels"]
@@ -139,7 +148,10 @@ def test_the_canary_is_a_pod_of_production():
 
 @environments
 def test_every_secret_is_one_that_is_made(name, made):
-    assert referenced(environment(name)) - {("drugpred-tls", None)} == made
+    found = environment(name)
+    if not of(found, "ServiceMonitor"):  # prometheus.yml has the file of the key
+        made = made - {("drugpred-metrics", "key")}
+    assert referenced(found) - {("drugpred-tls", None)} == made
 
 
 @pytest.fixture(scope="module")
@@ -200,13 +212,8 @@ def test_the_command_that_makes_the_rules_makes_them(tmp_path):
     assert (base / "rules.yaml").read_bytes() == (KUBERNETES / "base" / "rules.yaml").read_bytes()
 
 
-def test_a_volume_of_models_can_be_added(tmp_path_factory):
-    # kustomize takes relative paths alone, and none out of the folder of a repository that it cloned.
-    folder = tmp_path_factory.mktemp("overlay")
-    shutil.copytree(KUBERNETES, folder / "kubernetes")
-    overlay = folder / "kubernetes" / "overlays" / "production" / "kustomization.yaml"
-    overlay.write_text(overlay.read_text("utf-8") + "components: [../../models]\n", "utf-8")
-    found = manifests(overlay.parent)
+def test_a_volume_of_models_can_be_added(tmp_path):
+    found = with_component("models", tmp_path)
     assert [fault for check in checks.CHECKS for fault in check(found)] == []
     (claim,) = of(found, "PersistentVolumeClaim")
     (loader,) = yaml.safe_load_all((KUBERNETES / "models" / "loader.yaml").read_text("utf-8"))
@@ -218,6 +225,38 @@ def test_a_volume_of_models_can_be_added(tmp_path_factory):
     for each in (*found, loader):
         if each["kind"] not in OPERATOR:
             validate(each, "1.37")
+
+
+@pytest.mark.parametrize("overlay", ["production", "plain"])
+def test_a_gateway_can_be_added(overlay, tmp_path):
+    found = with_component("gateway", tmp_path, overlay)
+    assert [fault for check in checks.CHECKS for fault in check(found)] == []
+    one(found, "GRPCRoute", "drugpred")["spec"]["rules"][0]["backendRefs"][0]["port"] = 80
+    assert list(checks.edge(found))
+
+
+def test_a_plain_cluster_has_all_kinds():
+    groups = {each["apiVersion"].rpartition("/")[0] for each in environment("plain")}
+    assert groups == {"", "apps", "policy", "networking.k8s.io"}
+    (server,) = of(environment("plain"), "Deployment")
+    assert {each["whenUnsatisfiable"] for each in pod(server)["topologySpreadConstraints"]} == {"ScheduleAnyway"}
+
+
+def test_a_prometheus_without_the_operator_finds_every_pod(tmp_path):
+    (scrape,) = yaml.safe_load((KUBERNETES / "prometheus.yml").read_text("utf-8"))["scrape_configs"]
+    (discovery,) = scrape["dns_sd_configs"]
+    (name,) = discovery["names"]
+    found = environment("plain")
+    service, namespace, rest = name.split(".", 2)
+    assert (namespace, rest) == ("drugpred", "svc.cluster.local")
+    assert one(found, "Service", service)["spec"]["clusterIP"] == "None"
+    assert discovery["port"] == ports(one(found, "Deployment", "drugpred"))["http"]
+    path = Path(scrape["authorization"]["credentials_file"])
+    given = (KUBERNETES / "prometheus.yml").read_text("utf-8").replace(str(path), "key")
+    (tmp_path / "prometheus.yml").write_text(given, "utf-8")
+    (tmp_path / path.name).touch()
+    command = [program("promtool"), "check", "config", tmp_path / "prometheus.yml"]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
 
 
 def test_no_secret_is_in_the_files():

