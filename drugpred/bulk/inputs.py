@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import pyarrow as pa
+
 from drugpred.bulk.formats import is_source
 from drugpred.bulk.storage import Remote, location, parse
 from drugpred.data.files import require_regular
@@ -44,9 +46,9 @@ def find(inputs: Sequence[str | Path]) -> dict[File, State]:
         file = parse(one)
         try:
             found: dict[File, State] = dict(_local(file) if isinstance(file, Path) else _remote(file))
-        except OSError as error:
-            where = {"where": file} if isinstance(file, Path) else {}
-            raise DataError(f"cannot read {reason(error, **where)}") from error
+        except (OSError, pa.ArrowException) as error:
+            cause = reason(error, file) if isinstance(file, Path) else f"{location(file)}: {reason(error)}"
+            raise DataError(f"cannot read {cause}") from error
         if not found:
             raise DataError(f"expected files of rows in {location(file)}, found none")
         files |= found

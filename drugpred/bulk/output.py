@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from drugpred import __version__
 from drugpred.bulk.sink import MARK_START
-from drugpred.bulk.storage import LocalPlace, location
+from drugpred.bulk.storage import LocalPlace, location, writing
 from drugpred.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -45,7 +45,12 @@ def check(sink: Sink, overwrite: bool) -> None:
     place = sink.place
     if isinstance(place, LocalPlace):
         _check_kinds(sink, place.folder)
-    files = _files(sink)
+    with writing(place, sink.name):
+        _check_older(sink, overwrite)
+
+
+def _check_older(sink: Sink, overwrite: bool) -> None:
+    place, files = sink.place, _files(sink)
     mark = (place.read(sink.marker) or b"").decode(errors="replace")
     begun = all(_BEGUN.fullmatch(path.removeprefix(f"{sink.folder}/")) for path in files[sink.folder])
     if not mark.startswith(MARK_START) and not begun:

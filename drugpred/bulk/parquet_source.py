@@ -117,6 +117,8 @@ def _open(path: File, dictionaries: Sequence[str] = ()) -> Iterator[parquet.Parq
         ):
             yield file
     except (OSError, pa.ArrowException) as error:
+        if not isinstance(path, Path) and not isinstance(error, pa.ArrowInvalid):
+            raise DataError(f"cannot read {location(path)}: {reason(error)}") from error
         raise DataError(f"cannot read {location(path)}: expected a Parquet file") from error
     except ValueError as error:  # of a web server that does not send ranges
         raise DataError(f"cannot read {location(path)}: {reason(error)}") from error

@@ -142,26 +142,31 @@ def _target(output: str | Path) -> tuple[Place, str, str]:
 def _check_inputs(inputs: Sequence[str | Path], files: Iterable[File], place: Place, name: str, ending: str) -> None:
     """Raise `ConfigurationError` if an input is in the place of the output, or the output in that of an input."""
 
-    def inside(file: File, folder: File) -> bool:
-        if isinstance(file, Path) and isinstance(folder, Path):
-            return Path(os.path.realpath(file)).is_relative_to(os.path.realpath(folder))
-        if isinstance(file, Remote) and isinstance(folder, Remote):
-            return file.filesystem == folder.filesystem and f"{file.path}/".startswith(f"{folder.path}/")
-        return False
-
     def at(ending: str) -> File:
         if isinstance(place.folder, Path):
             return place.folder / f"{name}{ending}"
         return Remote(place.folder.url, f"{place.folder.path}/{name}{ending}")
 
-    rejected = ".rejected.csv" if ending else ".rejected"
-    outputs = [at(""), at(rejected), at(".parts"), at(".manifest.json")]
+    outputs = [at(""), at(".rejected.csv" if ending else ".rejected"), at(".parts"), at(".manifest.json")]
+    resolved = [_resolved(output) for output in outputs]
     for file in files:
-        same = isinstance(file, Path) and any(same_file(file, out) for out in outputs if isinstance(out, Path))
-        if same or any(inside(file, out) for out in outputs):
+        same = isinstance(file, Path) and any(same_file(file, output) for output in outputs if isinstance(output, Path))
+        if same or any(_is_inside(_resolved(file), output) for output in resolved):
             raise ConfigurationError("expected an output other than the input")
-    if any(inside(outputs[0], parse(one)) for one in inputs):
+    if any(_is_inside(resolved[0], _resolved(parse(one))) for one in inputs):
         raise ConfigurationError("expected an output outside of the input")
+
+
+def _resolved(file: File) -> File:
+    return Path(os.path.realpath(file)) if isinstance(file, Path) else file
+
+
+def _is_inside(file: File, folder: File) -> bool:
+    if isinstance(file, Path) and isinstance(folder, Path):
+        return file.is_relative_to(folder)
+    if isinstance(file, Remote) and isinstance(folder, Remote):
+        return f"{file.path}/".startswith(f"{folder.path}/") and file.filesystem == folder.filesystem
+    return False
 
 
 def _schema(source: Source, model: StoredModel, options: Options, one_file: bool) -> tuple[pa.Schema, tuple[str, ...]]:

@@ -14,8 +14,8 @@ from typing_extensions import override
 from drugpred.bulk import executors
 from drugpred.bulk.output import check, finish, finished, prepare, totals
 from drugpred.bulk.plan import Options, Plan, plan
-from drugpred.bulk.storage import RemotePlace
-from drugpred.errors import ConfigurationError, reason
+from drugpred.bulk.storage import writing
+from drugpred.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -123,7 +123,7 @@ def execute(
         "dask": partial(executors.run_on_dask, workers=workers, address=cluster),
     }
     try:
-        with sink.place.lock(f"{sink.folder}/lock"):
+        with writing(sink.place, sink.name), sink.place.lock(f"{sink.folder}/lock"):
             prepare(sink, console)
             records = finished(planned)
             tasks = [task for task in planned.tasks if task.number not in records]
@@ -133,10 +133,6 @@ def execute(
             finish(planned, records)
     except Timeout:
         raise ConfigurationError(f"expected no other run with the output {sink.place.text(sink.name)}") from None
-    except OSError as error:
-        if isinstance(sink.place, RemotePlace):  # whose errors may name no file
-            raise ConfigurationError(f"cannot write {sink.place.text(sink.name)}: {reason(error)}") from error
-        raise
     seconds = ready - begun, done - ready, time.perf_counter() - done
     return Summary(*totals(records), sum(task.rows for task in tasks), *seconds)
 

@@ -130,6 +130,17 @@ def open_arrow(file: File) -> Any:  # noqa: ANN401 - without stubs pyarrow has n
     return file.filesystem.open_input_file(file.path)
 
 
+@contextmanager
+def writing(place: Place, name: str) -> Iterator[None]:
+    """Return a context manager in which errors of an object store, which may name no file, name one."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        if isinstance(place, RemotePlace):
+            raise ConfigurationError(f"cannot write {place.text(name)}: {reason(error)}") from error
+        raise
+
+
 class Place(ABC):
     """A folder in which a run writes; names of its files may contain slashes. Other processes may have a copy of it."""
 

@@ -139,6 +139,21 @@ def test_errors_name_the_url(many_parts, bucket, run, tmp_path, source, output, 
         )
 
 
+def test_errors_of_a_store_are_a_line_with_the_url(many_parts, bucket, run, tmp_path, monkeypatch):
+    class Failing:
+        def get_file_info(self, _):
+            raise pa.ArrowException("no access\nmore")
+
+        open_input_stream = open_input_file = get_file_info
+
+    path = many_parts("in.csv")
+    monkeypatch.setattr("drugpred.bulk.storage.Remote.filesystem", Failing())
+    with pytest.raises(DataError, match=r"^cannot read s3://bucket/in.csv: no access$"):
+        run("s3://bucket/in.csv", tmp_path / "out.csv")
+    with pytest.raises(ConfigurationError, match=r"^cannot write s3://bucket/out: no access$"):
+        run(path, "s3://bucket/out/")
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
