@@ -83,7 +83,6 @@ def score(
 
     if engine != "local" and cluster is None and not dry_run:
         executors.context(engine)  # its first process imports packages while this one does
-    import psutil
     from rich.console import Console
 
     from drugpred import model_store
@@ -98,7 +97,7 @@ def score(
         click.echo(f"{len(planned.files)} files with {len(planned.tasks)} parts and {planned.rows} rows can be scored")
         return
     console = Console(stderr=True)
-    before = time.time() - psutil.Process().create_time()
+    before = _age()
     done = run.execute(planned, console, engine, cluster, workers, overwrite)
     rate = f" ({done.rows / done.work:,.0f} rows/s)" if done.rows else ""
     console.print(f"{before + done.start:.1f} s to start, {done.work:.1f} s to score{rate}, {done.end:.1f} s to end")
@@ -111,3 +110,15 @@ def score(
             click.echo(f"{done.rejected} rows rejected, see {rejected}")
             click.echo(f"faults: {', '.join(f'{count} of {name}' for name, count in done.faults.items())}")
             ctx.exit(3)
+
+
+def _age() -> float:
+    """Return the seconds since this process began."""
+    import psutil
+
+    begun: float = psutil.Process().create_time()
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        return time.time() - begun
+    # By the clock of the boot: psutil adds its time in whole seconds.
+    since_boot: float = begun - psutil.boot_time()
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - since_boot
