@@ -9,6 +9,7 @@ from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from pydantic import ValidationError
 from starlette.middleware.cors import CORSMiddleware
 
+from drugpred.limits import LARGE_REQUEST_BYTES, MAX_BODY_BYTES_EACH
 from drugpred.schemas import Profile
 from drugpred.serving import endpoints, patches, request_ids
 from drugpred.serving.access.policy import extract_key
@@ -26,10 +27,13 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from drugpred.scoring import PredictedArrays
+    from drugpred.serving.capacity import SharedCapacityLimiter
     from drugpred.serving.patches.request_metrics import BatchCounts
     from drugpred.serving.patches.uvicorn_fast_path import FastPathProtocol
 
 _PATH = "/predict"
+
+_MOST_HELD = MAX_BODY_BYTES_EACH - LARGE_REQUEST_BYTES
 
 _LAYERS = (
     ConnectionCloseMiddleware,
@@ -50,16 +54,24 @@ class PredictHandler:
         Has `predictions`, `access` and `worker`, see service.py.
     counts : BatchCounts
         BentoML's request metrics.
+    bodies : SharedCapacityLimiter
+        Bodies that the middleware holds.
     """
 
     target = _PATH.encode()
 
-    def __init__(self, service: Any, counts: BatchCounts) -> None:  # noqa: ANN401 - BentoML decorates its class
+    def __init__(
+        self,
+        service: Any,  # noqa: ANN401 - BentoML decorates its class
+        counts: BatchCounts,
+        bodies: SharedCapacityLimiter,
+    ) -> None:
         self._shutdown = service.worker.shutdown
         self._predictions = service.predictions
         self._access = service.access
         self._rule = endpoints.find(_PATH).rule
         self._counts = counts
+        self._bodies = bodies
         self.end = counts.end
 
     @classmethod
@@ -67,11 +79,16 @@ class PredictHandler:
         """Return the handler of a service, or None if its middleware does more than the handler."""
         metrics = patches.applied("request_metrics")
         running = metrics and metrics.RequestMetricsMiddleware.running
-        return cls(service, metrics.BatchCounts(running, _PATH)) if running and _is_usual(running.app) else None
+        bodies = running and _bodies_of(running.app)
+        return cls(service, metrics.BatchCounts(running, _PATH), bodies) if bodies else None
 
     def is_open(self) -> bool:
-        """Return whether it takes requests: not during shutdown, nor while clients are not reading their answers."""
-        return not (self._shutdown.started or WRITE_BACKLOG.transports)
+        """Return whether it takes requests.
+
+        It does not during shutdown, while clients are not reading their answers, and while the middleware holds so many
+        bytes of bodies that a caller may have no more.
+        """
+        return not (self._shutdown.started or WRITE_BACKLOG.transports or self._bodies.held > _MOST_HELD)
 
     def begin(self, body: bytes, headers: Mapping[bytes, bytes], reply: FastPathProtocol) -> bool:
         """Start to answer a request; return whether it is taken."""
@@ -100,10 +117,13 @@ class PredictHandler:
         return b"content-length: %d\r\nx-request-id: %b\r\n\r\n%b" % (len(content), request_id, content)
 
 
-def _is_usual(app: ASGIApp | None) -> bool:
-    """Return whether requests go through known middleware to the fast path."""
+def _bodies_of(app: ASGIApp | None) -> SharedCapacityLimiter | None:
+    """Return the limit of the middleware's bodies, or None if requests go through other than known middleware."""
+    bodies = None
     while isinstance(app, _LAYERS) or (
         isinstance(app, OpenTelemetryMiddleware) and app.excluded_urls and app.excluded_urls.url_disabled(_PATH)
     ):
+        if isinstance(app, AccessMiddleware):
+            bodies = app.bodies
         app = app.app
-    return isinstance(app, FastPathMiddleware)
+    return bodies if isinstance(app, FastPathMiddleware) else None

@@ -10,6 +10,7 @@ from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from opentelemetry.util.http import ExcludeList
 from starlette.middleware.cors import CORSMiddleware
 
+from drugpred.limits import MAX_BODY_BYTES_EACH
 from drugpred.schemas import EXAMPLE, Profile
 from drugpred.scoring import Scorer
 from drugpred.serving import patches
@@ -47,10 +48,11 @@ def predictions(stored_model):
     return PredictionService(Scorer(stored_model))
 
 
-def handler_of(predictions, **settings):
+def handler_of(predictions, bodies=None, **settings):
     access = AccessPolicy.from_settings(Settings(**settings))
     worker = SimpleNamespace(shutdown=GracefulShutdown())
-    return PredictHandler(SimpleNamespace(predictions=predictions, access=access, worker=worker), Counts())
+    service = SimpleNamespace(predictions=predictions, access=access, worker=worker)
+    return PredictHandler(service, Counts(), bodies or AccessMiddleware(None).bodies)
 
 
 def ask(handler, body=BODY, **headers):
@@ -146,10 +148,21 @@ def traced(app, excluded):
     return OpenTelemetryMiddleware(app, excluded_urls=ExcludeList([excluded]))
 
 
+def test_it_takes_nothing_while_the_middleware_holds_all_bodies_of_a_caller(predictions):
+    bodies = AccessMiddleware(None).bodies
+    handler = handler_of(predictions, bodies)
+    assert handler.is_open()
+    bodies.acquire(MAX_BODY_BYTES_EACH - 4, "alice")
+    assert not handler.is_open()
+    bodies.release(MAX_BODY_BYTES_EACH - 4, "alice")
+    assert handler.is_open()
+
+
 @pytest.mark.parametrize(
     ("app", "expected"),
     [
-        (fast_path(), True),
+        (AccessMiddleware(fast_path()), True),
+        (fast_path(), False),
         (traced(ErrorFormatMiddleware(AccessMiddleware(CORSMiddleware(fast_path()))), ".*"), True),
         (traced(ErrorFormatMiddleware(AccessMiddleware(fast_path())), "livez,readyz,metrics"), False),
         (ErrorFormatMiddleware(SimpleNamespace(app=fast_path())), False),  # such as an access log
