@@ -85,8 +85,8 @@ class PredictHandler:
     def is_open(self) -> bool:
         """Return whether it takes requests.
 
-        It does not during shutdown, while clients are not reading their answers, and while the middleware holds all bytes
-        of bodies that a caller may have.
+        It does not during shutdown, while clients are not reading their answers, and while the middleware holds as many
+        bytes of bodies as a caller may have.
         """
         return not (self._shutdown.started or WRITE_BACKLOG.transports or self._bodies.held > _MOST_HELD)
 
