@@ -126,10 +126,17 @@ def prometheus(
     for rules in (home / "rules").glob("*.yml"):
         text = re.sub(r"(?m)^( *)interval: \S+$", r"\1interval: 1s", rules.read_text("utf-8"))
         rules.write_text(re.sub(r"(?m)^( *)for: \S+$", r"\1for: 0s", text), "utf-8")
+    with configured(home / "prometheus.yml", folder) as started:
+        yield started
+
+
+@contextmanager
+def configured(file: Path, folder: Path) -> Iterator[Prometheus]:
+    """Run Prometheus with a configuration on a free port, with its data and its log in a folder."""
     port = free_ports(1)[0]
     command = [
         program("prometheus"),
-        f"--config.file={home / 'prometheus.yml'}",
+        f"--config.file={file}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
     ]

@@ -13,6 +13,7 @@ from drugpred.serving.capacity import WRITE_BACKLOG
 from drugpred.serving.patches import uvicorn_limits
 from drugpred.serving.patches.uvicorn_fast_path import FastPathProtocol
 from tests.harness import wait
+from tests.harness.sockets import read_bodies
 
 BODY = b"hello"
 HEAD = b"POST /double HTTP/1.1\r\nhost: test\r\ncontent-length: %d\r\n"
@@ -95,22 +96,8 @@ def connection(running, handler):
 
 
 def bodies(connection, n):
-    """Return the bodies of the next answers, which are of one line."""
-    found, received = [], b""
-    while len(found) < n:
-        part = connection.recv(65536)
-        assert part, "the connection ended"
-        received += part
-        while b"\r\n\r\n" in received:
-            head, _, rest = received.partition(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 200 OK\r\ndate: ")
-            length = int(head.partition(b"content-length: ")[2].split()[0])
-            if len(rest) < length:
-                break
-            found.append(rest[:length])
-            received = rest[length:]
-    assert not received
-    return found
+    """Return the bodies of the next answers, which the protocol itself writes."""
+    return read_bodies(connection, n, b"HTTP/1.1 200 OK\r\ndate: ")
 
 
 @pytest.mark.parametrize("pieces", [[REQUEST], [REQUEST[:-5], BODY], [REQUEST[i : i + 1] for i in range(len(REQUEST))]])

@@ -24,6 +24,7 @@ from drugpred.serving.patches import uvicorn_limits as module
 from drugpred.serving.patches.uvicorn_limits import Protocol
 from drugpred.settings import Settings
 from tests.harness import wait
+from tests.harness.sockets import read_bodies
 
 
 async def application(scope, receive, send):
@@ -307,25 +308,6 @@ FRAMED = {
 }
 
 
-def answers(connection, n):
-    """Return the bodies of the next answers."""
-    bodies, received = [], b""
-    while len(bodies) < n:
-        part = connection.recv(65536)
-        assert part, "the connection ended"
-        received += part
-        while b"\r\n\r\n" in received:
-            head, _, rest = received.partition(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 200 OK")
-            length = int(head.lower().partition(b"content-length: ")[2].split()[0])
-            if len(rest) < length:
-                break
-            bodies.append(rest[:length])
-            received = rest[length:]
-    assert not received
-    return bodies
-
-
 @pytest.mark.parametrize("cut", ["whole", "bytes", "head"])
 @pytest.mark.parametrize("framed", FRAMED)
 @pytest.mark.parametrize("offer", OFFERS)
@@ -340,7 +322,7 @@ def test_an_offer_to_upgrade_is_ignored_and_its_body_is_a_body(connect, offer, f
         cut, [content[:at], content[at:]]
     ):
         connection.sendall(part)
-    assert answers(connection, 4) == [expected, expected, b"5", expected]
+    assert read_bodies(connection, 4) == [expected, expected, b"5", expected]
     connection.settimeout(0.2)
     with pytest.raises(TimeoutError):
         connection.recv(1)
@@ -369,7 +351,7 @@ def test_no_field_behind_a_body_becomes_a_header(connect, name):
     trailer = name + b": trailer\r\n"
     connection = connect()
     connection.sendall((request + b"5\r\nhello\r\n0\r\n" + trailer + b"\r\n") * 2)
-    for body in answers(connection, 2):
+    for body in read_bodies(connection, 2):
         assert json.loads(body) == [["host", "test"], ["transfer-encoding", "chunked"], ["x-own", "head"]]
 
 
@@ -437,7 +419,7 @@ def test_connections_are_kept_longer_than_proxies_keep_theirs(connect, monkeypat
         before = set(Protocol._connected)
         connection = connect()
         connection.sendall(REQUEST)
-        assert answers(connection, 1) == [b"5"]
+        assert read_bodies(connection, 1) == [b"5"]
         (one,) = set(Protocol._connected) - before
         return one.timeout_keep_alive
 

@@ -36,7 +36,7 @@ from tests.harness import running, skip, wait
 from tests.harness.certificates import make_certificates
 from tests.harness.kubernetes_api import Api, kubernetes_api
 from tests.harness.ports import free_ports
-from tests.harness.prometheus import MONITORING, Prometheus, program
+from tests.harness.prometheus import MONITORING, configured, program
 
 pytestmark = pytest.mark.slow  # real servers
 
@@ -143,9 +143,9 @@ def metrics(server, secrets):
 def test_no_label_of_the_target_takes_the_place_of_one_of_the_service(metrics):
     (endpoint,) = one(environment("production"), "ServiceMonitor", "drugpred")["spec"]["endpoints"]
     dropped = {rule["regex"] for rule in endpoint["relabelings"] if rule["action"] == "labeldrop"}
-    told = set(re.findall(r"[{,](\w+)=", metrics))
-    assert "endpoint" in told
-    assert told & (TARGET_LABELS - dropped) == set()
+    found = set(re.findall(r"[{,](\w+)=", metrics))
+    assert "endpoint" in found
+    assert found & (TARGET_LABELS - dropped) == set()
 
 
 @pytest.fixture
@@ -159,15 +159,8 @@ def prometheus(server, secrets, tmp_path):
     del scrape["dns_sd_configs"]
     scrape["static_configs"] = [{"targets": [server.url.removeprefix("http://")]}]
     (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(given), "utf-8")
-    (port,) = free_ports(1)
-    command = [
-        program("prometheus"),
-        f"--config.file={tmp_path / 'prometheus.yml'}",
-        f"--storage.tsdb.path={tmp_path / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    with running(command, tmp_path / "log", f"http://127.0.0.1:{port}/-/ready"):
-        yield Prometheus(f"http://127.0.0.1:{port}")
+    with configured(tmp_path / "prometheus.yml", tmp_path) as started:
+        yield started
 
 
 def test_a_prometheus_without_the_operator_reads_the_metrics_with_its_key(server, prometheus):
