@@ -78,6 +78,16 @@ class Plan(NamedTuple):
 def plan(inputs: str | Path | Sequence[str | Path], output: str | Path, model: StoredModel, options: Options) -> Plan:
     """Open all files and check their columns and the output's name; nothing is written.
 
+    Parameters
+    ----------
+    inputs : str or pathlib.Path, or a sequence of them
+        Paths or URLs of CSV or Parquet, by the endings of their names, see `drugpred.bulk.inputs.find`.
+    output : str or pathlib.Path
+        A file, CSV or Parquet by the ending of its name. A folder, or a path or URL that ends in a slash, becomes a
+        data set of Parquet.
+    model : StoredModel
+    options : Options
+
     Raises
     ------
     DataError

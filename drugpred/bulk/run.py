@@ -19,16 +19,14 @@ from drugpred.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from rich.console import Console
     from rich.progress import Task as Shown
 
     from drugpred.bulk.executors import Engine, Task
     from drugpred.bulk.sink import Record
-    from drugpred.model_store import StoredModel
 
-__all__ = ["Options", "Plan", "Summary", "check", "execute", "plan", "rejected_path", "score"]
+__all__ = ["Options", "Plan", "Summary", "check", "plan", "score"]
 
 
 class Summary(NamedTuple):
@@ -50,16 +48,8 @@ class Summary(NamedTuple):
     """Seconds to join the parts, or to write the manifest of a data set."""
 
 
-def rejected_path(output: Path) -> Path:
-    """Return the path of the file of rejected rows of an output that is a file."""
-    return output.with_name(f"{output.name}.rejected.csv")
-
-
 def score(
-    inputs: str | Path | Sequence[str | Path],
-    output: str | Path,
-    model: StoredModel,
-    options: Options,
+    planned: Plan,
     console: Console,
     engine: Engine = "local",
     cluster: str | None = None,
@@ -74,13 +64,8 @@ def score(
 
     Parameters
     ----------
-    inputs : str or pathlib.Path, or a sequence of them
-        Paths or URLs of CSV or Parquet, by the endings of their names, see `drugpred.bulk.inputs.find`.
-    output : str or pathlib.Path
-        A file, CSV or Parquet by the ending of its name. A folder, or a path or URL that ends in a slash, becomes a
-        data set of Parquet.
-    model : StoredModel
-    options : Options
+    planned : Plan
+        Of `plan`.
     console : rich.console.Console
         Shows the progress.
     engine : str
@@ -95,25 +80,13 @@ def score(
     Raises
     ------
     DataError
-        A file cannot be read, changes during the run, or has unexpected columns.
+        A file cannot be read, or changes during the run.
     ConfigurationError
-        A name has an unknown ending, another run writes the same output, there is an older output, a file that no run
-        has made is in the way, or the engine is not installed.
+        Another run writes the same output, there is an older output, a file that no run has made is in the way, or the
+        engine is not installed.
     OSError
         The output cannot be written.
     """
-    return execute(plan(inputs, output, model, options), console, engine, cluster, workers, overwrite)
-
-
-def execute(
-    planned: Plan,
-    console: Console,
-    engine: Engine = "local",
-    cluster: str | None = None,
-    workers: int | None = None,
-    overwrite: bool = False,
-) -> Summary:
-    """Score the parts of a plan; parameters and errors are those of `score`."""
     begun = time.perf_counter()
     sink = planned.sink
     check(sink, overwrite)

@@ -98,7 +98,7 @@ def score(
         return
     console = Console(stderr=True)
     before = _age()
-    done = run.execute(planned, console, engine, cluster, workers, overwrite)
+    done = run.score(planned, console, engine, cluster, workers, overwrite)
     rate = f" ({done.rows / done.work:,.0f} rows/s)" if done.rows else ""
     console.print(f"{before + done.start:.1f} s to start, {done.work:.1f} s to score{rate}, {done.end:.1f} s to end")
     file = parse(output)

@@ -12,7 +12,8 @@ from pyarrow import parquet
 from rich.console import Console
 
 from drugpred.bulk import csv_source, parquet_source
-from drugpred.bulk.run import Options, rejected_path, score
+from drugpred.bulk.job import Job
+from drugpred.bulk.run import Options, plan, score
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES
 from drugpred.data.simulator import Cohort
 from drugpred.model_store import StoredModel
@@ -42,7 +43,7 @@ def run(model):
 
     def run(path, output, drugs=DRUGS, window="decade", scale="standardized", include=(), keep=(), **others):
         options = Options(drugs, window, scale, include, keep)
-        done = score(path, output, model, options, Console(file=StringIO()), **others)
+        done = score(plan(path, output, model, options), Console(file=StringIO()), **others)
         return done.scored, done.rejected
 
     return run
@@ -105,6 +106,24 @@ def s3(tmp_path_factory):
         for name, value in environment.items():
             patched.setenv(name, value)
         yield
+
+
+@pytest.fixture
+def worked(monkeypatch):
+    """The numbers of parts that are worked on."""
+    numbers, work = [], Job.score_part
+
+    def record(self, number, advance=None):
+        numbers.append(number)
+        return work(self, number, advance)
+
+    monkeypatch.setattr(Job, "score_part", record)
+    return numbers
+
+
+def rejected_path(output):
+    """Return the file of the rejected rows of an output that is a file."""
+    return output.with_name(f"{output.name}.rejected.csv")
 
 
 def files(output):

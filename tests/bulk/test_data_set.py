@@ -182,19 +182,6 @@ def stopped(folder, run, tmp_path, monkeypatch):
     return tmp_path / "out"
 
 
-@pytest.fixture
-def worked(monkeypatch):
-    """The numbers of parts that are worked on."""
-    numbers, work = [], Job.score_part
-
-    def record(self, number, advance=None):
-        numbers.append(number)
-        return work(self, number, advance)
-
-    monkeypatch.setattr(Job, "score_part", record)
-    return numbers
-
-
 def test_a_part_that_is_cut_off_or_missing_is_scored_again(folder, run, stopped, worked, tmp_path):
     assert not (tmp_path / "out.manifest.json").exists()
     for number, size in ((2, 100), (5, 0)):

@@ -191,8 +191,8 @@ def test_a_part_that_ends_every_worker_is_reported():
         def score_part(self, number):
             os._exit(9)
 
-    told = pytest.raises(ConfigurationError, match=r"^the workers of a part were lost: .* parts are kept")
-    with starting(n_workers=1, silence_logs=50) as cluster, told:
+    refused = pytest.raises(ConfigurationError, match=r"^the workers of a part were lost: .* parts are kept")
+    with starting(n_workers=1, silence_logs=50) as cluster, refused:
         list(executors.run_on_dask([executors.Task(Fatal(), 0)], print, address=cluster.scheduler_address))
 
 
@@ -203,8 +203,8 @@ def test_workers_without_this_package_are_reported(many_parts, run, tmp_path):
         "import os, sys\nsys.path = [path for path in sys.path if not os.path.exists(os.path.join(path, 'drugpred'))]\n"
     )
     hide.write_text(code, encoding="utf-8")
-    told = pytest.raises(ConfigurationError, match=r"^expected this package .* tcp://127.0.0.1:\d+$")
-    with starting(n_workers=1, preload=[str(hide)], silence_logs=50) as cluster, told:
+    refused = pytest.raises(ConfigurationError, match=r"^expected this package .* tcp://127.0.0.1:\d+$")
+    with starting(n_workers=1, preload=[str(hide)], silence_logs=50) as cluster, refused:
         run(many_parts("in.csv"), tmp_path / "out.csv", engine="dask", cluster=cluster.scheduler_address)
 
 

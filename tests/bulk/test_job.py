@@ -8,7 +8,7 @@ import pytest
 from pyarrow import parquet
 from rich.console import Console
 
-from drugpred.bulk.run import Options, score
+from drugpred.bulk.run import Options, plan, score
 from drugpred.codebook import DECADE, DRUGS
 
 
@@ -19,7 +19,7 @@ from drugpred.codebook import DECADE, DRUGS
 def test_probabilities_are_single_unless_exact(people, table, write, model, tmp_path, exact, kind, tolerance, include):
     output = tmp_path / "out.parquet"
     options = Options(DRUGS, "decade", "standardized", include, exact=exact)
-    score(write("in.parquet", table(people)), output, model, options, Console(file=StringIO()))
+    score(plan(write("in.parquet", table(people)), output, model, options), Console(file=StringIO()))
     written = parquet.read_table(output)
     _, *fields = written.schema
     assert {(field.type, field.nullable) for field in fields} == {(kind, False)}

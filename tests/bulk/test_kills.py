@@ -31,7 +31,7 @@ model = SimpleNamespace(tag="drug_consumption:test", predictor=Cohort.load().pre
 source, output, engine = sys.argv[1:]
 workers = None if engine == "local" else 2
 options = run.Options(DRUGS, "decade", "standardized")
-run.score(source, output, model, options, Console(stderr=True), engine, None, workers)
+run.score(run.plan(source, output, model, options), Console(stderr=True), engine, None, workers)
 """
 
 

@@ -16,13 +16,12 @@ from filelock import FileLock
 from pyarrow import parquet
 
 from drugpred.bulk.job import Job
-from drugpred.bulk.run import rejected_path
 from drugpred.codebook import DECADE, DRUGS, INPUTS, SCORES, WINDOWS
 from drugpred.data.respondents import simulated_frame, write_csv
 from drugpred.data.simulator import Cohort
 from drugpred.errors import ConfigurationError, DataError
 from drugpred.schemas import Profile
-from tests.bulk.conftest import files
+from tests.bulk.conftest import files, rejected_path
 
 
 def expected(rows, window=DECADE):
@@ -360,26 +359,12 @@ def test_a_file_that_changes_meanwhile_is_refused(people, table, write, run, tmp
     assert not (tmp_path / "out.csv").exists()
 
 
-@pytest.fixture
-def worked(monkeypatch):
-    """The numbers of parts that are worked on."""
-    numbers, work = [], Job.score_part
-
-    def record(self, number, advance=None):
-        numbers.append(number)
-        return work(self, number, advance)
-
-    monkeypatch.setattr(Job, "score_part", record)
-    return numbers
-
-
 PROCESS = """
 import pathlib, sys, time
 from types import SimpleNamespace
 from rich.console import Console
 from drugpred.bulk import csv_source, parquet_source, run
 from drugpred.bulk.job import Job
-from drugpred.bulk.run import rejected_path
 from drugpred.codebook import DRUGS
 from drugpred.data.simulator import Cohort
 
@@ -387,7 +372,7 @@ parquet_source._PART_ROWS, csv_source._PART_BYTES = 500, 50_000
 {prepare}
 model = SimpleNamespace(tag="drug_consumption:test", predictor=Cohort.load().predictor)
 options = run.Options(DRUGS, "decade", "standardized")
-run.score(*map(pathlib.Path, sys.argv[1:]), model, options, Console(stderr=True))
+run.score(run.plan(*map(pathlib.Path, sys.argv[1:]), model, options), Console(stderr=True))
 """
 
 SLOWLY = """

@@ -186,11 +186,11 @@ def by_file(name):
                 csv.writer(file).writerows([person, person.values()])
         else:
             parquet.write_table(pa.table({key: [value] for key, value in person.items()}), source)
-        bulk.score(
-            source, output, model, bulk.Options(DRUGS, "decade", "standardized"), Console(quiet=True), overwrite=True
-        )
-        if bulk.rejected_path(output).exists():
-            raise RefusedError(bulk.rejected_path(output).read_text(encoding="utf-8"))
+        planned = bulk.plan(source, output, model, bulk.Options(DRUGS, "decade", "standardized"))
+        bulk.score(planned, Console(quiet=True), overwrite=True)
+        rejected = folder / planned.sink.rejected
+        if rejected.exists():
+            raise RefusedError(rejected.read_text(encoding="utf-8"))
         (row,) = parquet.read_table(output).to_pylist()
         return [row[drug] for drug in DRUGS]
 
