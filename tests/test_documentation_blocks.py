@@ -248,6 +248,7 @@ def test_every_block_works(clone, uci_path, default_store, store, tmp_path):
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_NO_INDEX": "1",
         "PIP_FIND_LINKS": str(wheels),
+        "LOKY_MAX_CPU_COUNT": "1",  # the other cores run other tests
     }
     (home / ".curlrc").write_text("silent\n")  # as it is where output is a terminal
     before = subprocess.check_output(["git", "status", "--porcelain"], cwd=clone, text=True)

@@ -22,8 +22,8 @@ def test_nothing_grows(copied_store):
         timeout=400,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    told = {line[10:22].strip() for line in done.stdout.splitlines()[1:]}
-    assert told == {"RSS MB", "USS MB", "open files", "connections", "threads", "disk MB"}
+    measured = {line[10:22].strip() for line in done.stdout.splitlines()[1:]}
+    assert measured == {"RSS MB", "USS MB", "open files", "connections", "threads", "disk MB"}
 
 
 def test_too_short():

@@ -267,7 +267,9 @@ def test_each_drug_has_its_interval(page, api):
     assert interval["x"] == pytest.approx(bar["x"] + lsd["low"] * bar["width"], abs=1)
     assert interval["width"] == pytest.approx((lsd["high"] - lsd["low"]) * bar["width"], abs=1)
     row.locator("summary").click()
-    assert f"between {percent(lsd['low'])} and {percent(lsd['high'])}" in row.locator(".facts").inner_text()
+    facts = row.locator(".facts", has_text="between")
+    facts.wait_for()
+    assert f"between {percent(lsd['low'])} and {percent(lsd['high'])}" in facts.inner_text()
 
 
 def test_a_person_like_few_respondents_is_reported_in_words(page, api):

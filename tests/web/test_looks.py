@@ -16,9 +16,10 @@ def screenshots(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("width", "height"), [(360, 740), (390, 844), (768, 1024), (1440, 900)])
-def test_no_barrier_and_nothing_cut_off(open_page, axe, screenshots, expected_complaints, scheme, width, height):
+@pytest.mark.parametrize(
+    ("width", "height", "scheme"), [(360, 740, "light"), (390, 844, "dark"), (768, 1024, "light"), (1440, 900, "dark")]
+)
+def test_no_barrier_and_nothing_cut_off(open_page, axe, screenshots, expected_complaints, width, height, scheme):
     expected_complaints.append("400")
     page = open_page(viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce")
     page.screenshot(path=screenshots / f"{width}-{scheme}-first.png")
