@@ -45,6 +45,11 @@ settings.register_profile("drugpred", deadline=None)
 settings.load_profile("drugpred")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return three processes for two cores, as tests wait for servers a quarter of their time."""
+    return len(os.sched_getaffinity(0)) * 3 // 2
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests of a module in one process, as they share servers, and all tests of the image in one."""

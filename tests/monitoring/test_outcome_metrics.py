@@ -25,9 +25,9 @@ def fresh():
 def counted():
     return {
         (sample.name, *sample.labels.values()): sample.value
-        for family in REGISTRY.collect()
+        for family in REGISTRY.restricted_registry(f"drugpred_{name}_total" for name in SERIES).collect()
         for sample in family.samples
-        if sample.name in {f"drugpred_{name}_total" for name in SERIES}
+        if sample.name.endswith("_total")
     }
 
 

@@ -19,8 +19,7 @@ COUNTERS = ("profiles", "input", "score", "support", "predictions", "probability
 def counts():
     return {
         (sample.name, *sorted(sample.labels.items())): sample.value
-        for metric in REGISTRY.collect()
-        if metric.name in {f"drugpred_{name}" for name in COUNTERS}
+        for metric in REGISTRY.restricted_registry(f"drugpred_{name}_total" for name in COUNTERS).collect()
         for sample in metric.samples
         if sample.name.endswith("_total")
     }

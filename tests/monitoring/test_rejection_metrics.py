@@ -25,8 +25,7 @@ REASONS = {"range", "category", "missing", "unknown", "other"}
 def counts():
     return {
         (sample.labels["field"], sample.labels["reason"]): sample.value
-        for metric in REGISTRY.collect()
-        if metric.name == "drugpred_refused"
+        for metric in REGISTRY.restricted_registry(["drugpred_refused_total"]).collect()
         for sample in metric.samples
         if sample.name == "drugpred_refused_total"
     }

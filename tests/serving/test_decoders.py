@@ -87,8 +87,7 @@ def counted():
     """The labels under which requests were counted as refused."""
     return {
         (sample.labels["field"], sample.labels["reason"])
-        for metric in REGISTRY.collect()
-        if metric.name == "drugpred_refused"
+        for metric in REGISTRY.restricted_registry(["drugpred_refused_total"]).collect()
         for sample in metric.samples
     }
 

@@ -60,12 +60,15 @@ def body(token, **outcomes):
     return json.dumps({"prediction_id": token, "outcomes": outcomes or {"lsd": True}}).encode()
 
 
+COUNTERS = ("feedback", "outcomes", "brier")
+
+
 def counted():
     return {
         (sample.name, *sample.labels.values()): sample.value
-        for family in REGISTRY.collect()
+        for family in REGISTRY.restricted_registry(f"drugpred_{name}_total" for name in COUNTERS).collect()
         for sample in family.samples
-        if sample.name.endswith("_total") and family.name.removeprefix("drugpred_") in {"feedback", "outcomes", "brier"}
+        if sample.name.endswith("_total")
     }
 
 
