@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 KEY: Final = "load"
 BATCH: Final = 1000  # profiles of a batch request
-CLIENTS: Final = (1, 32, 128)
 
 
 @exit_on_error()
@@ -97,7 +96,7 @@ def compare(peers: Sequence[Peer], seconds: int, rounds: int = ROUNDS) -> list[s
         show(
             f"One profile a request; ratio of requests/s to {MEASURE.title}",
             {target.title: target.load for target in targets},
-            CLIENTS,
+            (1, 32, 128),
             REQUESTS,
             MEASURE.title,
             titles,
@@ -118,7 +117,7 @@ def compare(peers: Sequence[Peer], seconds: int, rounds: int = ROUNDS) -> list[s
                 "open": partial(wrk, predict, EXAMPLE),
                 "keys and limit": partial(wrk, f"{guarded.url}/predict", EXAMPLE, key=KEY),
             },
-            CLIENTS,
+            (1, 32, 128),
             REQUESTS,
             "open",
         )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 MARK: Final = "Zq7Marked3"
 """Placed in inputs where a person's value could be; it must not appear in an answer or in the log."""
 
-KEY: Final = "Kx5RightKey-where-none-is-told"
+KEY: Final = "Kx5RightKey-where-none-is-needed"
 """The API key if --key gives none; it must not appear either."""
 
 

@@ -13,6 +13,7 @@ from drugpred.monitoring.prediction_metrics import PredictionCounter
 from drugpred.schemas import EXAMPLE, Profile
 from drugpred.scoring import Scorer
 from drugpred.selection import select
+from tests.harness.metrics import samples
 
 NAMES = ("cannabis", "lsd", "crack")
 
@@ -26,12 +27,7 @@ def scorer(stored_model, other_model):
 
 
 def counted(name, **labels):
-    return sum(
-        sample.value
-        for family in REGISTRY.collect()
-        for sample in family.samples
-        if sample.name == f"drugpred_challenger_{name}_total" and labels.items() <= sample.labels.items()
-    )
+    return sum(sample.value for sample in samples(f"challenger_{name}") if labels.items() <= sample.labels.items())
 
 
 def test_disagreement_is_that_of_the_two_models_on_requested_drugs(scorer, stored_model, other_model, real):

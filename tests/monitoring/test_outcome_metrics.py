@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from prometheus_client import REGISTRY
 
 from drugpred.codebook import DRUGS
 from drugpred.monitoring import metrics, outcome_metrics
 from drugpred.monitoring.feedback.prediction_id import PredictionClaim, PredictionIdSigner, new_key
 from drugpred.monitoring.outcome_metrics import record
 from drugpred.selection import select
+from tests.harness.metrics import samples
 
 SERIES = ("outcomes", "brier", "log_loss", "calibration_outcomes", "calibration_probability")
 
@@ -23,12 +23,7 @@ def fresh():
 
 
 def counted():
-    return {
-        (sample.name, *sample.labels.values()): sample.value
-        for family in REGISTRY.restricted_registry(f"drugpred_{name}_total" for name in SERIES).collect()
-        for sample in family.samples
-        if sample.name.endswith("_total")
-    }
+    return {(sample.name, *sample.labels.values()): sample.value for sample in samples(*SERIES)}
 
 
 def test_one_outcome_is_counted_in_its_series():

@@ -5,24 +5,19 @@ import time
 
 import numpy as np
 import pytest
-from prometheus_client import REGISTRY
 
 from drugpred.codebook import DRUGS, SUPPORT_LEVELS, WINDOWS
 from drugpred.monitoring import prediction_metrics as module
 from drugpred.monitoring.prediction_metrics import PredictionCounter
 from drugpred.selection import select
+from tests.harness.metrics import samples
 
 ALL = frozenset(DRUGS)
 COUNTERS = ("profiles", "input", "score", "support", "predictions", "probability")
 
 
 def counts():
-    return {
-        (sample.name, *sorted(sample.labels.items())): sample.value
-        for metric in REGISTRY.restricted_registry(f"drugpred_{name}_total" for name in COUNTERS).collect()
-        for sample in metric.samples
-        if sample.name.endswith("_total")
-    }
+    return {(sample.name, *sorted(sample.labels.items())): sample.value for sample in samples(*COUNTERS)}
 
 
 class Difference(dict):

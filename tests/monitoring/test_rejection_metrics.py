@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import REGISTRY
 from pydantic import ValidationError
 
 from drugpred.codebook import CATEGORIES, INPUTS, SCORES
@@ -17,18 +16,14 @@ from drugpred.scoring import Scorer
 from drugpred.serving.v2.dataplane import DataPlane, InvalidTensorError, Tensor
 from drugpred.serving.v2.types import Parameters
 from drugpred.tabular import ColumnError, encode
+from tests.harness.metrics import samples
 
 FIELDS = {*INPUTS, "drugs", "window", "include", "scale", "profiles", "other"}
 REASONS = {"range", "category", "missing", "unknown", "other"}
 
 
 def counts():
-    return {
-        (sample.labels["field"], sample.labels["reason"]): sample.value
-        for metric in REGISTRY.restricted_registry(["drugpred_refused_total"]).collect()
-        for sample in metric.samples
-        if sample.name == "drugpred_refused_total"
-    }
+    return {(sample.labels["field"], sample.labels["reason"]): sample.value for sample in samples("refused")}
 
 
 def counted(call, *arguments):

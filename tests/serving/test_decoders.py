@@ -10,7 +10,6 @@ from google.protobuf.message import DecodeError
 from grpc_health.v1.health import aio as health
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from prometheus_client import REGISTRY
 from pydantic import ValidationError
 
 from drugpred.codebook import CATEGORIES, DRUGS, INPUTS, SCORES
@@ -29,6 +28,7 @@ from drugpred.serving.v2 import grpc, rest
 from drugpred.serving.v2.dataplane import DataPlane, InvalidTensorError, Tensor
 from drugpred.serving.v2.types import InferenceRequest, Parameters
 from drugpred.tabular import ColumnError, encode
+from tests.harness.metrics import samples
 
 MARK = "Zq7Marked3"
 LABELS = {category.name for category in CATEGORIES}
@@ -85,11 +85,7 @@ def bodies(draw, model):
 
 def counted():
     """The labels under which requests were counted as refused."""
-    return {
-        (sample.labels["field"], sample.labels["reason"])
-        for metric in REGISTRY.restricted_registry(["drugpred_refused_total"]).collect()
-        for sample in metric.samples
-    }
+    return {(sample.labels["field"], sample.labels["reason"]) for sample in samples("refused")}
 
 
 FIELDS = {*INPUTS, "drugs", "window", "include", "scale", "profiles", "other"}

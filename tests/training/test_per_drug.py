@@ -274,15 +274,13 @@ def test_it_is_trained_stored_and_served_as_configured(uci_path, real, tmp_path,
         """,
         encoding="utf-8",
     )
-    data = tmp_path / "some.data"
-    data.write_text("".join(uci_path.read_text().splitlines(keepends=True)[:600]))
-    command = [sys.executable, ROOT / "train.py", "--data", data, "--config", config]
+    command = [sys.executable, ROOT / "train.py", "--data", uci_path, "--config", config]
     done = subprocess.run(command, env=os.environ | {"BENTOML_HOME": str(tmp_path)}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     stored_model = model_store.read(ModelStore(tmp_path / "models").get(model_store.NAME))
     assert stored_model.card.estimator == "logistic"
     assert stored_model.card.configuration["estimator"]["leave_out"] == ["gender", "ethnicity"]
-    assert stored_model.card.overall["cannabis_decade_auc"] > 0.75
+    assert stored_model.card.overall["cannabis_decade_auc"] > 0.86
     stored = [path for path in stored_model.path.rglob("*") if path.is_file()]
     assert [path.name for path in stored if records_in(path.read_bytes())] == []
     X = real.X[:50]

@@ -6,7 +6,6 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
-from prometheus_client import REGISTRY
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, precision_score, recall_score
 
@@ -15,6 +14,7 @@ from drugpred.monitoring import outcome_metrics
 from drugpred.monitoring.feedback.prediction_id import PredictionIdSigner, new_key
 from drugpred.monitoring.prediction_metrics import PredictionCounter
 from drugpred.selection import select
+from tests.harness.metrics import samples
 from tests.harness.prometheus import MONITORING, program
 
 ASKED = ("decade", "year")
@@ -23,26 +23,21 @@ RARE = ("crack", "year")
 EVERYBODY = frozenset(DRUGS)
 SERVERS = {"a": 0.25, "b": 0.75}
 """The share of each count."""
-COUNTERS = {
-    "drugpred_predictions",
-    "drugpred_probability",
-    "drugpred_outcomes",
-    "drugpred_brier",
-    "drugpred_log_loss",
-    "drugpred_calibration_outcomes",
-    "drugpred_calibration_probability",
-}
+COUNTERS = (
+    "predictions",
+    "probability",
+    "outcomes",
+    "brier",
+    "log_loss",
+    "calibration_outcomes",
+    "calibration_probability",
+)
 WITHIN = 1e-6
 
 
 def counters():
     """What this process has counted of predictions and outcomes, by series; those that are 0, too."""
-    return {
-        (sample.name, *sorted(sample.labels.items())): sample.value
-        for family in REGISTRY.collect()
-        for sample in family.samples
-        if family.name in COUNTERS and sample.name.endswith("_total")
-    }
+    return {(sample.name, *sorted(sample.labels.items())): sample.value for sample in samples(*COUNTERS)}
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import REGISTRY
 
 from drugpred.codebook import DRUGS
 from drugpred.errors import (
@@ -26,6 +25,7 @@ from drugpred.monitoring.feedback.prediction_id import MAX_AGE, TOKEN_LENGTH, Pr
 from drugpred.monitoring.feedback.service import Accepted, FeedbackService
 from drugpred.selection import select
 from drugpred.serving import endpoints
+from tests.harness.metrics import samples
 
 KEY = new_key()
 LATER = time.time() + MAX_AGE + 1000
@@ -60,16 +60,9 @@ def body(token, **outcomes):
     return json.dumps({"prediction_id": token, "outcomes": outcomes or {"lsd": True}}).encode()
 
 
-COUNTERS = ("feedback", "outcomes", "brier")
-
-
 def counted():
-    return {
-        (sample.name, *sample.labels.values()): sample.value
-        for family in REGISTRY.restricted_registry(f"drugpred_{name}_total" for name in COUNTERS).collect()
-        for sample in family.samples
-        if sample.name.endswith("_total")
-    }
+    counters = samples("feedback", "outcomes", "brier")
+    return {(sample.name, *sample.labels.values()): sample.value for sample in counters}
 
 
 def refused(collector, content):
