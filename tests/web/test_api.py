@@ -64,7 +64,8 @@ def test_the_curl_gets_the_answer(open_api, api):
     page = open_api()
     operation = page.locator("#post-predict")
     operation.locator("summary").click()
-    command = operation.locator("h3 + pre").inner_text()
+    # Written by an event that comes after the click.
+    command = operation.locator("h3 + pre", has_text="curl").inner_text()
     answer = subprocess.run(["bash", "-c", command], capture_output=True, check=True, timeout=60).stdout
     body = json.loads(operation.locator("textarea").input_value())
     expected = api.post("/predict", json=body).json()["risks"]
