@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 from pydantic import AliasChoices, ValidationError
 
 from drugpred.codebook import AGE, CATEGORIES, DRUGS, INPUTS, SCORES, WINDOWS, age_band, describe

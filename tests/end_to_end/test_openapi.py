@@ -12,7 +12,7 @@ from hashlib import sha256
 import httpx
 import numpy as np
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 
 from drugpred.codebook import DRUGS
 from drugpred.model_store import NAME

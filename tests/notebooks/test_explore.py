@@ -1,11 +1,10 @@
 """The notebook runs from a clean kernel, shows the stored outputs, and holds no respondent."""
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
-from drugpred.notebooks.__main__ import NOTEBOOK
 from tests.harness import ROOT
+
+NOTEBOOK = ROOT / "drugpred" / "notebooks" / "explore.ipynb"
 
 pytestmark = [
     pytest.mark.slow,
@@ -24,12 +23,17 @@ def outputs(notebook, tag):
 
 @pytest.fixture(scope="module")
 def stored():
+    import nbformat  # takes 3 s
+
     return nbformat.read(NOTEBOOK, 4)
 
 
 @pytest.fixture(scope="module")
 def run(stored, store, uci_path, tmp_path_factory):
     """The notebook as it runs now."""
+    import nbformat
+    from nbclient import NotebookClient
+
     notebook = nbformat.from_dict(stored)
     for cell in notebook.cells:
         if cell.cell_type == "code":
