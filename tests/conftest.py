@@ -53,7 +53,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[object]:
-    """Look for no garbage among what is imported and collected, which takes a third of that time."""
+    """Collect no garbage during imports and collection, of which that takes a third of the time."""
     gc.disable()
     try:
         return (yield)

@@ -7,6 +7,7 @@ run. BLAS uses one thread. It is time of the processor, which other programs dis
 from __future__ import annotations
 
 import json
+import math
 import time
 import timeit
 from dataclasses import replace
@@ -26,14 +27,16 @@ from loadtest.harness.servers import exit_on_error, newest_model
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-REPEATS = 3
+REPEATS = 5
 PROFILES = 8192
+_SECONDS = 0.05  # of a timing
 
 
 def microseconds(call: Callable[[], object], profiles: int = 1) -> float:
     """Return the best of several timings, per profile: disturbances only make a timing longer."""
     timer = timeit.Timer(call, timer=time.process_time)
-    number, _ = timer.autorange()
+    timer.timeit(1)
+    number = math.ceil(_SECONDS / timer.timeit(1))
     return min(timer.repeat(REPEATS, number)) / number / profiles * 1e6
 
 

@@ -460,7 +460,7 @@ def test_sigterm_under_load_loses_no_call_that_was_taken(launch, copied_store, w
     threads = [threading.Thread(target=by) for by in (by_grpc, by_http, by_new_connections) for _ in range(4)]
     for thread in threads:
         thread.start()
-    time.sleep(3)
+    time.sleep(1)
     ending.set()
     server.process.terminate()
     for thread in threads:
