@@ -52,7 +52,7 @@ class Watched:
     def fire(self) -> dict[tuple[str, str], set[str]]:
         """Return the firing alerts: by alert and time of the drift, the inputs or drugs."""
         found = defaultdict(set)
-        # Beside other tests a scrape may take longer than the second that it has, which is no drift.
+        # While other tests run, a scrape may take longer than the second that it has, which is no drift.
         firing = self.prometheus.query('ALERTS{alertstate="firing", alertname!="DrugpredDown"}')
         for alert in (each["metric"] for each in firing):
             length = alert.get("window", "") if alert["alertname"].endswith("Drift") else ""
