@@ -265,12 +265,12 @@ def test_the_stored_pipeline_holds_no_sampler_and_no_respondent(real, train, res
 @pytest.mark.slow
 def test_it_is_trained_stored_and_served_as_configured(uci_path, real, tmp_path, records_in):
     config = tmp_path / "train.yaml"
+    sampler = "smote" if NIGHTLY else "none"  # a sampler needs five more fits of each drug and window
     config.write_text(
-        # A sampler is recalibrated by five fits more of each drug and window.
         f"""
         seed: 42
         overclaimers: keep
-        estimator: {{kind: logistic, penalty: 5, sampler: {"smote" if NIGHTLY else "none"}, leave_out: [gender, ethnicity]}}
+        estimator: {{kind: logistic, penalty: 5, sampler: {sampler}, leave_out: [gender, ethnicity]}}
         cross_validation: {{folds: 2, repeats: 1}}
         simulated_respondents: 1000
         """,
