@@ -1,4 +1,7 @@
-"""Stores of BentoML with one model, trained by the command on the real data, once for all processes of a test run."""
+"""Stores of BentoML with one model, trained by the command on the real data, once for all processes of a test run.
+
+.ci/run, which tests the same code several times, names a folder in TESTS_STORES from which later runs take them.
+"""
 
 import os
 import shutil
@@ -62,6 +65,7 @@ def copy_of(store: Path, folder: Path) -> Path:
 def trained(folders: pytest.TempPathFactory, name: str, *arguments: object) -> Path:
     """Return a BENTOML_HOME of this process with the model that the first process of the run has trained."""
     run = folders.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else folders.getbasetemp()
+    run = Path(os.environ.get("TESTS_STORES", run))
     home = run / f"trained-{name}"
     with FileLock(f"{home}.lock"):
         if not home.exists():
