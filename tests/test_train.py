@@ -187,19 +187,22 @@ def test_respondents_drawn_by_the_cli_are_known_as_simulated(tmp_path, hasty):
 
 
 @pytest.mark.slow
-def test_the_decoded_form_gives_the_same_figures_on_any_number_of_cores(tmp_path, decoded_path, stored_model):
+def test_both_forms_give_the_same_figures_again_on_any_number_of_cores(tmp_path, uci_path, decoded_path, stored_model):
     runs = {
-        name: start(tmp_path / name, "--config", TESTS / "quick.yaml", "--data", decoded_path, **environment)
-        for name, environment in (
-            ("one", {}),
-            ("two", {"LOKY_MAX_CPU_COUNT": "2", "OPENBLAS_NUM_THREADS": "2"}),
+        name: start(tmp_path / name, "--config", TESTS / "quick.yaml", "--data", path, **environment)
+        for name, path, environment in (
+            ("uci", uci_path, {}),
+            ("decoded", decoded_path, {}),
+            ("again", decoded_path, {"LOKY_MAX_CPU_COUNT": "2", "OPENBLAS_NUM_THREADS": "2"}),
         )
     }
     cards = {name: run.card() for name, run in runs.items()}
-    assert figures(cards["one"]) == figures(cards["two"])
-    assert (cards["one"].data.source, cards["one"].data.respondents) == ("uci", 1884)
+    assert figures(cards["uci"]) == figures(stored_model.card)
+    assert runs["uci"].network() == (stored_model.path / "network.npz").read_bytes()
+    assert figures(cards["decoded"]) == figures(cards["again"])
+    assert (cards["decoded"].data.source, cards["decoded"].data.respondents) == ("uci", 1884)
     # The split is of the 1884 respondents that both forms have.
-    assert cards["one"].reference_split == stored_model.card.reference_split
+    assert cards["decoded"].reference_split == stored_model.card.reference_split
 
 
 def test_without_data_and_network_it_trains_on_simulated_respondents_and_says_so_loudly(nothing):

@@ -52,9 +52,7 @@ class Watched:
     def fire(self) -> dict[tuple[str, str], set[str]]:
         """Return the firing alerts: by alert and time of the drift, the inputs or drugs."""
         found = defaultdict(set)
-        # While other tests run, a scrape may take longer than the second that it has, which is no drift.
-        firing = self.prometheus.query('ALERTS{alertstate="firing", alertname!="DrugpredDown"}')
-        for alert in (each["metric"] for each in firing):
+        for alert in (each["metric"] for each in self.prometheus.query('ALERTS{alertstate="firing"}')):
             length = alert.get("window", "") if alert["alertname"].endswith("Drift") else ""
             found[alert["alertname"], length].add(alert.get("feature") or alert.get("drug", ""))
         return dict(found)
@@ -151,6 +149,5 @@ def test_honest_feedback_fires_nothing(watched):
 def test_feedback_with_label_noise_is_reported_as_miscalibration(watched):
     feed_back(watched, 0.2)
     watched.wait({("DrugpredMiscalibrated", "")})
-    # Their share differs by .12 and more, where .1 counts.
-    for drug in ("cocaine", "heroin", "lsd"):
+    for drug in ("amphetamines", "cocaine", "heroin", "lsd"):
         watched.prometheus.wait(f'ALERTS{{alertname="DrugpredMiscalibrated", alertstate="firing", drug="{drug}"}}')

@@ -4,8 +4,6 @@ import pytest
 
 from tests.harness import ROOT
 
-NOTEBOOK = ROOT / "drugpred" / "notebooks" / "explore.ipynb"
-
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("default"),  # Jupyter's packages emit warnings about each other
@@ -24,6 +22,8 @@ def outputs(notebook, tag):
 @pytest.fixture(scope="module")
 def stored():
     import nbformat  # takes 3 s
+
+    from drugpred.notebooks.__main__ import NOTEBOOK
 
     return nbformat.read(NOTEBOOK, 4)
 
@@ -62,6 +62,8 @@ def test_every_cell_ran_and_printed_no_error(stored):
 
 
 def test_it_is_small_and_holds_no_respondent(records_in):
+    from drugpred.notebooks.__main__ import NOTEBOOK
+
     content = NOTEBOOK.read_bytes()
     assert len(content) < 300_000
     assert records_in(content) == []
