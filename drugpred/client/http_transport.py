@@ -109,7 +109,10 @@ def _parts(rows: NDArray[np.float64], options: StreamOptions) -> Iterator[Batch]
 
 
 def _table(answers: list[Prediction], options: StreamOptions) -> list[list[float]]:
-    return [_line(answer, options) for answer in answers]
+    try:
+        return [_line(answer, options) for answer in answers]
+    except KeyError:
+        raise ServiceError("the answer is malformed, or of another version of drugpred") from None
 
 
 def _line(answer: Prediction, options: StreamOptions) -> list[float]:
@@ -121,7 +124,7 @@ def _line(answer: Prediction, options: StreamOptions) -> list[float]:
             line += (risk["interval"]["low"], risk["interval"]["high"])
     if "support" in options.include:
         if answer.support is None:
-            raise ServiceError("the answer is malformed, or of another version of drugpred")
+            raise KeyError("support")
         line += (answer.support["similar"], answer.support["percentile"])
         line.append(codebook.SUPPORT_LEVELS.index(answer.support["level"]))
     return line

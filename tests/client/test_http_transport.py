@@ -7,6 +7,7 @@ from email.utils import format_datetime
 import numpy as np
 import pytest
 
+from drugpred.codebook import SUPPORT_LEVELS
 from drugpred.errors import (
     DeadlineExceededError,
     Detail,
@@ -44,6 +45,39 @@ def test_a_stream_is_sent_in_parts_that_the_service_takes(client, http_service):
     batches = [Batch.model_validate_json(body) for _, body in http_service.requests]
     assert [len(batch.profiles) for batch in batches] == [1000, 1000, 1]
     assert batches[2].profiles == [Profile(**EXAMPLE, drugs=["lsd", "alcohol"], window="year")]
+
+
+ROWS = np.array([[1, 0, 6, 5, 6, 0.31, -0.58, 1.24, -0.3, -0.14, 0.53, 0.77]])
+
+
+def test_intervals_and_support_are_columns_of_a_stream(client, http_service):
+    person = http_service.answer(0, ["alcohol", "lsd"])
+    person.support = {"similar": 27, "percentile": 8, "level": "thin"}
+    for risk in person.risks:
+        risk["interval"] = {"low": 0.25, "high": 0.75}
+    second, first = (risk["probability"] for risk in person.risks)
+    support = [27, 8, SUPPORT_LEVELS.index("thin")]
+    for include, expected in (
+        (["interval"], [first, 0.25, 0.75, second, 0.25, 0.75]),
+        (["support"], [first, second, *support]),
+        (["interval", "support"], [first, 0.25, 0.75, second, 0.25, 0.75, *support]),
+    ):
+        http_service.script.append((200, {}, json.dumps([person.model_dump()]).encode()))
+        (table,) = client.stream([ROWS], drugs=["lsd", "alcohol"], include=include)
+        assert table.tolist() == [expected]
+
+
+@pytest.mark.parametrize("include", ["interval", "support"])
+def test_a_stream_of_a_service_that_knows_no_additions_is_reported(client, http_service, include):
+    http_service.script.append((200, {}, json.dumps([http_service.answer(0).model_dump()]).encode()))
+    with pytest.raises(ServiceError, match="of another version of drugpred"):
+        list(client.stream([ROWS], include=[include]))
+
+
+def test_a_stream_without_a_drug_is_reported(client, http_service):
+    http_service.script.append((200, {}, json.dumps([http_service.answer(0, ["lsd"]).model_dump()]).encode()))
+    with pytest.raises(ServiceError, match="of another version of drugpred"):
+        list(client.stream([ROWS], drugs=["lsd", "alcohol"]))
 
 
 @pytest.mark.parametrize(("status", "error"), [(429, RateLimitedError), (503, UnavailableError)])
