@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -38,9 +39,12 @@ def create_app(service: Callable[[], Any] = bentoml.get_current_service) -> Star
         Returns the running service, see service.py.
     """
     started = time.monotonic()
-    document = JSONResponse(openapi.build())
     page = (files("drugpred.serving") / "index.html").read_bytes()
     documentation = Response(page, media_type="text/html", headers={"content-security-policy": web_app.POLICY})
+
+    @cache
+    def document() -> Response:  # made when it is first read, as no start needs it
+        return JSONResponse(openapi.build())
 
     async def health(_: Request) -> Response:
         answer = Health()
@@ -75,7 +79,7 @@ def create_app(service: Callable[[], Any] = bentoml.get_current_service) -> Star
             Route("/drift", drift),
             Route("/challenger", challenger),
             # Before BentoML's own routes, whose page reports every visit to a tracker on another host.
-            Route("/docs.json", lambda _: document),
+            Route("/docs.json", lambda _: document()),
             Route("/", lambda _: documentation),
             Route("/feedback", FeedbackEndpoint(service).post, methods=["POST"]),
             *InferenceEndpoints(service).routes,
