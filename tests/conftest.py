@@ -66,6 +66,8 @@ def pytest_collection() -> Iterator[object]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests of a module in one process, as they share servers, and all tests of the image in one."""
     for item in items:
+        if item.get_closest_marker("xdist_group"):
+            continue
         group = "image" if "podman" in getattr(item, "fixturenames", ()) else str(item.path.relative_to(ROOT))
         item.add_marker(pytest.mark.xdist_group(group))
 

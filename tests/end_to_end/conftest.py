@@ -11,6 +11,22 @@ import pytest
 from drugpred.codebook import describe
 from tests.harness import skip
 
+# Settings under which every service must answer the same.
+VARIANTS = {"patches off": {"DRUGPRED_PATCHES": "off"}, "fast path off": {"DRUGPRED_FAST_PATH": "0"}}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test marked as conformance with these settings too, all with the same in one process."""
+    if metafunc.definition.get_closest_marker("conformance") and "service_settings" in metafunc.fixturenames:
+        variants = [
+            pytest.param(values, id=name, marks=[pytest.mark.slow, pytest.mark.xdist_group(name)])
+            for name, values in VARIANTS.items()
+            if name != "fast path off" or "grpc" not in metafunc.definition.nodeid  # the fast path is of HTTP
+        ]
+        metafunc.parametrize(
+            "service_settings", [pytest.param({}, id="default"), *variants], indirect=True, scope="session"
+        )
+
 
 @pytest.fixture(scope="session")
 def client(server):

@@ -66,7 +66,13 @@ def metrics_folder(home: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def launch(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Server]:
+def service_settings(request: pytest.FixtureRequest) -> dict[str, str]:
+    """What every server is started with: nothing, or what a test is parametrized by."""
+    return getattr(request, "param", {})
+
+
+@pytest.fixture(scope="session")
+def launch(tmp_path_factory: pytest.TempPathFactory, service_settings: dict[str, str]) -> Callable[..., Server]:
     """Return a function that starts a server of the checkout or of a bento with a BENTOML_HOME, and does not wait."""
 
     def start(
@@ -84,6 +90,7 @@ def launch(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Server]:
                 cwd=folder,
                 env=os.environ
                 | {"BENTOML_HOME": str(home), "TMPDIR": str(temporary), "DRUGPRED_GRPC_PORT": str(grpc_port)}
+                | service_settings
                 | environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
