@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from coverage import Coverage
 from hypothesis import settings
 
 from drugpred import model_store
@@ -27,6 +28,9 @@ from tests.harness.store import copy_of, newest, trained
 pytest_plugins = ("tests.harness.service", "tests.harness.containers", "tests.harness.browser")
 
 UCI = "drug_consumption.data"
+
+UNTRACED = ("configs", "end_to_end", "loadtest", "web", "test_words.py")
+"""Folders and files of tests that run little or no code of the package themselves."""
 
 # Read by BentoML when it first reports something, and when it first looks for a model; processes that tests start
 # inherit them. The user may have stored any models.
@@ -70,6 +74,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             continue
         group = "image" if "podman" in getattr(item, "fixturenames", ()) else str(item.path.relative_to(ROOT))
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
+    """Do not trace tests of what runs in other processes, which coverage would only slow down."""
+    traced = Coverage.current() if item.path.relative_to(ROOT / "tests").parts[0] in UNTRACED else None
+    if traced:
+        traced.stop()
+    try:
+        return (yield)
+    finally:
+        if traced:
+            traced.start()
 
 
 @pytest.fixture(scope="session")
