@@ -22,7 +22,7 @@ from drugpred import model_store
 from drugpred.codebook import SCORES
 from drugpred.data.respondents import Respondents, read
 from drugpred.predictor import Predictor
-from tests.harness import ROOT, skip
+from tests.harness import NIGHTLY, ROOT, skip
 from tests.harness.store import copy_of, newest, trained
 
 pytest_plugins = ("tests.harness.service", "tests.harness.containers", "tests.harness.browser")
@@ -46,7 +46,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # On a busy machine any example may take long.
-settings.register_profile("drugpred", deadline=None)
+settings.register_profile("drugpred", deadline=None, max_examples=1000 if NIGHTLY else 50)
 settings.load_profile("drugpred")
 
 

@@ -88,9 +88,9 @@ def fields_refused(person, scale):
     return set()
 
 
-@pytest.mark.parametrize("scale", SCALES)
 @given(data=st.data())
-def test_people_in_columns_are_taken_and_refused_as_their_profiles_are(scale, data):
+def test_people_in_columns_are_taken_and_refused_as_their_profiles_are(data):
+    scale = data.draw(st.sampled_from(SCALES))
     asked = data.draw(people(scale))
     refused = [fields_refused(person, scale) for person in asked]
     malformed = [(name, row) for name in INPUTS for row, fields in enumerate(refused) if name in fields]
@@ -199,9 +199,9 @@ def test_no_refusal_repeats_a_value():
     assert str(caught.value) == "openness, row 1: expected a number from -3.27393 to 2.90161"
 
 
-@pytest.mark.parametrize("scale", SCALES)
 @given(data=st.data())
-def test_all_invalid_values_are_reported_at_once(scale, data):
+def test_all_invalid_values_are_reported_at_once(data):
+    scale = data.draw(st.sampled_from(SCALES))
     asked = data.draw(people(scale))
     made = from_people([person | {c.name: c.labels[0] for c in CATEGORIES} for person in asked])
     made |= {c.name: np.array([c.codes.get(person[c.name], -1) for person in asked]) for c in CATEGORIES}

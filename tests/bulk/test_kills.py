@@ -10,11 +10,11 @@ from pyarrow import fs
 
 from drugpred.errors import ConfigurationError
 from tests.bulk.conftest import contents
-from tests.harness import wait
+from tests.harness import NIGHTLY, wait
 from tests.harness.ports import free_ports
 from tests.harness.s3 import stored
 
-KILLS = 10
+KILLS = 10 if NIGHTLY else 5
 
 PROCESS = """
 import sys

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from google.protobuf.message import DecodeError
 from grpc_health.v1.health import aio as health
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -111,7 +111,6 @@ def plane(scorer):
     return DataPlane(scorer)
 
 
-@settings(max_examples=200)
 @given(st.data())
 def test_json(data):
     model = data.draw(MODELS)
@@ -234,7 +233,6 @@ CHUNK = pb.PredictStreamRequest(
 ).SerializeToString()
 
 
-@settings(max_examples=200)
 @given(altered(PROFILE) | st.binary(max_size=60))
 @example(b"\x7a\x90\x4e" + b"\x07" * 10_000)
 def test_messages_of_profiles(message):
@@ -251,7 +249,6 @@ def test_messages_of_profiles(message):
     assert len(told) < 3000
 
 
-@settings(max_examples=200)
 @given(altered(CHUNK) | st.binary(max_size=60))
 def test_messages_of_chunks(message):
     try:
@@ -285,7 +282,6 @@ def in_raw_form():
     return request
 
 
-@settings(max_examples=200)
 @given(st.sampled_from([asked(), in_raw_form()]).flatmap(lambda one: altered(one.SerializeToString())) | st.binary())
 def test_messages_of_tensors(scorer, message):
     try:

@@ -9,7 +9,6 @@ from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 from grpc_status import rpc_status
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -222,7 +221,6 @@ PEOPLE = st.fixed_dictionaries(
 )
 
 
-@hypothesis_settings(max_examples=60)
 @given(people=st.lists(PEOPLE, min_size=1, max_size=4), scale=st.integers(0, 3), window=st.integers(0, 7))
 def test_chunks_are_taken_and_refused_as_their_people_are(stub, people, scale, window):
     asked = []
