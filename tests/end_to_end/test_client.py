@@ -21,7 +21,7 @@ from tests.harness import wait
 
 pytestmark = pytest.mark.conformance
 
-SAMPLE = slice(None, None, 9)
+SAMPLE = slice(None, None, 40)
 CHUNKS = 3
 WINDOW = "year"
 
