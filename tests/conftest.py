@@ -13,6 +13,10 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+# Tests run on all cores: neither they nor processes that they start compute with several threads, or fit folds in other
+# processes. NumPy reads it as it is imported.
+os.environ |= {"OPENBLAS_NUM_THREADS": "1", "LOKY_MAX_CPU_COUNT": "1"}
+
 import numpy as np
 import pytest
 from coverage import Coverage
@@ -37,9 +41,6 @@ UNTRACED = ("configs", "end_to_end", "loadtest", "web", "test_words.py")
 os.environ["BENTOML_DO_NOT_TRACK"] = "True"
 _home = tempfile.TemporaryDirectory(prefix="drugpred-tests-", ignore_cleanup_errors=True)
 os.environ["BENTOML_HOME"] = f"{_home.name}/bentoml"
-
-# Tests run on all cores: no process that they start computes with several threads, or fits folds in other processes.
-os.environ |= {"OPENBLAS_NUM_THREADS": "1", "LOKY_MAX_CPU_COUNT": "1"}
 
 # A shell makes tests in the background ignore Ctrl-C, which some of them send to the processes that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
