@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import socketserver
 import ssl
@@ -379,7 +380,7 @@ def test_no_ready_replica_is_reported_as_such(tmp_path, certificates, replica):
 
 def test_a_new_certificate_is_loaded_while_requests_continue(tmp_path, certificates, replica, monkeypatch):
     with (
-        edge(tmp_path, certificates, replica) as (url, process, ports, _),
+        edge(tmp_path, certificates, replica) as (url, process, ports, log),
         httpx.Client(verify=False, timeout=20) as kept,
     ):
 
@@ -390,8 +391,11 @@ def test_a_new_certificate_is_loaded_while_requests_continue(tmp_path, certifica
         put(certificates, "other", tmp_path / "tls")
         # So that requests come before the name server answers.
         monkeypatch.setattr(Names, "delay", 0.3)
-        process.send_signal(12)  # SIGUSR2
         statuses, deadline = set(), time.monotonic() + 30
+        while "Reloading HAProxy" not in log.read_text("utf-8"):
+            assert time.monotonic() < deadline
+            process.send_signal(signal.SIGUSR2)  # which HAProxy ignores as long as it starts
+            time.sleep(0.3)
         while presented() != other and time.monotonic() < deadline:
             statuses.add(kept.get(f"{url}/health").status_code)
         in_a_row = 0  # until the process of before ends, either of two may accept a connection
