@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 # Tests run on all cores: neither they nor processes that they start compute with several threads, or fit folds in other
-# processes. NumPy reads it as it is imported.
+# processes. NumPy reads this when it is imported.
 os.environ |= {"OPENBLAS_NUM_THREADS": "1", "LOKY_MAX_CPU_COUNT": "1"}
 
 import numpy as np

@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
@@ -30,7 +30,7 @@ from drugpred.limits import MAX_PROFILES
 from drugpred.schemas import Accepted, Drift, Error, Prediction
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from drugpred.client.calls import StreamOptions
     from drugpred.client.retries import RetryPolicy
     from drugpred.schemas import Batch, Feedback, Profile
+
+T = TypeVar("T")
 
 _PREDICTIONS: Final = TypeAdapter(list[Prediction])
 
@@ -58,8 +60,7 @@ class HttpTransport(Transport):
 
     @override
     def predict_batch(self, batch: Batch) -> Call[list[Prediction]]:
-        body = batch.model_dump_json(exclude_defaults=True)
-        return Call("/predict_batch", body.encode(), _PREDICTIONS.validate_json)
+        return _batch_call(batch, _PREDICTIONS.validate_json)
 
     @override
     def model(self) -> Call[Model]:
@@ -90,9 +91,12 @@ class HttpTransport(Transport):
         """Yield the probabilities of chunks, which are sent in parts one after another."""
         import numpy as np
 
+        def lines(content: bytes) -> list[list[float]]:
+            return [_line(answer, options) for answer in _PREDICTIONS.validate_json(content)]
+
         async for rows in chunks:
-            answers = [await self.call(self.predict_batch(part)) for part in _parts(rows, options)]
-            yield np.array([line for answer in answers for line in _table(answer, options)])
+            tables = [await self.call(_batch_call(part, lines)) for part in _parts(rows, options)]
+            yield np.array([line for table in tables for line in table])
 
     @override
     async def close(self) -> None:
@@ -108,11 +112,8 @@ def _parts(rows: NDArray[np.float64], options: StreamOptions) -> Iterator[Batch]
         yield as_batch({**codebook.describe(row), **options.model_dump()} for row in part)
 
 
-def _table(answers: list[Prediction], options: StreamOptions) -> list[list[float]]:
-    try:
-        return [_line(answer, options) for answer in answers]
-    except KeyError:
-        raise ServiceError("the answer is malformed, or of another version of drugpred") from None
+def _batch_call(batch: Batch, parse: Callable[[bytes], T]) -> Call[T]:
+    return Call("/predict_batch", batch.model_dump_json(exclude_defaults=True).encode(), parse)
 
 
 def _line(answer: Prediction, options: StreamOptions) -> list[float]:
@@ -124,7 +125,7 @@ def _line(answer: Prediction, options: StreamOptions) -> list[float]:
             line += (risk["interval"]["low"], risk["interval"]["high"])
     if "support" in options.include:
         if answer.support is None:
-            raise KeyError("support")
+            raise LookupError("support")
         line += (answer.support["similar"], answer.support["percentile"])
         line.append(codebook.SUPPORT_LEVELS.index(answer.support["level"]))
     return line
