@@ -32,6 +32,19 @@ function write() {
   at("cautions").append(...t.caution_list.map((caution) => h("li", {}, caution)));
 }
 
+/** Choose a file that is dropped into its place, also before the module that reads it is loaded. */
+function takeFiles() {
+  // Anywhere else, the browser would show the file in place of the page.
+  for (const kind of ["dragenter", "dragover", "drop"]) {
+    addEventListener(kind, (/** @type {any} */ event) => event.dataTransfer?.types.includes("Files") && event.preventDefault());
+  }
+  at("drop").addEventListener("drop", (/** @type {any} */ { dataTransfer }) => {
+    if (!dataTransfer.files.length) return;
+    at("file").files = dataTransfer.files;
+    at("file").dispatchEvent(new Event("change"));
+  });
+}
+
 /** @param {string} words the problem, or "" */
 function complain(words) {
   at("problem").textContent = words;
@@ -45,6 +58,7 @@ async function start() {
   // The service inserts them into the page, which saves a request.
   const rules = new Rules(JSON.parse(at("rules").textContent));
   write();
+  takeFiles();
   const linked = location.hash ? await linkedState() : null;
   let window = linked?.window ?? usual.window;
   let before = linked?.before ?? null;

@@ -28,23 +28,15 @@ export function startMany(rules, service) {
     const people = Object.entries(EXAMPLES).map(([id, profile]) => written([id, ...rules.inputs.map((field) => profile[field])]));
     download("sample.csv", new Blob([written(["id", ...rules.inputs]), ...people], { type: "text/csv" }));
   });
+  at("sample").disabled = false;
   const chosen = () => input.files?.[0] && start(input.files[0]);
   input.addEventListener("change", chosen);
   at("many-cancel").addEventListener("click", () => running?.abort());
-  for (const kind of ["dragenter", "dragover"]) drop.addEventListener(kind, (/** @type {DragEvent} */ event) => hover(event, true));
-  for (const kind of ["dragleave", "drop"]) drop.addEventListener(kind, (/** @type {DragEvent} */ event) => hover(event, false));
-  drop.addEventListener("drop", (/** @type {DragEvent} */ event) => {
-    const file = event.dataTransfer?.files[0];
-    if (file) start(file);
-  });
+  for (const kind of ["dragenter", "dragover"]) drop.addEventListener(kind, () => drop.classList.add("over"));
+  for (const kind of ["dragleave", "drop"]) drop.addEventListener(kind, () => drop.classList.remove("over"));
 
-  // It may have been chosen before this module was loaded.
+  // It may have been chosen or dropped before this module was loaded.
   chosen();
-
-  function hover(/** @type {DragEvent} */ event, /** @type {boolean} */ over) {
-    event.preventDefault();
-    drop.classList.toggle("over", over);
-  }
 
   async function start(/** @type {File} */ file) {
     running?.abort();

@@ -39,6 +39,7 @@ export function startShare(rules, service) {
     at("code-copied").textContent = (await copied(at("code-text").textContent)) ? t.code_copied : t.code_select;
     if (at("code-copied").textContent === t.code_select) getSelection()?.selectAllChildren(at("code-text"));
   });
+  at("code-copy").disabled = false;
 
   for (const [name, file] of Object.entries(FILES)) {
     const click = async () => current && download(`drugpred.${name}`, await file(current, rules));

@@ -210,10 +210,38 @@ def test_it_can_be_cancelled_and_begun_again(page):
     assert status(page) == "1 row scored."
 
 
-def test_a_file_may_be_dropped(page):
+def drop(page, text):
     transfer = page.evaluate_handle(
         "text => { const data = new DataTransfer(); data.items.add(new File([text], 'dropped.csv')); return data; }",
-        f"{HEADER}\n{GOOD}",
+        text,
     )
     page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
+
+
+def test_a_file_may_be_dropped(page):
+    drop(page, f"{HEADER}\n{GOOD}")
     assert status(page) == "1 row scored."
+
+
+@pytest.mark.parametrize("put", [give, drop])
+def test_a_file_given_before_the_section_is_loaded_is_scored(open_page, put):
+    held = []
+    page = open_page(routes={"**/many.js": lambda route: held.append(route)})
+    # Without the modules that wait for each other, a click would do nothing.
+    assert {"sample", "code-copy"} == {
+        button.get_attribute("id") for button in page.locator("button:disabled:not(#feedback *)").all()
+    }
+    put(page, f"{HEADER}\n{GOOD}")
+    held[0].continue_()
+    assert status(page) == "1 row scored."
+    assert page.locator("button:disabled:not(#feedback *)").count() == 0
+
+
+def test_a_file_dropped_next_to_the_section_does_not_replace_the_page(page):
+    assert page.evaluate(
+        """() => ['dragover', 'drop'].every(kind => {
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File(['a'], 'people.csv'));
+            return !document.body.dispatchEvent(new DragEvent(kind, {dataTransfer, bubbles: true, cancelable: true}));
+        })"""
+    )
