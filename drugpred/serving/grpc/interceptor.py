@@ -213,7 +213,7 @@ class _Method:
         if self._streams:
             answering = self._behaviour(_Requests(self, context, message), context)
         elif message is grpc.aio.EOF:
-            await asyncio.sleep(0)  # a cancelled call has no message either, shortly before its task is cancelled
+            await _until_cancelled(context)
             raise _NoMessageError
         else:
             answering = self._behaviour(self.decode(message), context)
@@ -291,9 +291,15 @@ class _Requests:
         if message is None:
             message = await self._method.receive_next(self._context)
         if message is grpc.aio.EOF:
-            await asyncio.sleep(0)  # a cancelled stream ends too, shortly before its task is cancelled
+            await _until_cancelled(self._context)
             raise StopAsyncIteration
         return self._method.decode(message)
+
+
+async def _until_cancelled(context: grpc.aio.ServicerContext) -> None:
+    """Wait until the task of a call without more messages is cancelled, if it is because the call was cancelled."""
+    await asyncio.sleep(0)  # grpc_unary's thread continues in the event loop
+    await context.read()  # its event comes after that of the cancellation
 
 
 def _cancelled(context: grpc.aio.ServicerContext, elapsed: float) -> StatusCode:

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -258,7 +260,8 @@ def test_a_cancelled_call_stops(channel, handlers):
     wait_until(lambda: count("test.Service/sleep", "CANCELLED") == before + 1)
 
 
-def test_a_cancelled_stream_stops(channel, handlers):
+def cancel_stream(channel):
+    """Cancel a stream after the first answer, as its next message is sent."""
     going = threading.Event()
 
     def requests():
@@ -266,13 +269,32 @@ def test_a_cancelled_stream_stops(channel, handlers):
         going.wait(30)
         yield b"b"
 
-    def ended():
-        return count("test.Service/echoes", "CANCELLED")
-
-    began, before = handlers.began["echoes"], ended()
     call = channel.stream_stream("/test.Service/echoes")(requests())
     assert next(call) == b"a"
     call.cancel()
     going.set()
-    wait_until(lambda: ended() == before + 1)
+
+
+def test_a_cancelled_stream_stops(channel, handlers):
+    began, before = handlers.began["echoes"], count("test.Service/echoes", "CANCELLED")
+    cancel_stream(channel)
+    wait_until(lambda: count("test.Service/echoes", "CANCELLED") == before + 1)
     assert handlers.began["echoes"] == began + 1
+
+
+def test_no_cancelled_stream_is_counted_as_ended(channel):
+    def counts():
+        return [count("test.Service/echoes", code) for code in ("CANCELLED", "OK")]
+
+    before = counts()
+    # If all processors are busy, the end of the messages and the cancellation arrive one after the other.
+    busy = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(3 * len(os.sched_getaffinity(0)))]
+    try:
+        for _ in range(300):
+            cancel_stream(channel)
+        wait_until(lambda: sum(counts()) == sum(before) + 300)
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    assert counts() == [before[0] + 300, before[1]]
