@@ -95,7 +95,7 @@ def test_prometheus_looks_back_a_week_by_default(models, counts, monkeypatch):
         (("--prometheus", "http://p", "--days", 0), "Invalid value for '--days'"),
         (("--metrics", "http://127.0.0.1:1/metrics"), "the counters could not be read: ConnectionError"),
         (("--prometheus", "http://127.0.0.1:1"), "the counters could not be read: ConnectionError"),
-        (("--metrics", "-", "--model", "drug_consumption:b"), "no model drug_consumption:b"),
+        (("--metrics", "-", "--model", "drug_consumption:absent"), "no model drug_consumption:absent"),
     ],
 )
 def test_a_refusal_is_one_line_and_stores_nothing(models, counts, arguments, expected):

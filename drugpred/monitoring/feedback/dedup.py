@@ -111,6 +111,7 @@ class SqliteTokenStore:
             new = self._connection.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (until, nonce)).rowcount == 1
         except (sqlite3.Error, OSError) as error:
             self.close()  # the next call opens the file again, which may have been repaired
+            self._prune_at = 0.0  # and makes room, if it is full and tokens have expired
             self._failures.failed(f"{self._path}: feedback is not accepted: {_reason(error)}")
             raise StoreUnavailableError(_UNKNOWN) from error
         self._failures.worked()
