@@ -150,7 +150,10 @@ def _valid(server: Service, ended: threading.Event) -> None:
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)  # noqa: S603 - our own
         ended.wait()
         process.terminate()  # its exit status and output show failures
-        process.wait(_TIMEOUT)
+        try:
+            process.wait(_TIMEOUT)
+        finally:
+            process.kill()  # it may hang as it ends, and would run on
         if process.returncode:
             log.seek(0)
             raise LoadError(f"locust ended with {process.returncode}\n{log.read()[-3000:]}")
