@@ -34,7 +34,7 @@ function write() {
 
 /** Choose a file that is dropped into its place, also before the module that reads it is loaded. */
 function takeFiles() {
-  // Anywhere else, the browser would show the file in place of the page.
+  // Otherwise the browser would show a file that is dropped anywhere in place of the page.
   for (const kind of ["dragenter", "dragover", "drop"]) {
     addEventListener(kind, (/** @type {any} */ event) => event.dataTransfer?.types.includes("Files") && event.preventDefault());
   }

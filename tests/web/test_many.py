@@ -227,7 +227,7 @@ def test_a_file_may_be_dropped(page):
 def test_a_file_given_before_the_section_is_loaded_is_scored(open_page, put):
     held = []
     page = open_page(routes={"**/many.js": lambda route: held.append(route)})
-    # Without the modules that wait for each other, a click would do nothing.
+    # All modules of the page's later parts start together: until then a click would do nothing.
     assert {"sample", "code-copy"} == {
         button.get_attribute("id") for button in page.locator("button:disabled:not(#feedback *)").all()
     }
