@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections import Counter
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from drugpred.errors import OverloadedError
 from drugpred.limits import MAX_UNREAD_BYTES
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Collection
 
 
 class CapacityLimiter:
@@ -103,6 +105,32 @@ class SharedCapacityLimiter:
             self._by_caller[caller] = held
         else:
             self._by_caller.pop(caller, None)
+
+
+class Call(Protocol):
+    """A call of gRPC."""
+
+    def peer(self) -> str:
+        """Return the address of the other end of its connection."""
+
+
+C = TypeVar("C", bound=Call)
+
+
+def dispensable(calls: Collection[C]) -> C:
+    """Return the call that most likely was sent without a message: of calls that wait for theirs, the oldest.
+
+    If one connection has more than half of them, it is the oldest of that connection: a burst ends no call of others.
+
+    Parameters
+    ----------
+    calls : collection of Call
+        At least one; the oldest first.
+    """
+    peers = [call.peer() for call in calls]
+    (busiest, most), *_ = Counter(peers).most_common(1)
+    peer = busiest if 2 * most > len(peers) else peers[0]
+    return next(call for call, its in zip(calls, peers, strict=True) if its == peer)
 
 
 class WriteBacklog:

@@ -3,7 +3,7 @@
 import pytest
 
 from drugpred.errors import OverloadedError
-from drugpred.serving.capacity import CapacityLimiter, SharedCapacityLimiter, WriteBacklog
+from drugpred.serving.capacity import CapacityLimiter, SharedCapacityLimiter, WriteBacklog, dispensable
 
 
 def test_the_amount_in_use_is_bounded():
@@ -46,6 +46,20 @@ def test_one_caller_has_a_part_of_the_shared_limit():
     bound.release(2, "two")
     bound.release(1, None)
     bound.acquire(2, "one")
+
+
+class Waiting:
+    def __init__(self, peer):
+        self.peer = lambda: peer
+
+
+@pytest.mark.parametrize(
+    ("peers", "expected"),
+    [("a", 0), ("ab", 0), ("abb", 1), ("aabb", 0), ("babcb", 0), ("abcbb", 1), ("abbaaa", 0), ("abcd", 0)],
+)
+def test_the_oldest_call_is_dispensable_or_that_of_a_connection_with_most_of_them(peers, expected):
+    calls = [Waiting(peer) for peer in peers]
+    assert dispensable(calls) is calls[expected]
 
 
 class Transport:

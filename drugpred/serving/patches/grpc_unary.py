@@ -32,6 +32,7 @@ from drugpred.limits import MAX_ARRIVING_CALLS, MAX_LEAVING_CALLS, REQUEST_TIMEO
 from drugpred.monitoring.metrics import observe_call
 from drugpred.serving import request_ids
 from drugpred.serving.batching import Job
+from drugpred.serving.capacity import dispensable
 from drugpred.serving.patches import replace
 
 if TYPE_CHECKING:
@@ -291,11 +292,15 @@ class CompletionQueueServer:
         self._batch(context.call, close, lambda _: task.cancel())  # does nothing if it has ended
 
     def _receive(self, context: _Context) -> None:
-        """Receive the message of a call; if too many calls wait, end the one that has waited longest."""
-        if len(self._arriving) >= MAX_ARRIVING_CALLS and (oldest := self._oldest(self._arriving, inf)):
-            self._continue(oldest, OverloadedError())
+        """Receive the message of a call; if too many calls wait, end one that was most likely sent without."""
+        oldest = None
         with self._lock:
+            if len(self._arriving) >= MAX_ARRIVING_CALLS:
+                oldest = dispensable(self._arriving)
+                del self._arriving[oldest]
             self._arriving[context] = time.monotonic()
+        if oldest:
+            self._continue(oldest, OverloadedError())
         self._batch(context.call, (cygrpc.ReceiveMessageOperation(_NO_FLAGS),), partial(self._received, context))
 
     def _received(self, context: _Context, received: cygrpc.BatchOperationEvent) -> None:

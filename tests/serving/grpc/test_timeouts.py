@@ -1,6 +1,7 @@
 """How the request of a call arrives, at a real server."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import grpc
 import pytest
@@ -35,8 +36,8 @@ HANDLERS = {
 }
 
 
-def served(call):
-    """Return the result of `call` with a channel to a server of these methods."""
+def served(call, connections=1):
+    """Return the result of `call` with channels to a server of these methods, each with a connection of its own."""
 
     async def run():
         server = grpc.aio.server(interceptors=[CallInterceptor(AccessPolicy.from_settings(Settings()))])
@@ -44,8 +45,10 @@ def served(call):
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         try:
-            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-                return await call(channel)
+            options = [("grpc.use_local_subchannel_pool", 1)]
+            async with AsyncExitStack() as stack:
+                channels = [grpc.aio.insecure_channel(f"127.0.0.1:{port}", options) for _ in range(connections)]
+                return await call(*[await stack.enter_async_context(channel) for channel in channels])
         finally:
             await server.stop(None)
 
@@ -131,6 +134,23 @@ def test_of_too_many_calls_without_a_message_the_oldest_make_room(name, monkeypa
     assert served(call) == [grpc.StatusCode.UNAVAILABLE] * 4
 
 
+def test_calls_without_a_message_make_no_room_on_other_connections(monkeypatch):
+    monkeypatch.setattr(interceptor, "MAX_CALLS", 3)
+
+    async def call(channel, other):
+        first = channel.stream_stream("/test/Unary")(timeout=20)
+        await first.wait_for_connection()
+        silent = [other.stream_stream("/test/Unary")(timeout=20) for _ in range(6)]
+        async with asyncio.timeout(10):
+            while sum(each.done() for each in silent) < 4:
+                await asyncio.sleep(0.01)
+        await first.write(b"ab")
+        assert await first.read() == b"ABAB"
+        return [await each.code() for each in silent if each.done()]
+
+    assert served(call, connections=2) == [grpc.StatusCode.UNAVAILABLE] * 4
+
+
 def test_a_caller_makes_room_among_its_own_calls():
     async def check():
         places = CallSlots(4, 2)
@@ -139,11 +159,14 @@ def test_a_caller_makes_room_among_its_own_calls():
         async def call(caller, number):
             CALLER.set(Key(caller, frozenset()))
             try:
-                await places.acquire(Silent())
+                await places.acquire(Silent(caller))
             except OverloadedError:
                 ended.append((caller, number))
 
         class Silent:
+            def __init__(self, peer):
+                self.peer = lambda: peer
+
             async def read(self):
                 await asyncio.sleep(10)
 

@@ -15,6 +15,7 @@ from drugpred.errors import OverloadedError, RequestTimeoutError
 from drugpred.serving.batching import AdaptiveBatcher
 from drugpred.serving.patches import grpc_unary as lanes
 from drugpred.serving.patches.grpc_unary import MethodRegistry, attach
+from tests.harness import wait
 
 SERVICE = "test.Service"
 
@@ -262,6 +263,26 @@ def test_of_too_many_calls_without_a_message_the_oldest_make_room(serve, monkeyp
             time.sleep(0.01)
         assert call("Echo", b"hello")[0] == b"hello"
         assert {each.details() for each in silent if each.done()} == {"OverloadedError"}
+        for each in silent:
+            each.cancel()
+
+
+def test_calls_without_a_message_make_no_room_on_other_connections(serve, monkeypatch):
+    monkeypatch.setattr(lanes, "MAX_ARRIVING_CALLS", 3)
+    comes = threading.Event()
+
+    def late():
+        comes.wait(20)
+        yield b"hello"
+
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    with serve() as call, grpc.insecure_channel(f"127.0.0.1:{call.port}", options) as others:
+        first = call.channel.stream_stream(f"/{SERVICE}/Echo")(late(), timeout=30)
+        assert call("Echo", b"behind it")[0] == b"behind it"
+        silent = [others.stream_stream(f"/{SERVICE}/Echo")(silence(), timeout=30) for _ in range(8)]
+        wait(lambda: sum(each.done() for each in silent) == 6, "the calls of the other connection")
+        comes.set()
+        assert list(first) == [b"hello"]
         for each in silent:
             each.cancel()
 
