@@ -58,7 +58,7 @@ def compare(seconds: int) -> list[str]:
         slow = {title: partial(wrk, f"{url}/slow", BODY) for title, url in urls.items()}
         after = {title: partial(_burst_then, f"{url}/fast") for title, url in urls.items()}
         columns = {
-            heading: measure(loads, clients, seconds, failures)
+            heading: measure(loads, (clients,), seconds, failures)[0]
             for heading, loads, clients in (
                 ("1 client", fast, 1),
                 ("1 after a burst", after, 1),

@@ -89,8 +89,9 @@ def compare(peers: Sequence[Peer], seconds: int, rounds: int = ROUNDS) -> list[s
             titles: Sequence[str] = (),
         ) -> None:
             print(f"\n{heading}\n", flush=True)
-            columns = {f"{n} client" + "s" * (n > 1): measure(loads, n, seconds, failures, rounds) for n in clients}
-            print(table(titles or list(loads), columns, of, shown), flush=True)
+            headings = [f"{n} client" + "s" * (n > 1) for n in clients]
+            columns = zip(headings, measure(loads, clients, seconds, failures, rounds), strict=True)
+            print(table(titles or list(loads), dict(columns), of, shown), flush=True)
 
         print(f"{rounds} rounds of {seconds} s in turn, medians; {os.cpu_count()} processors")
         show(

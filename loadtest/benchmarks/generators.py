@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 ROUNDS: Final = 3
 
@@ -57,18 +57,26 @@ def require(*tools: str) -> None:
 
 
 def measure(
-    loads: Mapping[str, Load], clients: int, seconds: int, failures: list[str], rounds: int = ROUNDS
-) -> dict[str, list[Measured]]:
-    """Load targets in turn; return the rounds of each. A target that fails is left out and added to `failures`."""
-    results: dict[str, list[Measured]] = {title: [] for title in loads}
-    for length in (1, *[seconds] * rounds):
-        for title in list(results):
-            try:
-                results[title].append(loads[title](clients, length))
-            except LoadError as error:
-                failures.append(f"{title}, {clients} clients: {error}")
-                del results[title]
-    return {title: measured[1:] for title, measured in results.items()}  # the first round is the warm-up
+    loads: Mapping[str, Load], clients: Sequence[int], seconds: int, failures: list[str], rounds: int = ROUNDS
+) -> list[dict[str, list[Measured]]]:
+    """Load targets in turn; return the rounds of each for each number of clients, after a second to warm up.
+
+    A target that fails is left out, and added to `failures`.
+    """
+    warm_up = [1]
+    columns = []
+    for n in clients:
+        results: dict[str, list[Measured]] = {title: [] for title in loads}
+        for length in (*warm_up, *[seconds] * rounds):
+            for title in list(results):
+                try:
+                    results[title].append(loads[title](n, length))
+                except LoadError as error:
+                    failures.append(f"{title}, {n} clients: {error}")
+                    del results[title]
+        columns.append({title: measured[len(warm_up) :] for title, measured in results.items()})
+        warm_up = []
+    return columns
 
 
 def wrk(url: str, body: object, clients: int, seconds: int, *, key: str = "") -> Measured:

@@ -73,9 +73,9 @@ def test_targets_take_turns_after_a_second_to_warm_up():
 
         return measure
 
-    found = generators.measure({title: target(title) for title in "ab"}, 32, 5, failures)
-    assert asked == [("a", 32, 1), ("b", 32, 1)] + [("a", 32, 5), ("b", 32, 5)] * 3
-    assert [one.rate for one in found["b"]] == [4, 6, 8]
+    found = generators.measure({title: target(title) for title in "ab"}, (1, 32), 5, failures, rounds=2)
+    assert asked == [(title, *load) for load in [(1, 1), *[(1, 5)] * 2, *[(32, 5)] * 2] for title in "ab"]
+    assert [[one.rate for one in column["b"]] for column in found] == [[4, 6], [8, 10]]
     assert failures == []
 
 
@@ -88,7 +88,7 @@ def test_a_target_that_fails_is_named_and_the_others_continue():
         left.pop()
         return generators.Measured(1, 1, 1)
 
-    found = generators.measure({"a": failing, "b": lambda *_: generators.Measured(1, 1, 1)}, 32, 5, failures)
+    (found,) = generators.measure({"a": failing, "b": lambda *_: generators.Measured(1, 1, 1)}, (32,), 5, failures)
     assert list(found) == ["b"]
     assert len(found["b"]) == 3
     assert failures == ["a, 32 clients: 7 requests failed, 4000 were answered"]
