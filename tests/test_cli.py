@@ -226,7 +226,7 @@ def test_a_comparison_is_printed_and_written(evaluated):
 
 @pytest.mark.slow
 def test_all_comparisons(run, evaluate, tmp_path, monkeypatch):
-    quick = ("logistic regression", "logistic, class weights", "logistic, undersampling")
+    quick = ("logistic regression", "logistic, class weights")
     monkeypatch.setattr(imbalance, "TREATMENTS", {name: imbalance.TREATMENTS[name] for name in quick})
     run("simulate", "--rows", 300)
     result = evaluate("--data", "simulated.csv", "--against", "all", "--imbalance", "--output", "deep/out")

@@ -90,9 +90,9 @@ def load_train():
     return module
 
 
-def run_here(folder, *arguments, **environment):
-    """Run the command in this process, to its end."""
-    environment = prepare(folder) | environment
+def run_here(folder, *arguments, home=None, **environment):
+    """Run the command in this process, to its end, in a copy of that home."""
+    environment = prepare(folder, home) | environment
     with (
         pytest.MonkeyPatch.context() as patch,
         (folder / "output").open("w", encoding="utf-8") as output,
@@ -313,14 +313,14 @@ def test_an_interrupt_from_the_keyboard_reaches_all_processes_and_is_a_line(tmp_
 
 @pytest.fixture(scope="module")
 def gated(tmp_path_factory, store, hasty, uci_path):
-    """Simultaneous runs, each with a newest model of tests/quick.yaml; their exit codes and outputs."""
+    """Runs, each with a newest model of tests/quick.yaml; their exit codes and outputs."""
     folder = tmp_path_factory.mktemp("gated")
     quick, real = ("--config", TESTS / "quick.yaml"), ("--data", uci_path)
     runs = {
-        "equal": start(folder / "equal", *quick, *real, home=store),
-        "worse": start(folder / "worse", "--config", hasty, *real, home=store),
-        "forced": start(folder / "forced", "--config", hasty, *real, "--force", home=store),
-        "simulated": start(folder / "simulated", "--config", hasty, home=store),
+        "equal": run_here(folder / "equal", *quick, *real, home=store),
+        "worse": run_here(folder / "worse", "--config", hasty, *real, home=store),
+        "forced": run_here(folder / "forced", "--config", hasty, *real, "--force", home=store),
+        "simulated": run_here(folder / "simulated", "--config", hasty, home=store),
     }
     return {name: (run, *run.finish()) for name, run in runs.items()}
 

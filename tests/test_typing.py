@@ -39,8 +39,9 @@ def run(command: list, folder: Path) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("checker", [mypy, pyright])
+@pytest.mark.parametrize(
+    "checker", [pytest.param(mypy, marks=pytest.mark.nightly), pytest.param(pyright, marks=pytest.mark.slow)]
+)
 def test_each_wrong_use_is_found_and_nothing_else(tmp_path, checker):
     lines = USES.read_text(encoding="utf-8").splitlines()
     wrong = {number for number, line in enumerate(lines, 1) if line.endswith("# wrong")}

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from loadtest.harness.servers import Service
 
-USERS: Final = "20"  # users of the locustfile, each with ten requests per second
+USERS: Final = "10"  # users of the locustfile, each with ten requests per second
 BAD: Final = "1000"  # requests of a round of bad ones
 _WARM_UP: Final = 30.0
 _ROUND: Final = 60.0

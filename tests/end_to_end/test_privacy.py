@@ -368,8 +368,8 @@ def serving_copy(serve, copied_store, tmp_path):
     @contextmanager
     def serving(code):
         folder = tmp_path / "checkout"
-        for name in ("drugpred", "configs"):
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("drugpred", "configs"):  # and their compiled modules
+            shutil.copytree(ROOT / name, folder / name)
         for name in ("service.py", "bentofile.yaml", "pyproject.toml", "README.md", "LICENSE"):
             shutil.copy(ROOT / name, folder)
         with (folder / "service.py").open("a") as service:

@@ -28,7 +28,7 @@ def traffic(real):
     def ask(server, ended):
         people = cycle([describe(row) for row in real.X.tolist()])
         with server.client() as client:
-            while not ended.is_set():
+            while not ended.wait(0.2):
                 ask_every_way(server, 1)
                 for window in ("decade", "year"):
                     profiles = [next(people) for _ in range(250)] + [EXAMPLE] * 250  # half of them are one person

@@ -95,7 +95,7 @@ class Load:
             with self.lock:
                 self.asked[name] += 1
                 self.slowest = max(self.slowest, time.monotonic() - began)
-            time.sleep(0.005)
+            time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")

@@ -97,7 +97,7 @@ def test_the_card_has_the_coverage_of_the_shipped_configuration_alone():
     assert coverage.measured_for(QUICK, "uci") is None
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_shipped_results_can_be_repeated(real):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(coverage, "populations", lambda _: {"cohort": Cohort.load().predictor})
