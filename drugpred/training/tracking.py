@@ -129,10 +129,11 @@ def tracked_run(configuration: Configuration) -> Iterator[TrackedRun]:
         if "MLFLOW_EXPERIMENT_ID" not in os.environ:
             experiment = mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME") or NAME).experiment_id
         run = mlflow.start_run(experiment_id=experiment)
-        mlflow.log_params(dict(flatten(configuration.model_dump())))
-        # Fails early if files cannot be stored.
-        mlflow.log_dict(configuration.model_dump(mode="json"), "configuration.json")
     try:
+        with _translate_errors():
+            mlflow.log_params(dict(flatten(configuration.model_dump())))
+            # Fails early if files cannot be stored.
+            mlflow.log_dict(configuration.model_dump(mode="json"), "configuration.json")
         yield TrackedRun(run.info.run_id)
     except BaseException as error:
         # A failure to mark the run must not hide the error.

@@ -202,42 +202,49 @@ def test_files_that_cannot_be_kept_are_reported_before_the_work(mlflow, config, 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     with pytest.raises(ConfigurationError, match=r"^MLflow: .*mlruns"), tracking.tracked_run(config):
         pytest.fail("the files cannot be kept")
+    assert mlflow.active_run() is None
+    (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert run.info.status == "FAILED"
+    assert "mlruns" in run.data.tags["error"]
 
 
-def start(code, folder=ROOT):
-    """Run code as users do, who are not a test and not CI, of which MLflow never reports."""
+def output_of(code, folder=ROOT):
+    """Run code as users do, who are not a test and not CI, of which MLflow never reports; return its output."""
     mine = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "PYTEST_", "CI", "GITHUB_", "GITLAB_"))}
     mine["PYTHONPATH"] = str(ROOT)
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, "-c", code], cwd=folder, env=mine, **pipes)
-
-
-def finish(*processes):
-    """Return the output of each process."""
-    said = [process.communicate(timeout=300) for process in processes]
-    assert [process.returncode for process in processes] == [0] * len(processes), said
-    return [output.strip() for output, _ in said]
-
-
-def test_mlflow_reports_to_nobody(mlflow):
-    code = "import mlflow; from mlflow.telemetry import get_telemetry_client as c; print(c() is None)"
-    assert finish(start(f"from drugpred.training import tracking; tracking._import(); {code}")) == ["True"]
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=folder, env=mine, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 def test_mlflow_is_imported_for_tracking_only():
-    assert finish(start("import sys, drugpred.training.tracking; print('mlflow' in sys.modules)")) == ["False"]
+    assert output_of("import sys, drugpred.training.tracking; print('mlflow' in sys.modules)") == "False"
 
 
-def test_several_at_once_make_one_store(mlflow, tmp_path):
+def test_several_at_once_make_one_store_and_report_to_nobody(mlflow, tmp_path):
     folder = tmp_path / "a folder"
     folder.mkdir()
     code = f"""
+from multiprocessing import get_context
 from pathlib import Path
 from drugpred.training import configuration, tracking
-with tracking.tracked_run(configuration.read(Path({str(ROOT / "tests" / "quick.yaml")!r}))):
-    pass
+
+def run():
+    with tracking.tracked_run(configuration.read(Path({str(ROOT / "tests" / "quick.yaml")!r}))):
+        pass
+
+tracking._import()
+import mlflow.store.tracking.sqlalchemy_store, mlflow.telemetry
+print(mlflow.telemetry.get_telemetry_client() is None)
+processes = [get_context("fork").Process(target=run) for _ in range(3)]  # imports take seconds
+for process in processes:
+    process.start()
+for process in processes:
+    process.join()
+print([process.exitcode for process in processes])
 """
-    finish(*(start(code, folder) for _ in range(3)))
+    assert output_of(code, folder) == "True\n[0, 0, 0]"
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
     runs = client.search_runs([client.get_experiment_by_name("drug_consumption").experiment_id])
     assert [run.info.status for run in runs] == ["FINISHED"] * 3
