@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -18,11 +19,9 @@ from drugpred import __version__
 from drugpred.cli import main
 from drugpred.codebook import DRUGS
 from drugpred.data.parsing import HEADINGS
-from drugpred.data.respondents import read, simulate
-from drugpred.training import configuration, imbalance
+from drugpred.data.respondents import read, simulate, write_csv
+from drugpred.training import imbalance
 from drugpred.training.baselines import BASELINES
-from drugpred.training.card import build_card
-from drugpred.training.experiment import cross_validate_model
 from tests.harness import ROOT
 
 
@@ -170,14 +169,6 @@ def check_figures(folder, card):
 
 
 @pytest.mark.slow
-def test_evaluation_gives_the_figures_that_training_would(evaluate, tmp_path, real):
-    result = evaluate()
-    assert result.exit_code == 0, result.output
-    config = configuration.read(tmp_path / "config.yaml")
-    check_figures(tmp_path / "evaluation", build_card(real, config, cross_validate_model(real, config)))
-
-
-@pytest.mark.slow
 def test_evaluation_has_the_figures_of_the_stored_card(run, tmp_path, uci_path, stored_model):
     result = run("evaluate", "--data", uci_path, "--config", Path(__file__).parent / "quick.yaml", "--output", "out")
     assert result.exit_code == 0, result.output
@@ -201,8 +192,8 @@ def test_evaluation_leaves_nothing_of_a_respondent(evaluated, records_in):
 
 
 def test_finished_folds_are_found_again(evaluate, evaluated, tmp_path):
-    evaluate()
     folder = tmp_path / "evaluation"
+    shutil.copytree(evaluated.folder / "folds", folder / "folds")
     before = {path: path.stat().st_mtime_ns for path in (folder / "folds").iterdir()}
     assert len(before) == 2
     assert evaluate().exit_code == 0
@@ -225,10 +216,13 @@ def test_a_comparison_is_printed_and_written(evaluated):
 
 
 @pytest.mark.slow
-def test_all_comparisons(run, evaluate, tmp_path, monkeypatch):
+def test_all_comparisons(evaluate, tmp_path, monkeypatch):
     quick = ("logistic regression", "logistic, class weights")
     monkeypatch.setattr(imbalance, "TREATMENTS", {name: imbalance.TREATMENTS[name] for name in quick})
-    run("simulate", "--rows", 300)
+    # As if nobody had used any but three drugs: nothing is fitted for the others.
+    others = set(DRUGS) - {"cannabis", "heroin", "lsd"}
+    with (tmp_path / "simulated.csv").open("w", encoding="utf-8", newline="") as file:
+        write_csv(simulate(300, 42).frame.assign(**dict.fromkeys(others, 0)), file, header=True)
     result = evaluate("--data", "simulated.csv", "--against", "all", "--imbalance", "--output", "deep/out")
     assert result.exit_code == 0, result.output
     assert {row["model"] for row in table(tmp_path / "deep" / "out" / "comparison.csv")} == set(BASELINES)

@@ -126,16 +126,17 @@ def environment(tmp_path_factory, uci_path, hasty):
 
 
 @pytest.fixture(scope="module")
-def nothing(tmp_path_factory, hasty):
-    """A run without data and without a network."""
-    return run_here(tmp_path_factory.mktemp("runs") / "nothing", "--config", hasty)
+def nothing(tmp_path_factory, hasty, store):
+    """A run without data and without a network, which stores its model by force: the newest one is of real data."""
+    return run_here(tmp_path_factory.mktemp("runs") / "nothing", "--config", hasty, "--force", home=store)
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory, uci_path, hasty):
-    """A run in a process of its own on the respondents that an option names."""
-    folder = tmp_path_factory.mktemp("runs") / "data"
-    run = start(folder, "--config", hasty, "--data", uci_path, DRUGPRED_DATA="/nowhere")
+def again(tmp_path_factory, uci_path, hasty, environment):
+    """The run of `environment` after it, in a process of its own on two cores; an option names the respondents."""
+    folder, home = tmp_path_factory.mktemp("runs") / "again", environment.folder / "home"
+    cores = dict.fromkeys(CORES, "2")
+    run = start(folder, "--config", hasty, "--data", uci_path, home=home, DRUGPRED_DATA="/nowhere", **cores)
     run.finish()
     return run
 
@@ -146,9 +147,9 @@ def figures(card):
 
 
 @pytest.mark.slow
-def test_the_same_input_gives_the_same_figures(environment, data):
-    assert figures(environment.card()) == figures(data.card())
-    assert environment.network() == data.network()
+def test_the_same_input_gives_the_same_figures_on_any_number_of_cores(environment, again):
+    assert figures(environment.card()) == figures(again.card())
+    assert environment.network() == again.network()
 
 
 def test_a_quick_model_is_no_worse_than_the_reference_system(stored_model):
@@ -179,23 +180,8 @@ def test_runs_leave_nothing_where_they_are_run(environment, nothing):
 
 
 @pytest.mark.slow
-def test_respondents_drawn_by_the_cli_are_known_as_simulated(tmp_path, hasty):
-    simulated = tmp_path / "simulated.csv"
-    assert CliRunner().invoke(cli.main, ["simulate", "--rows", "300", "--output", str(simulated)]).exit_code == 0
-    card = start(tmp_path / "run", "--config", hasty, "--data", simulated).card()
-    assert (card.data.source, card.data.respondents) == ("simulated", 300)
-    assert card.reference_split is None
-
-
-@pytest.mark.slow
-def test_both_forms_give_the_same_figures_again_on_any_number_of_cores(tmp_path, hasty, decoded_path, environment):
-    one, two = (
-        start(tmp_path / cores, "--config", hasty, "--data", decoded_path, **dict.fromkeys(CORES, cores))
-        for cores in "12"
-    )
-    card = one.card()
-    assert figures(card) == figures(two.card())
-    assert one.network() == two.network()
+def test_both_forms_have_the_same_reference_split(tmp_path, hasty, decoded_path, environment):
+    card = run_here(tmp_path / "decoded", "--config", hasty, "--data", decoded_path).card()
     assert (card.data.source, card.data.respondents) == ("uci", 1876)
     # The split is of the respondents that both forms have.
     assert card.reference_split == environment.card().reference_split
@@ -311,20 +297,6 @@ def test_an_interrupt_from_the_keyboard_reaches_all_processes_and_is_a_line(tmp_
     assert "Traceback" not in output
 
 
-@pytest.fixture(scope="module")
-def gated(tmp_path_factory, store, hasty, uci_path):
-    """Runs, each with a newest model of tests/quick.yaml; their exit codes and outputs."""
-    folder = tmp_path_factory.mktemp("gated")
-    quick, real = ("--config", TESTS / "quick.yaml"), ("--data", uci_path)
-    runs = {
-        "equal": run_here(folder / "equal", *quick, *real, home=store),
-        "worse": run_here(folder / "worse", "--config", hasty, *real, home=store),
-        "forced": run_here(folder / "forced", "--config", hasty, *real, "--force", home=store),
-        "simulated": run_here(folder / "simulated", "--config", hasty, home=store),
-    }
-    return {name: (run, *run.finish()) for name, run in runs.items()}
-
-
 def tags(run):
     return {str(model.tag) for model in run.models.list(model_store.NAME)}
 
@@ -335,17 +307,19 @@ def test_the_first_model_needs_no_gate(environment):
 
 
 @pytest.mark.slow
-def test_an_equal_model_becomes_the_newest(gated, stored_model):
-    run, code, output = gated["equal"]
+def test_an_equal_model_becomes_the_newest(environment, again):
+    code, output = again.finish()
     assert code == 0, output
-    log_loss = f"{stored_model.card.overall['decade_log_loss']:.4f}"
-    assert f"log-loss {log_loss}, that of {stored_model.tag} {log_loss} on the same folds: no worse" in output
-    assert str(run.models.get(model_store.NAME).tag) != stored_model.tag
+    (old,) = tags(environment)
+    log_loss = f"{environment.card().overall['decade_log_loss']:.4f}"
+    assert f"log-loss {log_loss}, that of {old} {log_loss} on the same folds: no worse" in output
+    assert str(again.models.get(model_store.NAME).tag) != old
 
 
 @pytest.mark.slow
-def test_a_worse_model_is_refused_with_the_figures(gated, stored_model):
-    run, code, output = gated["worse"]
+def test_a_worse_model_is_refused_with_the_figures(tmp_path, uci_path, hasty, store, stored_model):
+    run = run_here(tmp_path / "worse", "--config", hasty, "--data", uci_path, home=store)
+    code, output = run.finish()
     assert code == 3, output
     loss = r"0\.\d{4}"
     said = rf"error: not stored: log-loss {loss}, that of {stored_model.tag} {loss} on the same folds: {loss} worse"
@@ -354,17 +328,18 @@ def test_a_worse_model_is_refused_with_the_figures(gated, stored_model):
     assert tags(run) == {stored_model.tag}
 
 
-@pytest.mark.slow
-def test_a_worse_model_is_stored_by_force(gated, stored_model):
-    run, code, output = gated["forced"]
-    assert code == 0, output
-    assert str(run.models.get(model_store.NAME).tag) != stored_model.tag
-    assert len(tags(run)) == 2
+def test_a_simulated_model_replaces_a_real_one_by_force(nothing, stored_model):
+    assert str(nothing.models.get(model_store.NAME).tag) != stored_model.tag
+    assert len(tags(nothing)) == 2
 
 
 @pytest.mark.slow
-def test_a_simulated_model_never_replaces_a_real_one_unasked(gated, stored_model):
-    run, code, output = gated["simulated"]
+def test_a_simulated_model_never_replaces_a_real_one_unasked(tmp_path, hasty, store, stored_model):
+    simulated = tmp_path / "simulated.csv"
+    assert CliRunner().invoke(cli.main, ["simulate", "--rows", "300", "--output", str(simulated)]).exit_code == 0
+    run = run_here(tmp_path / "run", "--config", hasty, "--data", simulated, home=store)
+    code, output = run.finish()
     assert code == 3, output
+    assert "300 respondents, source: simulated" in output
     assert f"error: not stored: it was trained on simulated respondents, {stored_model.tag} was not; --force" in output
     assert tags(run) == {stored_model.tag}
