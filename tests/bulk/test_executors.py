@@ -18,11 +18,15 @@ from tests.bulk.conftest import contents, files
 from tests.harness import skip, wait
 
 
-@pytest.fixture
-def cluster():
-    """A Dask cluster of two workers."""
+def needs_dask():
     if importlib.util.find_spec("distributed") is None:
         skip("no Dask: pip install -e '.[bulk,dask]'")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A Dask cluster of two workers."""
+    needs_dask()
     from distributed import LocalCluster
 
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
@@ -119,7 +123,8 @@ def test_the_part_of_a_lost_worker_is_given_to_another(many_parts, run, cluster,
 
 
 @pytest.mark.slow
-def test_without_an_address_the_cores_of_this_machine_work(many_parts, cluster, run, tmp_path, monkeypatch):
+def test_without_an_address_the_cores_of_this_machine_work(many_parts, run, tmp_path, monkeypatch):
+    needs_dask()
     path = many_parts("in.parquet")
     run(path, tmp_path / "whole.parquet")
     monkeypatch.setattr(Job, "score_part", None)
@@ -139,8 +144,7 @@ def test_an_unreadable_file_on_a_worker_is_reported(people, table, write, run, c
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://x"])
 def test_an_address_without_a_scheduler_is_reported(many_parts, run, tmp_path, address):
-    if importlib.util.find_spec("distributed") is None:
-        skip("no Dask: pip install -e '.[bulk,dask]'")
+    needs_dask()
     import dask
     import distributed  # noqa: F401 - first, because its defaults would override these settings
 
@@ -153,8 +157,7 @@ def test_an_address_without_a_scheduler_is_reported(many_parts, run, tmp_path, a
 
 def starting(**options):
     """Return a cluster of one worker, whose tasks may be lost once."""
-    if importlib.util.find_spec("distributed") is None:
-        skip("no Dask: pip install -e '.[bulk,dask]'")
+    needs_dask()
     import dask
     from distributed import LocalCluster
 
@@ -171,8 +174,7 @@ def test_a_cluster_without_workers_is_reported(many_parts, run, tmp_path, monkey
 
 
 def test_workers_that_do_not_start_are_reported(many_parts, run, tmp_path, monkeypatch):
-    if importlib.util.find_spec("distributed") is None:
-        skip("no Dask: pip install -e '.[bulk,dask]'")
+    needs_dask()
 
     def refuse(**_):
         raise RuntimeError("Nanny failed to start.\nMuch more.")

@@ -14,7 +14,7 @@ from tests.harness import NIGHTLY, wait
 from tests.harness.ports import free_ports
 from tests.harness.s3 import stored
 
-KILLS = 10 if NIGHTLY else 5
+KILLS = 10 if NIGHTLY else 3
 
 PROCESS = """
 import sys

@@ -31,13 +31,17 @@ def line(name, scopes, key):
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
     file = tmp_path_factory.mktemp("keys") / "keys"
-    file.write_text(line("alice", "predict,read,feedback", "alice-key") + line("monitor", "metrics", "monitor-key"))
+    file.write_text(
+        line("alice", "predict,read,feedback", "alice-key")
+        + line("bob", "predict", "bob-key")
+        + line("monitor", "metrics", "monitor-key")
+    )
     return file
 
 
 @pytest.fixture(scope="module")
 def keyed(serve, store, keys):
-    with serve(store, DRUGPRED_API_KEYS_FILE=str(keys)) as server:
+    with serve(store, DRUGPRED_API_KEYS_FILE=str(keys), DRUGPRED_RATE_LIMIT="1000/hour") as server:
         yield server
 
 
@@ -110,6 +114,14 @@ def test_each_refusal_has_its_code(keyed):
     assert "nobody" not in metrics + keyed.output
 
 
+def test_a_stream_is_limited_by_its_chunks(keyed):
+    with Client(f"grpc://{keyed.grpc}", key="bob-key", retries=0) as client:
+        with pytest.raises(RateLimitedError):
+            list(client.stream(chunk() * 1001))
+        with pytest.raises(RateLimitedError):
+            client.predict(EXAMPLE)
+
+
 def test_keys_are_rotated_without_a_restart(keyed, keys):
     before = keys.read_text()
     with keyed.client() as http:
@@ -136,17 +148,12 @@ def test_keys_are_rotated_without_a_restart(keyed, keys):
         assert eventually("alice-key", 200) == 200
 
 
-def test_an_open_server_warns(serve, store):
-    with serve(store) as server, server.client() as http:
-        assert http.post("/predict", json=EXAMPLE).status_code == 200
-        assert "every caller is accepted" in server.output
+def test_an_open_server_warns(server):
+    assert "every caller is accepted" in server.output
 
 
-@pytest.mark.parametrize(
-    "setting", [{"DRUGPRED_API_KEYS": "nonsense"}, {"DRUGPRED_RATE_LIMIT": "often"}, {"DRUGPRED_REDIS_URL": "s3cr3t"}]
-)
-def test_malformed_settings_end_the_start(launch, store, setting):
-    server = launch(store, **setting)
+def test_a_malformed_secret_ends_the_start_and_is_not_shown(launch, store):
+    server = launch(store, DRUGPRED_REDIS_URL="s3cr3t")
     try:
         assert server.process.wait(60) == 1
     finally:
@@ -195,12 +202,3 @@ def test_replicas_share_the_limit_and_the_memory_of_feedback(replicas):
                     call(EXAMPLE)
                 assert caught.value.retry_after >= 1
             assert client.health()
-
-
-def test_a_stream_is_limited_by_its_chunks(serve, store):
-    with serve(store, DRUGPRED_RATE_LIMIT="5/hour") as server, Client(f"grpc://{server.grpc}", retries=0) as client:
-        answered = []
-        with pytest.raises(RateLimitedError):
-            answered.extend(each for each in client.stream(chunk() * 10))
-        with pytest.raises(RateLimitedError):
-            client.predict(EXAMPLE)

@@ -85,9 +85,14 @@ def test_it_holds_no_index_and_no_credential(bento):
         assert "index.example" not in text, path
 
 
+@pytest.fixture(scope="module")
+def newer(home, bento):
+    """The tag of a newer model than that of the bento."""
+    return run(home, ROOT, "-c", NEWER)
+
+
 @pytest.mark.slow
-def test_it_serves_its_own_model_and_the_checkout_the_newest(serve, home, bento, stored_model, tmp_path):
-    newer = run(home, ROOT, "-c", NEWER)
+def test_it_serves_its_own_model(serve, home, bento, newer, stored_model, tmp_path):
     assert newer != stored_model.tag
     (tmp_path / "home").symlink_to(home)
     relative = {"home": Path("home"), "DRUGPRED_FEEDBACK_FOLDER": "used"}  # relative to the folder of the command
@@ -98,5 +103,14 @@ def test_it_serves_its_own_model_and_the_checkout_the_newest(serve, home, bento,
         batch = client.post("/predict_batch", json={"profiles": [EXAMPLE]}).json()
         assert [answer["model"] for answer in (prediction, *batch)] == [stored_model.tag] * 2
         assert client.get("/").status_code == 200
-    with serve(home) as server, server.client() as client:
+
+
+@pytest.mark.slow
+def test_with_a_model_of_its_own_it_serves_others_of_the_store(serve, home, bento, newer, stored_model, tmp_path):
+    """As in the image: the folder of the bento holds its model, and BENTOML_HOME others."""
+    folder = shutil.copytree(bento.path, tmp_path / "bento")
+    for tag, target in ((stored_model.tag, folder), (newer, tmp_path / "home")):
+        path = Path("models", *tag.split(":"))
+        shutil.copytree(home / path, target / path)
+    with serve(tmp_path / "home", str(folder), tmp_path, DRUGPRED_MODEL=newer) as server, server.client() as client:
         assert client.get("/health").json()["model"] == newer

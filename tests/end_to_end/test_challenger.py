@@ -1,12 +1,20 @@
 """A challenger in a real server of two workers: from its start to its verdict."""
 
+import json
+import os
+
 import pytest
 
 from drugpred.codebook import DRUGS
+from drugpred.errors import DuplicateFeedbackError
+from drugpred.monitoring.feedback.dedup import SqliteTokenStore
+from drugpred.monitoring.feedback.prediction_id import PredictionIdSigner
+from drugpred.monitoring.feedback.service import FeedbackService
 from drugpred.schemas import EXAMPLE
+from drugpred.serving.startup import Startup
 from tests.end_to_end.test_model_life import run
 from tests.end_to_end.test_monitoring import KEY, ask_every_way, scraped
-from tests.harness.store import NEWER, copy_of, newest
+from tests.harness.store import NEWER, copy_of, newest, using
 
 pytestmark = pytest.mark.slow
 
@@ -39,14 +47,15 @@ def challenger(home, served):
     return run(home, "-c", WORSE)
 
 
-def test_two_workers_count_every_profile_and_score_both_models(serve, home, served, challenger):
+def test_two_workers_count_every_profile_and_score_both_models(serve, store, home, served, challenger, client):
+    alone = client.post("/predict", json=EXAMPLE).json()  # of a server without a challenger
     settings = {"DRUGPRED_MODEL": served, "DRUGPRED_CHALLENGER": challenger, "DRUGPRED_FEEDBACK_KEY": KEY}
     workers = "services.drugpred.workers=2"
     with serve(home, BENTOML_CONFIG_OPTIONS=workers, **settings) as server, server.client() as client:
         asked = ask_every_way(server, 6)
         answer = client.post("/predict", json=EXAMPLE).json()
-        alone = {risk["drug"]: risk["probability"] for risk in answer["risks"]}
         assert answer["model"] == served
+        assert answer["risks"] == alone["risks"]
         outcomes = {"prediction_id": answer["prediction_id"], "outcomes": {"cannabis": True, "lsd": False}}
         assert client.post("/feedback", json=outcomes).json() == {"accepted": 2}
         counts = scraped(server)
@@ -58,12 +67,11 @@ def test_two_workers_count_every_profile_and_score_both_models(serve, home, serv
         assert found["brier"]["verdict"] is None
         assert found["disagreement"]["cannabis"]["mean_absolute"] > 0.01
         assert f"compared with its challenger {challenger}" in server.output
-    with serve(home, DRUGPRED_MODEL=served, DRUGPRED_FEEDBACK_KEY=KEY) as server, server.client() as client:
-        assert client.get("/challenger").status_code == 404
-        again = client.post("/predict", json=EXAMPLE).json()
-        assert {risk["drug"]: risk["probability"] for risk in again["risks"]} == alone
-        # One key serves both, and an id may name a challenger that is gone.
-        assert client.post("/feedback", json=outcomes).status_code == 409
+    # One key serves both, and an id may name a challenger that is gone.
+    model, seen = newest(store), SqliteTokenStore(home / "feedback")
+    with pytest.raises(DuplicateFeedbackError):
+        FeedbackService(PredictionIdSigner.of(KEY, model), seen, model.card).take(json.dumps(outcomes).encode())
+    seen.close()
 
 
 @pytest.mark.parametrize(
@@ -74,17 +82,12 @@ def test_two_workers_count_every_profile_and_score_both_models(serve, home, serv
         ("damaged", "train again with `python train.py`"),
     ],
 )
-def test_a_challenger_that_cannot_be_served_ends_the_start(launch, home, served, name, reason):
+def test_a_challenger_that_cannot_be_served_ends_the_start(monkeypatch, home, served, name, reason):
     if name == "damaged":
         name = run(home, "-c", NEWER)
         network = home / "models" / name.replace(":", "/") / "network.npz"
         network.write_bytes(network.read_bytes()[:-100])
     settings = {"DRUGPRED_MODEL": served, "DRUGPRED_CHALLENGER": served if name == "served" else name}
-    server = launch(home, **settings)
-    try:
-        assert server.process.wait(60) == 1
-    finally:
-        server.stop()
-    last = server.output.splitlines()[-1]
-    assert last.startswith("error: ")
-    assert reason in last
+    monkeypatch.setattr(os, "environ", os.environ | settings)
+    with using(home), pytest.raises(SystemExit, match=f"^error: .*{reason}"):
+        Startup().check()

@@ -13,7 +13,7 @@ from tests.harness import ROOT
 @pytest.mark.slow
 def test_kills_lose_only_requests_of_killed_workers(store):
     done = subprocess.run(
-        [sys.executable, "-m", "loadtest.resilience.chaos", "--kills", "5"],
+        [sys.executable, "-m", "loadtest.resilience.chaos", "--kills", "3"],
         cwd=ROOT,
         env=os.environ | {"BENTOML_HOME": str(store)},
         capture_output=True,
@@ -23,7 +23,7 @@ def test_kills_lose_only_requests_of_killed_workers(store):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     kills, answered = re.match(r"(\d+) kills, ([\d,]+) requests answered", done.stdout).groups()
-    assert kills == "5"
-    assert int(answered.replace(",", "")) > 500
+    assert kills == "3"
+    assert int(answered.replace(",", "")) > 300
     assert "lost otherwise: 0" in done.stdout
     assert "10 files of metrics" in done.stdout  # five for each worker, with any number of restarts

@@ -82,7 +82,7 @@ def moved(shifts):
     return {name for name, shift in shifts.items() if shift["psi"] > 1.25 * shift["threshold"]}
 
 
-def test_steady_profiles_fire_nothing(watched):
+def test_steady_profiles_and_honest_feedback_fire_nothing(watched):
     drift = watched.play(PROFILES, {})
     watched.wait(set())
     # A scrape between the counts and the sums of one flush shows an inconsistent state. Outside of tests it does not
@@ -94,6 +94,8 @@ def test_steady_profiles_fire_nothing(watched):
     assert list(seen.values()) == [pytest.approx(PROFILES, rel=0.1)] * len(INPUTS)
     assert {shift["n"] for shift in (*drift["inputs"].values(), *drift["scores"].values())} == {PROFILES}
     assert drift["drifted"] is False
+    feed_back(watched, 0.0)
+    watched.wait(set())
 
 
 INPUT_ALERTS = {("DrugpredInputDrift", "1h"), ("DrugpredInputDrift", "1d")}
@@ -139,11 +141,6 @@ def feed_back(watched, noise):
                 }
                 assert client.post("/feedback", json=feedback).status_code == 200
     watched.settle('sum(drugpred_feedback_total{result="accepted"}) == 2000')
-
-
-def test_honest_feedback_fires_nothing(watched):
-    feed_back(watched, 0.0)
-    watched.wait(set())
 
 
 def test_feedback_with_label_noise_is_reported_as_miscalibration(watched):

@@ -28,7 +28,7 @@ from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from drugpred.proto.inference import grpc_service_pb2 as v2
 from drugpred.proto.inference import grpc_service_pb2_grpc as v2_grpc
 from drugpred.schemas import EXAMPLE
-from tests.harness.certificates import make_certificates
+from tests.harness import wait
 from tests.harness.service import metrics_folder
 
 PERSON = pb.Profile(
@@ -44,7 +44,6 @@ THOUSAND = pb.PredictBatchRequest(profiles=[PERSON] * 1000)
 PREDICT = "/drugpred.v1.DrugPrediction/Predict"
 PREDICT_BATCH = "/drugpred.v1.DrugPrediction/PredictBatch"
 OWN = [("grpc.use_local_subchannel_pool", 1)]  # a connection of its own
-TWO_WORKERS = {"BENTOML_CONFIG_OPTIONS": "services.drugpred.workers=2"}
 
 
 @pytest.fixture(scope="module")
@@ -195,25 +194,6 @@ def test_the_server_stays_healthy_after_any_bytes(server, channel):
     assert channel.unary_unary(PREDICT)(raw)
 
 
-@pytest.mark.slow
-def test_a_thousand_connections_that_say_nothing_hold_up_nobody(serve, store):
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if limits[1] < 4000:
-        pytest.fail("expected a hard limit of 4000 open files")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (4000, limits[1]))
-    try:
-        with serve(store) as server, ExitStack() as stack:
-            host, _, port = server.grpc.partition(":")
-            for i in range(1000):
-                connection = stack.enter_context(socket.create_connection((host, int(port))))
-                connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[: i % 25])
-            assert healthy(server.grpc)
-            with grpc.insecure_channel(server.grpc, OWN) as channel:
-                assert pb_grpc.DrugPredictionStub(channel).Predict(REQUEST, timeout=30).prediction.risks
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-
-
 MB = 2**20
 
 
@@ -295,41 +275,38 @@ def test_64_streams_of_10000_people_per_chunk_use_the_documented_memory(loaded, 
     assert peak.grown < 400 * MB  # of the container's 512, in addition to the 95 that it starts with
 
 
+@pytest.mark.slow
+def test_a_thousand_connections_that_say_nothing_hold_up_nobody(loaded):
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limits[1] < 4000:
+        pytest.fail("expected a hard limit of 4000 open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4000, limits[1]))
+    try:
+        with ExitStack() as stack:
+            host, _, port = loaded.grpc.partition(":")
+            for i in range(1000):
+                connection = stack.enter_context(socket.create_connection((host, int(port))))
+                connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[: i % 25])
+            assert healthy(loaded.grpc)
+            with grpc.insecure_channel(loaded.grpc, OWN) as channel:
+                assert pb_grpc.DrugPredictionStub(channel).Predict(REQUEST, timeout=30).prediction.risks
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
 # --- for the operator
 
 
-@pytest.mark.conformance
-@pytest.mark.slow
-def test_clients_prove_themselves_where_the_operator_wants_it(serve, store, tmp_path):
-    folder = make_certificates(tmp_path)
-    names = {"CERTIFICATE": "server.pem", "KEY": "server.key", "CLIENT_CA": "ca.pem"}
-    pem = {path.name: path.read_bytes() for path in folder.iterdir()}
-    with serve(store, **{f"DRUGPRED_GRPC_{name}": str(folder / file) for name, file in names.items()}) as server:
-        address = server.grpc.replace("127.0.0.1", "localhost")
-        for own, code in (("client", None), ("other", StatusCode.UNAVAILABLE)):
-            credentials = grpc.ssl_channel_credentials(pem["ca.pem"], pem[f"{own}.key"], pem[f"{own}.pem"])
-            with grpc.secure_channel(address, credentials, OWN) as channel:
-                call = pb_grpc.DrugPredictionStub(channel).Predict.future(REQUEST)
-                assert (call.exception() and call.exception().code()) is code
-
-
-@pytest.mark.parametrize(
-    ("setting", "value", "message"),
-    [
-        ("DRUGPRED_GRPC_PORT", "{port}", "; set DRUGPRED_GRPC_PORT to another port for gRPC"),
-        ("DRUGPRED_GRPC_KEY", "/key.pem", "needs both DRUGPRED_GRPC_CERTIFICATE and DRUGPRED_GRPC_KEY"),
-    ],
-)
-def test_settings_that_no_worker_could_start_with_end_the_start(server, launch, store, setting, value, message):
+def test_a_port_that_is_taken_ends_the_start(server, launch, store):
     port = server.grpc.rpartition(":")[2]
-    other = launch(store, **{setting: value.format(port=port)})
+    other = launch(store, DRUGPRED_GRPC_PORT=port)
     try:
         assert other.process.wait(60) == 1
     finally:
         other.stop()
     line = other.output.splitlines()[-1]
-    assert line.endswith(message)
-    assert (f"port {port} is in use by process {server.workers[0].pid} " in line) == (setting == "DRUGPRED_GRPC_PORT")
+    assert line.endswith("; set DRUGPRED_GRPC_PORT to another port for gRPC")
+    assert f"port {port} is in use by process {server.workers[0].pid} " in line
 
 
 def connections(worker, address, status):
@@ -337,51 +314,12 @@ def connections(worker, address, status):
     return sum(each.laddr.port == port and each.status == status for each in worker.net_connections())
 
 
-@pytest.mark.conformance
-@pytest.mark.slow
-def test_two_workers_share_the_port_and_add_up(serve, store):
-    with serve(store, **TWO_WORKERS) as server, ExitStack() as stack:
-        deadline = time.monotonic() + 60
-        while sum(connections(worker, server.grpc, "LISTEN") for worker in server.workers) < 2:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        for _ in range(40):
-            channel = stack.enter_context(grpc.insecure_channel(server.grpc, OWN))
-            assert pb_grpc.DrugPredictionStub(channel).Predict(REQUEST).prediction.risks
-        shares = [connections(worker, server.grpc, "ESTABLISHED") for worker in server.workers]
-        assert sum(shares) == 40
-        assert min(shares) > 0
-        with server.client() as client:
-            assert client.post("/predict", json=EXAMPLE).status_code == 200
-            assert (
-                f'drugpred_grpc_requests_total{{code="OK",method="{PREDICT[1:]}"}} 40.0' in client.get("/metrics").text
-            )
-
-
-@pytest.mark.conformance
-@pytest.mark.slow
-def test_a_worker_announces_its_end(serve, store):
-    with serve(store) as server, server.client() as client, grpc.insecure_channel(server.grpc, OWN) as channel:
-        watching = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
-        assert next(watching).status == health_pb2.HealthCheckResponse.SERVING
-        assert "connection" not in client.post("/predict", json=EXAMPLE).headers
-        (worker,) = server.workers
-        server.process.terminate()
-        assert next(watching).status == health_pb2.HealthCheckResponse.NOT_SERVING
-        answer = client.post("/predict", json=EXAMPLE)
-        assert (answer.status_code, answer.headers["connection"]) == (200, "close")
-        assert client.get("/readyz").status_code == 503
-        assert pb_grpc.DrugPredictionStub(channel).Predict(REQUEST).prediction.risks
-        assert server.process.wait(30) == 0
-        assert not worker.is_running()
-
-
 PROBES = ["/readyz", "/v2/health/ready", f"/v2/models/{NAME}/ready", f"/v2/models/{NAME}/versions/{{version}}/ready"]
 
 
 @pytest.mark.conformance
 @pytest.mark.slow
-def test_every_probe_reports_that_a_worker_ends(serve, copied_store, stored_model):
+def test_every_probe_reports_that_a_worker_ends_which_still_answers(serve, copied_store, stored_model):
     """Every balancer's probe, without a key though keys are set, fails in time to send requests elsewhere."""
     keys = {"DRUGPRED_API_KEYS": f"somebody predict {sha256(b'key').hexdigest()}"}
     with (
@@ -392,6 +330,10 @@ def test_every_probe_reports_that_a_worker_ends(serve, copied_store, stored_mode
         watching = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
         stub = v2_grpc.GRPCInferenceServiceStub(channel)
         paths = [path.format(version=stored_model.tag.partition(":")[2]) for path in PROBES]
+        (worker,) = server.workers
+
+        def predict():
+            return client.post("/predict", json=EXAMPLE, headers={"x-api-key": "key"})
 
         def readiness():
             """The answers to a load balancer over HTTP, to GET and HEAD, and over gRPC."""
@@ -401,18 +343,29 @@ def test_every_probe_reports_that_a_worker_ends(serve, copied_store, stored_mode
 
         assert next(watching).status == health_pb2.HealthCheckResponse.SERVING
         assert readiness() == ({200}, {True})
+        assert "connection" not in predict().headers
         server.process.terminate()
         assert next(watching).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        answer = predict()
+        assert (answer.status_code, answer.headers["connection"]) == (200, "close")
         assert readiness() == ({503}, {False})
         assert client.get("/v2/health/live").json() == {"live": True}
         assert stub.ServerLive(v2.ServerLiveRequest()).live
+        own = (("x-api-key", "key"),)
+        assert pb_grpc.DrugPredictionStub(channel).Predict(REQUEST, metadata=own).prediction.risks
+        assert server.process.wait(30) == 0
+        assert not worker.is_running()
 
 
-def count(home):
-    """What all workers of an ended server say that they answered, over gRPC and HTTP."""
+def left_by(home):
+    """What all workers of an ended server had counted."""
     registry = CollectorRegistry()
     MultiProcessCollector(registry, str(metrics_folder(home)))
-    samples = [sample for family in registry.collect() for sample in family.samples]
+    return [sample for family in registry.collect() for sample in family.samples]
+
+
+def count(samples):
+    """How many predictions were answered over gRPC and HTTP."""
 
     def by(label, name, **labels):
         asked = [sample for sample in samples if (sample.name, sample.labels | labels) == (name, sample.labels)]
@@ -424,12 +377,38 @@ def count(home):
     }
 
 
+def share(server):
+    """Ask two workers on new connections until both have answered; return the numbers of calls and of requests."""
+    with ExitStack() as stack:
+        wait(lambda: sum(connections(worker, server.grpc, "LISTEN") for worker in server.workers) == 2, "two listeners")
+        for _ in range(40):
+            channel = stack.enter_context(grpc.insecure_channel(server.grpc, OWN))
+            assert pb_grpc.DrugPredictionStub(channel).Predict(REQUEST).prediction.risks
+        shares = [connections(worker, server.grpc, "ESTABLISHED") for worker in server.workers]
+        assert sum(shares) == 40
+        assert min(shares) > 0
+    answered, requests, deadline = set(), 0, time.monotonic() + 30
+    while len(answered) < 2 and time.monotonic() < deadline:
+        with server.client() as client:
+            assert client.post("/predict", json=EXAMPLE).status_code == 200
+            requests += 1
+            text = client.get("/metrics").text
+        samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+        last = [sample for sample in samples if sample.name == "bentoml_service_last_request_timestamp_seconds"]
+        answered = {sample.labels["pid"] for sample in last}
+    assert len(answered) == 2
+    found = count(samples)
+    assert found == {"grpc": {"OK": 40}, "http": {"200": requests}}
+    return 40, requests
+
+
 @pytest.mark.conformance
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
-def test_sigterm_under_load_loses_no_call_that_was_taken(launch, copied_store, workers):
-    server = launch(copied_store, BENTOML_CONFIG_OPTIONS=f"services.drugpred.workers={workers}")
+def test_two_workers_share_the_ports_add_up_and_sigterm_under_load_loses_no_call(launch, copied_store):
+    server = launch(copied_store, BENTOML_CONFIG_OPTIONS="services.drugpred.workers=2")
     server.wait_until_ready()
+    workers = server.workers
+    calls, requests = share(server)
     answered, failures, ending = Counter(), [], threading.Event()
 
     def ask(transport, send):
@@ -474,4 +453,9 @@ def test_sigterm_under_load_loses_no_call_that_was_taken(launch, copied_store, w
         sum(n for (each, _), n in answered.items() if each == transport) for transport in ("grpc", "http")
     )
     assert min(grpc_answered, http_answered) > len(threads)
-    assert count(copied_store) == {"grpc": {"OK": grpc_answered}, "http": {"200": http_answered}}
+    assert count(left_by(copied_store)) == {
+        "grpc": {"OK": calls + grpc_answered},
+        "http": {"200": requests + http_answered},
+    }
+    assert len(workers) == 2
+    assert not any(worker.is_running() for worker in workers)

@@ -13,8 +13,6 @@ from drugpred.proto.inference import grpc_service_pb2 as pb
 from drugpred.proto.inference import grpc_service_pb2_grpc as pb_grpc
 from drugpred.schemas import Error
 
-pytestmark = pytest.mark.conformance
-
 MODEL = "drug_consumption"
 LABELS = {category.name for category in CATEGORIES}
 
@@ -38,6 +36,7 @@ def ask(client, columns):
     return post
 
 
+@pytest.mark.conformance
 def test_every_respondent_is_answered_alike_over_rest_and_grpc(ask, server, columns, expected):
     by_rest = {output["name"]: output["data"] for output in ask().json()["outputs"]}
     request = pb.ModelInferRequest(model_name=MODEL)
@@ -55,6 +54,7 @@ def test_every_respondent_is_answered_alike_over_rest_and_grpc(ask, server, colu
     np.testing.assert_allclose(np.column_stack([by_rest[drug] for drug in DRUGS]), decade, rtol=0, atol=1e-12)
 
 
+@pytest.mark.conformance
 def test_malformed_requests_are_refused_in_the_error_format(ask, client):
     answer = ask(openness=[*[0.0] * 1000, -9.0, *[0.0] * 884])
     error = Error.model_validate_json(answer.content, strict=True)

@@ -2,7 +2,6 @@
 
 import re
 import time
-from contextlib import ExitStack
 
 import grpc
 import pytest
@@ -77,23 +76,25 @@ def ask_every_way(server, times):
 
 
 class Counts:
-    """The samples of one or more servers, added up."""
+    """Samples of a server."""
 
     def __init__(self, families):
         self.samples = [sample for family in families for sample in family.samples]
+
+    def __sub__(self, earlier):
+        difference = Counts([])
+        difference.samples = self.samples + [sample._replace(value=-sample.value) for sample in earlier.samples]
+        return difference
 
     def total(self, name, **labels):
         return sum(s.value for s in self.samples if s.name == name and labels.items() <= s.labels.items())
 
 
-def scraped(*servers):
-    """The metrics of the servers once all answers are counted."""
+def scraped(server):
+    """The metrics of a server once all answers are counted."""
     time.sleep(2)
-    texts = []
-    for server in servers:
-        with server.client() as client:
-            texts.append(client.get("/metrics").text)
-    return Counts(family for text in texts for family in text_string_to_metric_families(text))
+    with server.client() as client:
+        return Counts(text_string_to_metric_families(client.get("/metrics").text))
 
 
 def left_by(home):
@@ -109,106 +110,103 @@ def check(counts, profiles):
     assert [counts.total("drugpred_score_total", drug=drug) for drug in DRUGS] == [profiles] * 18
 
 
+@pytest.fixture(scope="module")
+def home(store, tmp_path_factory):
+    return copy_of(store, tmp_path_factory.mktemp("monitoring") / "bentoml")
+
+
+@pytest.fixture(scope="module")
+def own(serve, home):
+    """A server for the tests of this module."""
+    with serve(home, DRUGPRED_FEEDBACK_KEY=KEY) as server:
+        yield server
+
+
 @pytest.mark.slow
-def test_a_server_that_starts_in_the_same_home_leaves_the_counts_of_another(serve, copied_store):
-    with serve(copied_store) as first, first.client() as client:
+def test_a_server_that_starts_in_the_same_home_leaves_the_counts_of_another(serve, own, home):
+    before = scraped(own)
+    with own.client() as client:
         assert client.post("/predict", json=EXAMPLE).status_code == 200
-        with serve(copied_store) as second:
+        with serve(home) as second:
             assert scraped(second).total("drugpred_profiles_total") == 0
             assert client.post("/predict", json=EXAMPLE).status_code == 200
-            assert scraped(first).total("drugpred_profiles_total") == 2
+            assert (scraped(own) - before).total("drugpred_profiles_total") == 2
 
 
 @pytest.mark.slow
-def test_two_workers_on_two_servers_add_up_to_the_profiles_sent(serve, store, tmp_path):
-    homes = [copy_of(store, tmp_path / name) for name in ("one", "two")]
-    with ExitStack() as stack:
-        options = {"BENTOML_CONFIG_OPTIONS": "services.drugpred.workers=2", "DRUGPRED_FEEDBACK_KEY": KEY}
-        one, two = (stack.enter_context(serve(home, **options)) for home in homes)
-        asked = [ask_every_way(one, 12), ask_every_way(two, 8)]
-        check(scraped(one, two), sum(asked))
-        check(scraped(two), asked[1])
-        with one.client() as client:
+def test_two_workers_and_another_server_count_the_profiles_sent(serve, own, copied_store):
+    before = scraped(own)
+    options = {"BENTOML_CONFIG_OPTIONS": "services.drugpred.workers=2", "DRUGPRED_FEEDBACK_KEY": KEY}
+    with serve(copied_store, **options) as server:
+        asked = ask_every_way(server, 12)
+        check(scraped(server), asked)
+        with server.client() as client:
             drift = client.get("/drift").json()
-            assert {shift["n"] for shift in (*drift["inputs"].values(), *drift["scores"].values())} == {asked[0]}
+            assert {shift["n"] for shift in (*drift["inputs"].values(), *drift["scores"].values())} == {asked}
             assert drift["inputs"]["age"]["drifted"]
+        others = ask_every_way(own, 4)
         # Feedback goes to another replica than the one that answered.
-        with one.client() as first, two.client() as second:
+        with server.client() as first, own.client() as second:
             answer = first.post("/predict", json=EXAMPLE | {"drugs": ["lsd"]}).json()
             feedback = {"prediction_id": answer["prediction_id"], "outcomes": {"lsd": True}}
             assert second.post("/feedback", json=feedback).json() == {"accepted": 1}
             assert second.post("/feedback", json=feedback).status_code == 409
-        last = ask_every_way(one, 2)  # and at once comes SIGTERM
-    asked[0] += 1 + last
-    check(left_by(homes[0]), asked[0])
-    assert left_by(homes[1]).total("drugpred_feedback_total", result="accepted") == 1
-    assert left_by(homes[1]).total("drugpred_feedback_total", result="repeated") == 1
+        last = ask_every_way(server, 2)  # and at once comes SIGTERM
+    check(left_by(copied_store), asked + 1 + last)
+    counts = scraped(own) - before
+    check(counts, others)
+    assert counts.total("drugpred_feedback_total", result="accepted") == 1
+    assert counts.total("drugpred_feedback_total", result="repeated") == 1
     (probability,) = (risk["probability"] for risk in answer["risks"])
-    brier = left_by(homes[1]).total("drugpred_brier_total", drug="lsd", window="decade")
+    brier = counts.total("drugpred_brier_total", drug="lsd", window="decade")
     assert brier == pytest.approx((1 - probability) ** 2, abs=1e-4)
 
 
 @pytest.mark.slow
-def test_a_killed_worker_loses_a_second_at_most(serve, copied_store):
-    with serve(copied_store) as server, server.client() as client:
-        for _ in range(50):
-            client.post("/predict", json=EXAMPLE)
-        time.sleep(2)
-        (worker,) = server.workers
-        worker.kill()
-        worker.wait(10)
-        assert left_by(copied_store).total("drugpred_profiles_total") == 50
-
-
-@pytest.mark.slow
-def test_refused_values_are_counted_by_their_field(serve, copied_store):
-    with serve(copied_store) as server, server.client() as client:
+def test_refused_values_are_counted_by_their_field(own):
+    before = scraped(own)
+    with own.client() as client:
         assert client.post("/predict", json=EXAMPLE | {"neuroticism": 71.7}).status_code == 400
         assert client.post("/predict_batch", json={"profiles": [EXAMPLE | {"country": "Nowhere"}]}).status_code == 400
         assert client.post(V2, json={"inputs": tensors(1)[1:]}).status_code == 400
-        with grpc.insecure_channel(server.grpc) as channel, pytest.raises(grpc.RpcError):
-            pb_grpc.DrugPredictionStub(channel).Predict(pb.PredictRequest())
-        counts = scraped(server)
-        assert counts.total("drugpred_refused_total", field="neuroticism", reason="range") == 1
-        assert counts.total("drugpred_refused_total", field="country", reason="category") == 1
-        assert counts.total("drugpred_refused_total", field="age", reason="missing") == 2
-        assert counts.total("drugpred_profiles_total") == 0
+    with grpc.insecure_channel(own.grpc) as channel, pytest.raises(grpc.RpcError):
+        pb_grpc.DrugPredictionStub(channel).Predict(pb.PredictRequest())
+    counts = scraped(own) - before
+    assert counts.total("drugpred_refused_total", field="neuroticism", reason="range") == 1
+    assert counts.total("drugpred_refused_total", field="country", reason="category") == 1
+    assert counts.total("drugpred_refused_total", field="age", reason="missing") == 2
+    assert counts.total("drugpred_profiles_total") == 0
 
 
 @pytest.mark.slow
-def test_the_model_and_the_reference_are_shown(serve, copied_store, stored_model):
-    with serve(copied_store) as server:
-        counts = scraped(server)
-        assert counts.total("drugpred_model_info", model=stored_model.tag, data_source="uci") == 1
-        for name in INPUTS:
-            assert counts.total("drugpred_reference_ratio", feature=name) == pytest.approx(1)
-        assert counts.total("drugpred_reference_respondents") == 1885
-        assert (
-            counts.total("drugpred_base_rate", drug="lsd", window="year")
-            == stored_model.card.drugs["lsd"]["year"].base_rate
-        )
+def test_the_model_and_the_reference_are_shown(own, stored_model):
+    counts = scraped(own)
+    assert counts.total("drugpred_model_info", model=stored_model.tag, data_source="uci") == 1
+    for name in INPUTS:
+        assert counts.total("drugpred_reference_ratio", feature=name) == pytest.approx(1)
+    assert counts.total("drugpred_reference_respondents") == 1885
+    assert (
+        counts.total("drugpred_base_rate", drug="lsd", window="year")
+        == stored_model.card.drugs["lsd"]["year"].base_rate
+    )
 
 
 @pytest.mark.slow
-def test_unknown_paths_make_no_series(serve, copied_store):
-    with serve(copied_store) as server, server.client() as client:
+def test_unknown_paths_make_no_series(own):
+    before = scraped(own)
+    with own.client() as client:
         for i in range(30):
             client.get(f"/scan-{i}")
             client.post(f"/v2/models/scan-{i}/infer", json={})
-        text = client.get("/metrics").text
-        assert "scan-" not in text
-        assert (
-            Counts(text_string_to_metric_families(text)).total(
-                "bentoml_service_request_total", endpoint="other", http_response_code="404"
-            )
-            == 60
-        )
+        assert "scan-" not in client.get("/metrics").text
+    unknown = {"endpoint": "other", "http_response_code": "404"}
+    assert (scraped(own) - before).total("bentoml_service_request_total", **unknown) == 60
 
 
 @pytest.mark.slow
-def test_no_marked_value_is_found_after_a_run(serve, copied_store):
+def test_no_marked_value_is_found_after_a_run(own, home):
     scores = {"neuroticism": 1.234567, "extraversion": -0.987654, "openness": 0.456789, "impulsivity": 1.113579}
-    with serve(copied_store) as server, server.client() as client:
+    with own.client() as client:
         answers = [
             client.post("/predict", json=EXAMPLE | scores),
             client.post("/predict_batch", json={"profiles": [EXAMPLE | scores] * 3}),
@@ -222,7 +220,7 @@ def test_no_marked_value_is_found_after_a_run(serve, copied_store):
             client.get(path).content for path in ("/metrics", "/drift")
         ]
         time.sleep(2)
-        files = [path for home in (copied_store, server.temporary) for path in home.rglob("*") if path.is_file()]
+        files = [path for folder in (home, own.temporary) for path in folder.rglob("*") if path.is_file()]
         said += [path.read_bytes() for path in files]
     marks = [str(value).strip("-") for value in (*scores.values(), 765.4321)] + ["MARKED-ID", "MARKED-DRUG", token]
     assert [mark for mark in marks if any(re.search(re.escape(mark).encode(), text) for text in said)] == []

@@ -21,8 +21,6 @@ from drugpred.monitoring.feedback.prediction_id import PredictionIdSigner
 from drugpred.selection import select
 from tests.end_to_end.marked import inference
 
-pytestmark = pytest.mark.slow
-
 FEEDBACK_KEY = "0123456789abcdef" * 4
 RATE = 100
 KEYS = {"reader": "read", "metered": "metrics", "hasty": "read", "everything": "predict,feedback,read,metrics"}
@@ -69,10 +67,12 @@ def check_generated(server, specification, stored_model, folder, *arguments):
         assert sum(phase["accepted"] for phase in report["valid_rates"][f"POST {path}"].values()) > 10
 
 
+@pytest.mark.nightly  # the next test asks the same and more
 def test_an_open_server_conforms_to_the_document(server, client, stored_model, tmp_path):
     check_generated(server, client.get("/docs.json").json(), stored_model, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_server_with_keys_conforms_to_the_document(serve, copied_store, stored_model, tmp_path):
     with serve(copied_store, **KEYED) as server, server.client() as client:
         specification = client.get("/docs.json").json()
@@ -210,6 +210,7 @@ def ask_too_often(seen):
             assert seen.client.request(method, path, headers={"X-API-Key": "hasty"}).status_code in {200, 403, 404}
 
 
+@pytest.mark.slow
 def test_every_documented_status_occurs_and_no_other(strict, stored_model, monkeypatch):
     with strict.client() as client:
         seen = Seen(client, stored_model)

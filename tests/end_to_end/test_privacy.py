@@ -366,7 +366,7 @@ def serving_copy(serve, copied_store, tmp_path):
     """Return a context manager of a server of a copy of the checkout, with some code behind it, and of its disk."""
 
     @contextmanager
-    def serving(code):
+    def serving(code, workers):
         folder = tmp_path / "checkout"
         for name in ("drugpred", "configs"):  # and their compiled modules
             shutil.copytree(ROOT / name, folder / name)
@@ -377,7 +377,7 @@ def serving_copy(serve, copied_store, tmp_path):
         environment = {
             "PYTHONPATH": str(folder),
             "PYTHONDONTWRITEBYTECODE": "1",
-            "BENTOML_CONFIG_OPTIONS": "services.drugpred.workers=2",
+            "BENTOML_CONFIG_OPTIONS": f"services.drugpred.workers={workers}",
             "DRUGPRED_API_KEYS": f"caller {SCOPES} {sha256(KEY.encode()).hexdigest()}",
         }
         with serve(copied_store, folder=folder, **environment) as server:
@@ -389,7 +389,7 @@ def serving_copy(serve, copied_store, tmp_path):
 @pytest.mark.slow
 def test_no_mark_is_written_or_answered(serving_copy):
     said = Said()
-    with serving_copy(FAULTY) as (server, disk):
+    with serving_copy(FAULTY, 2) as (server, disk):
         send_http(server.url, said)
         send_grpc(server.grpc, said)
         with server.client() as client:
@@ -410,7 +410,7 @@ def test_no_mark_is_written_or_answered(serving_copy):
 @pytest.mark.slow
 def test_a_server_that_leaks_is_detected(serving_copy):
     said = Said()
-    with serving_copy(LEAKING) as (server, disk), server.client() as client:
+    with serving_copy(LEAKING, 1) as (server, disk), server.client() as client:
         assert client.post("/predict", json=PERSON, headers=HEADERS[0]).status_code == 200
         said.add("GET /metrics", 200, client.get("/metrics", headers=HEADERS[0]).content)
     found = {name.rpartition("/")[2] for name, content in disk.written().items() if marks_in(content)}

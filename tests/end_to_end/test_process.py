@@ -4,14 +4,14 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from drugpred.schemas import EXAMPLE
+from drugpred.serving.startup import Startup
 from tests.harness import ROOT
+from tests.harness.store import using
 
 TRAINING_ONLY = {"imblearn", "joblib", "matplotlib", "pandas", "pooch", "scipy", "sklearn", "skops"}
 
@@ -75,45 +75,6 @@ def test_no_value_of_a_profile_is_written_anywhere(server, client, store):
     assert [value for value in values if any(str(value).encode() in content for content in written)] == []
 
 
-@pytest.mark.conformance
-@pytest.mark.slow
-def test_two_workers_share_the_requests_add_up_and_end_by_sigterm(serve, store):
-    with serve(store, BENTOML_CONFIG_OPTIONS="services.drugpred.workers=2") as server:
-        assert len(server.workers) == 2
-        answered, sent, deadline = set(), 0, time.monotonic() + 30
-        while len(answered) < 2 and time.monotonic() < deadline:
-            with server.client() as client:  # a new connection, for any worker to take
-                assert client.post("/predict", json=EXAMPLE).status_code == 200
-                sent += 1
-                families = {
-                    family.name: family for family in text_string_to_metric_families(client.get("/metrics").text)
-                }
-            last = families["bentoml_service_last_request_timestamp_seconds"].samples
-            answered = {sample.labels["pid"] for sample in last}
-        assert len(answered) == 2
-        total = sum(
-            sample.value
-            for sample in families["bentoml_service_request"].samples
-            if (sample.labels["endpoint"], sample.labels["http_response_code"]) == ("/predict", "200")
-        )
-        assert total == sent
-        workers = server.workers
-        assert server.stop() == (0, [])
-    assert not any(worker.is_running() for worker in workers)
-
-
-@pytest.mark.conformance
-def test_an_empty_store_ends_the_start_with_instructions(launch, tmp_path):
-    server = launch(tmp_path)
-    try:
-        assert server.process.wait(60) == 1
-    finally:
-        server.stop()
-    message = "no model drug_consumption in the BentoML model store; run `python train.py` first"
-    assert server.output.splitlines()[-1].endswith(message)
-
-
-@pytest.mark.conformance
 def test_a_model_that_was_altered_ends_the_start(launch, copied_store):
     (card,) = copied_store.rglob("card.json")
     card.write_text(card.read_text().replace('"keep"', '"drop"'))
@@ -125,11 +86,17 @@ def test_a_model_that_was_altered_ends_the_start(launch, copied_store):
     assert "card.json was changed" in server.output.splitlines()[-1]
 
 
-@pytest.mark.conformance
-def test_another_model_can_be_asked_for_and_must_exist(launch, store):
-    server = launch(store, DRUGPRED_MODEL="drug_consumption:nowhere")
-    try:
-        assert server.process.wait(60) == 1
-    finally:
-        server.stop()
-    assert "no model drug_consumption:nowhere in the BentoML model store" in server.output.splitlines()[-1]
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({}, "no model drug_consumption in the BentoML model store; run `python train.py` first"),
+        (
+            {"DRUGPRED_MODEL": "drug_consumption:nowhere"},
+            "no model drug_consumption:nowhere in the BentoML model store",
+        ),
+    ],
+)
+def test_a_model_that_is_not_there_ends_the_start(tmp_path, monkeypatch, setting, message):
+    monkeypatch.setattr(os, "environ", os.environ | setting)
+    with using(tmp_path), pytest.raises(SystemExit, match=f"^error: {message}"):
+        Startup().check()

@@ -28,7 +28,7 @@ def traffic(real):
     def ask(server, ended):
         people = cycle([describe(row) for row in real.X.tolist()])
         with server.client() as client:
-            while not ended.wait(0.2):
+            while not ended.wait(1):
                 ask_every_way(server, 1)
                 for window in ("decade", "year"):
                     profiles = [next(people) for _ in range(250)] + [EXAMPLE] * 250  # half of them are one person
@@ -60,7 +60,7 @@ def address_of(server):
 def misuse(server, ended):
     """Send a server requests with wrong keys, and too many, until it is stopped."""
     with server.client() as client:
-        while not ended.wait(0.05):
+        while not ended.wait(0.2):
             client.post("/predict", json=EXAMPLE)
             for key in ("eve", "monitor", "alice"):
                 client.post("/predict", json=EXAMPLE, headers={"x-api-key": key})

@@ -9,9 +9,11 @@ from pathlib import Path
 import grpc
 import psutil
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from drugpred.schemas import EXAMPLE
+from drugpred.client import converters
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
+from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
+from drugpred.schemas import EXAMPLE, Profile
 from tests.harness import ROOT
 from tests.harness.certificates import make_certificates
 from tests.harness.ports import free_ports
@@ -66,16 +68,17 @@ def relative(launch, store, tmp_path):
 def test_it_serves_from_another_folder_and_survives_the_loss_of_metrics_and_workers(relative, tmp_path):
     relative.wait_until_ready()
     (port,) = set(re.findall(r"gRPC on 127\.0\.0\.1:(\d+) with TLS; workers: 2", relative.output))
-    names = ("ca.pem", "client.key", "client.pem")
-    ca, key, certificate = ((tmp_path / name).read_bytes() for name in names)
     deadline = time.monotonic() + 30
     while len({each.laddr.port for worker in relative.workers for each in worker.net_connections("tcp")}) < 2:
         assert time.monotonic() < deadline
-    options = [("grpc.ssl_target_name_override", "localhost")]
-    credentials = grpc.ssl_channel_credentials(ca, key, certificate)
-    with grpc.secure_channel(f"127.0.0.1:{port}", credentials, options) as channel:
-        assert health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30).status == 1
     headers = {"x-api-key": "key"}
+    options = [("grpc.ssl_target_name_override", "localhost"), ("grpc.use_local_subchannel_pool", 1)]
+    request = pb.PredictRequest(profile=converters.profile(Profile.model_validate(EXAMPLE)))
+    for own, code in (("client", None), ("other", grpc.StatusCode.UNAVAILABLE)):
+        files = [(tmp_path / name).read_bytes() for name in ("ca.pem", f"{own}.key", f"{own}.pem")]
+        with grpc.secure_channel(f"127.0.0.1:{port}", grpc.ssl_channel_credentials(*files), options) as channel:
+            call = pb_grpc.DrugPredictionStub(channel).Predict.future(request, metadata=[*headers.items()], timeout=30)
+            assert (call.exception() and call.exception().code()) is code
     with relative.client() as client:
         assert client.post("/predict", json=EXAMPLE).status_code == 401
         answer = client.post("/predict", json=EXAMPLE, headers=headers)
@@ -89,7 +92,7 @@ def test_it_serves_from_another_folder_and_survives_the_loss_of_metrics_and_work
             metrics = client.get("/metrics", headers=headers)
             assert metrics.status_code == 200
             time.sleep(1.5)
-        assert "drugpred_profiles_total 1.0" in metrics.text
+        assert "drugpred_profiles_total 2.0" in metrics.text
         assert len(list(folder.iterdir())) == 10
     shutil.rmtree(folder)
     workers = relative.workers

@@ -15,7 +15,7 @@ ATTACKS = ("smuggling", "silent-probes", "half-bodies")
 def test_callers_do_not_notice_those_without_a_key(copied_store):
     options = [option for attack in ATTACKS for option in ("--attack", attack)]
     done = subprocess.run(
-        [sys.executable, "-m", "loadtest.resilience.under_attack", "--seconds", "5", *options],
+        [sys.executable, "-m", "loadtest.resilience.under_attack", "--seconds", "3", *options],
         cwd=ROOT,
         env=os.environ | {"BENTOML_HOME": str(copied_store)},
         capture_output=True,

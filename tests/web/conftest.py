@@ -14,11 +14,37 @@ addEventListener('securitypolicyviolation', event => console.error(`policy: ${ev
 """
 
 
+class Restarted:
+    """A server that a test may stop and start again at the same address."""
+
+    def __init__(self, launch, home):
+        self._launch, self._home = launch, home
+        self._ports = tuple(free_ports(2))
+        self.url = f"http://127.0.0.1:{self._ports[0]}"
+
+    def start(self):
+        self._server = self._launch(self._home, ports=self._ports)
+        self._server.wait_until_ready()
+
+    def stop(self):
+        assert self._server.stop() == (0, []), self._server.output
+        assert is_free(self._ports[0])
+
+
 @pytest.fixture(scope="session")
-def url(serve, store, tmp_path_factory):
+def restarted(launch, store, tmp_path_factory):
     # A home of its own: other servers of this session run with the store itself.
-    with serve(shutil.copytree(store, tmp_path_factory.mktemp("page") / "home")) as server:
-        yield server.url
+    server = Restarted(launch, shutil.copytree(store, tmp_path_factory.mktemp("page") / "home"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def url(restarted):
+    return restarted.url
 
 
 @pytest.fixture
@@ -67,28 +93,3 @@ def page(open_page):
 def api(url):
     with httpx.Client(base_url=url, timeout=60) as client:
         yield client
-
-
-class Restarted:
-    """A server that a test stops and starts again at the same address."""
-
-    def __init__(self, launch, home):
-        self._launch, self._home = launch, home
-        self._ports = tuple(free_ports(2))
-        self.url = f"http://127.0.0.1:{self._ports[0]}"
-
-    def start(self):
-        self.server = self._launch(self._home, ports=self._ports)
-        self.server.wait_until_ready()
-
-    def stop(self):
-        self.server.stop()
-        assert is_free(self._ports[0])
-
-
-@pytest.fixture
-def restarted(launch, copied_store):
-    server = Restarted(launch, copied_store)
-    server.start()
-    yield server
-    server.stop()

@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 
-import httpx
 import pytest
 
 from drugpred.codebook import INPUTS
@@ -65,18 +64,18 @@ def test_a_first_question_that_fails_is_asked_again(open_page, api, expected_com
     assert page.locator("#problem").inner_text() == ""
 
 
-def test_a_server_that_stops_and_starts_again_is_waited_for(open_page, restarted, expected_complaints):
+def test_a_server_that_stops_and_starts_again_is_waited_for(page, api, restarted, expected_complaints):
     expected_complaints.append("ERR_")
-    page = open_page(base=restarted.url)
     restarted.stop()
-    page.locator("#age").fill("22")
-    page.wait_for_function("() => document.querySelector('#problem').textContent != ''")
-    assert page.locator("#problem").inner_text().startswith("The service cannot be reached. Trying again in")
-    assert len(shown(page)) == 18
-    restarted.start()
+    try:
+        page.locator("#age").fill("22")
+        page.wait_for_function("() => document.querySelector('#problem').textContent != ''")
+        assert page.locator("#problem").inner_text().startswith("The service cannot be reached. Trying again in")
+        assert len(shown(page)) == 18
+    finally:
+        restarted.start()
     page.wait_for_function("() => document.querySelector('#problem').textContent == ''", timeout=60_000)
-    with httpx.Client(base_url=restarted.url) as api:
-        wait_for(page, ranked(api, {**EXAMPLE, "age": 22}))
+    wait_for(page, ranked(api, {**EXAMPLE, "age": 22}))
 
 
 @pytest.fixture(scope="module")

@@ -31,45 +31,36 @@ def outcomes(done: subprocess.CompletedProcess) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_a_service_that_is_well_passes(serve, store):
-    with serve(store) as server:
-        done = smoke(server.url, f"grpc://{server.grpc}")
+def test_a_service_that_is_well_passes(server):
+    done = smoke(server.url, f"grpc://{server.grpc}")
     assert outcomes(done) == dict.fromkeys(CHECKS, "ok"), done.stdout
     assert done.returncode == 0
     assert "data source uci" in done.stdout
 
 
-@pytest.mark.slow
-def test_a_key_comes_from_the_environment(serve, store):
-    keys = f"smoke predict,read,metrics {sha256(KEY.encode()).hexdigest()}"
-    with serve(store, DRUGPRED_API_KEYS=keys) as server:
-        done = smoke(server.url, f"grpc://{server.grpc}", SMOKE_API_KEY=KEY)
-        without = smoke(server.url, f"grpc://{server.grpc}")
-    assert (done.returncode, outcomes(done)) == (0, dict.fromkeys(CHECKS, "ok")), done.stdout
-    assert KEY not in done.stdout
-    shut = ["health", "model", "prediction", "batch", "refusal", "metrics"]
-    assert without.returncode == 1
-    assert [name for name, outcome in outcomes(without).items() if outcome == "FAILED"] == shut
-
-
 @pytest.fixture
-def simulated_store(stored_model, tmp_path):
-    """A BENTOML_HOME with a model that says it was trained on simulated respondents."""
+def simulated_store(stored_model, copied_store):
+    """A BENTOML_HOME whose newest model says it was trained on simulated respondents."""
     card = stored_model.card.model_copy(
         update={"data": stored_model.card.data.model_copy(update={"source": "simulated"})}
     )
     arrays = [(stored_model.path / name).read_bytes() for name in ("network.npz", "background.npy", "uncertainty.npz")]
-    with using(tmp_path):
+    with using(copied_store):
         model_store.write(b"pipeline", *arrays, card, {"index.html": b"report"})
-    return tmp_path
+    return copied_store
 
 
 @pytest.mark.slow
-def test_a_model_of_simulated_respondents_fails(serve, simulated_store):
-    with serve(simulated_store) as server:
-        done = smoke(server.url, f"grpc://{server.grpc}")
-    assert done.returncode == 1
-    assert {name for name, outcome in outcomes(done).items() if outcome == "FAILED"} == {"health", "model"}, done.stdout
+def test_a_model_of_simulated_respondents_fails_and_a_key_comes_from_the_environment(serve, simulated_store):
+    keys = f"smoke predict,read,metrics {sha256(KEY.encode()).hexdigest()}"
+    with serve(simulated_store, DRUGPRED_API_KEYS=keys) as server:
+        done = smoke(server.url, f"grpc://{server.grpc}", SMOKE_API_KEY=KEY)
+        without = smoke(server.url, f"grpc://{server.grpc}")
+    assert (done.returncode, without.returncode) == (1, 1)
+    failed, shut = ([name for name, said in outcomes(each).items() if said == "FAILED"] for each in (done, without))
+    assert failed == ["health", "model"], done.stdout
+    assert KEY not in done.stdout
+    assert shut == ["health", "model", "prediction", "batch", "refusal", "metrics"]
 
 
 @pytest.mark.slow

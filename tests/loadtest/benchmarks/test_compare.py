@@ -1,16 +1,15 @@
 """The comparison with peers: its reports, and a whole run."""
 
-import os
 import re
 import shutil
-import subprocess
 import sys
 
 import pytest
 
 from drugpred.errors import StoredModelError
 from loadtest.benchmarks import compare
-from tests.harness import ROOT, skip
+from tests.harness import skip
+from tests.harness.store import using
 
 
 def test_failures_are_printed_and_the_exit_code_is_1(monkeypatch, capsys):
@@ -49,33 +48,24 @@ def test_an_unknown_peer_is_refused(monkeypatch, capsys):
     assert "no peer flask; expected fastapi_scorer, asgi_empty," in capsys.readouterr().err
 
 
+def once(loads, clients, seconds, failures, rounds):
+    """Load each target once, with the most clients: test_generators.py has the turns."""
+    return [{title: [load(clients[-1], seconds)] for title, load in loads.items()}] * len(clients)
+
+
 @pytest.mark.slow
-def test_every_target_answers_without_an_error(store):
-    # it exits with 1 where a request failed, or targets differ in their probabilities
+def test_every_target_answers_without_an_error(store, monkeypatch, capsys):
     if not (shutil.which("h2load") and shutil.which("wrk")):
         skip("no h2load and wrk to load servers with: apt-get install nghttp2-client wrk")
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "loadtest.benchmarks.compare",
-            "--seconds",
-            "1",
-            "--rounds",
-            "1",
-            "--peers",
-            "fastapi_pipeline",
-        ],
-        cwd=ROOT,
-        env=os.environ | {"BENTOML_HOME": str(store)},
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    arguments = ["--seconds", "1", "--rounds", "1", "--peers", "fastapi_pipeline"]
+    monkeypatch.setattr(sys, "argv", ["compare.py", *arguments])
+    monkeypatch.setattr(compare, "measure", once)
+    with using(store):
+        compare.main()  # it exits where targets differ in their probabilities
+    output = capsys.readouterr().out
     rows = {
         title: [float(figure) for figure in row.split()]
-        for title, row in re.findall(r"^(\S.*?)  +([\d. ]+)$", done.stdout, re.MULTILINE)
+        for title, row in re.findall(r"^(\S.*?)  +([\d. ]+)$", output, re.MULTILINE)
     }
     assert {title: len(row) for title, row in rows.items()} == {
         "drugpred, HTTP": 9,
