@@ -23,8 +23,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             for name, values in VARIANTS.items()
             if name != "fast path off" or "grpc" not in metafunc.definition.nodeid  # the fast path is of HTTP
         ]
+        # By default None, as without a parameter: otherwise the session's server would start again for other tests.
         metafunc.parametrize(
-            "service_settings", [pytest.param({}, id="default"), *variants], indirect=True, scope="session"
+            "service_settings", [pytest.param(None, id="default"), *variants], indirect=True, scope="session"
         )
 
 

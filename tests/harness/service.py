@@ -68,7 +68,7 @@ def metrics_folder(home: Path) -> Path:
 @pytest.fixture(scope="session")
 def service_settings(request: pytest.FixtureRequest) -> dict[str, str]:
     """What every server is started with: nothing, or what a test is parametrized by."""
-    return getattr(request, "param", {})
+    return getattr(request, "param", None) or {}
 
 
 @pytest.fixture(scope="session")
