@@ -1,6 +1,7 @@
 """Tests of HTTP only."""
 
 import json
+import ssl
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -45,6 +46,14 @@ def test_a_stream_is_sent_in_parts_that_the_service_takes(client, http_service):
     batches = [Batch.model_validate_json(body) for _, body in http_service.requests]
     assert [len(batch.profiles) for batch in batches] == [1000, 1000, 1]
     assert batches[2].profiles == [Profile(**EXAMPLE, drugs=["lsd", "alcohol"], window="year")]
+
+
+@pytest.mark.parametrize(("scheme", "expected"), [("http", False), ("HTTP", False), ("https", True), ("HTTPS", True)])
+def test_certificates_are_read_for_https_alone(make, monkeypatch, scheme, expected):
+    read = []
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *_, **__: read.append(True))
+    with make(f"{scheme}://localhost:1"):
+        assert bool(read) is expected
 
 
 ROWS = np.array([[1, 0, 6, 5, 6, 0.31, -0.58, 1.24, -0.3, -0.14, 0.53, 0.77]])
