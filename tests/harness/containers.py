@@ -8,20 +8,18 @@ import resource
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 import uv
 import yaml
 
-from tests.harness import ROOT, skip
+from tests.harness import ROOT, answers, skip, wait
 
 IMAGE = yaml.safe_load((ROOT / "configs" / "deploy" / "image.yaml").read_text("utf-8"))
 BASE = IMAGE["base_image"]
@@ -91,15 +89,9 @@ class Container:
         return self.engine("exec", self.id, *command)
 
     def wait_until_ready(self) -> None:
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            try:
-                if httpx.get(f"{self.url}/readyz", timeout=1).status_code == 200:
-                    return
-            except httpx.TransportError:
-                time.sleep(0.02)
-                assert self.state()["Running"], self.log
-        pytest.fail(f"the container is not ready:\n{self.log}")
+        process = self.state()["Pid"]  # podman, asked again and again, would take a processor
+        wait(lambda: answers(f"{self.url}/readyz") or not psutil.pid_exists(process), lambda: self.log, 120)
+        assert self.state()["Running"], self.log
 
     def stop(self) -> dict[str, object]:
         """End it as an operator does, by SIGTERM; return its last state."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import yaml
 
-from tests.harness import ROOT, running, serving, skip, wait
+from tests.harness import PLAIN, ROOT, running, serving, skip, wait
 from tests.harness.ports import free_ports
 
 MONITORING = ROOT / "configs" / "monitoring"
@@ -33,7 +33,7 @@ class Prometheus:
     url: str
 
     def get(self, path: str, **parameters: str) -> object:
-        answer = httpx.get(f"{self.url}/api/v1/{path}", params=parameters, timeout=30).json()
+        answer = httpx.get(f"{self.url}/api/v1/{path}", params=parameters, timeout=30, verify=PLAIN).json()
         assert answer["status"] == "success", answer
         return answer["data"]
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from loadtest.harness.servers import is_worker
-from tests.harness import ROOT, answers, wait
+from tests.harness import PLAIN, ROOT, answers, wait
 from tests.harness.ports import free_ports
 
 
@@ -39,7 +39,7 @@ class Server:
         return [child for child in children if is_worker(child)]
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=60)
+        return httpx.Client(base_url=self.url, timeout=60, verify=PLAIN)
 
     def wait_until_ready(self) -> None:
         wait(lambda: self.process.poll() is not None or answers(f"{self.url}/readyz"), lambda: self.output)
