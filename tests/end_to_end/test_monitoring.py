@@ -5,8 +5,6 @@ import time
 
 import grpc
 import pytest
-from prometheus_client import CollectorRegistry
-from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
 from drugpred.client import converters as requests
@@ -16,7 +14,7 @@ from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from drugpred.proto.inference import grpc_service_pb2 as v2
 from drugpred.proto.inference import grpc_service_pb2_grpc as v2_grpc
 from drugpred.schemas import EXAMPLE, Profile
-from tests.harness.service import metrics_folder
+from tests.harness.service import left_by
 from tests.harness.store import copy_of
 
 V2 = "/v2/models/drug_consumption/infer"
@@ -78,13 +76,11 @@ def ask_every_way(server, times):
 class Counts:
     """Samples of a server."""
 
-    def __init__(self, families):
-        self.samples = [sample for family in families for sample in family.samples]
+    def __init__(self, samples):
+        self.samples = list(samples)
 
     def __sub__(self, earlier):
-        difference = Counts([])
-        difference.samples = self.samples + [sample._replace(value=-sample.value) for sample in earlier.samples]
-        return difference
+        return Counts(self.samples + [sample._replace(value=-sample.value) for sample in earlier.samples])
 
     def total(self, name, **labels):
         return sum(s.value for s in self.samples if s.name == name and labels.items() <= s.labels.items())
@@ -94,14 +90,8 @@ def scraped(server):
     """The metrics of a server once all answers are counted."""
     time.sleep(2)
     with server.client() as client:
-        return Counts(text_string_to_metric_families(client.get("/metrics").text))
-
-
-def left_by(home):
-    """What the workers of a server had counted when they ended."""
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry, str(metrics_folder(home)))
-    return Counts(registry.collect())
+        text = client.get("/metrics").text
+    return Counts(sample for family in text_string_to_metric_families(text) for sample in family.samples)
 
 
 def check(counts, profiles):
@@ -152,7 +142,7 @@ def test_two_workers_and_another_server_count_the_profiles_sent(serve, own, copi
             assert second.post("/feedback", json=feedback).json() == {"accepted": 1}
             assert second.post("/feedback", json=feedback).status_code == 409
         last = ask_every_way(server, 2)  # and at once comes SIGTERM
-    check(left_by(copied_store), asked + 1 + last)
+    check(Counts(left_by(copied_store)), asked + 1 + last)
     counts = scraped(own) - before
     check(counts, others)
     assert counts.total("drugpred_feedback_total", result="accepted") == 1

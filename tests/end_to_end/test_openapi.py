@@ -9,7 +9,6 @@ import time
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 
-import httpx
 import numpy as np
 import pytest
 from jsonschema_rs import Draft202012Validator
@@ -89,20 +88,10 @@ def strict(launch, copied_store):
     settings = KEYED | {"DRUGPRED_FEEDBACK_KEY": FEEDBACK_KEY, "DRUGPRED_RATE_LIMIT": f"{RATE}/minute"}
     server = launch(copied_store, **settings)
     try:
-        deadline = time.monotonic() + 60
-        while not _is_ready(server):
-            assert time.monotonic() < deadline, server.output
-            time.sleep(0.1)
+        server.wait_until_ready()
         yield server
     finally:
         server.stop()
-
-
-def _is_ready(server):
-    try:
-        return httpx.get(f"{server.url}/readyz").status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 class Seen:

@@ -11,6 +11,9 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.samples import Sample
 
 from loadtest.harness.servers import is_worker
 from tests.harness import PLAIN, ROOT, answers, wait
@@ -63,6 +66,13 @@ def metrics_folder(home: Path) -> Path:
     """Return the folder in which the only server that was started in a BENTOML_HOME counts."""
     (folder,) = (each for each in home.glob("prometheus_multiproc_dir*") if any(each.iterdir()))
     return folder
+
+
+def left_by(home: Path) -> list[Sample]:
+    """Return the samples that the workers of that server had counted when they ended."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, str(metrics_folder(home)))
+    return [sample for family in registry.collect() for sample in family.samples]
 
 
 @pytest.fixture(scope="session")
