@@ -69,7 +69,13 @@ def pytest_collection() -> Iterator[object]:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of a module in one process, as they share servers, and all tests of the image in one."""
+    """Run the tests of a module in one process, as they share servers, and all tests of the image in one.
+
+    Those of the documents begin first, as they take five minutes, then other modules with slow tests: no process is
+    left with a long one at the end.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path.name != "test_documentation_blocks.py", item.path not in slow))
     for item in items:
         if item.get_closest_marker("xdist_group"):
             continue

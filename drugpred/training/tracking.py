@@ -100,7 +100,7 @@ def _signature() -> ModelSignature:
     return ModelSignature(
         inputs=Schema(
             [
-                ColSpec(AnyType(), age),  # type: ignore[no-untyped-call]
+                ColSpec(AnyType(), age),
                 *(ColSpec("string", name) for name in categories),
                 *(ColSpec("double", score.name) for score in codebook.SCORES),
             ]

@@ -1,7 +1,4 @@
-"""Stores of BentoML with one model, trained by the command on the real data, once for all processes of a test run.
-
-.ci/run, which tests the same code several times, names a folder in TESTS_STORES from which later runs take them.
-"""
+"""Stores of BentoML with one model, trained by the command on the real data, once for all processes of a test run."""
 
 import os
 import shutil
@@ -65,7 +62,6 @@ def copy_of(store: Path, folder: Path) -> Path:
 def trained(folders: pytest.TempPathFactory, name: str, *arguments: object) -> Path:
     """Return a BENTOML_HOME of this process with the model that the first process of the run has trained."""
     run = folders.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else folders.getbasetemp()
-    run = Path(os.environ.get("TESTS_STORES", run))
     home = run / f"trained-{name}"
     with FileLock(f"{home}.lock"):
         if not home.exists():

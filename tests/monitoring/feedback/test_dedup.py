@@ -15,7 +15,7 @@ from drugpred.monitoring.feedback import dedup as module
 from drugpred.monitoring.feedback.dedup import RedisTokenStore, SqliteTokenStore
 from tests.harness import redis as redis_server
 
-LATER = int(time.time()) + 1000
+LATER = int(time.time()) + 86400  # and not sooner: tests run long after they are collected
 
 RACE = """
 import sys

@@ -28,7 +28,7 @@ from drugpred.serving import endpoints
 from tests.harness.metrics import samples
 
 KEY = new_key()
-LATER = time.time() + MAX_AGE + 1000
+LATER = time.time() + MAX_AGE + 86400  # and not sooner: tests run long after they are collected
 
 
 @pytest.fixture
