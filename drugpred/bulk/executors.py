@@ -190,17 +190,18 @@ def run_on_dask(
     with needs("bulk,dask"):
         from distributed import as_completed
         from distributed.client import FutureCancelledError
+        from distributed.comm.core import CommClosedError
         from distributed.scheduler import KilledWorker
-    with _client(address, workers) as client:
-        advance(0)
-        # Each future carries its job, a few kB, so that it can be repeated after all workers were lost.
-        futures = {client.submit(_run, *task, pure=False): task.rows for task in tasks}
-        for future in as_completed(futures):
-            try:
+    try:
+        with _client(address, workers) as client:
+            advance(0)
+            # Each future carries its job, a few kB, so that it can be repeated after all workers were lost.
+            futures = {client.submit(_run, *task, pure=False): task.rows for task in tasks}
+            for future in as_completed(futures):
                 yield future.result()
-            except (KilledWorker, FutureCancelledError):
-                raise ConfigurationError(_LOST) from None
-            advance(futures[future])
+                advance(futures[future])
+    except (KilledWorker, FutureCancelledError, CommClosedError):
+        raise ConfigurationError(_LOST) from None
 
 
 def _run(job: Job, number: int) -> Record:

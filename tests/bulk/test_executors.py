@@ -184,6 +184,19 @@ def test_workers_that_do_not_start_are_reported(many_parts, run, tmp_path, monke
         run(many_parts("in.csv"), tmp_path / "out.csv", engine="dask")
 
 
+@pytest.mark.parametrize("use", ["Client.wait_for_workers", "Client.run", "Client.submit", "Future.result"])
+def test_a_scheduler_that_ends_in_the_middle_of_an_answer_is_reported(cluster, monkeypatch, use):
+    from distributed.comm.core import CommClosedError
+
+    def ended(*_args, **_options):
+        raise CommClosedError("in <TCP (closed)>: ConnectionResetError")
+
+    monkeypatch.setattr(f"distributed.{use}", ended)
+    job = SimpleNamespace(source=SimpleNamespace(parts=[SimpleNamespace(size=1)]), first=0, score_part=abs)
+    with pytest.raises(ConfigurationError, match=r"^the workers of a part were lost: .* parts are kept"):
+        list(executors.run_on_dask([executors.Task(job, 0)], print, address=cluster.scheduler_address))
+
+
 @pytest.mark.slow
 def test_a_part_that_ends_every_worker_is_reported():
     class Fatal:
