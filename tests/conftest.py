@@ -74,8 +74,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Those of the documents begin first, as they take five minutes, then other modules with slow tests: no process is
     left with a long one at the end.
     """
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (item.path.name != "test_documentation_blocks.py", item.path not in slow))
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    for item in slow:
+        item.user_properties.append(("slow", "yes"))  # for .ci/durations.py
+    paths = {item.path for item in slow}
+    items.sort(key=lambda item: (item.path.name != "test_documentation_blocks.py", item.path not in paths))
     for item in items:
         if item.get_closest_marker("xdist_group"):
             continue

@@ -12,10 +12,10 @@ from tests.harness.store import using
 pytestmark = pytest.mark.slow
 
 
-def test_nothing_grows(copied_store, monkeypatch, capsys):
+def test_nothing_grows(store, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["soak.py", "--minutes", "1.5"])
     monkeypatch.setattr(soak, "USERS", "5")  # half as many: other tests run at the same time
-    with using(copied_store):
+    with using(store):
         soak.main()
     measured = {line[10:22].strip() for line in capsys.readouterr().out.splitlines()[1:]}
     assert measured == {"RSS MB", "USS MB", "open files", "connections", "threads", "disk MB"}
