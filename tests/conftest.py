@@ -199,9 +199,17 @@ def records_in(real: Respondents) -> Callable[[bytes], list[str]]:
     """
     scores = real.X[:, -len(SCORES) :]
     needles = {row.astype(dtype).tobytes() for row in scores for dtype in ("<f8", "<f4")}
+    lengths = {len(needle) for needle in needles}
+    starts = np.unique(np.frombuffer(b"".join(needle[:8] for needle in needles), np.uint64))
     texts = {tuple(row) for row in scores.round(5).tolist()}
     sizes = {1884, 1885, 1877, 1876}
     sizes |= {size for n in sizes for k in (2, 3, 4, 5, 10) for size in (n // k, n - n // k, -(-n // k), n + -n // k)}
+
+    def hits(block: bytes) -> Iterator[int]:
+        """Yield where eight bytes are like the first of a respondent: ten times as fast as a search for each."""
+        for offset in range(min(8, len(block) - 7)):
+            words = np.frombuffer(block, np.uint64, (len(block) - offset) // 8, offset)
+            yield from (offset + 8 * int(i) for i in np.flatnonzero(np.isin(words, starts)))
 
     def find(content: bytes) -> list[str]:
         file = io.BytesIO(content)
@@ -216,7 +224,8 @@ def records_in(real: Respondents) -> Callable[[bytes], list[str]]:
         numbers = [round(float(text), 5) for text in re.findall(rb"-?[0-9]+\.[0-9]+", content)]
         windows = zip(*(numbers[i:] for i in range(len(SCORES))), strict=False)
         found += ["the scores of a respondent as text"] * (not texts.isdisjoint(windows))
-        return found + ["the scores of a respondent"] * any(needle in block for block in blocks for needle in needles)
+        parts = (block[hit : hit + length] for block in blocks for hit in hits(block) for length in lengths)
+        return found + ["the scores of a respondent"] * any(part in needles for part in parts)
 
     return find
 
