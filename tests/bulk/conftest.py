@@ -98,14 +98,15 @@ def many_parts(people, table, write, small_parts):
 
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory):
-    """A real S3 server, with its address and its keys in the environment."""
+    """The log of a real S3 server, which has its address and its keys in the environment."""
+    log = tmp_path_factory.mktemp("s3") / "log"
     with (
-        serving(tmp_path_factory.mktemp("s3") / "log") as environment,
+        serving(log) as environment,
         pytest.MonkeyPatch.context() as patched,
     ):
         for name, value in environment.items():
             patched.setenv(name, value)
-        yield
+        yield log
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import http.server
 import json
 import re
 import sys
-import threading
 
 import pyarrow as pa
 import pytest
@@ -15,7 +14,7 @@ from drugpred.bulk.job import Job
 from drugpred.bulk.storage import parse
 from drugpred.errors import ConfigurationError, DataError
 from tests.bulk.conftest import contents
-from tests.harness import ROOT
+from tests.harness import ROOT, serving
 from tests.harness.s3 import stored
 
 
@@ -58,6 +57,13 @@ def test_a_folder_of_a_bucket_becomes_a_folder_of_it(uploaded, bucket, run, tmp_
             assert found[name].replace(f"{url}/in".encode(), str(tmp_path).encode()) == expected[name]
     manifest = json.loads(found["out.manifest.json"])
     assert (manifest["scored"], manifest["parts"][-1]["input"]) == (9984, f"{url}/in/b.csv")
+
+
+def test_a_small_part_takes_one_request(uploaded, bucket, run, s3):
+    before = len(s3.read_bytes())
+    run(f"{bucket[0]}/in/b.csv", f"{bucket[0]}/out/")
+    requests = re.findall(r"(PUT|POST) \S+/out/part-00000\.parquet(\S*) ", s3.read_bytes()[before:].decode())
+    assert requests == [("PUT", "")]
 
 
 @pytest.mark.parametrize("pattern", ["in/b*.csv", "in/b.csv", "**/b.*", "**/in/b*"])
@@ -193,10 +199,9 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture
 def web(tmp_path):
     """Return the URL of a web server of the test's folder."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=tmp_path)) as server:
-        threading.Thread(target=server.serve_forever).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    handler = functools.partial(Handler, directory=tmp_path)
+    with serving(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)) as address:
+        yield f"http://{address}"
 
 
 @pytest.mark.parametrize("name", ["in.csv", "in.parquet"])
