@@ -87,7 +87,12 @@ def test_the_client_imports_nothing_of_the_server():
     ("package", "extra", "arguments"),
     [
         ("skops", "train", [ROOT / "train.py"]),
-        ("mlflow", "train,track", [ROOT / "train.py", "--track", "--config", ROOT / "tests" / "quick.yaml"]),
+        pytest.param(
+            "mlflow",
+            "train,track",
+            [ROOT / "train.py", "--track", "--config", ROOT / "tests" / "quick.yaml"],
+            marks=pytest.mark.slow,
+        ),
         ("click", "bulk", ["-c", COMMAND, "--help"]),
         ("pandas", "train", ["-c", COMMAND, "simulate", "--rows", "1"]),
         ("scipy", "train", ["-c", COMMAND, "evaluate"]),

@@ -15,6 +15,8 @@ from drugpred.schemas import EXAMPLE
 from tests.harness import ROOT
 from tests.harness.store import NEWER
 
+pytestmark = pytest.mark.slow
+
 SECRET = "token-6512bd43"
 
 
@@ -91,7 +93,6 @@ def newer(home, bento):
     return run(home, ROOT, "-c", NEWER)
 
 
-@pytest.mark.slow
 def test_it_serves_its_own_model(serve, home, bento, newer, stored_model, tmp_path):
     assert newer != stored_model.tag
     (tmp_path / "home").symlink_to(home)
@@ -105,7 +106,6 @@ def test_it_serves_its_own_model(serve, home, bento, newer, stored_model, tmp_pa
         assert client.get("/").status_code == 200
 
 
-@pytest.mark.slow
 def test_with_a_model_of_its_own_it_serves_others_of_the_store(serve, home, bento, newer, stored_model, tmp_path):
     """As in the image: the folder of the bento holds its model, and BENTOML_HOME others."""
     folder = shutil.copytree(bento.path, tmp_path / "bento")

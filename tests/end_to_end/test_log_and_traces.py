@@ -14,6 +14,8 @@ from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from drugpred.schemas import EXAMPLE
 from tests.harness import ROOT, wait
 
+pytestmark = pytest.mark.slow
+
 SECRET = "2345678"
 PERSON = EXAMPLE | {"openness": float(f"1.{SECRET}")}
 TRACE = "0af7651916cd43dd8448eb211c80319c"

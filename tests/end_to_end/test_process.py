@@ -75,6 +75,7 @@ def test_no_value_of_a_profile_is_written_anywhere(server, client, store):
     assert [value for value in values if any(str(value).encode() in content for content in written)] == []
 
 
+@pytest.mark.slow
 def test_a_model_that_was_altered_ends_the_start(launch, copied_store):
     (card,) = copied_store.rglob("card.json")
     card.write_text(card.read_text().replace('"keep"', '"drop"'))

@@ -13,6 +13,8 @@ import pytest
 from drugpred import model_store
 from tests.harness import skip
 
+pytestmark = pytest.mark.slow
+
 COMMAND = [sys.executable, "-c", "from drugpred.cli import main; main()", "report"]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
@@ -85,7 +87,6 @@ def browser():
     return found
 
 
-@pytest.mark.slow
 def test_a_phone_shows_all_of_it(stored_model, tmp_path, browser):
     shutil.copytree(stored_model.path / "report", tmp_path / "report")
     frame = tmp_path / "report" / "frame.html"

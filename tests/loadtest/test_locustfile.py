@@ -14,6 +14,8 @@ import pytest
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from tests.harness import NIGHTLY, ROOT, serving
 
+pytestmark = pytest.mark.slow
+
 ENDPOINTS = {
     "one": "POST /predict",
     "batch": "POST /predict_batch",
@@ -60,7 +62,6 @@ def names(done):
     return {name for name, endpoint in ENDPOINTS.items() if failures(done, endpoint) != (0, 0)}
 
 
-@pytest.mark.slow
 def test_all_users_are_answered_and_the_levels_met(load, server, tmp_path):
     report = tmp_path / "report.html"
     done = load(
@@ -79,7 +80,6 @@ def test_all_users_are_answered_and_the_levels_met(load, server, tmp_path):
     assert "/drugpred.v1.DrugPrediction/Predict" in page
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("user", "asked"),
     [("PredictBatchUser", {"batch"}), ("MixedUser", {"one", "batch"}), ("GrpcUser", {"grpc"})],
@@ -90,7 +90,6 @@ def test_a_user_asks_by_its_own_calls_alone(load, server, user, asked):
     assert names(done) == asked
 
 
-@pytest.mark.slow
 def test_a_missed_level_is_reported_with_the_exit_code(load, server):
     levels = {"POST /predict": LENIENT | {"p95_ms": 0.001}, "GET /predict": {"error_rate": 1}}
     done = load("PredictUser", "-u", "1", "-t", "2s", host=server.url, levels=levels)
@@ -100,7 +99,6 @@ def test_a_missed_level_is_reported_with_the_exit_code(load, server):
     assert re.search(r"^GET /predict errors +at most 100% +no request +NO$", done.stdout, re.MULTILINE)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("allowed", "exit_code"), [(0, 1), (1, 0)])
 def test_a_service_that_answers_errors_misses_the_levels(load, server, allowed, exit_code):
     # no such path, and no gRPC on that port
@@ -162,7 +160,6 @@ RISKS = {"risks": [{}] * 18}
 ONE, BATCH = json.dumps(RISKS), json.dumps([RISKS] * 100)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("one", "batch", "status", "right"),
     [
@@ -190,7 +187,6 @@ def test_malformed_levels_are_refused_before_any_load(load, server):
     assert failures(done, ENDPOINTS["one"]) == (0, 0)
 
 
-@pytest.mark.slow
 def test_a_shape_sets_the_number_of_users(load, server):
     files = "loadtest/locustfile.py,loadtest/shapes/steady.py"
     done = load("PredictUser", "-u", "3", "-t", "2s", host=server.url, files=files)
@@ -200,7 +196,6 @@ def test_a_shape_sets_the_number_of_users(load, server):
     assert failures(done, ENDPOINTS["one"])[1] == 0
 
 
-@pytest.mark.slow
 def test_service_levels_are_met(server, tmp_path):
     # Other tests run on the machine's cores meanwhile, but at night the levels are those that the README promises.
     levels, seconds = ROOT / "loadtest" / "slo.yaml", "10s"

@@ -119,6 +119,7 @@ def test_the_reference_split_of_the_real_data_is_measured(real):
     assert build_card(real, config, evaluation).reference_split["auc"] > 0.86
 
 
+@pytest.mark.slow
 def test_other_processes_fit_folds_as_this_one_does(some, monkeypatch, tmp_path):
     here = experiment.cross_validate_model(some, CONFIG)
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")

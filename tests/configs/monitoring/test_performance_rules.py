@@ -17,6 +17,8 @@ from drugpred.selection import select
 from tests.harness.metrics import samples
 from tests.harness.prometheus import MONITORING, program
 
+pytestmark = pytest.mark.slow
+
 ASKED = ("decade", "year")
 RARE = ("crack", "year")
 """What nobody is of High Risk of, and nobody used."""

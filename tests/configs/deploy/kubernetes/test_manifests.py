@@ -63,6 +63,7 @@ def test_a_fault_is_seen(check):
     assert list(check(found))
 
 
+@pytest.mark.slow
 @environments
 @pytest.mark.parametrize("version", ["1.30", "1.37"])
 def test_each_is_well_formed_in_old_and_new_clusters(name, version):
