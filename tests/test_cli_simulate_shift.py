@@ -90,6 +90,7 @@ def shell(folder, command):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", ["-", "/dev/stdout", "out.csv > out.csv"])
 def test_on_the_standard_output_stand_data_alone(tmp_path, output):
     done = shell(tmp_path, f"{COMMAND} 30 --output {output}")
@@ -101,6 +102,7 @@ def test_on_the_standard_output_stand_data_alone(tmp_path, output):
     assert {path.name for path in tmp_path.iterdir()} <= {"out.csv", "read.csv"}
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_ends_it_quietly(tmp_path):
     done = shell(tmp_path, f"{COMMAND} 40000 --output - | head -1; echo ${{PIPESTATUS[@]}}")
     header, statuses = done.stdout.splitlines()
@@ -110,6 +112,7 @@ def test_a_closed_pipe_ends_it_quietly(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_pipe_receives_the_output(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     done = shell(tmp_path, f"cat pipe & {COMMAND} 30 --output pipe >/dev/null; wait")

@@ -282,6 +282,7 @@ def test_a_cancelled_stream_stops(channel, handlers):
     assert handlers.began["echoes"] == began + 1
 
 
+@pytest.mark.slow
 def test_no_cancelled_stream_is_counted_as_ended(channel):
     def counts():
         return [count("test.Service/echoes", code) for code in ("CANCELLED", "OK")]

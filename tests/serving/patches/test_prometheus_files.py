@@ -41,6 +41,7 @@ def counted(folder):
     return {sample.name: sample.value for metric in metrics for sample in metric.samples}
 
 
+@pytest.mark.slow
 def test_a_replacement_of_a_worker_continues_its_counts(tmp_path):
     folder = tmp_path / "metrics"
     count(folder, 1)
@@ -54,6 +55,7 @@ def test_a_replacement_of_a_worker_continues_its_counts(tmp_path):
     assert counted(folder)["drugpred_profiles_total"] == 15
 
 
+@pytest.mark.slow
 def test_requests_of_a_killed_worker_are_no_longer_in_progress(tmp_path):
     for _ in range(3):
         count(tmp_path, 1)
