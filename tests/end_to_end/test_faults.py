@@ -6,6 +6,7 @@ import socket
 import subprocess
 import threading
 import time
+from base64 import urlsafe_b64decode
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from drugpred.schemas import EXAMPLE, Error
-from tests.harness import ROOT, skip
+from tests.harness import ROOT, skip, wait
 from tests.harness.store import copy_of
 
 pytestmark = pytest.mark.slow
@@ -47,6 +48,11 @@ def feed_back(client, answer):
     if response.status_code >= 400:
         Error.model_validate(response.json())
     return response.status_code
+
+
+def issued(answer):
+    """Return when the service made a prediction, in seconds since 1970, by its token."""
+    return int.from_bytes(urlsafe_b64decode(answer["prediction_id"])[5:9], "big")
 
 
 def counted(client, name="drugpred_profiles_total"):
@@ -184,22 +190,32 @@ def test_a_clock_that_jumps_changes_no_prediction(serve, copied_store, tmp_path)
     environment = {
         "LD_PRELOAD": faketime(),
         "FAKETIME_TIMESTAMP_FILE": str(clock),
-        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_CACHE_DURATION": "1",  # while a thread reads the file, others see the real time: not at each call
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # as it is with a real clock
         "DRUGPRED_FEEDBACK_KEY": KEY,
     }
     with serve(copied_store, **environment) as server, server.client() as client:
         first = answers(client)
-        started = time.monotonic()
-        # A prediction after the last year that a token can represent accepts no feedback.
-        for jump, taken in (("-1d", 200), ("+365d", 200), ("@1970-01-01 00:00:10", 200), ("@2200-01-01 00:00:00", 410)):
+        started, day = time.monotonic(), 24 * 3600
+
+        def jump_to(jump, seconds):
             clock.write_text(jump)
+            wait(lambda: abs(issued(client.post("/predict", json=EXAMPLE).json()) - seconds) < day / 2, jump)
+
+        # A prediction after the last year that a token can represent accepts no feedback.
+        for jump, seconds, taken in (
+            ("-1d", time.time() - day, 200),
+            ("+365d", time.time() + 365 * day, 200),
+            ("@1970-01-01 00:00:10", 10, 200),
+            ("@2200-01-01 00:00:00", 2**32 - 1, 410),
+        ):
+            jump_to(jump, seconds)
             answer = answers(client)
             assert answer["risks"] == first["risks"], jump
             assert feed_back(client, first) in (400, 410, 503), jump
             assert feed_back(client, answer) == taken, jump
             assert 0 <= client.get("/health").json()["uptime_seconds"] < 60 + time.monotonic() - started
-        clock.write_text("+0")
+        jump_to("+0", time.time())
         assert feed_back(client, first) == 200
         assert counted(client) > 0
 
