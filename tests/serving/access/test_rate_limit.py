@@ -346,7 +346,7 @@ def test_without_redis_each_counts_for_itself_until_it_is_back(caplog, monkeypat
     with redis_server.running() as redis:
 
         async def ask(make):
-            rates, other = make("3/minute", redis.url), make("3/minute", redis.url)
+            rates, other = make("3/hour", redis.url), make("3/hour", redis.url)
             assert await rates.hit("a") is None
             assert await other.hit("a") is None
             redis.stop()
