@@ -115,12 +115,27 @@ def ranked_probability_scores(probabilities: Floats, last_use: LastUse) -> Float
     return scores
 
 
-def calibration_error(truth: Bools, probabilities: Floats, bins: int = 10) -> float:
+def calibration_error(truth: Bools, probabilities: Floats, bins: int = 10) -> Floats:
     """Return the mean gap between share and mean probability of users, over bins of equal count.
 
     A perfectly calibrated model shows about .018 at 1885 respondents.
+
+    Parameters
+    ----------
+    truth : ndarray of shape (n, ...)
+    probabilities : ndarray of shape (n, ...)
+    bins : int
+
+    Returns
+    -------
+    ndarray of shape (...)
     """
-    order = np.argsort(probabilities, kind="stable")
-    parts = np.array_split(order, min(bins, len(order)))
-    gaps = [abs(float(truth[part].mean() - probabilities[part].mean())) for part in parts]
-    return float(np.mean(gaps))
+    by_outcome = np.ascontiguousarray(np.moveaxis(probabilities, 0, -1))
+    order = np.argsort(by_outcome, axis=-1, kind="stable")
+    used, said = (
+        np.array_split(np.take_along_axis(values, order, -1), min(bins, len(truth)), -1)
+        for values in (np.moveaxis(truth, 0, -1), by_outcome)
+    )
+    gaps = [abs(y.mean(axis=-1) - p.mean(axis=-1)) for y, p in zip(used, said, strict=True)]
+    errors: Floats = np.stack(gaps, axis=-1).mean(axis=-1)
+    return errors

@@ -139,7 +139,7 @@ class Evaluation:
     @cached_property
     def _calibration_errors(self) -> Floats:
         """Over all folds of each repeat, because few respondents per bin would inflate it; shape (repeats, 18, 6)."""
-        return np.array([_calibration_errors(self._truth, repeat) for repeat in self.probabilities])
+        return np.array([metrics.calibration_error(self._truth, repeat) for repeat in self.probabilities])
 
     @cached_property
     def _truth(self) -> NDArray[np.bool_]:
@@ -157,7 +157,7 @@ class Evaluation:
         values = []
         for error, repeat, tested in zip(self._calibration_errors, self.probabilities, self.tested, strict=True):
             others = [tested != fold for fold in range(self._n_folds)]
-            without = np.array([_calibration_errors(self._truth[rows], repeat[rows]) for rows in others])
+            without = np.array([metrics.calibration_error(self._truth[rows], repeat[rows]) for rows in others])
             values.append(error + (self._n_folds - 1) * (without.mean(axis=0) - without))
         return self.folds | {"calibration_error": np.concatenate(values)}
 
@@ -167,13 +167,6 @@ class Evaluation:
         half = corrected_half_widths(by_fold, self.test_to_train)
         highest = 200.0 if name.endswith("sens_spec") else np.inf if name.endswith(("loss", "score")) else 1.0
         return np.stack([np.maximum(value - half, 0.0), np.minimum(value + half, highest)], axis=-1)
-
-
-def _calibration_errors(truth: NDArray[np.bool_], probabilities: Floats) -> Floats:
-    errors = np.empty(truth.shape[1:])
-    for at in np.ndindex(errors.shape):
-        errors[at] = metrics.calibration_error(truth[:, *at], probabilities[:, *at])
-    return errors
 
 
 def _headline(figures: Mapping[str, Floats]) -> dict[str, Floats]:
