@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from drugpred.bulk.column_mapping import ID
 from drugpred.bulk.encoding import encode
@@ -106,7 +107,7 @@ class Job:
                     advance(chunk.size)
 
         np.empty(_REUSED)  # after it was freed once, glibc keeps as much memory for the next chunk, which saves 4%
-        with threadpool_limits(1, "blas"):
+        with _blas().limit(limits=1):
             return self.sink.write(number, scored())
 
     def _score(self, chunk: Chunk) -> Scored:
@@ -140,6 +141,12 @@ class Job:
                 columns.insert(0, pa.repeat(self.sink.file, len(chunk.lines)))
         names = mapping.names()
         return columns + [chunk.columns[names[heading]] for heading in mapping.keep]
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """Return the loaded BLAS libraries, which takes milliseconds to find."""
+    return ThreadpoolController().select(user_api="blas")
 
 
 def _array(column: NDArray[Any], field: pa.Field) -> pa.Array:
