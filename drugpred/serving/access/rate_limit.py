@@ -1,8 +1,8 @@
 """Rate limits, by a sliding window counter.
 
 The rate is the count of the present period plus the count of the last one, weighted by the share of it that the window
-still covers. That takes two numbers for each caller, and never allows more than the limit, not even at the end of a
-period.
+still covers. That takes two numbers for each caller. No period allows more than the limit, and a new one does not begin
+with nothing counted, as it would with a fixed window.
 
 In memory each process counts its own requests; with Redis all processes count together.
 """
