@@ -13,6 +13,7 @@ import pytest
 from drugpred.data import download
 from tests.documentation import DOCUMENTS, WrongBlockError, agree, blocks_of, broken_links, run
 from tests.harness import ROOT, skip
+from tests.harness.ports import free_ports
 
 # A network of its own, in which ports 3000, 3001, 9090 and 9093 are free and nothing else can be reached; and processes
 # of its own, which end with the first of them.
@@ -123,9 +124,7 @@ two
 
 
 def test_a_server_runs_on_until_the_next_one_at_its_port(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     outcome(tmp_path, SERVERS.replace("1234", str(port)))
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port))

@@ -18,6 +18,7 @@ from drugpred.proto.drugpred.v1 import drug_prediction_pb2 as pb
 from drugpred.proto.drugpred.v1 import drug_prediction_pb2_grpc as pb_grpc
 from drugpred.schemas import Prediction
 from drugpred.serving.grpc import converters
+from tests.harness.ports import free_ports
 
 MEASURE = {"threshold": 0.5, "base_rate": 0.5, "auc": None, "reliable": False}
 CARD = {
@@ -163,7 +164,7 @@ class RPCService(pb_grpc.DrugPredictionServicer):
         self.answering = threading.Event()
         self.health = health.HealthServicer()
         self.tls = tls
-        self.port = 0
+        (self.port,) = free_ports(1)  # it starts there again
         self.start()
         self.url = f"grpc{'s' if tls else ''}://localhost:{self.port}"
 
@@ -172,9 +173,10 @@ class RPCService(pb_grpc.DrugPredictionServicer):
         pb_grpc.add_DrugPredictionServicer_to_server(self, self.server)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
         address = f"127.0.0.1:{self.port}"
-        self.port = (
-            self.server.add_secure_port(address, self.tls) if self.tls else self.server.add_insecure_port(address)
-        )
+        if self.tls:
+            self.server.add_secure_port(address, self.tls)
+        else:
+            self.server.add_insecure_port(address)
         self.server.start()
 
     def _called(self, request, context):

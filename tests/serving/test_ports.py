@@ -11,11 +11,12 @@ from drugpred.errors import ConfigurationError
 from drugpred.serving import ports as module
 from drugpred.serving.ports import probe, reserve
 from drugpred.serving.supervision import VARIABLE
+from tests.harness.ports import free_ports
 
 HOLDER = """
 import socket, sys
-server = socket.create_server((sys.argv[1], 0), family=int(sys.argv[2]), reuse_port=True)
-print(server.getsockname()[1], flush=True)
+server = socket.create_server((sys.argv[1], int(sys.argv[2])), family=int(sys.argv[3]), reuse_port=True)
+print("listens", flush=True)
 sys.stdin.read()
 """
 
@@ -26,11 +27,13 @@ def holder():
     started = []
 
     def start(host, **environment):
+        (port,) = free_ports(1)  # not 0: another process may have that port of another address
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        command = [sys.executable, "-c", HOLDER, host, str(int(family))]
+        command = [sys.executable, "-c", HOLDER, host, str(port), str(int(family))]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         started.append(subprocess.Popen(command, **pipes, text=True, env=os.environ | environment))
-        return int(started[-1].stdout.readline()), started[-1]
+        assert started[-1].stdout.readline() == "listens\n"
+        return port, started[-1]
 
     yield start
     for process in started:
@@ -79,9 +82,8 @@ def test_without_permission_only_the_use_of_a_port_is_reported(holder, monkeypat
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0", "::"])
 def test_a_reserved_port_is_kept_from_others_and_shared_with_workers(host):
-    with reserve(host, 0, "choose") as kept:
-        port = kept.getsockname()[1]
-        assert port > 0
+    (port,) = free_ports(1)
+    with reserve(host, port, "choose") as kept:
         with pytest.raises(ConfigurationError, match=f"port {port} is in use; choose"):
             probe(host, port, "choose", both=True)
         with (
@@ -92,9 +94,14 @@ def test_a_reserved_port_is_kept_from_others_and_shared_with_workers(host):
     reserve(host, port, "choose").close()
 
 
+def test_without_a_number_any_free_port_is_reserved():
+    with reserve("127.0.0.1", 0, "choose") as one, reserve("127.0.0.1", 0, "choose") as other:
+        assert 0 < one.getsockname()[1] != other.getsockname()[1] > 0
+
+
 def test_a_port_is_free_again_when_its_connections_wait_for_their_end():
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
-        port = server.getsockname()[1]
+    (port,) = free_ports(1)
+    with socket.create_server(("127.0.0.1", port)) as server, socket.create_connection(server.getsockname()) as client:
         server.accept()[0].close()
         client.recv(1)
     reserve("127.0.0.1", port, "choose").close()
