@@ -8,6 +8,7 @@ import resource
 import signal
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -42,9 +43,9 @@ os.environ["BENTOML_DO_NOT_TRACK"] = "True"
 _home = tempfile.TemporaryDirectory(prefix="drugpred-tests-", ignore_cleanup_errors=True)
 os.environ["BENTOML_HOME"] = f"{_home.name}/bentoml"
 
-# A shell makes tests in the background ignore Ctrl-C, which some of them send to the processes that they start.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell makes tests in the background ignore Ctrl-C, which some of them send to the processes that they start. With a
+# handler that is not Python's own, `asyncio.run` installs none, which writes out what the coroutine returns.
+signal.signal(signal.SIGINT, lambda number, frame: signal.default_int_handler(number, frame))
 
 # On a busy machine any example may take long.
 settings.register_profile("drugpred", deadline=None, max_examples=1000 if NIGHTLY else 50)
@@ -69,20 +70,31 @@ def pytest_collection() -> Iterator[object]:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of a module in one process, as they share servers, and all tests of the image in one.
+    """Run the tests of a module in one process, as they share fixtures, and those of the image, and of the server.
 
     Those of the documents begin first, as they take five minutes, then other modules with slow tests: no process is
-    left with a long one at the end.
+    left with a long one at the end. The others are mixed, as neighbours compute, or wait, at the same time.
     """
-    slow = [item for item in items if item.get_closest_marker("slow")]
+    slow = {item for item in items if item.get_closest_marker("slow")}
     for item in slow:
         item.user_properties.append(("slow", "yes"))  # for .ci/durations.py
     paths = {item.path for item in slow}
-    items.sort(key=lambda item: (item.path.name != "test_documentation_blocks.py", item.path not in paths))
+    items.sort(
+        key=lambda item: (
+            item.path.name != "test_documentation_blocks.py",
+            0 if item.path in paths else zlib.crc32(item.path.name.encode()),
+        )
+    )
     for item in items:
         if item.get_closest_marker("xdist_group"):
             continue
-        group = "image" if "podman" in getattr(item, "fixturenames", ()) else str(item.path.relative_to(ROOT))
+        fixtures = getattr(item, "fixturenames", ())
+        if "podman" in fixtures:
+            group = "image"
+        elif "server" in fixtures and item.path.parent.name == "end_to_end" and item not in slow:
+            group = "server"  # of the session, which takes seconds to start
+        else:
+            group = str(item.path.relative_to(ROOT))
         item.add_marker(pytest.mark.xdist_group(group))
 
 

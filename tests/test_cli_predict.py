@@ -50,6 +50,7 @@ def table_of(output):
     ],
     ids=str,
 )
+@pytest.mark.xdist_group("server")
 def test_the_answer_is_that_of_the_service(run, server, change):
     served = httpx.post(f"{server.url}/predict", json=EXAMPLE | change).json()
     result = run("-", "--json", stdin=json.dumps(EXAMPLE | change))

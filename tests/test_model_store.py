@@ -107,7 +107,7 @@ def test_any_altered_byte_is_noticed(reading):
         path = folder / name
         content = path.read_bytes()
         altered = [content[:-1], content[: len(content) // 2], content + b"\n", b"\n" + content, b""]
-        for place in {0, len(content) - 1, *rng.integers(0, len(content), 15).tolist()}:
+        for place in {0, len(content) - 1, *rng.integers(0, len(content), 8).tolist()}:
             flipped = content[place] ^ (1 << int(rng.integers(8)))
             altered.append(content[:place] + bytes([flipped]) + content[place + 1 :])
         for wrong in altered:
@@ -129,7 +129,7 @@ def test_each_byte_of_the_checksums_counts(stored, name):
         path.write_bytes(content[:place] + bytes([byte ^ (1 << int(rng.integers(8)))]) + content[place + 1 :])
         with pytest.raises(StoredModelError, match=rf"{name} was changed|, see {name}|not in {name}"):
             model_store.read(stored)
-        if place % 9 == 0:  # BentoML reads it slowly
+        if place % 27 == 0:  # BentoML reads it slowly
             with pytest.raises(StoredModelError, match=r"train\.py"):
                 model_store.load()
     path.write_bytes(content)

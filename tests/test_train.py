@@ -1,6 +1,5 @@
 """The training command, run as its users run it, or in this process, which has the libraries."""
 
-import importlib.util
 import json
 import os
 import re
@@ -20,7 +19,7 @@ from bentoml._internal.models import ModelStore
 from click.testing import CliRunner
 
 from drugpred import cli, model_store
-from tests.harness.store import using
+from tests.harness.store import load_train, using
 
 TESTS = Path(__file__).parent
 TRAIN = TESTS.parent / "train.py"
@@ -81,13 +80,6 @@ def start(folder, *arguments, home=None, new_session=False, **environment):
             start_new_session=new_session,
         )
     return Run(folder, process)
-
-
-def load_train():
-    spec = importlib.util.spec_from_file_location("train", TRAIN)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def run_here(folder, *arguments, home=None, **environment):

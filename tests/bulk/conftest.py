@@ -90,10 +90,14 @@ def small_parts(monkeypatch):
 
 @pytest.fixture
 def many_parts(people, table, write, small_parts):
-    """Write a file of ten parts or more with bad rows in some."""
+    """Write a file of people in parts of 500 or fewer, with bad rows in some."""
     rows = people.copy()
     rows[::700, 6] = 99
-    return lambda name: write(name, table(rows), **({"row_group_size": 500} if name.endswith("parquet") else {}))
+
+    def made(name, n=None):
+        return write(name, table(rows[:n]), **({"row_group_size": 500} if name.endswith("parquet") else {}))
+
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ def upload(files, path, url):
 def uploaded(many_parts, bucket):
     """Files in a folder of a bucket; returns its URL and their names on this machine."""
     url, files = bucket
-    paths = [many_parts("a.parquet"), many_parts("b.csv")]
+    paths = [many_parts("a.parquet", 2000), many_parts("b.csv", 2000)]  # the server takes milliseconds for each part
     for path in paths:
         upload(files, path, f"{url}/in/{path.name}")
     upload(files, paths[1], f"{url}/in/_other.csv")
@@ -43,7 +43,7 @@ def uploaded(many_parts, bucket):
 
 def test_a_folder_of_a_bucket_becomes_a_folder_of_it(uploaded, bucket, run, tmp_path):
     url, files = bucket
-    assert run(f"{url}/in", f"{url}/out/") == (9984, 16)
+    assert run(f"{url}/in", f"{url}/out/") == (3994, 6)
     run(uploaded, f"{tmp_path}/out/")
     found, expected = stored(files, url), contents(tmp_path)
     names = {name for name in expected if name.startswith("out")}
@@ -56,7 +56,7 @@ def test_a_folder_of_a_bucket_becomes_a_folder_of_it(uploaded, bucket, run, tmp_
         else:
             assert found[name].replace(f"{url}/in".encode(), str(tmp_path).encode()) == expected[name]
     manifest = json.loads(found["out.manifest.json"])
-    assert (manifest["scored"], manifest["parts"][-1]["input"]) == (9984, f"{url}/in/b.csv")
+    assert (manifest["scored"], manifest["parts"][-1]["input"]) == (3994, f"{url}/in/b.csv")
 
 
 def test_a_small_part_takes_one_request(uploaded, bucket, run, s3):
@@ -68,7 +68,7 @@ def test_a_small_part_takes_one_request(uploaded, bucket, run, s3):
 
 @pytest.mark.parametrize("pattern", ["in/b*.csv", "in/b.csv", "**/b.*", "**/in/b*"])
 def test_patterns_of_urls(uploaded, bucket, run, tmp_path, pattern):
-    assert run(f"{bucket[0]}/{pattern}", tmp_path / "out.csv") == (4992, 8)
+    assert run(f"{bucket[0]}/{pattern}", tmp_path / "out.csv") == (1997, 3)
     with pytest.raises(DataError, match=r"expected files of rows in s3://bucket/.*, found none"):
         run(f"{bucket[0]}/{pattern}x*", tmp_path / "out.csv")
 
@@ -80,9 +80,9 @@ def test_an_older_output_in_a_bucket_is_replaced_on_request(uploaded, bucket, ru
     with pytest.raises(ConfigurationError, match=rf"^expected no older output, found {url}/out.manifest.json: --over"):
         run(f"{url}/in/b.csv", f"{url}/out/")
     assert stored(files, url) == before
-    assert run(f"{url}/in/b.csv", f"{url}/out/", overwrite=True) == (4992, 8)
+    assert run(f"{url}/in/b.csv", f"{url}/out/", overwrite=True) == (1997, 3)
     parts = [name for name in stored(files, url) if name.startswith("out/")]
-    assert 8 < len(parts) < sum(name.startswith("out/") for name in before)
+    assert 4 < len(parts) < sum(name.startswith("out/") for name in before)
 
 
 @pytest.mark.parametrize("name", ["out/mine.parquet", "out.parts/mine", "out.rejected/mine"])
@@ -112,7 +112,7 @@ def test_a_part_in_a_bucket_that_is_cut_off_is_scored_again(uploaded, bucket, ru
     with files.open_output_stream(f"{url}/out/part-00003.parquet".removeprefix("s3://")) as part:
         part.write(whole["part-00003.parquet"][:1000])
     files.delete_file(f"{url}/out/part-00007.parquet".removeprefix("s3://"))
-    assert run(f"{url}/in/", f"{url}/out/") == (9984, 16)
+    assert run(f"{url}/in/", f"{url}/out/") == (3994, 6)
     assert numbers == [3, 7]
     assert stored(files, f"{url}/out") == whole
 

@@ -59,8 +59,8 @@ def asking_for_windows(people):
 
 @pytest.fixture(scope="module")
 def one_by_one(client, asking_for_windows):
-    """Answers for all respondents, each asked for alone."""
-    answers = [client.post("/predict", json=person) for person in asking_for_windows]
+    """Answers for every fifth respondent, each asked for alone."""
+    answers = [client.post("/predict", json=person) for person in asking_for_windows[::5]]
     assert {answer.status_code for answer in answers} == {200}
     return [answer.json() for answer in answers]
 
@@ -138,9 +138,9 @@ def test_every_input_moves_the_answer(client, name):
     assert max(abs(one - other) for one, other in zip(before, after, strict=True)) > 1e-4
 
 
-def test_every_respondent_is_answered_as_the_predictor_says(one_by_one, expected):
-    assert len(one_by_one) == 1885
-    np.testing.assert_allclose(probabilities(one_by_one), expected, rtol=0, atol=1e-9)
+def test_a_respondent_is_answered_as_the_predictor_says(one_by_one, expected):
+    assert len(one_by_one) == 377
+    np.testing.assert_allclose(probabilities(one_by_one), expected[::5], rtol=0, atol=1e-9)
 
 
 def test_batches_answer_as_single_requests_do(client, asking_for_windows, one_by_one, expected):
@@ -149,8 +149,9 @@ def test_batches_answer_as_single_requests_do(client, asking_for_windows, one_by
         answer = client.post("/predict_batch", json={"profiles": asking_for_windows[start : start + 1000]})
         assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
         answers += answer.json()
+    assert len(answers) == 1885
     np.testing.assert_allclose(probabilities(answers), expected, rtol=0, atol=1e-9)
-    for one, other in zip(answers, one_by_one, strict=True):
+    for one, other in zip(answers[::5], one_by_one, strict=True):
         assert [{**risk, "probability": 0, "windows": 0} for risk in one["risks"]] == [
             {**risk, "probability": 0, "windows": 0} for risk in other["risks"]
         ]

@@ -1,12 +1,13 @@
 """Stores of BentoML with one model, trained by the command on the real data, once for all processes of a test run."""
 
+import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from bentoml._internal.configuration.containers import BentoMLContainer
@@ -24,15 +25,6 @@ files = [(old.path / name).read_bytes() for name in names]
 print(model_store.write(*files, old.card, {}))
 """
 """Code that stores the newest model of a home once more, and prints its tag."""
-
-
-def train(home: Path, *arguments: object) -> Path:
-    """Train by the command and return the BENTOML_HOME."""
-    command = [sys.executable, ROOT / "train.py", *map(str, arguments)]
-    environment = os.environ | {"BENTOML_HOME": str(home)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return home
 
 
 def newest(home: Path) -> model_store.StoredModel:
@@ -54,6 +46,16 @@ def using(home: Path) -> Iterator[ModelStore]:
         BentoMLContainer.bentoml_home.reset()
 
 
+def load_train() -> ModuleType:
+    """Return `train.py` as a module: this process has loaded the libraries already, which takes seconds."""
+    spec = importlib.util.spec_from_file_location("train", ROOT / "train.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def copy_of(store: Path, folder: Path) -> Path:
     """Copy a store without what servers that ran on it have left."""
     return shutil.copytree(store, folder, ignore=shutil.ignore_patterns("prometheus_multiproc_dir*", "feedback"))
@@ -65,5 +67,9 @@ def trained(folders: pytest.TempPathFactory, name: str, *arguments: object) -> P
     home = run / f"trained-{name}"
     with FileLock(f"{home}.lock"):
         if not home.exists():
-            train(run / f"{home.name}.part", *arguments).rename(home)
+            new = run / f"{home.name}.part"
+            with using(new), pytest.MonkeyPatch.context() as patch:
+                patch.setattr(sys, "argv", ["train.py", *map(str, arguments)])
+                assert load_train().main() == 0
+            new.rename(home)
     return copy_of(home, folders.mktemp(name) / "home")

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from drugpred.monitoring.comparison import ALPHA, MIN_PEOPLE, compare, compare_losses, radius
+from tests.harness import NIGHTLY
 
-RUNS = 200
+RUNS = 1000 if NIGHTLY else 100
 PEOPLE = 3000
 
 

@@ -223,7 +223,12 @@ def test_a_volume_of_models_can_be_added(tmp_path):
     claims = [volume["persistentVolumeClaim"]["claimName"]]
     claims += [each["persistentVolumeClaim"]["claimName"] for each in loader["spec"]["volumes"]]
     assert set(claims) == {claim["metadata"]["name"]}
-    for each in (*found, loader):
+
+
+@pytest.mark.slow
+def test_a_volume_of_models_is_well_formed(tmp_path):
+    (loader,) = yaml.safe_load_all((KUBERNETES / "models" / "loader.yaml").read_text("utf-8"))
+    for each in (*with_component("models", tmp_path), loader):
         if each["kind"] not in OPERATOR:
             validate(each, "1.37")
 
