@@ -51,6 +51,7 @@ _OPTIONS: Final = (
 )
 
 _QUIET: Final = 0.2  # seconds in which a sent call arrives, or a client learns of the shutdown
+_TURNS: Final = 20  # of the event loop in that time: while it is busy, each call that arrived needs some
 _PATIENCE: Final = 5  # times to wait that long while new clients keep calling
 
 
@@ -114,10 +115,12 @@ class Server:
         """
         await self.announce_end()
         self._in_flight.close()
-        for _ in range(_PATIENCE):
+        quiet = 0
+        for _ in range(_PATIENCE * _TURNS):
             entered = self._in_flight.entered
-            await asyncio.sleep(_QUIET)
-            if entered == self._in_flight.entered:
+            await asyncio.sleep(_QUIET / _TURNS)
+            quiet = quiet + 1 if entered == self._in_flight.entered else 0
+            if quiet == _TURNS:
                 break
         if self._unary:
             self._unary.stop()

@@ -1,5 +1,6 @@
 """The server: health, reflection, limits, TLS, and how it ends."""
 
+import asyncio
 import importlib
 import logging
 import socket
@@ -246,17 +247,23 @@ def guarded(serving, scorer):
         yield channel
 
 
-def silence():
-    threading.Event().wait(60)
-    yield b""
+@pytest.fixture
+def silent():
+    """Return a function that begins calls that send no message while the test runs."""
+    ended = threading.Event()
+
+    def silence():
+        ended.wait(60)
+        yield b""
+
+    def begin(channel, method, n, metadata=None):
+        return [channel.stream_stream(f"/{method}")(silence(), timeout=60, metadata=metadata) for _ in range(n)]
+
+    yield begin
+    ended.set()
 
 
-def silent(channel, method, n, metadata=None):
-    """Begin calls that send no message."""
-    return [channel.stream_stream(f"/{method}")(silence(), timeout=60, metadata=metadata) for _ in range(n)]
-
-
-def test_unauthorized_calls_are_refused_before_a_message_arrives(guarded):
+def test_unauthorized_calls_are_refused_before_a_message_arrives(guarded, silent):
     for method in ("PredictBatch", "PredictStream", "GetModel", "Predict"):
         (call,) = silent(guarded, f"drugpred.v1.DrugPrediction/{method}", 1)
         started = time.monotonic()
@@ -267,7 +274,7 @@ def test_unauthorized_calls_are_refused_before_a_message_arrives(guarded):
 @pytest.mark.parametrize(
     "method", [*(f"inference.GRPCInferenceService/{each}" for each in KEYLESS), "grpc.health.v1.Health/Check"]
 )
-def test_silent_calls_that_need_no_key_shut_out_nobody(guarded, method):
+def test_silent_calls_that_need_no_key_shut_out_nobody(guarded, silent, method):
     calls = silent(guarded, method, 70)
     time.sleep(0.3)
     stub = pb_grpc.DrugPredictionStub(guarded)
@@ -284,7 +291,7 @@ def test_silent_calls_that_need_no_key_shut_out_nobody(guarded, method):
 
 
 @pytest.mark.parametrize("method", ["PredictBatch", "GetModel", "PredictStream", "Predict"])
-def test_silent_calls_with_a_key_shut_out_nobody(guarded, method, message_of, real):
+def test_silent_calls_with_a_key_shut_out_nobody(guarded, silent, method, message_of, real):
     calls = silent(guarded, f"drugpred.v1.DrugPrediction/{method}", 90, KEYED)
     time.sleep(0.3)
     stub = pb_grpc.DrugPredictionStub(guarded)
@@ -303,7 +310,7 @@ SMALL_WINDOW = [
 ]
 
 
-def test_a_call_whose_message_does_not_come_ends(guarded, monkeypatch):
+def test_a_call_whose_message_does_not_come_ends(guarded, silent, monkeypatch):
     monkeypatch.setattr(grpc_unary, "REQUEST_TIMEOUT", 0.2)
     monkeypatch.setattr(timeouts, "REQUEST_TIMEOUT", 0.2)
     for method in ("PredictBatch", "PredictStream", "GetModel", "Predict"):
@@ -494,6 +501,30 @@ def test_arrived_calls_are_answered_after_accepting_ends(own, run, monkeypatch):
     stopping.join()
     # A client with an answer tries another server.
     assert order[0] == "stop"
+
+
+def test_a_busy_process_answers_the_calls_that_arrived(own, run, monkeypatch):
+    """Each of them needs some turns of the event loop."""
+    monkeypatch.setattr("drugpred.serving.grpc.server._QUIET", 0.02)
+    server, channel = own
+    sent = threading.Event()
+
+    async def stop_slowly():
+        sent.wait(30)
+        stopping = asyncio.create_task(server.stop())
+        while not stopping.done():
+            time.sleep(0.01)
+            await asyncio.sleep(0)
+
+    stub = pb_grpc.DrugPredictionStub(channel)
+    stub.GetModel(pb.GetModelRequest())
+    stopping = threading.Thread(target=run, args=(stop_slowly(),))
+    stopping.start()
+    calls = [stub.GetModel.future(pb.GetModelRequest()) for _ in range(10)]
+    time.sleep(0.5)
+    sent.set()
+    assert [call.exception() for call in calls] == [None] * len(calls)
+    stopping.join()
 
 
 def test_clients_that_keep_coming_do_not_keep_it_from_ending(own, run, real, message_of):
