@@ -145,7 +145,7 @@ class Job:
 
 @cache
 def _blas() -> ThreadpoolController:
-    """Return the loaded BLAS libraries, which takes milliseconds to find."""
+    """Return the BLAS libraries that are loaded; to find them takes milliseconds."""
     return ThreadpoolController().select(user_api="blas")
 
 
