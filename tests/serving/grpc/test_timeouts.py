@@ -14,12 +14,22 @@ from drugpred.serving.grpc.interceptor import CallInterceptor
 from drugpred.serving.grpc.timeouts import CallSlots
 from drugpred.settings import Settings
 
+unsent = []
+"""What a client will send: grpc.aio reports an error of its own if a call ends before that."""
+
+
+async def all_sent():
+    while unsent:
+        await asyncio.sleep(0.01)
+
 
 async def double(request, context):
+    await all_sent()
     return request * 2
 
 
 async def twice(request, context):
+    await all_sent()
     for _ in range(2):
         await context.write(request)
 
@@ -69,8 +79,10 @@ async def one():
 
 
 async def several():
-    for _ in range(3):
-        yield b"ab"
+    unsent[:] = [b"ab"] * 3
+    while unsent:
+        yield unsent[-1]
+        unsent.pop()
 
 
 async def none():
