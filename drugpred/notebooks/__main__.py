@@ -14,10 +14,22 @@ from nbclient import NotebookClient
 NOTEBOOK: Final = Path(__file__).with_name("explore.ipynb")
 
 
+def execute(notebook: nbformat.NotebookNode) -> None:
+    """Run every cell of a notebook in a new kernel, in the current folder, and put the outputs into the notebook.
+
+    Raises
+    ------
+    nbclient.exceptions.CellExecutionError
+        If a cell fails.
+    """
+    # The kernel splits what a cell prints by the time; the parts are made one.
+    NotebookClient(notebook, timeout=60, record_timing=False, coalesce_streams=True).execute()
+
+
 def main() -> None:
-    """Run the notebook in a new kernel, and write it if no cell fails."""
+    """Run the notebook, and write it if no cell fails."""
     notebook = nbformat.read(NOTEBOOK, 4)  # type: ignore[no-untyped-call]
-    NotebookClient(notebook, timeout=60, record_timing=False).execute()
+    execute(notebook)
     nbformat.write(notebook, NOTEBOOK)  # type: ignore[no-untyped-call]
 
 

@@ -32,7 +32,8 @@ def stored():
 def run(stored, store, uci_path, tmp_path_factory):
     """The notebook as it runs now."""
     import nbformat
-    from nbclient import NotebookClient
+
+    from drugpred.notebooks.__main__ import execute
 
     notebook = nbformat.from_dict(stored)
     for cell in notebook.cells:
@@ -42,7 +43,8 @@ def run(stored, store, uci_path, tmp_path_factory):
         for name, value in {"BENTOML_HOME": store, "DRUGPRED_DATA": uci_path, "PYTHONPATH": ROOT}.items():
             patch.setenv(name, str(value))
         folder = tmp_path_factory.mktemp("notebook")
-        NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(folder)}}).execute()
+        patch.chdir(folder)
+        execute(notebook)
     assert list(folder.iterdir()) == []
     return notebook
 
@@ -52,6 +54,17 @@ def test_the_data_are_shown_as_they_are_stored(run, stored):
     assert len(shown) == 8
     assert all(shown)
     assert outputs(run, "data") == shown
+
+
+def test_what_a_cell_prints_is_one_output_however_the_kernel_sends_it():
+    from nbformat import v4
+
+    from drugpred.notebooks.__main__ import execute
+
+    printing = "for text in ('a', 'b', '\\n'):\n    print(text, end='', flush=True)"
+    notebook = v4.new_notebook(cells=[v4.new_code_cell(printing, metadata={"tags": ["data"]})])
+    execute(notebook)
+    assert outputs(notebook, "data") == [["ab\n"]]
 
 
 def test_every_cell_ran_and_printed_no_error(stored):
