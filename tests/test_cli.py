@@ -343,14 +343,15 @@ def test_help_is_there_at_once_and_loads_no_library_of_numbers(command):
     assert not loaded & {"bentoml", "numpy", "pandas", "pyarrow", "pydantic", "rich.console", "sklearn"}
 
 
-def test_help_takes_at_most_three_tenths_of_a_second_of_cpu():
-    def seconds():
+def test_help_takes_at_most_ten_times_as_long_as_python_alone():
+    def seconds(*arguments):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-m", "drugpred", "--help"], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+        subprocess.run([sys.executable, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    assert min(seconds() for _ in range(3)) < 0.3
+    taken = [(seconds("-m", "drugpred", "--help"), seconds("-c", "pass")) for _ in range(5)]
+    assert min(with_help for with_help, _ in taken) < 10 * min(alone for _, alone in taken)
 
 
 @pytest.mark.parametrize(
