@@ -6,21 +6,21 @@ The URL is that of a service without API keys, http://127.0.0.1:3000 if none is 
 (`pip install -e '.[test]'`).
 """
 
-import shutil
 import sys
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
+from loadtest.harness.browser import find_chromium
+
 FOLDER = Path(__file__).parent
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu"]
 
 
 def main() -> None:
     """Open the page and the report, and write a picture of each."""
     url = sys.argv[1].rstrip("/") if len(sys.argv) > 1 else "http://127.0.0.1:3000"
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    browser = find_chromium()
     if browser is None:
         raise SystemExit("error: expected Chromium: apt-get install chromium")
     with sync_playwright() as playwright:

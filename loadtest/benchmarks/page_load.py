@@ -8,13 +8,14 @@ Needs Chromium and playwright (`pip install -e '.[test]'`).
 
 from __future__ import annotations
 
-import shutil
 import sys
 from statistics import median, quantiles
 from typing import Final
 from urllib.parse import urlsplit
 
 from playwright.sync_api import sync_playwright
+
+from loadtest.harness.browser import find_chromium
 
 URL: Final = "http://127.0.0.1:3000"
 PATH: Final = "/app"
@@ -39,9 +40,9 @@ _BYTES: Final = """
 def main() -> None:
     """Measure and print."""
     url = page_of(sys.argv[1] if len(sys.argv) > 1 else URL)
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    chromium = find_chromium()
     if chromium is None:
-        raise SystemExit("error: no Chromium; apt-get install chromium")
+        raise SystemExit("error: expected Chromium: apt-get install chromium")
     first, painted, size = [], [], 0
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)

@@ -1,6 +1,7 @@
 """Callers with a key while others attack without one, for as long as CI can wait."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -27,5 +28,7 @@ def test_callers_do_not_notice_those_without_a_key(copied_store):
     lines = {line.split()[0]: line.split() for line in table.strip().splitlines()[2:]}
     assert set(lines) == set(ATTACKS), done.stdout + done.stderr
     assert all(int(cells[1].replace(",", "")) > 0 for cells in lines.values())
-    # Other tests run at the same time: how long /readyz takes counts in the nightly run, on a machine of its own.
-    assert not [line for line in missed.splitlines() if ": /readyz after " not in line], done.stdout
+    # Other tests run at the same time: how long answers take counts in the nightly run, on a machine of its own. Here
+    # an answer that takes 10 s has failed.
+    times = re.compile(": (HTTP p99|gRPC p99|/readyz after) ")
+    assert not [line for line in missed.splitlines() if not times.search(line)], done.stdout

@@ -1,13 +1,12 @@
 """A real Chromium, driven by playwright."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 
+from loadtest.harness.browser import find_chromium
 from tests.harness import skip
 
-BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -24,7 +23,7 @@ FLAGS = [
 # Of a module: as long as it runs, playwright keeps an event loop in this thread, and no other test can have one.
 @pytest.fixture(scope="module")
 def chromium():
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    path = find_chromium()
     if path is None:
         skip("no Chromium to show the page: apt-get install chromium")
     try:

@@ -56,7 +56,7 @@ def test_the_data_are_shown_as_they_are_stored(run, stored):
     assert outputs(run, "data") == shown
 
 
-def test_what_a_cell_prints_is_one_output_however_the_kernel_sends_it():
+def test_the_text_of_a_cell_is_one_output_however_the_kernel_sends_it():
     from nbformat import v4
 
     from drugpred.notebooks.__main__ import execute
