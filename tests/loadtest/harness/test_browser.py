@@ -1,4 +1,4 @@
-"""A Chromium is found, whichever package it is from."""
+"""A Chromium of any package is found."""
 
 import pytest
 
