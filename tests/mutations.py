@@ -91,6 +91,8 @@ _BY_FILE = {
     "serving/patches/uvicorn_limits.py": {
         "a body may take any time": (
             "        self._in_head = False\n", "        self._in_head = False\n        self._since = None\n"),
+        "headers in pieces may have any length": (
+            "if self._first + self._received > MAX_HEAD_BYTES and", "if self._packet > MAX_HEAD_BYTES and"),
         "a trailer is a header": ("        self.headers = _DROPPED", "        # self.headers = _DROPPED")},
     "serving/grpc/interceptor.py": {
         "the card over gRPC needs no scope": (

@@ -102,7 +102,7 @@ class FastPathProtocol(uvicorn_limits.Protocol):
             or not parser.should_keep_alive()
             or not (self.cycle is None or self.cycle.response_complete)
             or self.access_log
-            or self._packet > MAX_HEAD_BYTES
+            or self._first + self._received > MAX_HEAD_BYTES
             or not handler.is_open()
         ):
             return None

@@ -71,8 +71,11 @@ class Protocol(HttpToolsProtocol):
     _sweeping: ClassVar[bool] = False
 
     _packet = 0
+    """Bytes that are being parsed."""
+    _first = 0
+    """Bytes that arrived together with the request's first one, some of which may be of requests before it."""
     _received = 0
-    """Bytes of the request, without those that arrived together with its first one."""
+    """Bytes of the request that arrived later."""
     _in_head = True
     _malformed = HTTPStatus.BAD_REQUEST
     _since: float | None = None
@@ -139,25 +142,30 @@ class Protocol(HttpToolsProtocol):
     @override
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._received = 0
+        self._first, self._received = self._packet, 0
         self._in_head = True
         self._since = self.loop.time()
 
     @override
     def on_headers_complete(self) -> None:
+        if self._first + self._received > MAX_HEAD_BYTES and self._head_bytes() > MAX_HEAD_BYTES:
+            self._malformed = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            raise ValueError("too long headers")
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
                 raise ValueError("no proxy")  # answered with 400
             return
         if len(self.pipeline) >= MAX_PIPELINED:
             raise ValueError("too many requests at once")  # answered with 400
-        if self._packet > MAX_HEAD_BYTES and sum(map(len, chain(*self.headers))) > MAX_HEAD_BYTES:
-            self._malformed = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-            raise ValueError("too long headers")
         super().on_headers_complete()
         self.headers = _DROPPED  # type: ignore[assignment]  # nobody reads them here any more
         self._in_head = False
         self._unanswered = (*(one for one in self._unanswered if not one.response_complete), self.cycle)
+
+    def _head_bytes(self) -> int:
+        """Return the bytes of the request's line and headers, without spaces that mean nothing."""
+        line = len(self.parser.get_method()) + len(self.url) + len("  HTTP/1.1\r\n")
+        return line + sum(map(len, chain(*self.headers))) + len(":\r\n") * len(self.headers)
 
     @override
     def on_message_complete(self) -> None:

@@ -8,6 +8,7 @@ import struct
 import threading
 import time
 from contextlib import suppress
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -179,10 +180,35 @@ def test_long_headers_are_refused_as_they_arrive(connect):
     assert counted("size") == before + 1
 
 
-def test_long_headers_in_one_piece_are_refused(connect):
+LONG = {
+    "a header": b"GET / HTTP/1.1\r\nx-filler: " + b"x" * MAX_HEAD_BYTES + b"\r\n\r\n",
+    "headers": b"GET / HTTP/1.1\r\n" + (b"x-filler:" + b"x" * 89 + b"\r\n") * (MAX_HEAD_BYTES // 100 + 1) + b"\r\n",
+    "many": b"GET / HTTP/1.1\r\n" + b"x:\r\n" * (MAX_HEAD_BYTES // 4 + 1) + b"\r\n",
+    "a path": b"GET /" + b"x" * MAX_HEAD_BYTES + b" HTTP/1.1\r\n\r\n",
+    "an offer": b"GET / HTTP/1.1\r\nconnection: upgrade\r\nupgrade: h2c\r\nx-filler: "
+    + b"x" * MAX_HEAD_BYTES
+    + b"\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("pieces", [[], [100], [20_000], [100, 16_000], [-2]], ids=str)
+@pytest.mark.parametrize("content", LONG.values(), ids=LONG)
+def test_long_headers_are_refused_in_any_pieces(connect, content, pieces):
     connection = connect()
-    send(connection, b"GET / HTTP/1.1\r\nx-filler: " + b"x" * MAX_HEAD_BYTES + b"\r\n\r\n")
+    for begin, end in pairwise([0, *pieces, len(content)]):
+        send(connection, content[begin:end])
+        time.sleep(0.01)
     assert refusal(everything(connection))[0] == 431
+
+
+def test_headers_that_begin_with_a_long_body_before_them_are_taken(connect):
+    connection = connect()
+    body = b"x" * (2 * MAX_HEAD_BYTES)
+    first = b"POST / HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+    connection.sendall(first + b"GET / HTTP/1.1\r\nx: y\r\n")
+    assert read_bodies(connection, 1) == [b"%d" % len(body)]
+    connection.sendall(b"\r\n")
+    assert read_bodies(connection, 1) == [b"0"]
 
 
 def test_headers_within_the_bound_are_taken_behind_a_long_body(connect):
