@@ -4,10 +4,7 @@ import pytest
 
 from tests.harness import ROOT
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("default"),  # Jupyter's packages emit warnings about each other
-]
+pytestmark = pytest.mark.filterwarnings("default")  # Jupyter's packages emit warnings about each other
 
 
 def outputs(notebook, tag):
@@ -49,6 +46,7 @@ def run(stored, store, uci_path, tmp_path_factory):
     return notebook
 
 
+@pytest.mark.slow
 def test_the_data_are_shown_as_they_are_stored(run, stored):
     shown = outputs(stored, "data")
     assert len(shown) == 8
@@ -67,6 +65,7 @@ def test_the_text_of_a_cell_is_one_output_however_the_kernel_sends_it():
     assert outputs(notebook, "data") == [["ab\n"]]
 
 
+@pytest.mark.slow
 def test_every_cell_ran_and_printed_no_error(stored):
     code = [cell for cell in stored.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
@@ -74,6 +73,7 @@ def test_every_cell_ran_and_printed_no_error(stored):
     assert {output.name for cell in code for output in cell.outputs if output.output_type == "stream"} == {"stdout"}
 
 
+@pytest.mark.slow
 def test_it_is_small_and_holds_no_respondent(records_in):
     from drugpred.notebooks.__main__ import NOTEBOOK
 
