@@ -228,10 +228,14 @@ def _client(address: str | None, workers: int | None) -> Iterator[Client]:
         with cluster, Client(cluster) as client:
             yield client
         return
+    client = Client.__new__(Client)
     try:
-        client = Client(address)
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"expected a Dask scheduler at {address}") from error
+        Client.__init__(client, address)
+    except Exception as error:
+        # Dask leaves it open, and waits for itself if a new event loop happens to collect it.
+        with suppress(AttributeError):  # it has no state yet
+            client.close()
+        raise ConfigurationError(f"expected a Dask scheduler at {address}: {reason(error)}") from error
     with client:
         try:
             client.wait_for_workers(1, _WORKER_TIMEOUT)

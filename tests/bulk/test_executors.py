@@ -1,5 +1,6 @@
 """The same run in processes of this machine, and on a cluster: a scheduler and two workers."""
 
+import gc
 import importlib.util
 import os
 import signal
@@ -142,17 +143,33 @@ def test_an_unreadable_file_on_a_worker_is_reported(people, table, write, run, c
     assert not (tmp_path / "out.parquet").exists()
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://x"])
-def test_an_address_without_a_scheduler_is_reported(many_parts, run, tmp_path, address):
+@pytest.mark.parametrize(
+    ("address", "setting"),
+    [
+        ("tcp://127.0.0.1:1", {}),
+        ("nonsense://x", {}),
+        ("tls://127.0.0.1:1", {}),
+        ("tcp://127.0.0.1:1", {"distributed.comm.require-encryption": True}),
+        ("tcp://127.0.0.1:1", {"distributed.comm.timeouts.connect": "soon"}),
+    ],
+    ids=["nobody", "scheme", "no-certificate", "not-encrypted", "setting"],
+)
+def test_an_address_without_a_scheduler_is_reported_and_nothing_stays_open(many_parts, run, tmp_path, address, setting):
     needs_dask()
     import dask
-    import distributed  # noqa: F401 - first, because its defaults would override these settings
+    from distributed import Client  # first, because its defaults would override these settings
 
-    with (
-        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
-        pytest.raises(ConfigurationError, match=f"expected a Dask scheduler at {address}"),
-    ):
-        run(many_parts("in.csv"), tmp_path / "out.csv", engine="dask", cluster=address)
+    before = {client for client in gc.get_objects() if isinstance(client, Client)}
+    settings = {"distributed.comm.timeouts.connect": "1s"} | setting
+    reported = pytest.raises(ConfigurationError, match=f"^expected a Dask scheduler at {address}: [^\n]+$")
+    gc.disable()
+    try:
+        with dask.config.set(settings), reported:
+            run(many_parts("in.csv"), tmp_path / "out.csv", engine="dask", cluster=address)
+        made = {client for client in gc.get_objects() if isinstance(client, Client)} - before
+        assert all(getattr(client, "status", "closed") in ("closed", "newly-created") for client in made)
+    finally:
+        gc.enable()
 
 
 def starting(**options):
