@@ -22,7 +22,7 @@ from drugpred.data.parsing import HEADINGS
 from drugpred.data.respondents import read, simulate, write_csv
 from drugpred.training import imbalance
 from drugpred.training.baselines import BASELINES
-from tests.harness import ROOT
+from tests.harness import ROOT, imported
 
 
 @pytest.fixture
@@ -338,7 +338,7 @@ def test_help_is_there_at_once_and_loads_no_library_of_numbers(command):
         [sys.executable, "-X", "importtime", *command, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert "simulate" in done.stdout
-    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    loaded = imported(done.stderr)
     assert "drugpred.cli.predict" in loaded
     assert not loaded & {"bentoml", "numpy", "pandas", "pyarrow", "pydantic", "rich.console", "sklearn"}
 

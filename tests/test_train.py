@@ -19,6 +19,7 @@ from bentoml._internal.models import ModelStore
 from click.testing import CliRunner
 
 from drugpred import cli, model_store
+from tests.harness import imported
 from tests.harness.store import load_train, using
 
 TESTS = Path(__file__).parent
@@ -232,7 +233,7 @@ def test_options_are_answered_without_the_libraries(tmp_path, arguments, code, e
     assert run.process.wait() == code
     output = (run.folder / "output").read_text(encoding="utf-8")
     assert expected in " ".join(output.split())
-    loaded = {line.rpartition("|")[2].strip() for line in output.splitlines() if line.startswith("import time:")}
+    loaded = imported(output)
     assert "drugpred.errors" in loaded
     assert not {name.partition(".")[0] for name in loaded} & {"bentoml", "numpy", "pandas", "rich", "sklearn", "skops"}
 

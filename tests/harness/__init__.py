@@ -45,6 +45,11 @@ def wait(look: Callable[[], T], what: str | Callable[[], str], seconds: float = 
     pytest.fail(f"waited {seconds} s in vain: {what() if callable(what) else what}")
 
 
+def imported(output: str) -> set[str]:
+    """Return the modules that a process with `-X importtime`, or PYTHONPROFILEIMPORTTIME, has written."""
+    return {line.rpartition("|")[2].strip() for line in output.splitlines() if line.startswith("import time:")}
+
+
 def answers(url: str) -> bool:
     """Return whether a URL answers with 200."""
     try:
