@@ -6,7 +6,9 @@ import os
 import re
 import resource
 import signal
+import sys
 import tempfile
+import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -20,7 +22,6 @@ os.environ |= {"OPENBLAS_NUM_THREADS": "1", "LOKY_MAX_CPU_COUNT": "1"}
 
 import numpy as np
 import pytest
-from coverage import Coverage
 from hypothesis import settings
 
 from drugpred import model_store
@@ -101,14 +102,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
     """Do not trace tests of what runs in other processes, which coverage would only slow down."""
-    traced = Coverage.current() if item.path.relative_to(ROOT / "tests").parts[0] in UNTRACED else None
-    if traced:
-        traced.stop()
+    if item.path.relative_to(ROOT / "tests").parts[0] not in UNTRACED:
+        return (yield)
+    traces = sys.gettrace(), threading.gettrace()
+    sys.settrace(None)  # Coverage.stop would end the traces of other threads, too, for good
+    threading.settrace(None)
     try:
         return (yield)
     finally:
-        if traced:
-            traced.start()
+        sys.settrace(traces[0])
+        threading.settrace(traces[1])
 
 
 @pytest.fixture(scope="session")
