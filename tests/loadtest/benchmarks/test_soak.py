@@ -1,8 +1,11 @@
 """What the soak makes of its readings."""
 
+import subprocess
+
 import pytest
 
 from loadtest.benchmarks import soak
+from loadtest.benchmarks.generators import LoadError
 
 
 def readings(value, what="USS MB", pid=1, n=90):
@@ -43,3 +46,16 @@ def test_workers_are_distinguished():
     assert [(growth.pid, growth.is_leak) for growth in found] == [(1, False), (2, True)]
     assert soak.wrong(found) == ["worker 2: USS MB grew from 44.5 to 74.5"]
     assert len(soak.table(found).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    "error", [LoadError("seed 1"), subprocess.TimeoutExpired("locust", 60), KeyError("prediction_id")], ids=repr
+)
+def test_a_client_that_ends_early_is_a_failure(error):
+    def drive(_ended):
+        raise error
+
+    failures = []
+    with soak._running("requests", failures, drive):
+        pass
+    assert failures == [f"requests: {error}"]
