@@ -232,8 +232,8 @@ def _client(address: str | None, workers: int | None) -> Iterator[Client]:
     try:
         Client.__init__(client, address)
     except Exception as error:
-        # Dask leaves it open, and waits for itself if a new event loop happens to collect it.
-        with suppress(AttributeError):  # it has no state yet
+        # If it stayed open, and was collected in the thread of a new event loop, Dask would wait for itself.
+        with suppress(AttributeError):  # it failed before it had a state
             client.close()
         raise ConfigurationError(f"expected a Dask scheduler at {address}: {reason(error)}") from error
     with client:
