@@ -22,6 +22,7 @@ os.environ |= {"OPENBLAS_NUM_THREADS": "1", "LOKY_MAX_CPU_COUNT": "1"}
 
 import numpy as np
 import pytest
+from coverage import Coverage
 from hypothesis import settings
 
 from drugpred import model_store
@@ -102,7 +103,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
     """Do not trace tests of what runs in other processes, which coverage would only slow down."""
-    if item.path.relative_to(ROOT / "tests").parts[0] not in UNTRACED:
+    if not Coverage.current() or item.path.relative_to(ROOT / "tests").parts[0] not in UNTRACED:
         return (yield)
     traces = sys.gettrace(), threading.gettrace()
     sys.settrace(None)  # Coverage.stop would end the traces of other threads, too, for good
